@@ -1,0 +1,58 @@
+/**
+ * One `test` for Deno, Bun and Node. Under Deno it is `Deno.test`, so that the leak sanitizers act, which they don't
+ * for `node:test`.
+ *
+ * @module
+ */
+
+/** A runtime the suite runs on. */
+export type Runtime = "deno" | "bun" | "node";
+
+/** What a test may ask of the harness. */
+export interface TestOptions {
+  /** Where the test runs; elsewhere it isn't registered at all. Default: everywhere. */
+  readonly runtimes?: readonly Runtime[];
+  /** After how long the test has failed. Default: 30 s. */
+  readonly timeoutMs?: number;
+}
+
+type Body = () => void | Promise<void>;
+type Register = (name: string, body: Body, timeoutMs: number) => void;
+
+/** The runtime this is. Bun also answers to `process.versions.node`, and Deno to `process`, so the order matters. */
+export const runtime: Runtime = "Deno" in globalThis ? "deno" : "Bun" in globalThis ? "bun" : "node";
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+const register: Register = await registerOf(runtime);
+
+/** Registers a test. */
+export function test(name: string, body: Body, options: TestOptions = {}): void {
+  if (options.runtimes !== undefined && !options.runtimes.includes(runtime)) return;
+  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  register(name, () => withTimeout(body, timeoutMs), timeoutMs);
+}
+
+async function registerOf(runtime: Runtime): Promise<Register> {
+  if (runtime === "deno") return (name, body) => Deno.test(name, body);
+  if (runtime === "node") {
+    const { test } = await import("node:test");
+    return (name, body) => void test(name, body);
+  }
+  // Bun's own time limit (5 s by default) must come after ours. The name is a variable because only Bun knows it.
+  const bunTest = "bun:test";
+  const { test } = await import(bunTest);
+  return (name, body, timeoutMs) => test(name, body, timeoutMs + 1_000);
+}
+
+async function withTimeout(body: Body, timeoutMs: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const expired = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`the test did not end within ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    await Promise.race([body(), expired]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
