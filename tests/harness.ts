@@ -24,6 +24,8 @@ export const runtime: Runtime = "Deno" in globalThis ? "deno" : "Bun" in globalT
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 
+let runningCount = 0;
+
 const register: Register = await registerOf(runtime);
 
 /** Registers a test. */
@@ -35,6 +37,7 @@ export function test(name: string, body: Body, options: TestOptions = {}): void 
 
 async function registerOf(runtime: Runtime): Promise<Register> {
   if (runtime === "deno") return (name, body) => Deno.test(name, body);
+  await failOnExit();
   if (runtime === "node") {
     const { test } = await import("node:test");
     return (name, body) => void test(name, body);
@@ -45,14 +48,24 @@ async function registerOf(runtime: Runtime): Promise<Register> {
   return (name, body, timeoutMs) => test(name, body, timeoutMs + 1_000);
 }
 
+// Deno fails a test that exits the process. Bun and Node would end with status 0 and forget the tests after it.
+async function failOnExit(): Promise<void> {
+  const { default: process } = await import("node:process");
+  process.on("exit", () => {
+    if (runningCount > 0) process.exitCode = 1;
+  });
+}
+
 async function withTimeout(body: Body, timeoutMs: number): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const expired = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`the test did not end within ${timeoutMs} ms`)), timeoutMs);
   });
+  runningCount += 1;
   try {
     await Promise.race([body(), expired]);
   } finally {
+    runningCount -= 1;
     clearTimeout(timer);
   }
 }

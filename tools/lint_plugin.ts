@@ -51,7 +51,7 @@ const DIRECTIONS: readonly (readonly [importer: string, allowed: readonly string
 ];
 
 const NONDETERMINISTIC = new Set([
-  ...["Date", "performance", "Temporal", "crypto", "globalThis", "self", "window", "console", "fetch"],
+  ...["Date", "performance", "Temporal", "crypto", "globalThis", "console", "fetch"],
   ...["setTimeout", "setInterval", "setImmediate", "clearTimeout", "clearInterval", "queueMicrotask", "Promise"],
   ...["WeakRef", "FinalizationRegistry", "Intl", "Deno", "Bun", "process"],
 ]);

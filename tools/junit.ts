@@ -1,0 +1,31 @@
+/**
+ * Counts what a JUnit report says. Deno, Bun and Node all write one, and unlike their summaries for people it doesn't
+ * change with versions, colours or terminals.
+ *
+ * @module
+ */
+
+/** How many tests passed and failed. */
+export interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+/** Counts the test cases of a report; skipped ones count as neither. */
+export function countTestCases(report: string): Counts {
+  let passed = 0;
+  let failed = 0;
+  // A failure's text may hold anything, and CDATA is the only place where it isn't escaped.
+  const xml = report.replace(/<!\[CDATA\[[\s\S]*?\]\]>/g, "");
+  for (const [, attributes = "", body = ""] of xml.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)) {
+    if (/<skipped\b/.test(body)) continue;
+    if (/<(?:failure|error)\b/.test(body)) failed += 1;
+    else if (!isWholeFile(attributes)) passed += 1;
+  }
+  return { passed, failed };
+}
+
+// Node reports a file that registers no test as a test of the file's name. Its failure counts, its passing doesn't.
+function isWholeFile(attributes: string): boolean {
+  return /\bname="[^"]*_test\.ts"/.test(attributes);
+}
