@@ -21,7 +21,7 @@ interface Outcome {
 const STEPS: readonly Step[] = [
   { name: "fmt", run: () => deno("fmt", "--check") },
   { name: "lint", run: () => deno("lint") },
-  { name: "check", run: () => deno("check") },
+  { name: "check", run: () => deno("check", "--doc") },
   {
     name: "check for the browser",
     run: () => withConfig(forTheBrowser, (path) => deno("check", `-c=${path}`, "mod.ts")),
