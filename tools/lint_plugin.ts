@@ -8,11 +8,14 @@ import { fromRoot, importedPath } from "./paths.ts";
 
 const PACKAGE = "@securecollc/raft";
 
+/** Stands for the importer's folder right below the first one: `adapters/fs/` for `adapters/fs/files.ts`. */
+const OWN_FOLDER = "own folder";
+
 const VOCABULARY = ["src/types.ts", "src/errors.ts"];
 const MESSAGES = [...VOCABULARY, "src/message.ts"];
 const STORES = ["src/store/", "src/wire/", ...VOCABULARY];
 const TRANSPORTS = ["src/transport/", "src/wire/", ...VOCABULARY];
-const SETTINGS = ["src/machine.ts", "src/options.ts", "src/events.ts"];
+const SETTINGS = ["src/machine.ts", "src/options.ts", "src/events.ts", "src/metrics.ts"];
 const FACADE = ["src/*", "src/driver/", "src/wire/", "src/store/", "src/transport/", "@std/msgpack"];
 const ADAPTER = ["mod.ts", "src/store/", "src/transport/*", ...VOCABULARY, "node:", "@std/"];
 const PROGRAM = [PACKAGE, "mod.ts", "adapters/", "node:", "@std/", "hono", "@hono/"];
@@ -41,11 +44,8 @@ const DIRECTIONS: readonly (readonly [importer: string, allowed: readonly string
   ["src/raft.ts", [...FACADE, "src/core/"]],
   ["src/*", FACADE],
   ["mod.ts", ["src/*", "src/store/*", "src/transport/*"]],
-  ["adapters/deno/", ["adapters/deno/", ...ADAPTER]],
-  ["adapters/bun/", ["adapters/bun/", ...ADAPTER]],
-  ["adapters/node/", ["adapters/node/", ...ADAPTER]],
-  ["adapters/fs/", ["adapters/fs/", ...ADAPTER]],
-  ["adapters/hono/", ["adapters/hono/", ...ADAPTER, "hono"]],
+  ["adapters/hono/", [OWN_FOLDER, ...ADAPTER, "hono"]],
+  ["adapters/", [OWN_FOLDER, ...ADAPTER]],
   ["examples/", ["examples/", ...PROGRAM]],
   ["bench/", ["bench/", ...PROGRAM]],
 ];
@@ -61,7 +61,8 @@ const importDirection: Deno.lint.Rule = {
     const importer = fromRoot(context.filename);
     const row = DIRECTIONS.find(([pattern]) => matches(importer, pattern));
     if (row === undefined) return {};
-    const [, allowed] = row;
+    const ownFolder = importer.split("/", 2).join("/") + "/";
+    const allowed = row[1].map((pattern) => pattern === OWN_FOLDER ? ownFolder : pattern);
     const check = (node: Deno.lint.Node, source: unknown) => {
       const specifier = (source as { value?: unknown } | null)?.value;
       if (typeof specifier !== "string") return;

@@ -57,7 +57,11 @@ test("lint: adapters see the ports, programs the package", async () => {
   await assertImport("adapters/deno/tcp.ts", "../node/tcp.ts", false);
   await assertImport("adapters/deno/tcp.ts", "../../src/driver/driver.ts", false);
   await assertImport("adapters/fs/files.ts", "node:fs/promises", true);
+  await assertImport("adapters/fs/files.ts", "./store.ts", true);
+  await assertImport("adapters/fs/files.ts", "../../src/store/wal/wal.ts", true);
   await assertImport("adapters/fs/files.ts", "hono", false);
+  await assertImport("adapters/later/mod.ts", "./part.ts", true);
+  await assertImport("adapters/later/mod.ts", "../fs/mod.ts", false);
   await assertImport("adapters/hono/admin.ts", "hono", true);
   await assertImport("examples/kv/main.ts", "@securecollc/raft/fs", true);
   await assertImport("examples/kv/main.ts", "../../src/raft.ts", false);
