@@ -1,0 +1,94 @@
+/**
+ * Everything a core can ask for. Imperatives, to be performed in the order given.
+ *
+ * @module
+ */
+import type { AppendRequest, Message } from "../message.ts";
+import type { Configuration, LogIndex, Role, ServerId, Term } from "../types.ts";
+
+/** Messages that the core makes in one piece; entries are cut and sent by the sender. */
+export type SmallMessage = Exclude<Message, AppendRequest>;
+
+/** What {@linkcode step} gives back. */
+export type Effect =
+  /** Write {term, votedFor} as one record; answer `vote-persisted` with the sequence. FIFO with append and truncate. */
+  | {
+    readonly type: "persist-vote";
+    readonly sequence: number;
+    readonly term: Term;
+    readonly votedFor: ServerId | undefined;
+  }
+  /** Remove all entries from this index on. FIFO with append. */
+  | { readonly type: "truncate"; readonly from: LogIndex }
+  /**
+   * Write the entries `[from, end)`; answer `entries-persisted` with the end and the epoch. Where they come from:
+   * `message`: the records of the message being stepped; `proposals`: the commands of the `proposed` event being
+   * stepped; `noop` and `configuration`: made by the driver. All are of `term` unless they come from a message.
+   */
+  | {
+    readonly type: "append";
+    readonly source: "message" | "proposals" | "noop" | "configuration";
+    readonly from: LogIndex;
+    readonly end: LogIndex;
+    readonly term: Term;
+    readonly epoch: number;
+    readonly configuration?: Configuration;
+  }
+  /** The commands of the `proposed` event being stepped are not in the log and will not be. */
+  | {
+    readonly type: "refuse-proposals";
+    readonly reason: "not-leader" | "transferring";
+    readonly leader: ServerId | undefined;
+  }
+  /** Send a message without entries. Best effort. */
+  | { readonly type: "send"; readonly to: ServerId; readonly message: SmallMessage }
+  /**
+   * Send an append: entries from `from` on, as many as fit under the limits, none when `end === from` (a heartbeat or
+   * a new commit index). Answer `sent` or `send-failed` with the sequence. Must not be sent unless the core still
+   * leads `term` at that moment.
+   */
+  | {
+    readonly type: "replicate";
+    readonly to: ServerId;
+    readonly term: Term;
+    readonly sequence: number;
+    readonly prevTerm: Term;
+    readonly from: LogIndex;
+    /** There are entries up to here; at most `[from, end)` may be sent. */
+    readonly end: LogIndex;
+    readonly entriesMax: number;
+    readonly bytesMax: number;
+    readonly commitIndex: LogIndex;
+    readonly round: number;
+  }
+  /** All entries up to and including this one are committed: apply them in order, answer `applied`. */
+  | { readonly type: "apply"; readonly upTo: LogIndex }
+  /** The read may be answered once the machine has applied `index`. */
+  | { readonly type: "answer-read"; readonly id: number; readonly index: LogIndex }
+  /** The read can't be answered here. */
+  | { readonly type: "refuse-read"; readonly id: number; readonly leader: ServerId | undefined }
+  /** Role, term or known leader changed. */
+  | {
+    readonly type: "announce-role";
+    readonly role: Role;
+    readonly term: Term;
+    readonly leader: ServerId | undefined;
+    readonly reason: RoleReason;
+  }
+  /** The configuration in force changed (appended, truncated or loaded). */
+  | { readonly type: "announce-configuration"; readonly index: LogIndex; readonly configuration: Configuration }
+  /** The leadership transfer ended without a new leader. */
+  | { readonly type: "announce-transfer-failed"; readonly reason: "timeout" | "no-target" | "not-leader" };
+
+/** Why a role, term or leader changed. */
+export type RoleReason =
+  | "started"
+  | "election-timeout"
+  | "timeout-now"
+  | "pre-vote-won"
+  | "election-won"
+  | "election-lost"
+  | "higher-term"
+  | "leader-heard"
+  | "quorum-lost"
+  | "stopped";

@@ -1,0 +1,174 @@
+/**
+ * Elections (Raft §5.2, §5.4.1), the question before them (pre-vote, thesis §9.6) and leader stickiness (§4.2.3).
+ *
+ * @module
+ */
+import type { VoteRequest, VoteResponse } from "../message.ts";
+import type { ServerId } from "../types.ts";
+import { configurationOf, isPromotable } from "./membership.ts";
+import { allVoters, tally } from "./quorum.ts";
+import { becomeLeader } from "./replication.ts";
+import {
+  announceRole,
+  armElection,
+  becomeFollower,
+  enterTerm,
+  isCredible,
+  isVoteDurable,
+  persistVote,
+  send,
+} from "./role.ts";
+import type { CoreState, Step } from "./state.ts";
+import { lastTerm } from "./term_index.ts";
+
+/** No leader was heard for an election timeout: campaigns if this server may. */
+export function onElectionDeadline(step: Step): void {
+  const { state } = step;
+  armElection(step);
+  // An election whose own vote is still being written has not begun: a second one would only burn a term (BE15).
+  if (state.role === "candidate" && !isVoteDurable(step)) return;
+  if (!isPromotable(state)) {
+    if (state.leader !== undefined) becomeFollower(step, state.term, undefined, "election-timeout");
+    return;
+  }
+  if (state.settings.preVote) askBeforeCampaign(step);
+  else campaign(step, false);
+}
+
+/** Asks whether an election could be won, changing nothing that outlives the answer. */
+function askBeforeCampaign(step: Step): void {
+  const { state } = step;
+  state.role = "pre-candidate";
+  state.leader = undefined;
+  state.campaign = { pre: true, term: state.term + 1, transfer: false, votes: new Map([[state.id, true]]) };
+  announceRole(step, "election-timeout");
+  if (!decide(step)) requestVotes(step);
+}
+
+/**
+ * Enters the next term and votes for itself. The votes of others are asked for when that is durable.
+ *
+ * @param transfer Whether the leader asked for it: then its being alive is no reason to refuse (thesis §3.10).
+ */
+export function campaign(step: Step, transfer: boolean): void {
+  const { state } = step;
+  const reason = transfer ? "timeout-now" : state.role === "pre-candidate" ? "pre-vote-won" : "election-timeout";
+  state.role = "candidate";
+  state.leader = undefined;
+  enterTerm(step, state.term + 1, state.id);
+  state.campaign = { pre: false, term: state.term, transfer, votes: new Map() };
+  armElection(step);
+  announceRole(step, reason);
+}
+
+/** Our own vote may now be counted, and others asked for theirs. */
+export function onOwnVotePersisted(step: Step): void {
+  const { state } = step;
+  const mine = state.campaign;
+  if (state.role !== "candidate" || mine === undefined || mine.votes.has(state.id) || !isVoteDurable(step)) return;
+  mine.votes.set(state.id, true);
+  if (!decide(step)) requestVotes(step);
+}
+
+function requestVotes(step: Step): void {
+  const { state } = step;
+  const { pre, term, transfer } = state.campaign!;
+  const message: VoteRequest = {
+    type: "vote-request",
+    term,
+    pre,
+    lastIndex: state.log.lastIndex,
+    lastTerm: lastTerm(state.log),
+    transfer,
+  };
+  for (const id of allVoters(configurationOf(state))) {
+    if (id !== state.id) send(step, id, message);
+  }
+}
+
+/** Acts on the votes so far; true when they decided something. */
+function decide(step: Step): boolean {
+  const { state } = step;
+  const { pre, votes } = state.campaign!;
+  const verdict = tally(configurationOf(state), (id) => votes.get(id));
+  if (verdict === "open") return false;
+  if (verdict === "lost") becomeFollower(step, state.term, undefined, "election-lost");
+  else if (pre) campaign(step, false);
+  else becomeLeader(step);
+  return true;
+}
+
+/** Grants or refuses a vote: at most one a term, only to a log at least as up to date as ours (Raft §5.2, §5.4.1). */
+export function onVoteRequest(step: Step, from: ServerId, request: VoteRequest): void {
+  const { state } = step;
+  if (!isCredible(step, request.term)) return;
+  if (request.pre) return respond(step, from, request, wouldGrant(step, from, request));
+  // Whoever hears a leader helps nobody to depose it, and does not take over the term (thesis §4.2.3).
+  if (!request.transfer && hearsLeader(step)) return respond(step, from, request, false);
+  if (request.term > state.term) becomeFollower(step, request.term, undefined, "higher-term");
+  const granted = request.term === state.term && isFree(state, from) && isUpToDate(state, request);
+  if (granted) {
+    armElection(step);
+    if (state.role === "pre-candidate") becomeFollower(step, state.term, undefined, "election-lost");
+    if (state.votedFor === undefined) {
+      state.votedFor = from;
+      persistVote(step);
+    }
+  }
+  respond(step, from, request, granted);
+}
+
+/** Whether a vote would be granted. Asking changes nothing (E8). */
+function wouldGrant(step: Step, from: ServerId, request: VoteRequest): boolean {
+  const { state } = step;
+  if (hearsLeader(step) || !isUpToDate(state, request)) return false;
+  if (request.term > state.term) return true;
+  return request.term === state.term && state.termLeader === undefined && isFree(state, from);
+}
+
+function respond(step: Step, to: ServerId, request: VoteRequest, granted: boolean): void {
+  const { term } = step.state;
+  send(step, to, { type: "vote-response", term, pre: request.pre, campaign: request.term, granted });
+}
+
+/** Whether the vote of this term is still to be had, or was given to this candidate already. */
+function isFree(state: CoreState, candidate: ServerId): boolean {
+  return state.votedFor === undefined ? state.termLeader === undefined : state.votedFor === candidate;
+}
+
+/** Whether a leader was heard within the minimum election timeout, or is this server. */
+function hearsLeader(step: Step): boolean {
+  const { state, now } = step;
+  if (state.role === "leader") return true;
+  return state.leader !== undefined && now - state.leaderHeardAt < state.settings.electionMinMs;
+}
+
+/** Whether the candidate's log is at least as up to date as ours (Raft §5.4.1). */
+function isUpToDate(state: CoreState, request: VoteRequest): boolean {
+  const ours = lastTerm(state.log);
+  return request.lastTerm > ours || (request.lastTerm === ours && request.lastIndex >= state.log.lastIndex);
+}
+
+/** Counts a vote of the campaign under way; answers to older ones count for nothing (BE07, BE16). */
+export function onVoteResponse(step: Step, from: ServerId, response: VoteResponse): void {
+  const { state } = step;
+  const promised = response.pre && response.granted;
+  if (response.term > state.term && !promised) {
+    if (isCredible(step, response.term)) becomeFollower(step, response.term, undefined, "higher-term");
+    return;
+  }
+  const mine = state.campaign;
+  if (mine === undefined || mine.pre !== response.pre || mine.term !== response.campaign) return;
+  if (state.role !== (mine.pre ? "pre-candidate" : "candidate") || mine.votes.has(from)) return;
+  // Until our own vote is durable there is nobody who could have been asked.
+  if (!mine.pre && !mine.votes.has(state.id)) return;
+  mine.votes.set(from, response.granted);
+  decide(step);
+}
+
+/** The leader hands over: campaigns at once, but only for the leader of this very term (P13, thesis §3.10). */
+export function onTimeoutNow(step: Step, from: ServerId, term: number): void {
+  const { state } = step;
+  if (state.role !== "follower" || term !== state.term || state.leader !== from || !isPromotable(state)) return;
+  campaign(step, true);
+}

@@ -1,0 +1,45 @@
+/**
+ * Everything that can happen to a core. Past participles: the thing has happened.
+ *
+ * @module
+ */
+import type { Message } from "../message.ts";
+import type { LogIndex, ServerId, Term } from "../types.ts";
+
+/** What {@linkcode step} takes. */
+export type Event =
+  /** Time has passed; `now` is at or beyond `deadline`. */
+  | { readonly type: "deadline-reached" }
+  /** The driver has no more events in this turn: what should be sent may be sent now, in one piece. */
+  | { readonly type: "drained" }
+  /** A message came in. Its entries, checked against their checksums, wait in the driver. */
+  | { readonly type: "message-received"; readonly from: ServerId; readonly message: Message }
+  /** The user (or a forwarding peer) has commands, which wait in the driver. */
+  | { readonly type: "proposed"; readonly count: number }
+  /** Somebody wants an index to read at. */
+  | { readonly type: "read-requested"; readonly id: number }
+  /** The vote of `persist-vote` with this sequence is durable, and so is all that was asked before it. */
+  | { readonly type: "vote-persisted"; readonly sequence: number }
+  /** Entries up to (not including) `end` are durable, as asked under that epoch. */
+  | { readonly type: "entries-persisted"; readonly end: LogIndex; readonly epoch: number }
+  /** The sender answered `replicate`: it sent `[from, end)`, that many bytes, under this sequence. */
+  | {
+    readonly type: "sent";
+    readonly to: ServerId;
+    readonly term: Term;
+    readonly sequence: number;
+    readonly end: LogIndex;
+    readonly bytes: number;
+  }
+  /** The sender could not send what `replicate` asked for: no connection, or its queue is full. */
+  | { readonly type: "send-failed"; readonly to: ServerId; readonly term: Term; readonly sequence: number }
+  /** A connection to that peer came up. */
+  | { readonly type: "peer-connected"; readonly peer: ServerId }
+  /** The connection to that peer is gone, with an unknown part of what was sent. */
+  | { readonly type: "peer-disconnected"; readonly peer: ServerId }
+  /** The machine has applied all entries up to and including this one. */
+  | { readonly type: "applied"; readonly upTo: LogIndex }
+  /** Hand leadership over, to the most caught-up voter when nobody is named (thesis §3.10). */
+  | { readonly type: "transfer-requested"; readonly to: ServerId | undefined }
+  /** The process slept, or a turn came so late that leases can't be trusted (DESIGN: time). */
+  | { readonly type: "clock-jumped" };

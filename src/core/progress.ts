@@ -1,0 +1,115 @@
+/**
+ * One peer as its leader sees it.
+ *
+ * @module
+ */
+import type { LogIndex } from "../types.ts";
+import { invariant } from "./invariant.ts";
+
+/** An append on its way. */
+export interface InFlight {
+  readonly sequence: number;
+  /** End of its entries, exclusive. */
+  readonly end: LogIndex;
+  readonly bytes: number;
+}
+
+/** What the leader asked the sender for and has no answer to yet. */
+export interface Sending {
+  readonly sequence: number;
+  readonly commitIndex: LogIndex;
+  readonly round: number;
+}
+
+/**
+ * What a leader knows of one peer. In `probe` it does not know where the logs agree and sends one append at a time; in
+ * `replicate` it does, and keeps a window full (Raft §5.3; the split follows thesis §10.2.1).
+ */
+export interface Progress {
+  state: "probe" | "replicate";
+  /** Up to here the peer's durable log equals ours. Never decreases in a leadership. */
+  matchIndex: LogIndex;
+  /** Next entry to send. */
+  nextIndex: LogIndex;
+  /** Sequence of the next request. */
+  sequence: number;
+  /** Requests before this one were sent in an earlier state: their rejections say nothing about this one (L9). */
+  stateSequence: number;
+  /** Set while the sender works on entries for this peer. */
+  sending: Sending | undefined;
+  /** The append that a probe waits for; no other is sent until it is answered or a heartbeat is due. */
+  probe: InFlight | undefined;
+  /** Appends with entries on their way, oldest first. */
+  inFlight: InFlight[];
+  inFlightBytes: number;
+  /** Nothing could be sent: wait for a connection or the next heartbeat. */
+  blocked: boolean;
+  /** Send something in this turn, with or without entries. */
+  heartbeatDue: boolean;
+  /** Latest commit index the peer was told. */
+  commitSent: LogIndex;
+  /** Latest round the peer has answered. */
+  ackedRound: number;
+  /** When the peer last answered in this term; -Infinity when never. */
+  heardAt: number;
+}
+
+/** A peer that nothing is known of. */
+export function newProgress(nextIndex: LogIndex, now: number): Progress {
+  return {
+    state: "probe",
+    matchIndex: 0,
+    nextIndex,
+    sequence: 1,
+    stateSequence: 1,
+    sending: undefined,
+    probe: undefined,
+    inFlight: [],
+    inFlightBytes: 0,
+    blocked: false,
+    heartbeatDue: true,
+    commitSent: 0,
+    ackedRound: 0,
+    heardAt: now,
+  };
+}
+
+/** Where the logs agree is unknown from now on: forget what is on its way and look from `nextIndex`. */
+export function becomeProbing(progress: Progress, nextIndex: LogIndex): void {
+  progress.state = "probe";
+  progress.nextIndex = Math.max(nextIndex, progress.matchIndex + 1);
+  progress.stateSequence = progress.sequence;
+  progress.sending = undefined;
+  progress.probe = undefined;
+  progress.inFlight = [];
+  progress.inFlightBytes = 0;
+}
+
+/** The logs agree up to `nextIndex - 1`: fill the window from there. */
+export function becomeReplicating(progress: Progress, nextIndex: LogIndex): void {
+  becomeProbing(progress, nextIndex);
+  progress.state = "replicate";
+}
+
+/** The peer's durable log equals ours up to here. Frees what is thereby answered; true when that is news. */
+export function acknowledge(progress: Progress, matchIndex: LogIndex): boolean {
+  if (matchIndex <= progress.matchIndex) return false;
+  progress.matchIndex = matchIndex;
+  progress.nextIndex = Math.max(progress.nextIndex, matchIndex + 1);
+  let answered = 0;
+  while (answered < progress.inFlight.length && progress.inFlight[answered]!.end <= matchIndex + 1) {
+    progress.inFlightBytes -= progress.inFlight[answered]!.bytes;
+    answered++;
+  }
+  if (answered > 0) progress.inFlight.splice(0, answered);
+  invariant(
+    progress.inFlight.length > 0 || progress.inFlightBytes === 0,
+    () => `bytes in flight must be 0 when nothing is: ${progress.inFlightBytes}`,
+  );
+  return true;
+}
+
+/** Whether the window has room for one more append with entries. */
+export function hasRoom(progress: Progress, appendsMax: number, bytesMax: number): boolean {
+  return progress.inFlight.length < appendsMax && progress.inFlightBytes < bytesMax;
+}

@@ -1,0 +1,68 @@
+/**
+ * Majorities, of one configuration or of both halves of a joint one (Raft §6).
+ *
+ * @module
+ */
+import type { Configuration, ServerId } from "../types.ts";
+
+/** Whether a decision is made. */
+export type Verdict = "won" | "lost" | "open";
+
+/** Voters of the configuration in force, and of the one being left while joint. Each set must agree. */
+export function voterSets(configuration: Configuration): ServerId[][] {
+  const voters = configuration.servers.filter((server) => server.suffrage === "voter").map((server) => server.id);
+  return configuration.outgoing === undefined ? [voters] : [voters, [...configuration.outgoing]];
+}
+
+/** Every server that has a say in either half, once, in order. */
+export function allVoters(configuration: Configuration): ServerId[] {
+  return [...new Set(voterSets(configuration).flat())];
+}
+
+/** Whether this server has a say in either half. */
+export function isVoter(configuration: Configuration, id: ServerId): boolean {
+  return voterSets(configuration).some((voters) => voters.includes(id));
+}
+
+/** How many of `size` make a majority. */
+export function majority(size: number): number {
+  return Math.floor(size / 2) + 1;
+}
+
+/**
+ * How a vote stands: won when a majority of every set said yes, lost when that can't happen any more.
+ *
+ * @param voteOf True, false, or undefined while unknown.
+ */
+export function tally(configuration: Configuration, voteOf: (id: ServerId) => boolean | undefined): Verdict {
+  let verdict: Verdict = "won";
+  for (const voters of voterSets(configuration)) {
+    let yes = 0;
+    let no = 0;
+    for (const id of voters) {
+      const vote = voteOf(id);
+      if (vote === true) yes++;
+      else if (vote === false) no++;
+    }
+    const needed = majority(voters.length);
+    if (voters.length - no < needed) return "lost";
+    if (yes < needed) verdict = "open";
+  }
+  return verdict;
+}
+
+/**
+ * The largest value that a majority of every set has reached: the commit index of match indexes, the round that a
+ * quorum has answered, the moment by which a quorum was heard.
+ *
+ * @returns `-Infinity` when a set has no voters.
+ */
+export function quorumValue(configuration: Configuration, valueOf: (id: ServerId) => number): number {
+  let reached = Infinity;
+  for (const voters of voterSets(configuration)) {
+    if (voters.length === 0) return -Infinity;
+    const values = voters.map(valueOf).sort((a, b) => b - a);
+    reached = Math.min(reached, values[majority(voters.length) - 1]!);
+  }
+  return reached;
+}

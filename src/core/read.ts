@@ -1,0 +1,49 @@
+/**
+ * Linearizable reads without a log entry (ReadIndex: Raft §8, thesis §6.4).
+ *
+ * @module
+ */
+import { configurationOf } from "./membership.ts";
+import { quorumValue } from "./quorum.ts";
+import type { Leading, Step } from "./state.ts";
+
+/** Somebody wants an index to read at: it waits for a round that begins after now. */
+export function onReadRequested(step: Step, id: number): void {
+  const { leading, leader } = step.state;
+  if (leading === undefined) step.effects.push({ type: "refuse-read", id, leader });
+  else leading.readsWaiting.push(id);
+}
+
+/**
+ * Begins a round for all reads that wait, when none is under way and an entry of this term is committed (before that a
+ * leader does not know what is: BR02). Only answers to requests sent from now on carry the new round (BR03).
+ */
+export function startReadRound(step: Step): void {
+  const { state } = step;
+  const leading = state.leading!;
+  if (leading.readsWaiting.length === 0 || leading.readRound !== undefined) return;
+  if (state.commitIndex < leading.firstIndex) return;
+  leading.round++;
+  leading.readRound = { round: leading.round, index: state.commitIndex, ids: leading.readsWaiting };
+  leading.readsWaiting = [];
+  for (const progress of leading.progress.values()) progress.heartbeatDue = true;
+  tryReadRound(step);
+}
+
+/** Answers the reads of the round once a quorum still followed this leader after it began. */
+export function tryReadRound(step: Step): void {
+  const { leading } = step.state;
+  if (leading?.readRound === undefined) return;
+  const { round, index, ids } = leading.readRound;
+  if (answeredRound(step, leading) < round) return;
+  leading.readRound = undefined;
+  for (const id of ids) step.effects.push({ type: "answer-read", id, index });
+}
+
+function answeredRound(step: Step, leading: Leading): number {
+  const { state } = step;
+  return quorumValue(
+    configurationOf(state),
+    (id) => id === state.id ? leading.round : leading.progress.get(id)?.ackedRound ?? 0,
+  );
+}

@@ -1,0 +1,228 @@
+/**
+ * The log as a leader spreads it: probing, pipelining, heartbeats (Raft §5.3, thesis §10.2.1).
+ *
+ * @module
+ */
+import type { AppendRejection, AppendResponse } from "../message.ts";
+import type { LogIndex, ServerId } from "../types.ts";
+import { commitByQuorum } from "./commitment.ts";
+import type { Event } from "./event.ts";
+import { configurationOf, peersOf } from "./membership.ts";
+import { acknowledge, becomeProbing, becomeReplicating, hasRoom, newProgress, type Progress } from "./progress.ts";
+import { quorumValue } from "./quorum.ts";
+import { startReadRound, tryReadRound } from "./read.ts";
+import { announceRole, becomeFollower, isCredible } from "./role.ts";
+import type { Step } from "./state.ts";
+import { appendTerm, lastAtMost, termAt } from "./term_index.ts";
+import { onCaughtUp, onTransferDeadline } from "./transfer.ts";
+
+/** Won the election: begins with an entry of its own term, without which nothing could be committed (Raft §8). */
+export function becomeLeader(step: Step): void {
+  const { state, now } = step;
+  const firstIndex = state.log.lastIndex + 1;
+  const progress = new Map(peersOf(state).map((id) => [id, newProgress(firstIndex, now)]));
+  state.role = "leader";
+  state.leader = state.id;
+  state.termLeader = state.id;
+  state.campaign = undefined;
+  state.leading = {
+    firstIndex,
+    progress,
+    heartbeatAt: now + state.settings.heartbeatMs,
+    round: 0,
+    readRound: undefined,
+    readsWaiting: [],
+    transfer: undefined,
+  };
+  announceRole(step, "election-won");
+  appendOwn(step, "noop", 1);
+}
+
+/** Appends entries of this term to the leader's own log. */
+function appendOwn(step: Step, source: "noop" | "proposals", count: number): void {
+  const { state, effects } = step;
+  const from = state.log.lastIndex + 1;
+  appendTerm(state.log, state.term, count);
+  effects.push({ type: "append", source, from, end: from + count, term: state.term, epoch: state.epoch });
+}
+
+/** Commands came in: they are in the log at once, or not at all. */
+export function onProposed(step: Step, count: number): void {
+  const { state, effects } = step;
+  if (state.leading === undefined) {
+    effects.push({ type: "refuse-proposals", reason: "not-leader", leader: state.leader });
+  } else if (state.leading.transfer !== undefined) {
+    effects.push({ type: "refuse-proposals", reason: "transferring", leader: state.leader });
+  } else {
+    appendOwn(step, "proposals", count);
+  }
+}
+
+/** Time has passed for a leader: heartbeats, and whether a quorum still answers. */
+export function onLeaderDeadline(step: Step): void {
+  const { state, now } = step;
+  const leading = state.leading!;
+  if (leading.transfer !== undefined && now >= leading.transfer.deadline) onTransferDeadline(step);
+  if (now < leading.heartbeatAt) return;
+  // A leader that no quorum answers makes way: its clients wait for nothing (thesis §6.2, BV02).
+  if (quorumHeardAt(step) < now - state.settings.leaseMs) {
+    return becomeFollower(step, state.term, undefined, "quorum-lost");
+  }
+  leading.heartbeatAt = now + state.settings.heartbeatMs;
+  for (const progress of leading.progress.values()) {
+    progress.heartbeatDue = true;
+    progress.blocked = false;
+  }
+}
+
+/** Since when, at the earliest, a quorum has been heard. */
+function quorumHeardAt(step: Step): number {
+  const { state, now } = step;
+  const { progress } = state.leading!;
+  return quorumValue(configurationOf(state), (id) => id === state.id ? now : progress.get(id)?.heardAt ?? -Infinity);
+}
+
+/** What was heard before the clock jumped proves nothing: a quorum has two heartbeats' time to answer anew. */
+export function onLeaderClockJump(step: Step): void {
+  const { state, now } = step;
+  const { heartbeatMs, leaseMs } = state.settings;
+  const heardAt = now - leaseMs + 2 * heartbeatMs;
+  for (const progress of state.leading!.progress.values()) progress.heardAt = heardAt;
+  state.leading!.heartbeatAt = now;
+}
+
+/** The turn is over: asks for what each peer should get now, in one piece. */
+export function replicateAll(step: Step): void {
+  const { state } = step;
+  startReadRound(step);
+  for (const [id, progress] of state.leading!.progress) replicate(step, id, progress);
+}
+
+function replicate(step: Step, to: ServerId, progress: Progress): void {
+  const { state } = step;
+  if (progress.blocked) return;
+  if (progress.sending === undefined && hasEntriesToSend(step, progress)) {
+    return ask(step, to, progress, state.log.lastIndex + 1);
+  }
+  const idle = progress.sending === undefined && progress.inFlight.length === 0 && progress.state === "replicate";
+  if (progress.heartbeatDue || (idle && progress.commitSent < state.commitIndex)) {
+    ask(step, to, progress, progress.nextIndex);
+  }
+}
+
+function hasEntriesToSend(step: Step, progress: Progress): boolean {
+  const { log, settings } = step.state;
+  // One probe at a time; if it was lost, the next heartbeat asks the same without its entries.
+  if (progress.state === "probe") return progress.probe === undefined;
+  return progress.nextIndex <= log.lastIndex && hasRoom(progress, settings.windowAppendsMax, settings.windowBytesMax);
+}
+
+/** Asks the sender for one append with entries below `end`; none when `end` is the peer's next index. */
+function ask(step: Step, to: ServerId, progress: Progress, end: LogIndex): void {
+  const { state, effects } = step;
+  const { settings, commitIndex } = state;
+  const { round } = state.leading!;
+  const prevTerm = termAt(state.log, progress.nextIndex - 1);
+  if (prevTerm === undefined) return; // Compacted: the peer needs a snapshot.
+  const sequence = progress.sequence++;
+  progress.heartbeatDue = false;
+  if (progress.sending === undefined) progress.sending = { sequence, commitIndex, round };
+  effects.push({
+    type: "replicate",
+    to,
+    term: state.term,
+    sequence,
+    prevTerm,
+    from: progress.nextIndex,
+    end,
+    entriesMax: settings.appendEntriesMax,
+    bytesMax: Math.min(settings.appendBytesMax, Math.max(1, settings.windowBytesMax - progress.inFlightBytes)),
+    commitIndex,
+    round,
+  });
+}
+
+/** The sender did its work: only now do entries count as on their way. */
+export function onSent(step: Step, event: Extract<Event, { type: "sent" }>): void {
+  const progress = currentProgress(step, event);
+  const sending = progress?.sending;
+  if (progress === undefined || sending === undefined || sending.sequence !== event.sequence) return;
+  progress.sending = undefined;
+  progress.commitSent = Math.max(progress.commitSent, sending.commitIndex);
+  const inFlight = { sequence: event.sequence, end: event.end, bytes: event.bytes };
+  if (progress.state === "probe") {
+    progress.probe = inFlight;
+  } else if (event.end > progress.nextIndex) {
+    progress.nextIndex = event.end;
+    progress.inFlight.push(inFlight);
+    progress.inFlightBytes += event.bytes;
+  }
+}
+
+/** The sender could not send: nothing is on its way, and there is no use in trying before something changes. */
+export function onSendFailed(step: Step, event: Extract<Event, { type: "send-failed" }>): void {
+  const progress = currentProgress(step, event);
+  if (progress === undefined) return;
+  progress.blocked = true;
+  if (progress.sending?.sequence === event.sequence) progress.sending = undefined;
+}
+
+function currentProgress(step: Step, event: { readonly to: ServerId; readonly term: number }): Progress | undefined {
+  return event.term === step.state.term ? step.state.leading?.progress.get(event.to) : undefined;
+}
+
+/** A connection came up: speak to the peer at once. */
+export function onPeerConnected(step: Step, peer: ServerId): void {
+  const progress = step.state.leading?.progress.get(peer);
+  if (progress === undefined) return;
+  progress.blocked = false;
+  progress.heartbeatDue = true;
+}
+
+/** A connection is gone with an unknown part of what was sent: look anew where the logs agree. */
+export function onPeerDisconnected(step: Step, peer: ServerId): void {
+  const progress = step.state.leading?.progress.get(peer);
+  if (progress !== undefined) becomeProbing(progress, progress.matchIndex + 1);
+}
+
+/** A follower answered. */
+export function onAppendResponse(step: Step, from: ServerId, response: AppendResponse): void {
+  const { state, now } = step;
+  if (response.term > state.term) {
+    // Adopts the term at once (P19).
+    if (isCredible(step, response.term)) becomeFollower(step, response.term, undefined, "higher-term");
+    return;
+  }
+  const progress = state.leading?.progress.get(from);
+  if (progress === undefined || response.term !== state.term || response.sequence >= progress.sequence) return;
+  progress.heardAt = now;
+  progress.ackedRound = Math.max(progress.ackedRound, Math.min(response.round, state.leading!.round));
+  if (response.rejected !== undefined) onRejected(step, progress, response.sequence, response.rejected);
+  else onAccepted(step, from, progress, response);
+  tryReadRound(step);
+}
+
+function onAccepted(step: Step, from: ServerId, progress: Progress, response: AppendResponse): void {
+  const { state } = step;
+  if (response.matchIndex > state.log.lastIndex) return; // Nothing that we sent: not a follower's honest answer.
+  const news = acknowledge(progress, response.matchIndex);
+  if (progress.state === "probe" && response.sequence >= progress.stateSequence) {
+    // Accepted as sent, durable or not: the logs agree up to the end of the probe.
+    const probed = progress.probe?.sequence === response.sequence ? progress.probe.end : progress.nextIndex;
+    becomeReplicating(progress, Math.max(probed, progress.matchIndex + 1));
+  }
+  if (!news) return;
+  commitByQuorum(step);
+  onCaughtUp(step, from, progress);
+}
+
+/** Skips what can't match by terms instead of going back one by one (Raft §5.3, end; BV14). */
+function onRejected(step: Step, progress: Progress, sequence: number, rejection: AppendRejection): void {
+  const { log } = step.state;
+  const { prevIndex, hintIndex, hintTerm } = rejection;
+  // Rejections of what was sent before the last change of mind, or below what is known to match, are stale (BL10).
+  if (sequence < progress.stateSequence || prevIndex <= progress.matchIndex) return;
+  if (progress.state === "probe" && prevIndex !== progress.nextIndex - 1) return;
+  const agree = lastAtMost(log, Math.min(hintIndex, prevIndex - 1), hintTerm);
+  becomeProbing(progress, agree + 1);
+}

@@ -1,0 +1,114 @@
+/**
+ * Everything a core knows, in one plain record that can be cloned, saved and loaded (Raft, figure 2).
+ *
+ * @module
+ */
+import type { IndexedConfiguration, LogIndex, Role, ServerId, Term } from "../types.ts";
+import type { Effect, SmallMessage } from "./effect.ts";
+import type { Progress } from "./progress.ts";
+import type { RandomState } from "./random.ts";
+import type { TermIndex } from "./term_index.ts";
+
+/** What a core runs by. Times in milliseconds. */
+export interface CoreSettings {
+  readonly heartbeatMs: number;
+  readonly electionMinMs: number;
+  readonly electionMaxMs: number;
+  readonly leaseMs: number;
+  readonly preVote: boolean;
+  readonly appendEntriesMax: number;
+  readonly appendBytesMax: number;
+  readonly windowAppendsMax: number;
+  readonly windowBytesMax: number;
+}
+
+/** An election, or the question whether one could be won. */
+export interface Campaign {
+  readonly pre: boolean;
+  /** The term that is campaigned in. */
+  readonly term: Term;
+  /** Whether the leader asked for it. */
+  readonly transfer: boolean;
+  /** Who answered what. */
+  readonly votes: Map<ServerId, boolean>;
+}
+
+/** Reads that wait for a quorum to answer one round. */
+export interface ReadRound {
+  readonly round: number;
+  readonly index: LogIndex;
+  readonly ids: number[];
+}
+
+/** What only a leader knows. Made anew at each election. */
+export interface Leading {
+  /** Index of the entry with which this leadership began: nothing is committed or read before it is (Raft §5.4.2). */
+  readonly firstIndex: LogIndex;
+  readonly progress: Map<ServerId, Progress>;
+  heartbeatAt: number;
+  /** Counts rounds of heartbeats that reads wait for. */
+  round: number;
+  readRound: ReadRound | undefined;
+  /** Reads that came while a round was under way, or before the first entry was committed. */
+  readsWaiting: number[];
+  transfer: Transfer | undefined;
+}
+
+/** A leadership transfer under way. */
+export interface Transfer {
+  readonly to: ServerId;
+  readonly deadline: number;
+  /** Whether the target has been told. */
+  told: boolean;
+}
+
+/** The whole state of a core. */
+export interface CoreState {
+  readonly id: ServerId;
+  readonly settings: CoreSettings;
+  random: RandomState;
+
+  // Persistent: every change is asked of the driver before anything that depends on it leaves.
+  term: Term;
+  votedFor: ServerId | undefined;
+  log: TermIndex;
+  /** Every configuration in the log, ascending; the last one is in force from when it is appended (Raft §6). */
+  configurations: IndexedConfiguration[];
+
+  /** Sequence of the latest vote asked to be persisted, and of the latest that was. */
+  voteAsked: number;
+  votePersisted: number;
+  /** Entries up to here are durable. */
+  persistedIndex: LogIndex;
+  /** Grows with each truncation: a completion from before it is not credited (BL06). */
+  epoch: number;
+  /** Messages of this term, which may leave once the term is durable. */
+  withheld: { readonly to: ServerId; readonly message: SmallMessage }[];
+
+  role: Role;
+  /** The leader that is followed now; undefined when none is known or the last one fell silent. */
+  leader: ServerId | undefined;
+  /** The leader of this term, once seen: there can be no other (Raft §5.2). */
+  termLeader: ServerId | undefined;
+  commitIndex: LogIndex;
+  appliedIndex: LogIndex;
+  /** Up to here the log was verified against this term's leader. */
+  verifiedIndex: LogIndex;
+  /** When the leader was last heard, -Infinity when never. */
+  leaderHeardAt: number;
+  electionAt: number;
+  /** The latest round of this term's leader that was answered. */
+  roundAnswered: number;
+  /** The latest append that is answered when its entries are durable. */
+  ackOwed: { readonly sequence: number; readonly round: number } | undefined;
+  campaign: Campaign | undefined;
+  leading: Leading | undefined;
+}
+
+/** One step under way: what its functions share. */
+export interface Step {
+  readonly state: CoreState;
+  /** Milliseconds of the driver's monotonic clock. */
+  readonly now: number;
+  readonly effects: Effect[];
+}

@@ -1,0 +1,182 @@
+/**
+ * Errors, named by what the caller may do. Compare `code`: it survives duplicate installs, `instanceof` does not.
+ *
+ * @module
+ */
+import type { LogIndex, ServerAddress, ServerId, Term } from "./types.ts";
+
+/** What became of the command: certainly not applied, or unknown (it may be applied now, later or never). */
+export type Outcome = "not-applied" | "unknown";
+
+/** A leader as a hint for the caller. */
+export interface LeaderHint {
+  /** Its id. */
+  readonly id: ServerId;
+  /** Its Raft address, when it is in the configuration. */
+  readonly address: ServerAddress | undefined;
+}
+
+/** Every error of this library that a caller is expected to tell apart. */
+export abstract class RaftError extends Error {
+  /** A stable name: `not-leader`, `overloaded`, … */
+  abstract readonly code: string;
+  /** What became of the command or call. */
+  readonly outcome: Outcome;
+  /** The leader, when it is known. */
+  readonly leader: LeaderHint | undefined;
+
+  /** Takes the message, the outcome and what else is known. */
+  constructor(message: string, outcome: Outcome, options: { cause?: unknown; leader?: LeaderHint | undefined } = {}) {
+    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    this.outcome = outcome;
+    this.leader = options.leader;
+    this.name = new.target.name;
+  }
+}
+
+/** No leader is known, or the one asked is none: try again there or later. Not applied. */
+export class NotLeaderError extends RaftError {
+  /** `not-leader`. */
+  override readonly code = "not-leader";
+  /** Names the leader when one is known. */
+  constructor(leader?: LeaderHint, message?: string) {
+    super(
+      message ?? `Cannot reach a leader: ${leader ? `the last known one is "${leader.id}"` : "none is known"}`,
+      "not-applied",
+      { leader },
+    );
+  }
+}
+
+/** Too much is in flight: try again later. Not applied. */
+export class OverloadedError extends RaftError {
+  /** `overloaded`. */
+  override readonly code = "overloaded";
+  /** Commands that wait. */
+  readonly pendingCount: number;
+  /** Their bytes. */
+  readonly pendingBytes: number;
+  /** Takes what is in flight. */
+  constructor(pendingCount: number, pendingBytes: number) {
+    super(
+      `Cannot take the command as too much is in flight: ${pendingCount} commands with ${pendingBytes} bytes`,
+      "not-applied",
+    );
+    this.pendingCount = pendingCount;
+    this.pendingBytes = pendingBytes;
+  }
+}
+
+/** The leader lost its leadership before the command was committed: read before trying again. Outcome unknown. */
+export class LeadershipLostError extends RaftError {
+  /** `leadership-lost`. */
+  override readonly code = "leadership-lost";
+  /** Where the command was in the log, when that is known. */
+  readonly index: LogIndex | undefined;
+  /** The entry's term, when that is known. */
+  readonly term: Term | undefined;
+  /** Takes the entry's place. */
+  constructor(
+    message: string,
+    options: { outcome?: Outcome; index?: LogIndex; term?: Term; leader?: LeaderHint | undefined } = {},
+  ) {
+    super(message, options.outcome ?? "unknown", { leader: options.leader });
+    this.index = options.index;
+    this.term = options.term;
+  }
+}
+
+/** The server is shutting down or was: use another one. */
+export class ShutdownError extends RaftError {
+  /** `shutdown`. */
+  override readonly code = "shutdown";
+  /** Takes the outcome of the call that it ends. */
+  constructor(outcome: Outcome = "not-applied", cause?: unknown) {
+    super("Cannot go on as the server is shut down", outcome, cause === undefined ? {} : { cause });
+  }
+}
+
+/** The transport is closed. */
+export class TransportClosedError extends RaftError {
+  /** `transport-closed`. */
+  override readonly code = "transport-closed";
+  /** Says so. */
+  constructor() {
+    super("Cannot send as the transport is closed", "not-applied");
+  }
+}
+
+/** A disk failed: replace it or make room, then restart. Ends the server. */
+export class StorageError extends RaftError {
+  /** `storage`. */
+  override readonly code: string = "storage";
+  /** What was done: `open`, `write`, `sync`, … */
+  readonly operation: string;
+  /** Takes the operation and the cause. */
+  constructor(message: string, operation: string, cause?: unknown) {
+    super(message, "unknown", cause === undefined ? {} : { cause });
+    this.operation = operation;
+  }
+}
+
+/** The data directory is in use by another process: stop that one, or use another directory. */
+export class StoreLockedError extends StorageError {
+  /** `store-locked`. */
+  override readonly code = "store-locked";
+  /** Takes the directory. */
+  constructor(location: string) {
+    super(
+      `Cannot open "${location}" as another process has it open: stop that process or use another directory`,
+      "lock",
+    );
+  }
+}
+
+/** What was acknowledged can't be read from disk: restore it. Ends the server. */
+export class CorruptionError extends StorageError {
+  /** `corrupt`. */
+  override readonly code = "corrupt";
+  /** The file. */
+  readonly file: string;
+  /** Where in it, in bytes. */
+  readonly offset: number;
+  /** Takes the place and what is wrong there. */
+  constructor(file: string, offset: number, detail: string) {
+    super(`Cannot trust "${file}" at offset ${offset}: ${detail}`, "read");
+    this.file = file;
+    this.offset = offset;
+  }
+}
+
+/** The entry asked for is not in the log. */
+export class EntryNotFoundError extends RaftError {
+  /** `entry-not-found`. */
+  override readonly code = "entry-not-found";
+  /** The index. */
+  readonly index: LogIndex;
+  /** Takes the index and what there is. */
+  constructor(index: LogIndex, firstIndex: LogIndex, lastIndex: LogIndex) {
+    super(`Cannot read entry ${index}: the log holds ${firstIndex} to ${lastIndex}`, "not-applied");
+    this.index = index;
+  }
+}
+
+/** Bytes from a peer or a disk are not what they should be. Closes the connection, never the server. */
+export class ProtocolError extends RaftError {
+  /** `protocol`. */
+  override readonly code = "protocol";
+  /** Takes what is wrong. */
+  constructor(message: string) {
+    super(message, "not-applied");
+  }
+}
+
+/** The library itself is wrong: the server stops before harm is done. Please report it. */
+export class InvariantError extends RaftError {
+  /** `invariant`. */
+  override readonly code = "invariant";
+  /** Takes what does not hold, with the state. */
+  constructor(message: string) {
+    super(message, "unknown");
+  }
+}

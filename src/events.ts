@@ -1,0 +1,145 @@
+/**
+ * What happens to a server, for whoever watches: bounded, never in the way of consensus.
+ *
+ * @module
+ */
+import type { LeaderHint } from "./errors.ts";
+import type { Configuration, LogIndex, Role, ServerAddress, ServerId, Term } from "./types.ts";
+
+/** What `raft.events()` yields. */
+export type RaftEvent =
+  /** The server's role or term changed. */
+  | { readonly type: "role"; readonly role: Role | "shutdown"; readonly term: Term; readonly reason: string }
+  /** Another leader is known, or none. */
+  | { readonly type: "leader"; readonly leader: LeaderHint | undefined; readonly term: Term }
+  /** A peer can be talked to. */
+  | { readonly type: "peer-connected"; readonly peer: ServerId; readonly address: ServerAddress }
+  /** A peer can't be talked to any more. */
+  | { readonly type: "peer-disconnected"; readonly peer: ServerId; readonly reason: string }
+  /** A dial failed, a handshake was refused, or a peer broke the protocol. */
+  | {
+    readonly type: "peer-trouble";
+    readonly peer: ServerId | undefined;
+    readonly kind: string;
+    readonly reason: string;
+  }
+  /** The configuration in force changed. */
+  | { readonly type: "configuration"; readonly index: LogIndex; readonly configuration: Configuration }
+  /** The server stopped because of this. */
+  | { readonly type: "fatal"; readonly error: Error };
+
+/** Options of `raft.events()`. */
+export interface EventsOptions {
+  /** Only events for which this is true. It must not throw. */
+  readonly filter?: (event: RaftEvent) => boolean;
+  /** Ends the iteration. */
+  readonly signal?: AbortSignal;
+  /**
+   * Events kept for a slow reader; beyond that the oldest are dropped and counted.
+   *
+   * @default {1024}
+   */
+  readonly bufferMax?: number;
+}
+
+/** Events as they come; leaving the loop deregisters. */
+export interface EventStream extends AsyncIterableIterator<RaftEvent> {
+  /** How many events were dropped because the reader was too slow. */
+  readonly dropped: number;
+}
+
+/** Hands every event to every subscriber, each with a bounded queue of its own. */
+export class EventHub {
+  readonly #subscribers = new Set<Subscriber>();
+  #closed = false;
+
+  /** Tells everybody. Never throws, never waits. */
+  emit(event: RaftEvent): void {
+    for (const subscriber of this.#subscribers) subscriber.push(event);
+  }
+
+  /** A new subscriber, from now on. */
+  subscribe(options: EventsOptions = {}): EventStream {
+    const bufferMax = options.bufferMax ?? 1024;
+    if (!Number.isSafeInteger(bufferMax) || bufferMax < 1) {
+      throw new RangeError(`Cannot subscribe as 'bufferMax' must be a positive integer: current value is ${bufferMax}`);
+    }
+    const subscriber = new Subscriber(bufferMax, options.filter, () => this.#subscribers.delete(subscriber));
+    if (this.#closed) subscriber.end();
+    else this.#subscribers.add(subscriber);
+    if (options.signal?.aborted) subscriber.end();
+    else options.signal?.addEventListener("abort", () => subscriber.end(), { once: true });
+    return subscriber;
+  }
+
+  /** Ends every iteration once its queue is read. */
+  close(): void {
+    this.#closed = true;
+    for (const subscriber of [...this.#subscribers]) subscriber.end();
+  }
+}
+
+class Subscriber implements EventStream {
+  readonly #queue: RaftEvent[] = [];
+  readonly #bufferMax: number;
+  readonly #filter: ((event: RaftEvent) => boolean) | undefined;
+  readonly #onEnd: () => void;
+  readonly #waiting: ((result: IteratorResult<RaftEvent>) => void)[] = [];
+  #ended = false;
+  #dropped = 0;
+
+  constructor(bufferMax: number, filter: ((event: RaftEvent) => boolean) | undefined, onEnd: () => void) {
+    this.#bufferMax = bufferMax;
+    this.#filter = filter;
+    this.#onEnd = onEnd;
+  }
+
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  push(event: RaftEvent): void {
+    if (this.#ended || !this.#passes(event)) return;
+    const waiting = this.#waiting.shift();
+    if (waiting !== undefined) return waiting({ done: false, value: event });
+    if (this.#queue.length === this.#bufferMax) {
+      this.#queue.shift();
+      this.#dropped++;
+    }
+    this.#queue.push(event);
+  }
+
+  /** A filter that throws is the subscriber's fault and ends its subscription, nobody else's. */
+  #passes(event: RaftEvent): boolean {
+    try {
+      return this.#filter === undefined || this.#filter(event);
+    } catch {
+      this.end();
+      return false;
+    }
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#onEnd();
+    for (const waiting of this.#waiting.splice(0)) waiting({ done: true, value: undefined });
+  }
+
+  next(): Promise<IteratorResult<RaftEvent>> {
+    const event = this.#queue.shift();
+    if (event !== undefined) return Promise.resolve({ done: false, value: event });
+    if (this.#ended) return Promise.resolve({ done: true, value: undefined });
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  return(): Promise<IteratorResult<RaftEvent>> {
+    this.#queue.length = 0;
+    this.end();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}

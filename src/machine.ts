@@ -1,0 +1,39 @@
+/**
+ * What the user supplies: the state machine and how its commands become bytes.
+ *
+ * @module
+ */
+import type { LogIndex, Term } from "./types.ts";
+
+/** What a command may know besides itself; equal on every server. */
+export interface ApplyContext {
+  /** The entry's index. */
+  readonly index: LogIndex;
+  /** The entry's term. */
+  readonly term: Term;
+  /** The leader's wall clock when it appended the entry, milliseconds since 1970; never decreasing along the log. */
+  readonly timeMs: number;
+}
+
+/**
+ * The state that is replicated. Deterministic: the same commands in the same order give the same state and results
+ * on every server, so no clock, randomness or I/O inside `apply` beyond the context.
+ *
+ * @typeParam Command What is proposed.
+ * @typeParam Result What `apply` returns to the proposer.
+ */
+export interface StateMachine<Command, Result> {
+  /**
+   * Applies one command. Called in log order, never twice for an index within a process's life, never while another
+   * call or a read is running. A thrown error goes to the caller as the command's result: all servers take that path.
+   */
+  apply(command: Command, context: ApplyContext): Result | Promise<Result>;
+}
+
+/** Turns commands into bytes and back. */
+export interface Codec<Command> {
+  /** The bytes are kept: do not change them afterwards. */
+  encode(command: Command): Uint8Array;
+  /** The bytes must not be changed and are copied when kept. */
+  decode(bytes: Uint8Array): Command;
+}

@@ -1,0 +1,147 @@
+/**
+ * What servers say to one another. The core sees only these: the bytes of entries and commands travel beside
+ * a message ({@linkcode Envelope} of src/wire) and the core knows them by index and term alone.
+ *
+ * `term` is the sender's current term in every message but a `pre-vote-request`, where it is the term the
+ * sender would campaign in and claims nothing.
+ *
+ * @module
+ */
+import type { IndexedConfiguration, LogIndex, ServerId, Term, TermRun } from "./types.ts";
+
+/** Asks for a vote (Raft §5.2), or, as `pre`, whether a vote would be given (thesis §9.6). */
+export interface VoteRequest {
+  readonly type: "vote-request";
+  /** The candidate's term; for a pre-vote the term it would campaign in. */
+  readonly term: Term;
+  readonly pre: boolean;
+  /** Index and term of the candidate's last entry, 0 when its log is empty. */
+  readonly lastIndex: LogIndex;
+  readonly lastTerm: Term;
+  /** Whether the leader itself asked for this election: a live leader is then no reason to refuse. */
+  readonly transfer: boolean;
+}
+
+/** Answers a {@linkcode VoteRequest}. */
+export interface VoteResponse {
+  readonly type: "vote-response";
+  /** The voter's term. */
+  readonly term: Term;
+  readonly pre: boolean;
+  /** The term of the request that is answered: an answer to an older campaign is not counted (BE07). */
+  readonly campaign: Term;
+  readonly granted: boolean;
+}
+
+/** Entries from the leader, or none (a heartbeat); Raft §5.3. The records travel beside it. */
+export interface AppendRequest {
+  readonly type: "append-request";
+  readonly term: Term;
+  /** Counts the requests of this leadership to this peer; the answer repeats it. */
+  readonly sequence: number;
+  /** The entry before the first one. */
+  readonly prevIndex: LogIndex;
+  readonly prevTerm: Term;
+  /** Entries are `[prevIndex + 1, end)`; none when `end === prevIndex + 1`. */
+  readonly end: LogIndex;
+  /** Terms of the entries; the first run starts at `prevIndex + 1`. Empty when there is no entry. */
+  readonly runs: readonly TermRun[];
+  /** The entries among them that are configurations. */
+  readonly configurations: readonly IndexedConfiguration[];
+  /** The leader's commit index. */
+  readonly commitIndex: LogIndex;
+  /** Latest round of heartbeats, see {@linkcode AppendResponse}. */
+  readonly round: number;
+}
+
+/** Answers an {@linkcode AppendRequest}. */
+export interface AppendResponse {
+  readonly type: "append-response";
+  readonly term: Term;
+  /** The request's. */
+  readonly sequence: number;
+  /** The request's round: proves that the leader was still followed after that round began (thesis §6.4). */
+  readonly round: number;
+  /**
+   * Accepted: up to here (inclusive) the follower's log is durable and verified to equal the leader's.
+   * Rejected: 0.
+   */
+  readonly matchIndex: LogIndex;
+  /** Set when the entry at `prevIndex` is missing or of another term. */
+  readonly rejected: AppendRejection | undefined;
+}
+
+/** Why an append did not fit, and where the leader should look next (Raft §5.3, end). */
+export interface AppendRejection {
+  /** The request's `prevIndex`. */
+  readonly prevIndex: LogIndex;
+  /**
+   * The largest index at which the logs may agree: the follower's last index when `prevIndex` lies beyond
+   * it, else the last entry at or below `prevIndex` whose term is at most the request's `prevTerm`.
+   */
+  readonly hintIndex: LogIndex;
+  /** The follower's term at `hintIndex`. */
+  readonly hintTerm: Term;
+}
+
+/** Tells a follower to campaign at once; obeyed only from the current leader of the current term (thesis §3.10). */
+export interface TimeoutNow {
+  readonly type: "timeout-now";
+  readonly term: Term;
+}
+
+/** Asks the leader for an index that is safe to read at (Raft §8, thesis §6.4). */
+export interface ReadRequest {
+  readonly type: "read-request";
+  readonly term: Term;
+  /** The asker's own number, given back. */
+  readonly id: number;
+}
+
+/** Answers a {@linkcode ReadRequest}. */
+export interface ReadResponse {
+  readonly type: "read-response";
+  readonly term: Term;
+  readonly id: number;
+  /** Undefined when the asked server does not lead (or ceased to). */
+  readonly index: LogIndex | undefined;
+}
+
+/** Hands commands to the leader; their bytes travel beside it. */
+export interface ForwardRequest {
+  readonly type: "forward-request";
+  readonly term: Term;
+  /** The asker's own number, given back. */
+  readonly id: number;
+  /** How many commands. */
+  readonly count: number;
+}
+
+/** Answers a {@linkcode ForwardRequest} as soon as the commands have an index. */
+export interface ForwardResponse {
+  readonly type: "forward-response";
+  readonly term: Term;
+  readonly id: number;
+  /**
+   * The commands are the entries `[from, from + count)` of `entryTerm`; 0 when none was appended: the
+   * commands are then certainly not applied.
+   */
+  readonly from: LogIndex;
+  readonly entryTerm: Term;
+  /** Why nothing was appended. */
+  readonly refusal: "not-leader" | "overloaded" | "transferring" | undefined;
+  /** The leader that the asked server knows of, for `not-leader`. */
+  readonly leader: ServerId | undefined;
+}
+
+/** Everything that travels between servers. */
+export type Message =
+  | VoteRequest
+  | VoteResponse
+  | AppendRequest
+  | AppendResponse
+  | TimeoutNow
+  | ReadRequest
+  | ReadResponse
+  | ForwardRequest
+  | ForwardResponse;

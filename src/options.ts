@@ -1,0 +1,231 @@
+/**
+ * Options of a server: defaults and validation in one place.
+ *
+ * @module
+ */
+import type { Codec, StateMachine } from "./machine.ts";
+import type { Store, StoreFactory } from "./store/store.ts";
+import type { Transport, TransportFactory } from "./transport/transport.ts";
+import type { ServerAddress, ServerId } from "./types.ts";
+
+/** Where a server's log lines go. Never given payloads or tokens. */
+export interface Logger {
+  /** Details for whoever looks into a problem. */
+  debug(message: string): void;
+  /** Things worth knowing: elections, peers that come and go. */
+  info(message: string): void;
+  /** Things that somebody should look at. */
+  warn(message: string): void;
+  /** Things that ended the server. */
+  error(message: string): void;
+}
+
+/** The numbers a server runs by. Times are milliseconds, sizes bytes. */
+export interface RaftSettings {
+  /**
+   * How often a leader lets its followers hear from it.
+   *
+   * @default {50}
+   */
+  readonly heartbeatMs: number;
+  /**
+   * A follower that hears no leader for this long, at least, campaigns.
+   *
+   * @default {500}
+   */
+  readonly electionMinMs: number;
+  /**
+   * … and at most for this long: each wait is drawn anew between the two.
+   *
+   * @default {1000}
+   */
+  readonly electionMaxMs: number;
+  /**
+   * A leader that hears from no quorum for this long steps down. At most `electionMinMs`.
+   *
+   * @default {500}
+   */
+  readonly leaseMs: number;
+  /**
+   * Whether a server asks whether it could win before it campaigns (thesis §9.6).
+   *
+   * @default {true}
+   */
+  readonly preVote: boolean;
+  /**
+   * The largest command.
+   *
+   * @default {4_194_304}
+   */
+  readonly commandBytesMax: number;
+  /**
+   * Entries of one append request.
+   *
+   * @default {1024}
+   */
+  readonly appendEntriesMax: number;
+  /**
+   * Bytes of entries of one append request; a larger single entry travels alone.
+   *
+   * @default {1_048_576}
+   */
+  readonly appendBytesMax: number;
+  /**
+   * Bytes on their way to one peer.
+   *
+   * @default {4_194_304}
+   */
+  readonly windowBytesMax: number;
+  /**
+   * Append requests on their way to one peer.
+   *
+   * @default {64}
+   */
+  readonly windowAppendsMax: number;
+  /**
+   * Commands that wait for their result here.
+   *
+   * @default {65_536}
+   */
+  readonly inFlightCountMax: number;
+  /**
+   * Bytes of commands that wait for their result here.
+   *
+   * @default {67_108_864}
+   */
+  readonly inFlightBytesMax: number;
+  /**
+   * Entries kept in memory, so that followers that are up to date cost no disk read.
+   *
+   * @default {67_108_864}
+   */
+  readonly logCacheBytesMax: number;
+  /**
+   * How long `apply` and `read` wait for a leader to be known before they reject as not applied.
+   *
+   * @default {3000}
+   */
+  readonly leaderWaitMs: number;
+  /**
+   * How long a shutdown may wait to hand leadership over.
+   *
+   * @default {1000}
+   */
+  readonly shutdownTransferMs: number;
+}
+
+/** What {@linkcode createRaft} takes. */
+export interface RaftOptions<Command, Result> extends Partial<RaftSettings> {
+  /** This server's id for all time: `[A-Za-z0-9._-]{1,64}`. */
+  readonly id: ServerId;
+  /** What the commands are applied to. */
+  readonly machine: StateMachine<Command, Result>;
+  /** A factory (`fileStore(dir)`) is opened and closed by the server; an open store is borrowed and left open. */
+  readonly store: Store | StoreFactory;
+  /** Likewise. */
+  readonly transport: Transport | TransportFactory;
+  /**
+   * The first configuration: every server's id and address, this one among them. Give the same to every server that
+   * starts the cluster; it has no effect on a server that has a log. A server without it and without a log waits to be
+   * found by a leader.
+   */
+  readonly bootstrap?: Readonly<Record<ServerId, ServerAddress>>;
+  /**
+   * Keeps clusters apart that can reach one another. By default a fingerprint of `bootstrap`.
+   */
+  readonly clusterId?: string;
+  /** How commands become bytes. By default MessagePack; `Uint8Array` commands pass untouched. */
+  readonly codec?: Codec<Command>;
+  /** Silent by default. */
+  readonly logger?: Logger;
+}
+
+const defaults: RaftSettings = {
+  heartbeatMs: 50,
+  electionMinMs: 500,
+  electionMaxMs: 1000,
+  leaseMs: 500,
+  preVote: true,
+  commandBytesMax: 4 * 1024 * 1024,
+  appendEntriesMax: 1024,
+  appendBytesMax: 1024 * 1024,
+  windowBytesMax: 4 * 1024 * 1024,
+  windowAppendsMax: 64,
+  inFlightCountMax: 65_536,
+  inFlightBytesMax: 64 * 1024 * 1024,
+  logCacheBytesMax: 64 * 1024 * 1024,
+  leaderWaitMs: 3000,
+  shutdownTransferMs: 1000,
+};
+
+/** The defaults of every number a server runs by. */
+export function defaultOptions(): RaftSettings {
+  return { ...defaults };
+}
+
+/**
+ * The settings among the options, with defaults, each checked.
+ *
+ * @throws {RangeError} When a number is out of its bounds; names the option, the bound and the current value.
+ */
+export function validateOptions(options: Partial<RaftSettings> & { readonly id?: ServerId }): RaftSettings {
+  const settings: Record<string, unknown> = { ...defaults };
+  for (const key of Object.keys(defaults)) {
+    const value = (options as Record<string, unknown>)[key];
+    if (value !== undefined) settings[key] = value;
+  }
+  const checked = settings as unknown as RaftSettings;
+  if (options.id !== undefined) checkServerId(options.id);
+  if (typeof checked.preVote !== "boolean") {
+    throw new TypeError(`Cannot use the options as 'preVote' must be a boolean: current value is ${checked.preVote}`);
+  }
+  atLeast(checked, "heartbeatMs", 1);
+  atLeast(checked, "electionMinMs", 5);
+  atLeast(checked, "electionMaxMs", checked.electionMinMs + 1, "more than 'electionMinMs'");
+  atMost(checked, "electionMaxMs", 2 ** 30, "a number a timer can wait for");
+  atMost(checked, "heartbeatMs", checked.electionMinMs / 2, "at most half of 'electionMinMs'");
+  atLeast(checked, "leaseMs", 5);
+  atMost(checked, "leaseMs", checked.electionMinMs, "at most 'electionMinMs'");
+  atLeast(checked, "commandBytesMax", 1);
+  atMost(checked, "commandBytesMax", 6 * 1024 * 1024, "small enough for one frame of 8 MiB");
+  atLeast(checked, "appendEntriesMax", 1);
+  atMost(checked, "appendEntriesMax", 4096, "at most 4096");
+  atLeast(checked, "appendBytesMax", 1);
+  atMost(checked, "appendBytesMax", 6 * 1024 * 1024, "small enough for one frame of 8 MiB");
+  atLeast(checked, "windowBytesMax", 1);
+  atLeast(checked, "windowAppendsMax", 1);
+  atLeast(checked, "inFlightCountMax", 1);
+  atLeast(checked, "inFlightBytesMax", 1);
+  atLeast(checked, "logCacheBytesMax", 0);
+  atLeast(checked, "leaderWaitMs", 0);
+  atLeast(checked, "shutdownTransferMs", 0);
+  return checked;
+}
+
+const serverIdPattern = /^[A-Za-z0-9._-]{1,64}$/;
+
+/** Whether this can be a server's id. */
+export function isServerId(id: unknown): id is ServerId {
+  return typeof id === "string" && serverIdPattern.test(id);
+}
+
+function checkServerId(id: ServerId): void {
+  if (isServerId(id)) return;
+  throw new TypeError(
+    `Cannot use the server id ${JSON.stringify(id)}: an id has 1 to 64 letters, digits, dots, dashes or underscores`,
+  );
+}
+
+type NumberSetting = { [K in keyof RaftSettings]: RaftSettings[K] extends number ? K : never }[keyof RaftSettings];
+
+function atLeast(settings: RaftSettings, name: NumberSetting, min: number, words = `at least ${min}`): void {
+  const value = settings[name];
+  if (typeof value === "number" && Number.isFinite(value) && value >= min) return;
+  throw new RangeError(`Cannot use the options as '${name}' must be ${words}: current value is ${value}`);
+}
+
+function atMost(settings: RaftSettings, name: NumberSetting, max: number, words: string): void {
+  const value = settings[name];
+  if (value <= max) return;
+  throw new RangeError(`Cannot use the options as '${name}' must be ${words}: current value is ${value}`);
+}
