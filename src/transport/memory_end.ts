@@ -1,0 +1,135 @@
+/**
+ * The two ends of a connection of the in-memory network.
+ *
+ * @module
+ */
+import type { ServerAddress } from "../types.ts";
+import { byteLengthOf } from "./bytes.ts";
+import type { MutableCounters } from "./counters.ts";
+import type { Link } from "./link.ts";
+import type { Connection } from "./peer.ts";
+import type { Channel, RemoteServer } from "./transport.ts";
+
+/** Runs something later, in the order given. */
+export type Schedule = (run: () => void) => void;
+
+/** The transport at which an end lives. */
+export interface EndHost {
+  readonly address: ServerAddress;
+  readonly counters: MutableCounters;
+  track(end: MemoryEnd, isOpen: boolean): void;
+  deliver(end: MemoryEnd, link: Link, parts: readonly Uint8Array[]): void;
+}
+
+/** Whose end it is. */
+export interface EndOwner {
+  readonly host: EndHost;
+  readonly link: Link;
+  /** Who is at the other end. */
+  readonly peer: RemoteServer;
+  readonly dialledByUs: boolean;
+}
+
+/** What both ends share. */
+export interface PairOptions {
+  readonly channel: Channel;
+  readonly nonce: number;
+  readonly queueBytesMax: number;
+  scheduleFor(from: ServerAddress, to: ServerAddress): Schedule;
+}
+
+/** Connects two links. */
+export function pairOfEnds(a: EndOwner, b: EndOwner, options: PairOptions): readonly [MemoryEnd, MemoryEnd] {
+  const ends = [new MemoryEnd(a, options), new MemoryEnd(b, options)] as const;
+  ends[0].pair(ends[1], options.scheduleFor(a.host.address, b.host.address));
+  ends[1].pair(ends[0], options.scheduleFor(b.host.address, a.host.address));
+  return ends;
+}
+
+/** One end. */
+export class MemoryEnd implements Connection {
+  readonly peer: RemoteServer;
+  readonly channel: Channel;
+  readonly nonce: number;
+  readonly dialledByUs: boolean;
+  readonly #owner: EndOwner;
+  readonly #queueBytesMax: number;
+  #twin: MemoryEnd | undefined;
+  #schedule: Schedule = queueMicrotask;
+  #queuedBytes = 0;
+  #open = true;
+
+  constructor(owner: EndOwner, { channel, nonce, queueBytesMax }: PairOptions) {
+    this.peer = owner.peer;
+    this.dialledByUs = owner.dialledByUs;
+    this.channel = channel;
+    this.nonce = nonce;
+    this.#owner = owner;
+    this.#queueBytesMax = queueBytesMax;
+    owner.host.track(this, true);
+  }
+
+  pair(twin: MemoryEnd, schedule: Schedule): void {
+    this.#twin = twin;
+    this.#schedule = schedule;
+  }
+
+  get twin(): MemoryEnd {
+    return this.#twin!;
+  }
+
+  get address(): ServerAddress {
+    return this.#owner.host.address;
+  }
+
+  send(parts: readonly Uint8Array[]): boolean {
+    if (!this.#open) return false;
+    const length = byteLengthOf(parts);
+    if (this.#queuedBytes > 0 && this.#queuedBytes + length > this.#queueBytesMax) return false;
+    this.#queuedBytes += length;
+    this.#owner.host.counters.bytesSent += length;
+    this.#schedule(() => {
+      this.#queuedBytes -= length;
+      this.twin.#receive(parts);
+    });
+    return true;
+  }
+
+  /** What was sent before still arrives, and then the end. */
+  close(): void {
+    if (!this.#open) return;
+    this.#end();
+    this.#schedule(() => this.twin.#lose("closed by peer"));
+  }
+
+  /** Ends it as a peer that broke the protocol. */
+  fail(reason: string): void {
+    if (!this.#open) return;
+    this.close();
+    this.#owner.link.lost(this, reason);
+  }
+
+  /** Cuts it: what is under way is lost, and both links learn of it soon. */
+  sever(reason: string): void {
+    for (const end of [this, this.twin]) {
+      if (!end.#open) continue;
+      end.#end();
+      end.#schedule(() => end.#owner.link.lost(end, reason));
+    }
+  }
+
+  #receive(parts: readonly Uint8Array[]): void {
+    if (this.#open) this.#owner.host.deliver(this, this.#owner.link, parts);
+  }
+
+  #lose(reason: string): void {
+    if (!this.#open) return;
+    this.#end();
+    this.#owner.link.lost(this, reason);
+  }
+
+  #end(): void {
+    this.#open = false;
+    this.#owner.host.track(this, false);
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * The attachment of a forward-request: commands one after another, each a header of 9 bytes (u8 flags, u32 bytes of
+ * the payload, u32 bytes of the extensions, little-endian), the payload and the extensions.
+ *
+ * The leader makes records of them, so what no record may hold is refused here: a bad record would be refused by
+ * every follower later.
+ *
+ * @module
+ */
+import { ProtocolError } from "../errors.ts";
+import { RecordFlag } from "./record.ts";
+
+/** A command on its way to the leader: what its record will hold. */
+export interface ForwardedCommand {
+  /** Bits of {@linkcode RecordFlag}. */
+  readonly flags: number;
+  /** The command's bytes. */
+  readonly payload: Uint8Array;
+  /** Client block and user extensions; none by default. */
+  readonly extensions?: Uint8Array;
+}
+
+const HEADER_BYTES = 9;
+
+const KNOWN_FLAGS = RecordFlag.raw | RecordFlag.client;
+
+/**
+ * Encodes commands as parts of a frame. Their arrays become parts as they are, uncopied: don't change them until the
+ * frame is sent.
+ */
+export function encodeCommands(commands: readonly ForwardedCommand[]): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  const headers = new Uint8Array(commands.length * HEADER_BYTES);
+  const view = new DataView(headers.buffer);
+  let at = 0;
+  for (const { flags, payload, extensions } of commands) {
+    view.setUint8(at, flags);
+    view.setUint32(at + 1, payload.length, true);
+    view.setUint32(at + 5, extensions?.length ?? 0, true);
+    parts.push(headers.subarray(at, at + HEADER_BYTES));
+    if (payload.length > 0) parts.push(payload);
+    if (extensions !== undefined && extensions.length > 0) parts.push(extensions);
+    at += HEADER_BYTES;
+  }
+  return parts;
+}
+
+/**
+ * Decodes commands. Their arrays are views of `bytes`, which must not be changed afterwards.
+ *
+ * @param count How many there must be.
+ * @throws {ProtocolError} If `bytes` are not exactly that many commands that can become records.
+ */
+export function decodeCommands(bytes: Uint8Array, count: number): ForwardedCommand[] {
+  // Before the loop, so that an announced count costs nothing.
+  if (count > bytes.length / HEADER_BYTES) throw new ProtocolError("Cannot decode commands: some are missing");
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const commands: ForwardedCommand[] = [];
+  let at = 0;
+  while (commands.length < count) {
+    const body = at + HEADER_BYTES;
+    if (body > bytes.length) throw new ProtocolError("Cannot decode commands: some are missing");
+    const flags = view.getUint8(at);
+    const extensionsAt = body + view.getUint32(at + 1, true);
+    const end = extensionsAt + view.getUint32(at + 5, true);
+    if (end > bytes.length) throw new ProtocolError("Cannot decode commands: one is cut off");
+    if ((flags & ~KNOWN_FLAGS) !== 0) throw new ProtocolError(`Cannot decode commands: flags ${flags} are unknown`);
+    if ((flags & RecordFlag.client) !== 0 && end === extensionsAt) {
+      throw new ProtocolError("Cannot decode commands: a client block is missing");
+    }
+    const payload = bytes.subarray(body, extensionsAt);
+    commands.push(
+      end === extensionsAt ? { flags, payload } : {
+        flags,
+        payload,
+        extensions: bytes.subarray(extensionsAt, end),
+      },
+    );
+    at = end;
+  }
+  if (at < bytes.length) {
+    throw new ProtocolError(`Cannot decode commands: ${bytes.length - at} bytes follow the last one`);
+  }
+  return commands;
+}

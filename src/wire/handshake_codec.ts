@@ -1,0 +1,182 @@
+/**
+ * The handshake ↔ bytes: the dialling server says hello, the dialled one welcomes or refuses it. Both are positional
+ * MessagePack arrays. Versions change what they say by appending items, never by changing one.
+ *
+ * @module
+ */
+import { decode, encode } from "@std/msgpack";
+import { ProtocolError } from "../errors.ts";
+import type { ServerAddress, ServerId } from "../types.ts";
+
+/** No hello or reply is longer. */
+export const HANDSHAKE_BYTES_MAX = 2048;
+
+/** What the dialling server says. */
+export interface Hello {
+  readonly protocolMin: number;
+  readonly protocolMax: number;
+  /** Empty while the server belongs to no cluster yet. */
+  readonly clusterId: string;
+  readonly from: ServerId;
+  /** Whom it wants to talk to. */
+  readonly to: ServerId;
+  readonly channel: "consensus" | "bulk";
+  readonly incarnation: string;
+  readonly starts: number;
+  /** Where the dialling server can be dialled itself. */
+  readonly address: ServerAddress;
+  /** Random number of this connection. */
+  readonly nonce: number;
+  /** Nonce of the last connection with that server on this channel, 0 when there was none. Tells a dial that crossed
+   * with one of ours from one made because ours was lost. */
+  readonly lastNonce: number;
+}
+
+/** How the dialled server agrees. */
+export interface Welcome {
+  readonly protocol: number;
+  readonly clusterId: string;
+  readonly serverId: ServerId;
+  readonly incarnation: string;
+  readonly starts: number;
+  readonly address: ServerAddress;
+}
+
+/** Why a hello is refused. */
+export type RefusalCode = (typeof REFUSAL_CODES)[number];
+
+/** How the dialled server refuses. */
+export interface Refusal {
+  readonly code: RefusalCode;
+  /** In words that are right on both sides. */
+  readonly reason: string;
+}
+
+/** What answers a hello. */
+export type HandshakeReply =
+  | { readonly welcome: Welcome; readonly refusal?: undefined }
+  | { readonly refusal: Refusal; readonly welcome?: undefined };
+
+const REFUSAL_CODES = [
+  "protocol",
+  "group",
+  "own-id",
+  "target-id",
+  "cluster-id",
+  // A connection of the same two servers, dialled by the other one at the same time, is kept instead.
+  "crossing",
+  // A newer start of the same server is connected.
+  "stale",
+  "overloaded",
+] as const;
+
+const CHANNELS: readonly Hello["channel"][] = ["consensus", "bulk"];
+
+/** Encodes a hello. */
+export function encodeHello(hello: Hello): Uint8Array {
+  return encode([
+    hello.protocolMin,
+    hello.protocolMax,
+    hello.clusterId,
+    hello.from,
+    hello.to,
+    CHANNELS.indexOf(hello.channel),
+    hello.incarnation,
+    hello.starts,
+    hello.address,
+    hello.nonce,
+    hello.lastNonce,
+  ]);
+}
+
+/**
+ * Decodes a hello. Later protocols may append items, which are ignored.
+ *
+ * @throws {ProtocolError} If it is none.
+ */
+export function decodeHello(bytes: Uint8Array): Hello {
+  const items = decodeArray(bytes, 11);
+  const channel = CHANNELS[integer(items[5], "channel")];
+  if (channel === undefined) throw new ProtocolError("Cannot decode a handshake: its channel is unknown");
+  return {
+    protocolMin: integer(items[0], "protocolMin"),
+    protocolMax: integer(items[1], "protocolMax"),
+    clusterId: text(items[2], "clusterId"),
+    from: serverId(items[3], "from"),
+    to: serverId(items[4], "to"),
+    channel,
+    incarnation: text(items[6], "incarnation"),
+    starts: integer(items[7], "starts"),
+    address: text(items[8], "address"),
+    nonce: integer(items[9], "nonce"),
+    lastNonce: integer(items[10], "lastNonce"),
+  };
+}
+
+/** Encodes the answer to a hello. */
+export function encodeReply(reply: HandshakeReply): Uint8Array {
+  if (reply.welcome === undefined) {
+    return encode([1, REFUSAL_CODES.indexOf(reply.refusal.code), cut(reply.refusal.reason)]);
+  }
+  const { protocol, clusterId, serverId, incarnation, starts, address } = reply.welcome;
+  return encode([0, protocol, clusterId, serverId, incarnation, starts, address]);
+}
+
+/**
+ * Decodes the answer to a hello. Later protocols may append items, which are ignored.
+ *
+ * @throws {ProtocolError} If it is none.
+ */
+export function decodeReply(bytes: Uint8Array): HandshakeReply {
+  const items = decodeArray(bytes, 3);
+  if (items[0] === 1) {
+    const code = REFUSAL_CODES[integer(items[1], "code")];
+    if (code === undefined) throw new ProtocolError("Cannot decode a handshake: its refusal is unknown");
+    return { refusal: { code, reason: text(items[2], "reason", 512) } };
+  }
+  if (items[0] !== 0) throw new ProtocolError("Cannot decode a handshake: it neither welcomes nor refuses");
+  return {
+    welcome: {
+      protocol: integer(items[1], "protocol"),
+      clusterId: text(items[2], "clusterId"),
+      serverId: serverId(items[3], "serverId"),
+      incarnation: text(items[4], "incarnation"),
+      starts: integer(items[5], "starts"),
+      address: text(items[6], "address"),
+    },
+  };
+}
+
+function cut(reason: string): string {
+  return reason.slice(0, 500).toWellFormed();
+}
+
+function decodeArray(bytes: Uint8Array, lengthMin: number): readonly unknown[] {
+  let value: unknown;
+  try {
+    value = decode(bytes);
+  } catch (cause) {
+    throw new ProtocolError(`Cannot decode a handshake: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+  if (!Array.isArray(value)) throw new ProtocolError("Cannot decode a handshake: it is not an array");
+  if (value.length < lengthMin) throw new ProtocolError("Cannot decode a handshake: an item is missing");
+  return value;
+}
+
+function integer(value: unknown, name: string): number {
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0)) return value;
+  throw new ProtocolError(`Cannot decode a handshake: ${name} is not a safe non-negative integer`);
+}
+
+function serverId(value: unknown, name: string): ServerId {
+  if (typeof value === "string" && /^[A-Za-z0-9._-]{1,64}$/.test(value)) return value;
+  throw new ProtocolError(`Cannot decode a handshake: ${name} is not a server id`);
+}
+
+/** What ends up in logs: no control characters that forge lines, no lone surrogates. */
+function text(value: unknown, name: string, lengthMax = 256): string {
+  if (typeof value === "string" && value.length <= lengthMax && !/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u.test(value)) {
+    return value;
+  }
+  throw new ProtocolError(`Cannot decode a handshake: ${name} is not a short printable text`);
+}

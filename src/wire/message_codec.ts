@@ -1,0 +1,340 @@
+/**
+ * Messages ↔ bytes. A frame is a u16 length (little-endian), an envelope of that length, and an attachment up to the
+ * end of the frame. The envelope is a positional MessagePack array whose first item is the message's number; the
+ * attachment holds what never passes through MessagePack: the records of an append, the commands of a forward.
+ *
+ * Decoding trusts nothing: whatever the bytes are, the outcome is a message that holds what its types promise or a
+ * {@linkcode ProtocolError}, in one pass, with nothing allocated for a length that is only announced.
+ *
+ * @module
+ */
+import { decode, encode } from "@std/msgpack";
+import { ProtocolError } from "../errors.ts";
+import type { AppendRejection, AppendRequest, AppendResponse, ForwardResponse, Message } from "../message.ts";
+import type { TermRun } from "../types.ts";
+import { decodeCommands, type ForwardedCommand } from "./command_codec.ts";
+import { configurationsOf, decodeRecords, type Records, termRunsOf } from "./record.ts";
+
+/** A message and what travelled beside it. */
+export interface DecodedMessage {
+  /** The message. */
+  readonly message: Message;
+  /** The entries of an append-request; empty for a heartbeat. They share the frame's bytes. */
+  readonly records?: Records;
+  /** The commands of a forward-request. They share the frame's bytes. */
+  readonly commands?: readonly ForwardedCommand[];
+}
+
+/** The numbers of the messages: written to the wire, never renumber. */
+const MessageNumber = {
+  voteRequest: 1,
+  voteResponse: 2,
+  appendRequest: 3,
+  appendResponse: 4,
+  timeoutNow: 5,
+  readRequest: 6,
+  readResponse: 7,
+  forwardRequest: 8,
+  forwardResponse: 9,
+} as const;
+
+const REFUSALS = [undefined, "not-leader", "overloaded", "transferring"] as const;
+
+/** The longest envelope, a forward-response with an id of 64 characters, takes less than half of this. */
+const ENVELOPE_BYTES_MAX = 256;
+
+const LENGTH_BYTES = 2;
+
+/** Indexes stop short of the largest safe integer, so that adding what one frame can hold is still exact. */
+const INDEX_MAX = Number.MAX_SAFE_INTEGER - 2 ** 32;
+
+const ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
+
+type Item = number | string | boolean | null;
+
+/**
+ * Encodes a message as the parts of one frame.
+ *
+ * @param attachment The records of an append-request, or {@linkcode encodeCommands} of a forward-request. Its arrays
+ * become parts as they are, uncopied: don't change them until the frame is sent.
+ */
+export function encodeMessage(message: Message, attachment: readonly Uint8Array[] = []): Uint8Array[] {
+  const envelope = encode(itemsOf(message));
+  const head = new Uint8Array(LENGTH_BYTES + envelope.length);
+  head[0] = envelope.length & 0xff;
+  head[1] = envelope.length >>> 8;
+  head.set(envelope, LENGTH_BYTES);
+  return [head, ...attachment];
+}
+
+/**
+ * Decodes a frame. The result shares its bytes: the frame must not be changed afterwards.
+ *
+ * @throws {ProtocolError} If the frame is not exactly one valid message.
+ */
+export function decodeMessage(frame: Uint8Array): DecodedMessage {
+  if (frame.length < LENGTH_BYTES) throw new ProtocolError("Cannot decode a message: the frame has no envelope");
+  const length = frame[0]! | (frame[1]! << 8);
+  if (length > ENVELOPE_BYTES_MAX) {
+    throw new ProtocolError(`Cannot decode a message: its envelope of ${length} bytes exceeds ${ENVELOPE_BYTES_MAX}`);
+  }
+  if (length > frame.length - LENGTH_BYTES) throw new ProtocolError("Cannot decode a message: its envelope is cut off");
+  const end = LENGTH_BYTES + length;
+  return messageOf(new Items(decodeItems(frame.subarray(LENGTH_BYTES, end))), frame.subarray(end));
+}
+
+function itemsOf(message: Message): readonly Item[] {
+  switch (message.type) {
+    case "vote-request": {
+      const { term, pre, lastIndex, lastTerm, transfer } = message;
+      return [MessageNumber.voteRequest, term, pre, lastIndex, lastTerm, transfer];
+    }
+    case "vote-response":
+      return [MessageNumber.voteResponse, message.term, message.pre, message.campaign, message.granted];
+    case "append-request": {
+      const { term, sequence, prevIndex, prevTerm, commitIndex, round } = message;
+      return [MessageNumber.appendRequest, term, sequence, prevIndex, prevTerm, commitIndex, round];
+    }
+    case "append-response":
+      return appendResponseItems(message);
+    case "timeout-now":
+      return [MessageNumber.timeoutNow, message.term];
+    case "read-request":
+      return [MessageNumber.readRequest, message.term, message.id];
+    case "read-response":
+      return [MessageNumber.readResponse, message.term, message.id, message.index ?? null];
+    case "forward-request":
+      return [MessageNumber.forwardRequest, message.term, message.id, message.count];
+    case "forward-response": {
+      const { term, id, from, entryTerm, refusal, leader } = message;
+      return [MessageNumber.forwardResponse, term, id, from, entryTerm, REFUSALS.indexOf(refusal), leader ?? null];
+    }
+  }
+}
+
+function appendResponseItems({ term, sequence, round, matchIndex, rejected }: AppendResponse): readonly Item[] {
+  if (rejected === undefined) return [MessageNumber.appendResponse, term, sequence, round, matchIndex];
+  const { prevIndex, hintIndex, hintTerm } = rejected;
+  return [MessageNumber.appendResponse, term, sequence, round, matchIndex, prevIndex, hintIndex, hintTerm];
+}
+
+function decodeItems(envelope: Uint8Array): readonly unknown[] {
+  let value: unknown;
+  try {
+    value = decode(envelope);
+  } catch (cause) {
+    throw new ProtocolError(`Cannot decode a message: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+  if (!Array.isArray(value)) throw new ProtocolError("Cannot decode a message: its envelope is not an array");
+  return value;
+}
+
+function messageOf(items: Items, attachment: Uint8Array): DecodedMessage {
+  const number = items.integer("message number");
+  if (number === MessageNumber.appendRequest) return appendRequestOf(items, attachment);
+  if (number === MessageNumber.forwardRequest) return forwardRequestOf(items, attachment);
+  const message = bareMessageOf(number, items);
+  items.end();
+  if (attachment.length > 0) {
+    throw new ProtocolError(`Cannot decode a message: ${attachment.length} bytes follow a ${message.type}`);
+  }
+  return { message };
+}
+
+// Members of an object literal are evaluated in the order they are written, which is the order of the items.
+function bareMessageOf(number: number, items: Items): Message {
+  switch (number) {
+    case MessageNumber.voteRequest: {
+      const [term, pre] = [items.integer("term"), items.boolean("pre")];
+      const [lastIndex, lastTerm] = items.position("last", term);
+      return { type: "vote-request", term, pre, lastIndex, lastTerm, transfer: items.boolean("transfer") };
+    }
+    case MessageNumber.voteResponse:
+      return {
+        type: "vote-response",
+        term: items.integer("term"),
+        pre: items.boolean("pre"),
+        campaign: items.integer("campaign"),
+        granted: items.boolean("granted"),
+      };
+    case MessageNumber.appendResponse:
+      return appendResponseOf(items);
+    case MessageNumber.timeoutNow:
+      return { type: "timeout-now", term: items.integer("term") };
+    case MessageNumber.readRequest:
+      return { type: "read-request", term: items.integer("term"), id: items.integer("id") };
+    case MessageNumber.readResponse:
+      return {
+        type: "read-response",
+        term: items.integer("term"),
+        id: items.integer("id"),
+        index: items.isNull() ? undefined : items.index("index"),
+      };
+    case MessageNumber.forwardResponse:
+      return forwardResponseOf(items);
+  }
+  throw new ProtocolError(`Cannot decode a message: number ${number} is unknown`);
+}
+
+function appendResponseOf(items: Items): AppendResponse {
+  const head = {
+    type: "append-response",
+    term: items.integer("term"),
+    sequence: items.integer("sequence"),
+    round: items.integer("round"),
+    matchIndex: items.index("matchIndex"),
+  } as const;
+  if (items.atEnd) return { ...head, rejected: undefined };
+  if (head.matchIndex !== 0) throw new ProtocolError("Cannot decode a message: a rejected append matches nothing");
+  const prevIndex = items.index("prevIndex");
+  const hintIndex = items.index("hintIndex");
+  const hintTerm = items.integer("hintTerm");
+  if (hintIndex > prevIndex) throw new ProtocolError("Cannot decode a message: hintIndex lies beyond prevIndex");
+  const rejected: AppendRejection = { prevIndex, hintIndex, hintTerm };
+  return { ...head, rejected };
+}
+
+function forwardResponseOf(items: Items): ForwardResponse {
+  const [term, id, from, entryTerm] = [
+    items.integer("term"),
+    items.integer("id"),
+    items.index("from"),
+    items.integer("entryTerm"),
+  ];
+  const refusalNumber = items.integer("refusal");
+  if (refusalNumber >= REFUSALS.length) throw new ProtocolError("Cannot decode a message: its refusal is unknown");
+  const refusal = REFUSALS[refusalNumber];
+  if ((refusal !== undefined || entryTerm === 0) !== (from === 0)) {
+    throw new ProtocolError("Cannot decode a message: its refusal and its entries contradict one another");
+  }
+  return {
+    type: "forward-response",
+    term,
+    id,
+    from,
+    entryTerm,
+    refusal,
+    leader: items.isNull() ? undefined : items.serverId("leader"),
+  };
+}
+
+function appendRequestOf(items: Items, attachment: Uint8Array): DecodedMessage {
+  const term = items.integer("term");
+  if (term === 0) throw new ProtocolError("Cannot decode a message: nobody leads in term 0");
+  const sequence = items.integer("sequence");
+  const [prevIndex, prevTerm] = items.position("prev", term);
+  const commitIndex = items.index("commitIndex");
+  const round = items.integer("round");
+  items.end();
+  const records = decodeRecords(attachment, prevIndex + 1);
+  const runs = termRunsOf(records);
+  checkRuns(runs, prevTerm, term);
+  const message: AppendRequest = {
+    type: "append-request",
+    term,
+    sequence,
+    prevIndex,
+    prevTerm,
+    end: records.end,
+    runs,
+    configurations: configurationsOf(records),
+    commitIndex,
+    round,
+  };
+  return { message, records };
+}
+
+/** Terms never decrease along a log, and no leader has an entry of a later term than its own (Raft §5.3). */
+function checkRuns(runs: readonly TermRun[], prevTerm: number, term: number): void {
+  let before = prevTerm;
+  for (const run of runs) {
+    if (run.term < before || run.term === 0) {
+      throw new ProtocolError(`Cannot decode a message: an entry of term ${run.term} follows one of term ${before}`);
+    }
+    before = run.term;
+  }
+  if (before > term) {
+    throw new ProtocolError(`Cannot decode a message: an entry has term ${before}, its leader only ${term}`);
+  }
+}
+
+function forwardRequestOf(items: Items, attachment: Uint8Array): DecodedMessage {
+  const [term, id, count] = [items.integer("term"), items.integer("id"), items.integer("count")];
+  items.end();
+  const commands = decodeCommands(attachment, count);
+  return { message: { type: "forward-request", term, id, count }, commands };
+}
+
+/** Takes the items of an envelope one by one, each with the type it must have. */
+class Items {
+  readonly #items: readonly unknown[];
+  #at = 0;
+
+  constructor(items: readonly unknown[]) {
+    this.#items = items;
+  }
+
+  get atEnd(): boolean {
+    return this.#at === this.#items.length;
+  }
+
+  end(): void {
+    if (!this.atEnd) throw new ProtocolError("Cannot decode a message: it has too many items");
+  }
+
+  integer(name: string): number {
+    const value = this.#next(name);
+    // Minus zero passes for an integer, and no sender writes it.
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0 || Object.is(value, -0)) {
+      throw new ProtocolError(`Cannot decode a message: ${name} is not a safe non-negative integer`);
+    }
+    return value;
+  }
+
+  index(name: string): number {
+    const value = this.integer(name);
+    if (value > INDEX_MAX) throw new ProtocolError(`Cannot decode a message: ${name} is too large`);
+    return value;
+  }
+
+  /** Index and term of an entry, both 0 for "none"; no entry is of a later term than the sender. */
+  position(name: string, termMax: number): [index: number, term: number] {
+    const index = this.index(`${name}Index`);
+    const term = this.integer(`${name}Term`);
+    if ((index === 0) !== (term === 0)) {
+      throw new ProtocolError(`Cannot decode a message: ${name}Index ${index} cannot be of term ${term}`);
+    }
+    if (term > termMax) {
+      throw new ProtocolError(`Cannot decode a message: ${name}Term ${term} exceeds the message's term ${termMax}`);
+    }
+    return [index, term];
+  }
+
+  boolean(name: string): boolean {
+    const value = this.#next(name);
+    if (typeof value !== "boolean") throw new ProtocolError(`Cannot decode a message: ${name} is not a boolean`);
+    return value;
+  }
+
+  serverId(name: string): string {
+    const value = this.#next(name);
+    if (typeof value !== "string" || !ID_PATTERN.test(value)) {
+      throw new ProtocolError(`Cannot decode a message: ${name} is not a server id`);
+    }
+    return value;
+  }
+
+  /** Takes the next item if it is null. */
+  isNull(): boolean {
+    if (this.#items[this.#at] !== null) return false;
+    this.#at += 1;
+    return true;
+  }
+
+  #next(name: string): unknown {
+    if (this.atEnd) throw new ProtocolError(`Cannot decode a message: ${name} is missing`);
+    const value = this.#items[this.#at];
+    this.#at += 1;
+    return value;
+  }
+}
