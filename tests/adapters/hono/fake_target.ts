@@ -1,0 +1,49 @@
+import type { AdminTarget } from "../../../adapters/hono/mod.ts";
+
+type Status = AdminTarget["status"];
+type Metrics = ReturnType<AdminTarget["metrics"]>;
+
+/** A server that says what it is told to. */
+export function fakeTarget(status: Partial<Status> = {}, metrics: Partial<Metrics> = {}): AdminTarget {
+  return { status: { ...STATUS, ...status }, metrics: () => ({ ...METRICS, ...metrics }) };
+}
+
+const STATUS: Status = {
+  id: "a",
+  clusterId: "test",
+  role: "follower",
+  term: 3,
+  leader: "b",
+  votedFor: "b",
+  commitIndex: 41,
+  appliedIndex: 40,
+  firstIndex: 1,
+  lastIndex: 42,
+  configurationIndex: 1,
+  lastContactMs: 12,
+  servers: [
+    { id: "a", address: "127.0.0.1:7001", suffrage: "voter", connected: true },
+    { id: "b", address: "127.0.0.1:7002", suffrage: "voter", connected: true },
+  ],
+};
+
+const METRICS: Metrics = {
+  role: "follower",
+  term: 3,
+  hasLeader: true,
+  lastIndex: 42,
+  commitIndex: 41,
+  appliedIndex: 40,
+  elections: 1,
+  leaderChanges: 2,
+  proposals: 30,
+  proposalsFailed: 4,
+  proposalsPending: 5,
+  proposalsPendingBytes: 600,
+  reads: 7,
+  protocolErrors: 8,
+  sendsDropped: 9,
+  syncMs: { boundsMs: [0.05, 0.1, 0.2], counts: [1, 2, 0, 3], sumMs: 12.5, count: 6 },
+  commitMs: { boundsMs: [0.05, 0.1, 0.2], counts: [0, 0, 0, 0], sumMs: 0, count: 0 },
+  peers: [],
+};
