@@ -1,0 +1,46 @@
+/**
+ * The Files port: one directory of files, as the write-ahead log needs it. `adapters/fs` implements it on `node:fs`;
+ * the simulator implements it on a disk that lies.
+ *
+ * @module
+ */
+
+/** One directory. Names have no separator in them. */
+export interface Files {
+  /** How errors name this directory, a path for instance. */
+  readonly location: string;
+  /** Makes the directory when it is missing, durably. */
+  ensure(): Promise<void>;
+  /** Names of all files in it, in any order. */
+  list(): Promise<string[]>;
+  /** Opens a file for reading and writing; with `create` makes it when it is missing. */
+  open(name: string, options: { readonly create: boolean }): Promise<FileHandle>;
+  /** Renames a file, over an existing one. Durable after `syncDirectory`. */
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file. Durable after `syncDirectory`. */
+  remove(name: string): Promise<void>;
+  /** Makes file creations, renames and removals durable. */
+  syncDirectory(): Promise<void>;
+  /**
+   * Takes the directory for this process alone, until `release` or the process's death.
+   *
+   * @throws {StoreLockedError} When another living process (or another store of this one) has it.
+   */
+  lock(): Promise<{ release(): Promise<void> }>;
+}
+
+/** An open file. Offsets and sizes in bytes. */
+export interface FileHandle {
+  /** The file's size. */
+  size(): Promise<number>;
+  /** Reads up to `into.length` bytes at the offset; returns how many there were (fewer only at the end of file). */
+  read(into: Uint8Array, offset: number): Promise<number>;
+  /** Writes all of the parts, one after the other, at the offset. */
+  write(parts: readonly Uint8Array[], offset: number): Promise<void>;
+  /** fdatasync: what was written before the call is durable when it is done, with the size needed to read it. */
+  sync(): Promise<void>;
+  /** Cuts or extends (with zeros) to this size. */
+  truncate(size: number): Promise<void>;
+  /** Closes. */
+  close(): Promise<void>;
+}

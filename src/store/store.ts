@@ -1,0 +1,86 @@
+/**
+ * The Store port: one ordered stream of writes to a log and a vote.
+ *
+ * @module
+ */
+import type { Identity, IndexedConfiguration, LogIndex, TermRun, Vote } from "../types.ts";
+import type { Records } from "../wire/record.ts";
+
+/** One write: truncation first, then the vote and the records. Durable as a whole or not at all. At least one of them. */
+export interface StoreWrite {
+  /** Entries that follow the log's end without a gap (after the truncation), in order. */
+  readonly records: readonly Records[];
+  /** The new vote, when it changed. */
+  readonly vote?: Vote | undefined;
+  /** Remove every entry from this index on, before the records are appended. */
+  readonly truncateFrom?: LogIndex | undefined;
+  /** The cluster this disk belongs to from now on; written once, when it was not known at `open`. */
+  readonly clusterId?: string | undefined;
+}
+
+/** What a store holds when it is opened: all that a core needs to start, and no payload. */
+export interface StoreState {
+  /** The last durable vote; term 0 on a fresh store. */
+  readonly vote: Vote;
+  /** Index of the first entry; 1 unless the log was compacted. */
+  readonly firstIndex: LogIndex;
+  /** Index of the last entry; `firstIndex - 1` when there is none. */
+  readonly lastIndex: LogIndex;
+  /** Terms of `[firstIndex, lastIndex]`, ascending, the first run at `firstIndex`; empty without entries. */
+  readonly terms: readonly TermRun[];
+  /** Every configuration in the log, ascending. */
+  readonly configurations: readonly IndexedConfiguration[];
+  /** The leader's time stamp of the last entry, milliseconds since 1970; 0 without entries. */
+  readonly lastTimeMs: number;
+  /** Whose disk it is. `clusterId` is empty on a fresh store. */
+  readonly identity: Identity;
+}
+
+/**
+ * A durable log and vote. Calls of `write` are never concurrent: the next comes when the last is done.
+ * `read` may run beside a write; it never sees entries of an unfinished one.
+ */
+export interface Store {
+  /**
+   * Opens (and on first use makes) the store for this server, recovering from a crash.
+   *
+   * @throws {StoreLockedError} When another process has it open.
+   * @throws {CorruptionError} When what was acknowledged can't be read; names file and offset.
+   * @throws {StorageError} When the disk fails or belongs to another server.
+   */
+  open(serverId: string): Promise<StoreState>;
+  /**
+   * Writes; done (returned undefined, or the promise resolved) means durable. A rejection means that nothing of it may
+   * be trusted to be there or not, and that the store takes no further write. The arrays are not changed and not kept
+   * beyond the entries' life in the store.
+   */
+  write(write: StoreWrite): Promise<void> | undefined;
+  /**
+   * Entries from `from` on up to (not including) `end`, at least one, at most `bytesMax` bytes unless a single one is
+   * larger. Every record's checksums are verified.
+   *
+   * @throws {EntryNotFoundError} When `from` is not in the log.
+   * @throws {CorruptionError} When a checksum is wrong; names file and offset.
+   */
+  read(from: LogIndex, end: LogIndex, bytesMax: number): Promise<Records[]> | Records[];
+  /**
+   * Notes on disk that all that was written is durable, so that damage to it can be told from a torn write after a
+   * crash. To be called when no write has come for a while; costs a write unless it is noted already. A write may follow
+   * at once. Rejects as `write` does.
+   */
+  mark?(): Promise<void> | undefined;
+  /** Releases files and locks; waits for a write in flight. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** What `createRaft` gives to the store that it opens. */
+export interface StoreContext {
+  /** Called with the duration of every sync that made a write durable. Must not throw. */
+  readonly onSync?: ((ms: number) => void) | undefined;
+}
+
+/** Makes a store: what `fileStore(dir)` returns. Nothing is touched before `open`. */
+export interface StoreFactory {
+  /** Makes the store, which the caller must open and close. */
+  open(context: StoreContext): Promise<Store>;
+}
