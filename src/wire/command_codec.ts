@@ -1,5 +1,5 @@
 /**
- * The attachment of a forward-request: commands one after another, each a header of 9 bytes (u8 flags, u32 bytes of
+ * The attachment of a forward-request: commands one after another, each a header of 10 bytes (u8 type, u8 flags, u32 bytes of
  * the payload, u32 bytes of the extensions, little-endian), the payload and the extensions.
  *
  * The leader makes records of them, so what no record may hold is refused here: a bad record would be refused by
@@ -8,10 +8,13 @@
  * @module
  */
 import { ProtocolError } from "../errors.ts";
+import { EntryType } from "../types.ts";
 import { RecordFlag } from "./record.ts";
 
 /** A command on its way to the leader: what its record will hold. */
 export interface ForwardedCommand {
+  /** A command or a barrier: nothing else is for a peer to propose. */
+  readonly type: EntryType;
   /** Bits of {@linkcode RecordFlag}. */
   readonly flags: number;
   /** The command's bytes. */
@@ -20,7 +23,7 @@ export interface ForwardedCommand {
   readonly extensions?: Uint8Array;
 }
 
-const HEADER_BYTES = 9;
+const HEADER_BYTES = 10;
 
 const KNOWN_FLAGS = RecordFlag.raw | RecordFlag.client;
 
@@ -33,10 +36,11 @@ export function encodeCommands(commands: readonly ForwardedCommand[]): Uint8Arra
   const headers = new Uint8Array(commands.length * HEADER_BYTES);
   const view = new DataView(headers.buffer);
   let at = 0;
-  for (const { flags, payload, extensions } of commands) {
-    view.setUint8(at, flags);
-    view.setUint32(at + 1, payload.length, true);
-    view.setUint32(at + 5, extensions?.length ?? 0, true);
+  for (const { type, flags, payload, extensions } of commands) {
+    view.setUint8(at, type);
+    view.setUint8(at + 1, flags);
+    view.setUint32(at + 2, payload.length, true);
+    view.setUint32(at + 6, extensions?.length ?? 0, true);
     parts.push(headers.subarray(at, at + HEADER_BYTES));
     if (payload.length > 0) parts.push(payload);
     if (extensions !== undefined && extensions.length > 0) parts.push(extensions);
@@ -60,22 +64,21 @@ export function decodeCommands(bytes: Uint8Array, count: number): ForwardedComma
   while (commands.length < count) {
     const body = at + HEADER_BYTES;
     if (body > bytes.length) throw new ProtocolError("Cannot decode commands: some are missing");
-    const flags = view.getUint8(at);
-    const extensionsAt = body + view.getUint32(at + 1, true);
-    const end = extensionsAt + view.getUint32(at + 5, true);
+    const type = view.getUint8(at);
+    const flags = view.getUint8(at + 1);
+    const extensionsAt = body + view.getUint32(at + 2, true);
+    const end = extensionsAt + view.getUint32(at + 6, true);
     if (end > bytes.length) throw new ProtocolError("Cannot decode commands: one is cut off");
+    if (type !== EntryType.command && type !== EntryType.barrier) {
+      throw new ProtocolError(`Cannot decode commands: an entry of type ${type} is not for a peer to propose`);
+    }
     if ((flags & ~KNOWN_FLAGS) !== 0) throw new ProtocolError(`Cannot decode commands: flags ${flags} are unknown`);
     if ((flags & RecordFlag.client) !== 0 && end === extensionsAt) {
       throw new ProtocolError("Cannot decode commands: a client block is missing");
     }
     const payload = bytes.subarray(body, extensionsAt);
-    commands.push(
-      end === extensionsAt ? { flags, payload } : {
-        flags,
-        payload,
-        extensions: bytes.subarray(extensionsAt, end),
-      },
-    );
+    const extensions = bytes.subarray(extensionsAt, end);
+    commands.push(end === extensionsAt ? { type, flags, payload } : { type, flags, payload, extensions });
     at = end;
   }
   if (at < bytes.length) {

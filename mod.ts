@@ -1,0 +1,94 @@
+/**
+ * Raft consensus for Deno, Bun, Node and the browser: replicates a log over several servers and runs a state machine on
+ * it.
+ *
+ * @example Three servers in one process
+ * ```ts
+ * import { createRaft, memoryNetwork, memoryStore } from "@securecollc/raft";
+ *
+ * const network = memoryNetwork();
+ * const bootstrap = { a: "a", b: "b", c: "c" };
+ * const servers = await Promise.all(Object.keys(bootstrap).map((id) => {
+ *   const values = new Map<string, string>();
+ *   return createRaft<{ key: string; value: string }, number>({
+ *     id,
+ *     machine: { apply: ({ key, value }) => values.set(key, value).size },
+ *     store: memoryStore(),
+ *     transport: network.transport(id),
+ *     bootstrap,
+ *   });
+ * }));
+ * console.log(await servers[0].apply({ key: "k", value: "v" })); // 1, on any of the three
+ * await Promise.all(servers.map((raft) => raft.shutdown()));
+ * ```
+ *
+ * @module
+ */
+export { type Applied, type ApplyOptions, createRaft, type Raft, type ReadOptions } from "./src/raft.ts";
+export {
+  defaultOptions,
+  isServerId,
+  type Logger,
+  type RaftOptions,
+  type RaftSettings,
+  validateOptions,
+} from "./src/options.ts";
+export { msgpackCodec } from "./src/codec.ts";
+export type { ApplyContext, Codec, StateMachine } from "./src/machine.ts";
+export type { EventsOptions, EventStream, RaftEvent } from "./src/events.ts";
+export type { HistogramSnapshot, PeerMetrics, RaftMetrics } from "./src/metrics.ts";
+export type { RaftStatus, ServerStatus } from "./src/status.ts";
+export {
+  CorruptionError,
+  EntryNotFoundError,
+  InvariantError,
+  type LeaderHint,
+  LeadershipLostError,
+  NotLeaderError,
+  type Outcome,
+  OverloadedError,
+  ProtocolError,
+  RaftError,
+  ShutdownError,
+  StorageError,
+  StoreLockedError,
+  TransportClosedError,
+} from "./src/errors.ts";
+export {
+  type Configuration,
+  EntryType,
+  type Identity,
+  type IndexedConfiguration,
+  type LogIndex,
+  type Role,
+  type Server,
+  type ServerAddress,
+  type ServerId,
+  type Suffrage,
+  type Term,
+  type TermRun,
+  type Vote,
+} from "./src/types.ts";
+export { memoryStore, type MemoryStoreOptions } from "./src/store/memory.ts";
+export type { Store, StoreContext, StoreFactory, StoreState, StoreWrite } from "./src/store/store.ts";
+export type { EntryParts, Records } from "./src/wire/record.ts";
+export {
+  type MemoryNetwork,
+  memoryNetwork,
+  type MemoryNetworkOptions,
+  type MemoryTransportFactory,
+} from "./src/transport/memory.ts";
+export { type NetworkOptions, networkTransport } from "./src/transport/network.ts";
+export type { Clock } from "./src/transport/clock.ts";
+export type { TransportCounters } from "./src/transport/counters.ts";
+export type {
+  Channel,
+  LocalServer,
+  RemoteServer,
+  Transport,
+  TransportFactory,
+  TransportHandler,
+  TransportLink,
+  TransportTrouble,
+} from "./src/transport/transport.ts";
+export type { Stream, StreamLayer } from "./src/transport/stream_layer.ts";

@@ -1,0 +1,53 @@
+/**
+ * The first entry of a cluster and the name that follows from it (DESIGN: identity).
+ *
+ * @module
+ */
+import { isServerId } from "./options.ts";
+import { type Configuration, EntryType, type ServerAddress, type ServerId } from "./types.ts";
+import { encodeConfiguration } from "./wire/configuration.ts";
+import { encodeRecords, type Records } from "./wire/record.ts";
+
+/** The term of entry 1. Elections begin with the next. */
+export const bootstrapTerm = 1;
+
+/**
+ * The configuration that `bootstrap` describes: every server a voter, sorted by id.
+ *
+ * @throws {TypeError} When an id or address can't be one, two share an address, or `self` is not among them.
+ */
+export function bootstrapConfiguration(
+  bootstrap: Readonly<Record<ServerId, ServerAddress>>,
+  self: ServerId,
+): Configuration {
+  const ids = Object.keys(bootstrap).sort();
+  const seen = new Map<ServerAddress, ServerId>();
+  for (const id of ids) {
+    const address = bootstrap[id]!;
+    if (!isServerId(id)) throw new TypeError(`Cannot bootstrap with the server id ${JSON.stringify(id)}`);
+    if (typeof address !== "string" || address === "") {
+      throw new TypeError(`Cannot bootstrap as server "${id}" has no address: give it "host:port"`);
+    }
+    const other = seen.get(address);
+    if (other !== undefined) {
+      throw new TypeError(`Cannot bootstrap as servers "${other}" and "${id}" share the address "${address}"`);
+    }
+    seen.set(address, id);
+  }
+  if (!ids.includes(self)) {
+    throw new TypeError(`Cannot bootstrap as this server "${self}" is not among the servers: ${ids.join(", ")}`);
+  }
+  return { servers: ids.map((id) => ({ id, address: bootstrap[id]!, suffrage: "voter" })) };
+}
+
+/** Entry 1: the same bytes on every server that bootstraps with the same configuration. */
+export function bootstrapEntry(configuration: Configuration): Records {
+  const payload = encodeConfiguration(configuration);
+  return encodeRecords(1, bootstrapTerm, 0, [{ type: EntryType.configuration, payload }]);
+}
+
+/** A name for the cluster that starts with this configuration: 32 hexadecimal digits of its SHA-256. */
+export async function fingerprint(configuration: Configuration): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", encodeConfiguration(configuration) as Uint8Array<ArrayBuffer>);
+  return Array.from(new Uint8Array(digest, 0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

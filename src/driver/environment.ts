@@ -1,0 +1,34 @@
+/**
+ * What a driver takes from the world besides disk and network: time, turns and chance. The simulator brings its own.
+ *
+ * @module
+ */
+
+/** Time, turns and chance. */
+export interface Environment {
+  /** Monotonic milliseconds; only differences mean anything. */
+  now(): number;
+  /** Milliseconds since 1970, for time stamps that users see. May jump. */
+  wallNow(): number;
+  /** Calls back once, no earlier than after this time. */
+  setTimeout(callback: () => void, ms: number): unknown;
+  /** Cancels what {@linkcode Environment.setTimeout} returned. */
+  clearTimeout(handle: unknown): void;
+  /** Calls back before the event loop goes on, after what runs now. */
+  defer(callback: () => void): void;
+  /** A random integer in `[0, 2^53)`. */
+  randomSeed(): number;
+}
+
+/** The runtime's own. */
+export const systemEnvironment: Environment = {
+  now: () => performance.now(),
+  wallNow: () => Date.now(),
+  setTimeout: (callback, ms) => setTimeout(callback, ms),
+  clearTimeout: (handle) => clearTimeout(handle as ReturnType<typeof setTimeout>),
+  defer: (callback) => queueMicrotask(callback),
+  randomSeed: () => {
+    const [high, low] = crypto.getRandomValues(new Uint32Array(2));
+    return (high! & 0x1fffff) * 2 ** 32 + low!;
+  },
+};

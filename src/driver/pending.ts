@@ -1,0 +1,299 @@
+/**
+ * Commands that wait: for a leader, for an answer to a forward, for their entry to be applied. Every one is settled.
+ *
+ * @module
+ */
+import { LeadershipLostError, NotLeaderError, OverloadedError, ShutdownError } from "../errors.ts";
+import type { LeaderHint } from "../errors.ts";
+import type { ForwardResponse } from "../message.ts";
+import { Histogram } from "../metrics.ts";
+import type { LogIndex, ServerId, Term } from "../types.ts";
+import type { Applied } from "./applier.ts";
+import type { Environment } from "./environment.ts";
+import type { Proposal } from "./proposal.ts";
+
+/** Limits of what may wait, see {@linkcode RaftSettings}. */
+export interface PendingLimits {
+  readonly inFlightCountMax: number;
+  readonly inFlightBytesMax: number;
+  readonly leaderWaitMs: number;
+}
+
+/** Commands that were handed to another server. */
+interface Forward {
+  readonly to: ServerId;
+  readonly proposals: readonly Proposal[];
+  readonly giveUpAt: number;
+}
+
+/** A command that is in some leader's log. */
+interface Placed {
+  readonly proposal: Proposal;
+  readonly term: Term;
+  /** Infinity while its leader is followed. */
+  giveUpAt: number;
+}
+
+/** Results of entries that were applied while a forward had no answer yet: one of them may be its. */
+interface Unclaimed {
+  readonly term: Term;
+  readonly applied: Applied;
+}
+
+/** Results kept for forwards whose answer is overtaken by the commit. */
+const unclaimedMax = 4096;
+
+/** All commands of one server that have no result yet. */
+export class Pending {
+  readonly #environment: Environment;
+  readonly #limits: PendingLimits;
+  /** Came in this turn or wait for a leader. */
+  #queue: Proposal[] = [];
+  readonly #forwards = new Map<number, Forward>();
+  readonly #placed = new Map<LogIndex, Placed>();
+  readonly #unclaimed = new Map<LogIndex, Unclaimed>();
+  #nextForward = 1;
+  #count = 0;
+  #bytes = 0;
+  /** Whether some placed command will be given up. */
+  #hasOrphans = false;
+  #closed: unknown;
+
+  /** Commands taken, refused or lost, since the start. */
+  accepted = 0;
+  failed = 0;
+  /** From a command's arrival to its result. */
+  readonly latency: Histogram = new Histogram();
+
+  /** Takes the clock and the limits. */
+  constructor(environment: Environment, limits: PendingLimits) {
+    this.#environment = environment;
+    this.#limits = limits;
+  }
+
+  /** Commands that wait, and their bytes. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Bytes of the commands that wait. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether commands wait to be proposed. */
+  get hasQueued(): boolean {
+    return this.#queue.length > 0;
+  }
+
+  /** Takes a command, or refuses it at once. */
+  add(proposal: Proposal): void {
+    if (this.#closed !== undefined) {
+      proposal.reject(shutdownError("not-applied", this.#closed));
+      return;
+    }
+    const { inFlightCountMax, inFlightBytesMax } = this.#limits;
+    const bytes = proposal.payload.length;
+    // One command always fits, however small the limit.
+    if (this.#count >= inFlightCountMax || (this.#count > 0 && this.#bytes + bytes > inFlightBytesMax)) {
+      this.failed++;
+      proposal.reject(new OverloadedError(this.#count, this.#bytes));
+      return;
+    }
+    this.accepted++;
+    this.#count++;
+    this.#bytes += bytes;
+    this.#queue.push(proposal);
+  }
+
+  /** Everything that waits to be proposed; callers that stopped waiting are left out. */
+  takeQueued(): Proposal[] {
+    const queue = this.#queue;
+    this.#queue = [];
+    if (!queue.some((proposal) => proposal.isSettled)) return queue;
+    for (const proposal of queue) if (proposal.isSettled) this.#forget(proposal);
+    return queue.filter((proposal) => !proposal.isSettled);
+  }
+
+  /** No leader took them: they wait for one, each for a limited time from its arrival. */
+  requeue(proposals: readonly Proposal[], leader: LeaderHint | undefined): void {
+    const giveUpAt = this.#environment.now() - this.#limits.leaderWaitMs;
+    for (const proposal of proposals) {
+      if (proposal.startedAt <= giveUpAt) this.#reject(proposal, new NotLeaderError(leader));
+      else this.#queue.push(proposal);
+    }
+  }
+
+  /** Whether {@linkcode Pending.sweep} has something to wait for. */
+  get needsSweep(): boolean {
+    return this.#queue.length > 0 || this.#forwards.size > 0 || this.#hasOrphans;
+  }
+
+  /** Gives up what has waited long enough. To be called now and then while needed. */
+  sweep(): void {
+    const now = this.#environment.now();
+    if (this.#queue.length > 0) this.requeue(this.takeQueued(), undefined);
+    for (const [id, forward] of [...this.#forwards]) if (forward.giveUpAt <= now) this.#giveUpForward(id, forward);
+    if (!this.#hasOrphans) return;
+    this.#hasOrphans = false;
+    for (const [index, entry] of [...this.#placed]) {
+      if (entry.giveUpAt <= now) this.#giveUp(index, entry);
+      else if (entry.giveUpAt < Infinity) this.#hasOrphans = true;
+    }
+  }
+
+  /** They are the entries from `from` on, in our own log. */
+  place(proposals: readonly Proposal[], from: LogIndex, term: Term): void {
+    for (let i = 0; i < proposals.length; i++) this.#place(proposals[i]!, from + i, term);
+  }
+
+  #place(proposal: Proposal, index: LogIndex, term: Term): void {
+    const before = this.#placed.get(index);
+    // Another command took the place of one that a later leader removed.
+    if (before !== undefined) this.#reject(before.proposal, overwritten(index, before.term));
+    this.#placed.set(index, { proposal, term, giveUpAt: Infinity });
+  }
+
+  /** They go to another server; the number identifies its answer. */
+  forward(to: ServerId, proposals: readonly Proposal[]): number {
+    const id = this.#nextForward++;
+    this.#forwards.set(id, { to, proposals, giveUpAt: this.#environment.now() + this.#limits.leaderWaitMs });
+    return id;
+  }
+
+  /** The forward could not be sent: its commands are nowhere. */
+  takeBack(id: number): readonly Proposal[] {
+    const forward = this.#forwards.get(id);
+    this.#endForward(id);
+    return forward?.proposals ?? [];
+  }
+
+  /**
+   * The other server answered.
+   *
+   * @param appliedIndex Up to here entries were applied here already.
+   * @returns Commands that were not taken and may go elsewhere.
+   */
+  onForwardResponse(from: ServerId, response: ForwardResponse, appliedIndex: LogIndex): readonly Proposal[] {
+    const forward = this.#forwards.get(response.id);
+    if (forward === undefined || forward.to !== from) return [];
+    if (response.from === 0) {
+      this.#endForward(response.id);
+      if (response.refusal !== "overloaded") return forward.proposals;
+      for (const proposal of forward.proposals) this.#reject(proposal, new OverloadedError(this.#count, this.#bytes));
+      return [];
+    }
+    for (let i = 0; i < forward.proposals.length; i++) {
+      const index = response.from + i;
+      if (index > appliedIndex) this.#place(forward.proposals[i]!, index, response.entryTerm);
+      else this.#claim(forward.proposals[i]!, index, response.entryTerm);
+    }
+    this.#endForward(response.id);
+    return [];
+  }
+
+  /** The commit was here before the answer: its result was kept, if there was room. */
+  #claim(proposal: Proposal, index: LogIndex, term: Term): void {
+    const unclaimed = this.#unclaimed.get(index);
+    if (unclaimed === undefined) this.#reject(proposal, lost("Cannot tell the command's result", index, term));
+    else this.#settle(proposal, index, term, unclaimed.term, unclaimed.applied);
+  }
+
+  #endForward(id: number): void {
+    this.#forwards.delete(id);
+    if (this.#forwards.size === 0) this.#unclaimed.clear();
+  }
+
+  /** An entry was applied: whoever waits for it gets its result. */
+  onApplied(index: LogIndex, term: Term, applied: Applied): void {
+    const placed = this.#placed.get(index);
+    if (placed !== undefined) {
+      this.#placed.delete(index);
+      this.#settle(placed.proposal, index, placed.term, term, applied);
+    } else if (this.#forwards.size > 0) {
+      this.#unclaimed.set(index, { term, applied });
+      if (this.#unclaimed.size > unclaimedMax) this.#unclaimed.delete(this.#unclaimed.keys().next().value!);
+    }
+  }
+
+  #settle(proposal: Proposal, index: LogIndex, placedTerm: Term, term: Term, applied: Applied): void {
+    if (placedTerm !== term) return this.#reject(proposal, overwritten(index, placedTerm));
+    this.#forget(proposal);
+    this.latency.add(this.#environment.now() - proposal.startedAt);
+    proposal.resolve({ index, term, applied });
+  }
+
+  /** The connection is gone: nobody knows whether the forward arrived. */
+  onPeerLost(peer: ServerId): void {
+    for (const [id, forward] of this.#forwards) {
+      if (forward.to !== peer) continue;
+      this.#endForward(id);
+      for (const proposal of forward.proposals) {
+        this.#reject(proposal, lost(`Cannot tell what became of the command as the connection to "${peer}" was lost`));
+      }
+    }
+  }
+
+  /**
+   * The leader that took these is none any more. Most get their answer from the next leader's log; what has none after
+   * a while has an unknown outcome.
+   */
+  onLeaderLost(): void {
+    const giveUpAt = this.#environment.now() + this.#limits.leaderWaitMs;
+    for (const entry of this.#placed.values()) entry.giveUpAt = Math.min(entry.giveUpAt, giveUpAt);
+    this.#hasOrphans = this.#placed.size > 0;
+  }
+
+  #giveUp(index: LogIndex, { proposal, term }: Placed): void {
+    this.#placed.delete(index);
+    this.#reject(proposal, lost("Cannot tell what became of the command as the leader was lost", index, term));
+  }
+
+  #giveUpForward(id: number, forward: Forward): void {
+    this.#endForward(id);
+    for (const proposal of forward.proposals) {
+      this.#reject(proposal, lost(`Cannot tell what became of the command as "${forward.to}" did not answer`));
+    }
+  }
+
+  /** The end: what was never handed to anybody is not applied, of the rest nobody knows. */
+  close(cause: unknown): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = cause;
+    for (const proposal of this.takeQueued()) this.#reject(proposal, shutdownError("not-applied", cause));
+    for (const [id, forward] of [...this.#forwards]) {
+      this.#endForward(id);
+      for (const proposal of forward.proposals) this.#reject(proposal, shutdownError("unknown", cause));
+    }
+    for (const { proposal } of this.#placed.values()) this.#reject(proposal, shutdownError("unknown", cause));
+    this.#placed.clear();
+  }
+
+  #reject(proposal: Proposal, error: unknown): void {
+    this.#forget(proposal);
+    this.failed++;
+    proposal.reject(error);
+  }
+
+  #forget(proposal: Proposal): void {
+    this.#count--;
+    this.#bytes -= proposal.payload.length;
+  }
+}
+
+/** The error of calls that a shutdown ends: the cause itself when the server failed. */
+function shutdownError(outcome: "not-applied" | "unknown", cause: unknown): unknown {
+  return new ShutdownError(outcome, cause instanceof ShutdownError ? undefined : cause);
+}
+
+function overwritten(index: LogIndex, term: Term): LeadershipLostError {
+  return new LeadershipLostError(`Cannot apply the command as another leader put its own entry at index ${index}`, {
+    outcome: "not-applied",
+    index,
+    term,
+  });
+}
+
+function lost(message: string, index?: LogIndex, term?: Term): LeadershipLostError {
+  return new LeadershipLostError(message, index === undefined ? {} : { index, term: term! });
+}

@@ -1,0 +1,62 @@
+/**
+ * One caller's command on its way to a result.
+ *
+ * @module
+ */
+import type { EntryType, LogIndex, Term } from "../types.ts";
+import type { Applied } from "./applier.ts";
+
+/** How a command became an entry and what came of it. */
+export interface ProposalResult {
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly applied: Applied;
+}
+
+/** A command and the caller who waits for it. Settled exactly once; what comes later is ignored. */
+export class Proposal {
+  readonly type: EntryType;
+  readonly flags: number;
+  readonly payload: Uint8Array;
+  /** When it came, in the driver's milliseconds. */
+  readonly startedAt: number;
+  readonly #resolve: (result: ProposalResult) => void;
+  readonly #reject: (error: unknown) => void;
+  #settled = false;
+
+  /** Takes what becomes the entry, and the caller's two ends. */
+  constructor(
+    entry: { readonly type: EntryType; readonly flags: number; readonly payload: Uint8Array },
+    startedAt: number,
+    resolve: (result: ProposalResult) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.type = entry.type;
+    this.flags = entry.flags;
+    this.payload = entry.payload;
+    this.startedAt = startedAt;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  /** Whether the caller has its answer (or stopped waiting). */
+  get isSettled(): boolean {
+    return this.#settled;
+  }
+
+  /** The entry was applied. */
+  resolve(result: ProposalResult): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    this.#resolve(result);
+    return true;
+  }
+
+  /** It won't be, or nobody knows, or the caller stopped waiting. */
+  reject(error: unknown): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    this.#reject(error);
+    return true;
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * Reads that wait: for an index that is safe to read at, then for the machine to reach it.
+ *
+ * @module
+ */
+import { type LeaderHint, NotLeaderError, ShutdownError } from "../errors.ts";
+import type { LogIndex, ServerId } from "../types.ts";
+import type { Environment } from "./environment.ts";
+
+/** One caller's question. */
+export interface Read {
+  /** When it came, in the driver's milliseconds. */
+  readonly startedAt: number;
+  /** Answers it, in the turn in which the machine has reached the index. Must not throw. */
+  answer(index: LogIndex): void;
+  /** Says why there is no answer. */
+  reject(error: unknown): void;
+  /** Whether the caller stopped waiting. */
+  readonly isSettled: boolean;
+}
+
+/** Reads that share one index. */
+interface Batch {
+  readonly reads: readonly Read[];
+  /** The server that was asked; undefined for our own core. */
+  readonly from: ServerId | undefined;
+  /** When it is asked again; Infinity for our own core, which always answers. */
+  readonly askAgainAt: number;
+}
+
+/** All reads of one server that have no answer yet. A read changes nothing, so it is asked again when its leader falls. */
+export class Reads {
+  readonly #environment: Environment;
+  readonly #leaderWaitMs: number;
+  #queue: Read[] = [];
+  readonly #asked = new Map<number, Batch>();
+  /** Reads whose index the machine has not reached, by index. */
+  #due: { readonly index: LogIndex; readonly reads: readonly Read[] }[] = [];
+  #nextId = 1;
+  #closed: unknown;
+
+  /** Reads asked for since the start. */
+  count = 0;
+
+  /** Takes the clock and how long a read may wait for a leader. */
+  constructor(environment: Environment, leaderWaitMs: number) {
+    this.#environment = environment;
+    this.#leaderWaitMs = leaderWaitMs;
+  }
+
+  /** Whether reads wait to be asked for an index. */
+  get hasQueued(): boolean {
+    return this.#queue.length > 0;
+  }
+
+  /** Takes a read. */
+  add(read: Read): void {
+    if (this.#closed !== undefined) return read.reject(shutdownError(this.#closed));
+    this.count++;
+    this.#queue.push(read);
+  }
+
+  /** Takes a read that any state will do for: it is answered as soon as nobody else looks at the machine. */
+  addStale(read: Read): void {
+    if (this.#closed !== undefined) return read.reject(shutdownError(this.#closed));
+    this.#due.push({ index: 0, reads: [read] });
+  }
+
+  /** All reads that wait for an index become one question, to our own core or another server; gives its number. */
+  ask(from: ServerId | undefined): number {
+    const id = this.#nextId++;
+    const askAgainAt = from === undefined ? Infinity : this.#environment.now() + this.#leaderWaitMs / 4;
+    this.#asked.set(id, { reads: this.#queue.filter((read) => !read.isSettled), from, askAgainAt });
+    this.#queue = [];
+    return id;
+  }
+
+  /** The question has its answer. */
+  onIndex(id: number, from: ServerId | undefined, index: LogIndex): void {
+    const batch = this.#asked.get(id);
+    if (batch === undefined || batch.from !== from) return;
+    this.#asked.delete(id);
+    this.#due.push({ index, reads: batch.reads });
+  }
+
+  /** The question can't be answered there: it is asked again. */
+  onRefused(id: number, from: ServerId | undefined): void {
+    const batch = this.#asked.get(id);
+    if (batch === undefined || batch.from !== from) return;
+    this.#asked.delete(id);
+    this.requeue(batch.reads);
+  }
+
+  /** The server that was asked is gone or does not lead any more. */
+  onLeaderLost(server: ServerId | undefined): void {
+    for (const [id, batch] of [...this.#asked]) {
+      if (batch.from !== undefined && (server === undefined || batch.from === server)) this.onRefused(id, batch.from);
+    }
+  }
+
+  /** Nobody can be asked now: all that is queued waits, for a limited time from its arrival. */
+  waitForLeader(leader: LeaderHint | undefined): void {
+    const queue = this.#queue;
+    this.#queue = [];
+    this.requeue(queue, leader);
+  }
+
+  /** Back into the queue, but for those that have waited long enough. */
+  requeue(reads: readonly Read[], leader?: LeaderHint): void {
+    const giveUpAt = this.#environment.now() - this.#leaderWaitMs;
+    for (const read of reads) {
+      if (read.isSettled) continue;
+      if (read.startedAt <= giveUpAt) read.reject(new NotLeaderError(leader));
+      else this.#queue.push(read);
+    }
+  }
+
+  /** Whether {@linkcode Reads.sweep} has something to wait for. */
+  get needsSweep(): boolean {
+    return this.#queue.length > 0 || this.#asked.size > 0;
+  }
+
+  /** Asks again what got no answer, gives up what has waited long enough. To be called now and then while needed. */
+  sweep(): void {
+    const now = this.#environment.now();
+    for (const [id, batch] of [...this.#asked]) if (batch.askAgainAt <= now) this.onRefused(id, batch.from);
+    this.waitForLeader(undefined);
+  }
+
+  /** The machine has applied all up to here and nobody else looks at it: answers what that allows. */
+  onApplied(upTo: LogIndex): void {
+    if (this.#due.length === 0) return;
+    const ready = this.#due.filter(({ index }) => index <= upTo);
+    if (ready.length === 0) return;
+    this.#due = this.#due.filter(({ index }) => index > upTo);
+    for (const { index, reads } of ready) {
+      for (const read of reads) if (!read.isSettled) read.answer(index);
+    }
+  }
+
+  /** The end. */
+  close(cause: unknown): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = cause;
+    const batches = [{ reads: this.#queue }, ...this.#asked.values(), ...this.#due];
+    for (const { reads } of batches) for (const read of reads) read.reject(shutdownError(cause));
+    this.#queue = [];
+    this.#asked.clear();
+    this.#due = [];
+  }
+}
+
+function shutdownError(cause: unknown): ShutdownError {
+  return new ShutdownError("not-applied", cause instanceof ShutdownError ? undefined : cause);
+}

@@ -1,0 +1,82 @@
+/**
+ * Cuts appends from the log and sends them.
+ *
+ * @module
+ */
+import type { Effect } from "../core/effect.ts";
+import type { Event } from "../core/event.ts";
+import type { LogCache } from "../store/log_cache.ts";
+import type { Store } from "../store/store.ts";
+import type { LogIndex, ServerId, Term } from "../types.ts";
+import { encodeMessage } from "../wire/message_codec.ts";
+import type { Records } from "../wire/record.ts";
+
+/** What the core asks a sender for. */
+export type Replicate = Extract<Effect, { type: "replicate" }>;
+
+/** What a sender needs of its driver. */
+export interface SenderHost {
+  /** Whether the core still leads in this term; asked again after each wait. */
+  isLeading(term: Term): boolean;
+  /** Hands a frame to the transport; false when it was not taken. */
+  transmit(to: ServerId, parts: readonly Uint8Array[]): boolean;
+  /** Tells the core. */
+  report(event: Extract<Event, { type: "sent" | "send-failed" }>): void;
+  /** The log can't be read. */
+  onFailure(error: unknown): void;
+}
+
+/** Sends appends to all peers; entries come from memory, or from disk for a peer that is far behind. */
+export class Sender {
+  readonly #cache: LogCache;
+  readonly #store: Store;
+  readonly #host: SenderHost;
+
+  /** Takes the tail in memory and the store behind it. */
+  constructor(cache: LogCache, store: Store, host: SenderHost) {
+    this.#cache = cache;
+    this.#store = store;
+    this.#host = host;
+  }
+
+  /** Sends now when the entries are in memory, else when they were read. */
+  replicate(request: Replicate): void {
+    const { from, end, entriesMax, bytesMax } = request;
+    if (from >= end) return this.#send(request, []);
+    const records = this.#cache.read(from, end, entriesMax, bytesMax);
+    if (records !== undefined) return this.#send(request, records);
+    this.#readAndSend(request).catch((error) => this.#host.onFailure(error));
+  }
+
+  async #readAndSend(request: Replicate): Promise<void> {
+    const { from, end, entriesMax, bytesMax } = request;
+    const records = await this.#store.read(from, Math.min(end, from + entriesMax), bytesMax);
+    // While the disk was read the world may have changed: entries of another leader may stand there now (BA01, L8).
+    if (this.#host.isLeading(request.term)) this.#send(request, records);
+  }
+
+  #send(request: Replicate, records: readonly Records[]): void {
+    const { to, term, sequence, prevTerm, from, commitIndex, round } = request;
+    const end: LogIndex = records.length === 0 ? from : records[records.length - 1]!.end;
+    const head = encodeMessage({
+      type: "append-request",
+      term,
+      sequence,
+      prevIndex: from - 1,
+      prevTerm,
+      end,
+      // The receiver finds these in the records themselves.
+      runs: [],
+      configurations: [],
+      commitIndex,
+      round,
+    });
+    let bytes = 0;
+    for (const { byteLength } of records) bytes += byteLength;
+    if (this.#host.transmit(to, [...head, ...records.map((run) => run.bytes)])) {
+      this.#host.report({ type: "sent", to, term, sequence, end, bytes });
+    } else {
+      this.#host.report({ type: "send-failed", to, term, sequence });
+    }
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * Writes to the store: one at a time, each with all that came meanwhile (group commit). No timer adds latency.
+ *
+ * @module
+ */
+import type { Event } from "../core/event.ts";
+import type { Store, StoreWrite } from "../store/store.ts";
+import type { LogIndex, Vote } from "../types.ts";
+import type { Records } from "../wire/record.ts";
+import type { Environment } from "./environment.ts";
+
+/** What the next write holds, and what to tell the core when it is durable. */
+interface Batch {
+  records: Records[];
+  vote: Vote | undefined;
+  truncateFrom: LogIndex | undefined;
+  clusterId: string | undefined;
+  voteSequence: number | undefined;
+  entries: { readonly end: LogIndex; readonly epoch: number } | undefined;
+}
+
+/** What a writer tells. */
+export interface WriterOutput {
+  /** Something is durable. */
+  onPersisted(event: Extract<Event, { type: "vote-persisted" | "entries-persisted" }>): void;
+  /** A write failed: nothing that was asked for since the last success may be trusted. */
+  onFailure(error: unknown): void;
+}
+
+/** A quiet time after which the store notes that all is durable, milliseconds. */
+const idleMs = 100;
+
+/** One store's only writer. */
+export class Writer {
+  readonly #store: Store;
+  readonly #environment: Environment;
+  readonly #output: WriterOutput;
+  #next: Batch = emptyBatch();
+  #busy: Promise<void> | undefined;
+  #failed = false;
+  #closed = false;
+  #idleTimer: unknown;
+  #lastWriteAt = 0;
+
+  /** Takes an open store. */
+  constructor(store: Store, environment: Environment, output: WriterOutput) {
+    this.#store = store;
+    this.#environment = environment;
+    this.#output = output;
+  }
+
+  /** Entries that follow the last ones; `entries-persisted` will name this end and epoch. */
+  append(records: Records, epoch: number): void {
+    this.#next.records.push(records);
+    this.#next.entries = { end: records.end, epoch };
+  }
+
+  /** Removes all entries from the index on. */
+  truncate(from: LogIndex): void {
+    const { records, truncateFrom } = this.#next;
+    // What is not written yet is cut here; the store cuts the rest.
+    while (records.length > 0 && records[records.length - 1]!.from >= from) records.pop();
+    const last = records[records.length - 1];
+    if (last !== undefined && last.end > from) records[records.length - 1] = last.slice(last.from, from);
+    this.#next.truncateFrom = Math.min(truncateFrom ?? Infinity, from);
+    this.#next.entries = undefined;
+  }
+
+  /** {term, votedFor}, one record; `vote-persisted` will name the sequence. */
+  vote(vote: Vote, sequence: number): void {
+    this.#next.vote = vote;
+    this.#next.voteSequence = sequence;
+  }
+
+  /** The cluster that this disk belongs to from now on. */
+  adoptCluster(clusterId: string): void {
+    this.#next.clusterId = clusterId;
+  }
+
+  /** Begins a write if there is something to write and none is under way. */
+  flush(): void {
+    if (this.#busy !== undefined || this.#failed || this.#closed || isEmpty(this.#next)) return;
+    const batch = this.#next;
+    this.#next = emptyBatch();
+    this.#lastWriteAt = this.#environment.now();
+    let done: Promise<void> | undefined;
+    try {
+      done = this.#store.write(toWrite(batch));
+    } catch (error) {
+      return this.#fail(error);
+    }
+    if (done === undefined) return this.#onDurable(batch);
+    this.#busy = done.then(() => {
+      this.#busy = undefined;
+      if (this.#failed) return;
+      this.#onDurable(batch);
+      this.flush();
+    }, (error) => this.#fail(error));
+  }
+
+  /** Takes no more; done when the write under way is. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#environment.clearTimeout(this.#idleTimer);
+    await this.#busy;
+  }
+
+  #onDurable(batch: Batch): void {
+    if (batch.voteSequence !== undefined) {
+      this.#output.onPersisted({ type: "vote-persisted", sequence: batch.voteSequence });
+    }
+    if (batch.entries !== undefined) {
+      this.#output.onPersisted({ type: "entries-persisted", end: batch.entries.end, epoch: batch.entries.epoch });
+    }
+    if (this.#idleTimer === undefined && this.#store.mark !== undefined && !this.#closed) this.#armIdle(idleMs);
+  }
+
+  #armIdle(ms: number): void {
+    this.#idleTimer = this.#environment.setTimeout(() => this.#onIdle(), ms);
+  }
+
+  /** Quiet for a while: notes on disk that all is durable, so that later damage is not taken for a torn write. */
+  #onIdle(): void {
+    this.#idleTimer = undefined;
+    if (this.#failed || this.#closed) return;
+    const quietMs = this.#environment.now() - this.#lastWriteAt;
+    if (this.#busy !== undefined || quietMs < idleMs) return this.#armIdle(Math.max(1, Math.ceil(idleMs - quietMs)));
+    this.#busy = this.#store.mark!()?.then(() => {
+      this.#busy = undefined;
+      this.flush();
+    }, (error) => this.#fail(error));
+  }
+
+  #fail(error: unknown): void {
+    this.#busy = undefined;
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#output.onFailure(error);
+  }
+}
+
+function emptyBatch(): Batch {
+  return {
+    records: [],
+    vote: undefined,
+    truncateFrom: undefined,
+    clusterId: undefined,
+    voteSequence: undefined,
+    entries: undefined,
+  };
+}
+
+function isEmpty(batch: Batch): boolean {
+  return batch.records.length === 0 && batch.vote === undefined && batch.truncateFrom === undefined &&
+    batch.clusterId === undefined;
+}
+
+function toWrite({ records, vote, truncateFrom, clusterId }: Batch): StoreWrite {
+  return { records, vote, truncateFrom, clusterId };
+}

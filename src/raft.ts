@@ -1,0 +1,137 @@
+/**
+ * The facade: what a program holds of one server.
+ *
+ * @module
+ */
+import type { LeaderHint, RaftError } from "./errors.ts";
+import type { EventsOptions, EventStream } from "./events.ts";
+import type { RaftMetrics } from "./metrics.ts";
+import type { RaftOptions } from "./options.ts";
+import { systemEnvironment } from "./driver/environment.ts";
+import { startServer } from "./server.ts";
+import type { RaftStatus } from "./status.ts";
+import type { LogIndex, Role, ServerId, Term } from "./types.ts";
+
+/** Options of {@linkcode Raft.apply}. */
+export interface ApplyOptions {
+  /** Ends the waiting, never the command: it may be applied all the same. The promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Options of {@linkcode Raft.read}. */
+export interface ReadOptions {
+  /** Ends the waiting; the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /**
+   * `linearizable`: the query sees every command whose `apply` had resolved, anywhere, before `read` was called; costs
+   * a round of messages to a quorum, shared by all reads of that moment. `stale`: it sees this server's machine as it
+   * is, which may be far behind.
+   *
+   * @default {"linearizable"}
+   */
+  readonly consistency?: "linearizable" | "stale";
+}
+
+/** A command's place in the log and its result. */
+export interface Applied<Result> {
+  /** The entry's index. */
+  readonly index: LogIndex;
+  /** The entry's term. */
+  readonly term: Term;
+  /** What the machine returned. */
+  readonly result: Result;
+}
+
+/**
+ * One server of a cluster. Every method works on every server: commands and reads go to the leader by themselves.
+ *
+ * @typeParam Command What the machine is given.
+ * @typeParam Result What it returns.
+ */
+export interface Raft<Command, Result> extends AsyncDisposable {
+  /** This server's id. */
+  readonly id: ServerId;
+  /**
+   * Resolves with the machine's result once the command is committed and applied on this server. Waits for a leader
+   * for up to `leaderWaitMs`. What the machine throws, the promise rejects with.
+   *
+   * @param command Encoded at once; a `Uint8Array` must not be changed before the promise settles.
+   * @throws {NotLeaderError} No leader could be reached: not applied.
+   * @throws {OverloadedError} Too much is in flight: not applied.
+   * @throws {LeadershipLostError} The leader fell: see `outcome`.
+   * @throws {ShutdownError} The server is shut down: see `outcome`.
+   * @throws {RangeError} The command is larger than `commandBytesMax`.
+   */
+  apply(command: Command, options?: ApplyOptions): Promise<Result>;
+  /** Like {@linkcode Raft.apply}, with the entry's place in the log. */
+  applyEntry(entry: { readonly data: Command }, options?: ApplyOptions): Promise<Applied<Result>>;
+  /**
+   * Runs the query on this server's machine, in the turn in which it has reached an index that is safe to read at; it
+   * should read and return, not wait. What it throws, the promise rejects with.
+   *
+   * @throws {NotLeaderError} No leader could be reached.
+   * @throws {ShutdownError} The server is shut down.
+   */
+  read<T>(query: () => T, options?: ReadOptions): Promise<T>;
+  /**
+   * Appends an entry that no machine sees and resolves with its index when everything before it is applied on this
+   * server. Rejects as {@linkcode Raft.apply} does.
+   */
+  barrier(options?: ApplyOptions): Promise<LogIndex>;
+  /** The leader that this server follows now, or itself; undefined when none is known. */
+  readonly leader: LeaderHint | undefined;
+  /** What the server is doing. */
+  readonly state: Role | "shutdown";
+  /** Everything about the server at this moment. */
+  readonly status: RaftStatus;
+  /** Up to here entries are applied to the machine. */
+  readonly appliedIndex: LogIndex;
+  /** Up to here entries are known to be committed. */
+  readonly commitIndex: LogIndex;
+  /** The last entry in the log. */
+  readonly lastIndex: LogIndex;
+  /** The server's term. */
+  readonly currentTerm: Term;
+  /** Counters and histograms. */
+  metrics(): RaftMetrics;
+  /** What happens from now on. Leaving the loop, or the signal, ends it. */
+  events(options?: EventsOptions): EventStream;
+  /**
+   * Stops the server: a leader first hands over, for up to `shutdownTransferMs`; every call that waits is rejected; what
+   * the server opened is closed. Never rejects. Idempotent.
+   */
+  shutdown(): Promise<void>;
+  /** Resolves when the server has stopped: with the error that stopped it, or undefined after `shutdown`. */
+  readonly closed: Promise<RaftError | undefined>;
+  /** The same as {@linkcode Raft.shutdown}. */
+  [Symbol.asyncDispose](): Promise<void>;
+  /** For logs: `Raft n1 [leader]`. */
+  toString(): string;
+}
+
+/**
+ * Starts a server: opens the store and the transport, recovers what the disk holds, and takes part in the cluster.
+ *
+ * @throws {TypeError | RangeError} An option is wrong; nothing was opened.
+ * @throws {StoreLockedError} Another process uses the store.
+ * @throws {CorruptionError} The disk does not hold what was acknowledged.
+ * @throws {StorageError} The disk fails or belongs to another server.
+ *
+ * @example A cluster of one, in memory
+ * ```ts
+ * import { createRaft, memoryNetwork, memoryStore } from "@securecollc/raft";
+ *
+ * let sum = 0;
+ * await using raft = await createRaft<number, number>({
+ *   id: "a",
+ *   machine: { apply: (n) => sum += n },
+ *   store: memoryStore(),
+ *   transport: memoryNetwork().transport("a"),
+ *   bootstrap: { a: "a" },
+ * });
+ * console.log(await raft.apply(2), await raft.read(() => sum)); // 2 2
+ * ```
+ */
+export function createRaft<Command, Result>(options: RaftOptions<Command, Result>): Promise<Raft<Command, Result>> {
+  return startServer(options, systemEnvironment);
+}

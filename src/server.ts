@@ -1,0 +1,420 @@
+/**
+ * One running server behind the facade: opens the parts, wires them to a driver, closes them.
+ *
+ * @module
+ */
+import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm, fingerprint } from "./bootstrap.ts";
+import { msgpackCodec } from "./codec.ts";
+import { Driver } from "./driver/driver.ts";
+import type { Environment } from "./driver/environment.ts";
+import { Proposal, type ProposalResult } from "./driver/proposal.ts";
+import type { Read } from "./driver/reads.ts";
+import { type LeaderHint, type RaftError, ShutdownError, StorageError } from "./errors.ts";
+import { EventHub, type EventsOptions, type EventStream } from "./events.ts";
+import type { Codec } from "./machine.ts";
+import { Histogram, type RaftMetrics } from "./metrics.ts";
+import { type Logger, type RaftOptions, type RaftSettings, validateOptions } from "./options.ts";
+import type { Applied, ApplyOptions, Raft, ReadOptions } from "./raft.ts";
+import type { RaftStatus, ServerStatus } from "./status.ts";
+import type { Store, StoreState } from "./store/store.ts";
+import type { Transport, TransportLink } from "./transport/transport.ts";
+import { EntryType, type LogIndex, type Role, type ServerId, type Term } from "./types.ts";
+import { RecordFlag } from "./wire/record.ts";
+
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Closes what was opened, the last first. */
+type Closers = (() => Promise<void>)[];
+
+/** {@linkcode createRaft} in any environment: the simulator's too. */
+export async function startServer<Command, Result>(
+  options: RaftOptions<Command, Result>,
+  environment: Environment,
+): Promise<Raft<Command, Result>> {
+  const settings = validateOptions(options);
+  const first = options.bootstrap === undefined ? undefined : bootstrapConfiguration(options.bootstrap, options.id);
+  const clusterId = options.clusterId ?? (first === undefined ? "" : await fingerprint(first));
+  const syncs = new Histogram();
+  const closers: Closers = [];
+  try {
+    const store = await openStore(options, syncs, closers);
+    let found = await store.open(options.id);
+    checkCluster(options, found);
+    if (first !== undefined && found.lastIndex === 0 && found.vote.term === 0) {
+      await store.write({
+        records: [bootstrapEntry(first)],
+        vote: { term: bootstrapTerm, votedFor: undefined },
+        ...(found.identity.clusterId === "" ? { clusterId } : {}),
+      });
+      found = {
+        ...found,
+        vote: { term: bootstrapTerm, votedFor: undefined },
+        lastIndex: 1,
+        terms: [{ term: bootstrapTerm, from: 1 }],
+        configurations: [{ index: 1, configuration: first }],
+        identity: { ...found.identity, clusterId: found.identity.clusterId || clusterId },
+      };
+    }
+    const transport = await openTransport(options, closers);
+    return new Server(options, settings, environment, { store, found, transport, syncs, closers });
+  } catch (error) {
+    await closeAll(closers);
+    throw error;
+  }
+}
+
+async function openStore<C, R>(options: RaftOptions<C, R>, syncs: Histogram, closers: Closers): Promise<Store> {
+  const { store } = options;
+  if ("write" in store) return store;
+  const opened = await store.open({ onSync: (ms) => syncs.add(ms) });
+  closers.push(() => opened.close());
+  return opened;
+}
+
+async function openTransport<C, R>(options: RaftOptions<C, R>, closers: Closers): Promise<Transport> {
+  const { transport, logger } = options;
+  if ("attach" in transport) return transport;
+  const opened = await transport.open({ logger: (line) => logger?.debug(line) });
+  closers.push(() => opened.close());
+  return opened;
+}
+
+function checkCluster<C, R>({ id, clusterId }: RaftOptions<C, R>, { identity }: StoreState): void {
+  if (clusterId === undefined || identity.clusterId === "" || identity.clusterId === clusterId) return;
+  throw new StorageError(
+    `Cannot start server "${id}" in cluster "${clusterId}" as its disk belongs to cluster "${identity.clusterId}": ` +
+      `use another store or that cluster id`,
+    "open",
+  );
+}
+
+/** Closes all, whatever fails. */
+async function closeAll(closers: Closers): Promise<void> {
+  for (const close of closers.reverse()) {
+    try {
+      await close();
+    } catch {
+      // Nothing more can be done about a part that does not even close.
+    }
+  }
+  closers.length = 0;
+}
+
+/** Parts that are open. */
+interface OpenParts {
+  readonly store: Store;
+  readonly found: StoreState;
+  readonly transport: Transport;
+  readonly syncs: Histogram;
+  readonly closers: Closers;
+}
+
+class Server<Command, Result> implements Raft<Command, Result> {
+  readonly id: ServerId;
+  readonly closed: Promise<RaftError | undefined>;
+  readonly #settings: RaftSettings;
+  readonly #environment: Environment;
+  readonly #codec: Codec<Command>;
+  readonly #driver: Driver<Command, Result>;
+  readonly #events = new EventHub();
+  readonly #link: TransportLink;
+  readonly #syncs: Histogram;
+  readonly #closers: Closers;
+  #resolveClosed: (error: RaftError | undefined) => void = () => {};
+  #shutdown: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
+  #leftOver: (() => void) | undefined;
+
+  constructor(
+    options: RaftOptions<Command, Result>,
+    settings: RaftSettings,
+    environment: Environment,
+    { store, found, transport, syncs, closers }: OpenParts,
+  ) {
+    this.id = options.id;
+    this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
+    this.#settings = settings;
+    this.#environment = environment;
+    this.#codec = options.codec ?? msgpackCodec<Command>();
+    this.#syncs = syncs;
+    this.#closers = closers;
+    const { id, machine } = options;
+    const logger = options.logger ?? silent;
+    const parts = {
+      id,
+      settings,
+      machine,
+      codec: this.#codec,
+      store,
+      found,
+      environment,
+      events: this.#events,
+      logger,
+    };
+    const driver = this.#driver = new Driver<Command, Result>(parts);
+    driver.onFatal = (error) => void this.#stop(error);
+    driver.onRole = () => this.#driver.state.role === "leader" || this.#leftOver?.();
+    driver.onTransferFailed = () => this.#leftOver?.();
+    const { incarnation, starts } = found.identity;
+    this.#link = transport.attach(
+      { group: 0, serverId: id, clusterId: () => driver.clusterId, incarnation, starts },
+      {
+        onFrame: (from, _channel, frame) => driver.onFrame(from, frame),
+        onConnect: (peer, channel) => channel === "consensus" && driver.onConnect(peer),
+        onDisconnect: (peer, channel, reason) => channel === "consensus" && driver.onDisconnect(peer, reason),
+        onTrouble: (trouble) => driver.onTrouble(trouble),
+      },
+    );
+    driver.start(this.#link);
+  }
+
+  async apply(command: Command, options: ApplyOptions = {}): Promise<Result> {
+    return (await this.applyEntry({ data: command }, options)).result;
+  }
+
+  applyEntry({ data }: { readonly data: Command }, options: ApplyOptions = {}): Promise<Applied<Result>> {
+    return this.#propose(() => this.#encode(data), options.signal, ({ index, term, applied }) => {
+      if (!applied.ok) throw applied.error;
+      return { index, term, result: applied.value as Result };
+    });
+  }
+
+  barrier(options: ApplyOptions = {}): Promise<LogIndex> {
+    const entry = { type: EntryType.barrier, flags: 0, payload: new Uint8Array() };
+    return this.#propose(() => entry, options.signal, ({ index }) => index);
+  }
+
+  #encode(command: Command): { type: EntryType; flags: number; payload: Uint8Array } {
+    const raw = command instanceof Uint8Array;
+    const payload = raw ? command : this.#codec.encode(command);
+    const { commandBytesMax } = this.#settings;
+    if (payload.length > commandBytesMax) {
+      throw new RangeError(
+        `Cannot apply a command of ${payload.length} bytes as 'commandBytesMax' is ${commandBytesMax}: send it in parts`,
+      );
+    }
+    return { type: EntryType.command, flags: raw ? RecordFlag.raw : 0, payload };
+  }
+
+  #propose<T>(
+    encode: () => { type: EntryType; flags: number; payload: Uint8Array },
+    signal: AbortSignal | undefined,
+    resultOf: (result: ProposalResult) => T,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      if (this.#shutdown !== undefined) throw new ShutdownError();
+      const onAbort = () => proposal.reject(signal!.reason);
+      const proposal = new Proposal(encode(), this.#environment.now(), (result) => {
+        signal?.removeEventListener("abort", onAbort);
+        try {
+          resolve(resultOf(result));
+        } catch (error) {
+          reject(error);
+        }
+      }, (error) => {
+        signal?.removeEventListener("abort", onAbort);
+        reject(error);
+      });
+      signal?.addEventListener("abort", onAbort, { once: true });
+      this.#driver.propose(proposal);
+    });
+  }
+
+  read<T>(query: () => T, { signal, consistency = "linearizable" }: ReadOptions = {}): Promise<T> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      if (this.#shutdown !== undefined) throw new ShutdownError();
+      if (consistency !== "linearizable" && consistency !== "stale") {
+        throw new TypeError(`Cannot read with consistency "${consistency}": use "linearizable" or "stale"`);
+      }
+      const read = new QueryRead(query, this.#environment.now(), signal, resolve, reject);
+      if (consistency === "stale") this.#driver.readStale(read);
+      else this.#driver.read(read);
+    });
+  }
+
+  get leader(): LeaderHint | undefined {
+    return this.#stopped === undefined ? this.#driver.leader : undefined;
+  }
+
+  get state(): Role | "shutdown" {
+    return this.#stopped === undefined ? this.#driver.state.role : "shutdown";
+  }
+
+  get appliedIndex(): LogIndex {
+    return this.#driver.appliedIndex;
+  }
+
+  get commitIndex(): LogIndex {
+    return this.#driver.state.commitIndex;
+  }
+
+  get lastIndex(): LogIndex {
+    return this.#driver.state.log.lastIndex;
+  }
+
+  get currentTerm(): Term {
+    return this.#driver.state.term;
+  }
+
+  get status(): RaftStatus {
+    const { term, votedFor, commitIndex, log, persistedIndex, configurations } = this.#driver.state;
+    return {
+      id: this.id,
+      clusterId: this.#driver.clusterId,
+      role: this.state,
+      term,
+      leader: this.leader?.id,
+      votedFor,
+      commitIndex,
+      appliedIndex: this.appliedIndex,
+      firstIndex: log.firstIndex,
+      lastIndex: log.lastIndex,
+      durableIndex: persistedIndex,
+      configurationIndex: configurations.at(-1)?.index ?? 0,
+      lastContactMs: this.#lastContactMs(),
+      servers: this.#driver.servers.map((server) => this.#serverStatus(server)),
+    };
+  }
+
+  #lastContactMs(): number | undefined {
+    const { role, leaderHeardAt } = this.#driver.state;
+    if (role === "leader") return 0;
+    return leaderHeardAt === -Infinity ? undefined : Math.max(0, this.#environment.now() - leaderHeardAt);
+  }
+
+  #serverStatus({ id, address, suffrage }: ServerStatus | Omit<ServerStatus, "connected">): ServerStatus {
+    const connected = id === this.id || this.#driver.isConnected(id);
+    const { leading, log, persistedIndex } = this.#driver.state;
+    if (leading === undefined) return { id, address, suffrage, connected };
+    const progress = leading.progress.get(id);
+    const matchIndex = id === this.id ? persistedIndex : progress?.matchIndex ?? 0;
+    const lastContactMs = progress === undefined ? 0 : Math.max(0, this.#environment.now() - progress.heardAt);
+    return { id, address, suffrage, connected, matchIndex, lag: log.lastIndex - matchIndex, lastContactMs };
+  }
+
+  metrics(): RaftMetrics {
+    const { pending, reads, counters, state } = this.#driver;
+    return {
+      role: this.state,
+      term: state.term,
+      hasLeader: this.leader !== undefined,
+      lastIndex: state.log.lastIndex,
+      commitIndex: state.commitIndex,
+      appliedIndex: this.appliedIndex,
+      ...counters,
+      proposals: pending.accepted,
+      proposalsFailed: pending.failed,
+      proposalsPending: pending.count,
+      proposalsPendingBytes: pending.bytes,
+      reads: reads.count,
+      syncMs: this.#syncs.snapshot(),
+      commitMs: pending.latency.snapshot(),
+      peers: this.status.servers.filter(({ id, lag }) => id !== this.id && lag !== undefined)
+        .map(({ id, lag, lastContactMs }) => ({ id, lag: lag!, lastContactMs })),
+    };
+  }
+
+  events(options: EventsOptions = {}): EventStream {
+    return this.#events.subscribe(options);
+  }
+
+  shutdown(): Promise<void> {
+    this.#shutdown ??= this.#handOver().then(() => this.#stop(undefined));
+    return this.#shutdown;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+
+  toString(): string {
+    return `Raft ${this.id} [${this.state}]`;
+  }
+
+  /** A leader that goes tells another one to lead, so that nobody has to wait for an election timeout. */
+  async #handOver(): Promise<void> {
+    const others = this.#driver.servers.some(({ id, suffrage }) => id !== this.id && suffrage === "voter");
+    if (this.state !== "leader" || !others) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#environment.setTimeout(resolve, this.#settings.shutdownTransferMs);
+      this.#leftOver = () => {
+        this.#environment.clearTimeout(timer);
+        resolve();
+      };
+      this.#driver.transfer();
+    });
+    this.#leftOver = undefined;
+  }
+
+  /** Stops everything, once, for whatever reason. */
+  #stop(error: RaftError | undefined): Promise<void> {
+    this.#stopped ??= this.#close(error);
+    return this.#stopped;
+  }
+
+  async #close(error: RaftError | undefined): Promise<void> {
+    this.#shutdown ??= this.closed.then(() => {});
+    const role = { type: "role", role: "shutdown", term: this.#driver.state.term } as const;
+    const stopped = this.#driver.stop(error ?? new ShutdownError());
+    this.#leftOver?.();
+    if (error !== undefined) this.#events.emit({ type: "fatal", error });
+    this.#events.emit({ ...role, reason: error === undefined ? "shutdown" : error.code });
+    await stopped;
+    await this.#link.close();
+    await closeAll(this.#closers);
+    this.#events.close();
+    this.#resolveClosed(error);
+  }
+}
+
+/** A query and the caller who waits for its answer. */
+class QueryRead<T> implements Read {
+  readonly startedAt: number;
+  readonly #query: () => T;
+  readonly #signal: AbortSignal | undefined;
+  readonly #resolve: (value: T) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #onAbort = () => this.reject(this.#signal!.reason);
+  #settled = false;
+
+  constructor(
+    query: () => T,
+    startedAt: number,
+    signal: AbortSignal | undefined,
+    resolve: (value: T) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#query = query;
+    this.startedAt = startedAt;
+    this.#signal = signal;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  get isSettled(): boolean {
+    return this.#settled;
+  }
+
+  answer(): void {
+    if (!this.#settle()) return;
+    try {
+      this.#resolve(this.#query());
+    } catch (error) {
+      this.#reject(error);
+    }
+  }
+
+  reject(error: unknown): void {
+    if (this.#settle()) this.#reject(error);
+  }
+
+  #settle(): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    return true;
+  }
+}
