@@ -43,7 +43,7 @@ const DIRECTIONS: readonly (readonly [importer: string, allowed: readonly string
   ]),
   ["src/raft.ts", [...FACADE, "src/core/"]],
   ["src/*", FACADE],
-  ["mod.ts", ["src/*", "src/store/*", "src/transport/*"]],
+  ["mod.ts", ["src/*", "src/store/*", "src/transport/*", "src/wire/record.ts"]],
   ["adapters/hono/", [OWN_FOLDER, ...ADAPTER, "hono"]],
   ["adapters/", [OWN_FOLDER, ...ADAPTER]],
   ["examples/", ["examples/", ...PROGRAM]],
