@@ -11,10 +11,10 @@ export interface Files {
   readonly location: string;
   /** Makes the directory when it is missing, durably. */
   ensure(): Promise<void>;
-  /** Names of all files in it, in any order. */
+  /** Names of all files in it, in any order; without the lock's. */
   list(): Promise<string[]>;
-  /** Opens a file for reading and writing; with `create` makes it when it is missing. */
-  open(name: string, options: { readonly create: boolean }): Promise<FileHandle>;
+  /** Opens a file for reading and writing. */
+  open(name: string, options: OpenOptions): Promise<FileHandle>;
   /** Renames a file, over an existing one. Durable after `syncDirectory`. */
   rename(from: string, to: string): Promise<void>;
   /** Removes a file. Durable after `syncDirectory`. */
@@ -29,13 +29,24 @@ export interface Files {
   lock(): Promise<{ release(): Promise<void> }>;
 }
 
-/** An open file. Offsets and sizes in bytes. */
+/** How a file is opened. */
+export interface OpenOptions {
+  /** Whether it is made when it is missing. */
+  readonly create: boolean;
+  /**
+   * Whether each write is durable when it is done, as if `sync` followed at once (O_DSYNC: one call of the operating
+   * system instead of two).
+   */
+  readonly durable: boolean;
+}
+
+/** An open file. It stays the same file when it is renamed or removed. Offsets and sizes in bytes. */
 export interface FileHandle {
   /** The file's size. */
   size(): Promise<number>;
   /** Reads up to `into.length` bytes at the offset; returns how many there were (fewer only at the end of file). */
   read(into: Uint8Array, offset: number): Promise<number>;
-  /** Writes all of the parts, one after the other, at the offset. */
+  /** Writes all of the parts, one after the other, at the offset, growing the file when need be. */
   write(parts: readonly Uint8Array[], offset: number): Promise<void>;
   /** fdatasync: what was written before the call is durable when it is done, with the size needed to read it. */
   sync(): Promise<void>;

@@ -141,9 +141,13 @@ export class Records {
     return this.bytes.subarray(from, from + getU32(this.bytes, at + 12));
   }
 
-  /** CRC32C over the header checksums of all records: tells these records from all others at the cost of four bytes each. */
-  digest(): number {
-    let crc = 0;
+  /**
+   * CRC32C over the header checksums of all records: tells these records from all others at the cost of four bytes each.
+   *
+   * @param seed The digest of the records before.
+   */
+  digest(seed = 0): number {
+    let crc = seed;
     for (let i = 0; i < this.#offsets.length - 1; i++) {
       const at = this.#offsets[i] - this.#base;
       crc = crc32c(this.bytes, at, at + 4, crc);
