@@ -19,6 +19,7 @@ const STATUS: Status = {
   appliedIndex: 40,
   firstIndex: 1,
   lastIndex: 42,
+  durableIndex: 42,
   configurationIndex: 1,
   lastContactMs: 12,
   servers: [

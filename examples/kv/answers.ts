@@ -1,0 +1,78 @@
+/**
+ * What goes wrong, as HTTP: the status tells whether it is safe to try again.
+ *
+ * - 503 with `Retry-After`: the command was not and will not be applied.
+ * - 504: unknown. It may be applied now, later or never; read before trying again.
+ * - 4xx: the request is wrong, nothing was applied.
+ *
+ * @module
+ */
+import { HTTPException } from "hono/http-exception";
+import { type Outcome, RaftError } from "@securecollc/raft";
+
+/** What else is known of an error. */
+export interface HttpErrorOptions {
+  readonly outcome?: Outcome;
+  /** The leader's id, when the error named one. */
+  readonly leader?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A request that can't be answered as asked. */
+export class HttpError extends Error {
+  readonly status: number;
+  /** A stable name for programs. */
+  readonly code: string;
+  readonly outcome: Outcome;
+  readonly leader: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(status: number, code: string, message: string, options: HttpErrorOptions = {}) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.outcome = options.outcome ?? "not-applied";
+    this.leader = options.leader;
+    this.headers = options.headers ?? {};
+  }
+}
+
+/** The request itself is wrong. */
+export function badRequest(message: string): HttpError {
+  return new HttpError(400, "bad-request", message);
+}
+
+/** Why a request's signal was aborted. */
+export class RequestEndedError extends Error {}
+
+/** What a failed write tells its client. */
+export function writeError(error: unknown): HttpError {
+  if (error instanceof HttpError) return error;
+  if (error instanceof RaftError) {
+    const status = error.outcome === "not-applied" ? 503 : 504;
+    return new HttpError(status, error.code, error.message, { outcome: error.outcome, leader: error.leader?.id });
+  }
+  if (error instanceof RequestEndedError) return new HttpError(504, "timeout", error.message, { outcome: "unknown" });
+  if (error instanceof HTTPException) return new HttpError(error.status, "bad-request", error.message);
+  return new HttpError(500, "internal", "Cannot answer as something went wrong in the server", {
+    outcome: "unknown",
+  });
+}
+
+/** What a failed read tells its client: as it changes nothing, it can always be tried again. */
+export function readError(error: unknown): HttpError {
+  const { status, code, message, leader } = writeError(error);
+  return new HttpError(status === 504 ? 503 : status, code, message, { leader });
+}
+
+/** The answer itself. */
+export function errorResponse(error: HttpError, leader: string | undefined): Response {
+  const headers = error.status === 503 ? { ...error.headers, "retry-after": "1" } : error.headers;
+  const body = {
+    error: error.message,
+    code: error.code,
+    outcome: error.outcome,
+    leader: error.leader ?? leader ?? null,
+  };
+  return Response.json(body, { status: error.status, headers });
+}

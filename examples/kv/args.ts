@@ -1,0 +1,167 @@
+/**
+ * The command line of a server.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { type HostPort, isLoopback, parseHostPort } from "./address.ts";
+
+/** How a server is started. */
+export interface KvArgs {
+  readonly id: string;
+  /** Where it listens for the other servers. */
+  readonly listen: string;
+  /** Where it listens for clients. */
+  readonly http: HostPort;
+  /** Its directory. */
+  readonly data: string;
+  /** Every server's id and the address the others dial it at. */
+  readonly cluster: Readonly<Record<string, string>>;
+  readonly token: string | undefined;
+  readonly verbose: boolean;
+  readonly stopWithStdin: boolean;
+}
+
+/** A command line that can't be used: the message is for who typed it. */
+export class UsageError extends Error {}
+
+/** What `--help` prints. */
+export const HELP: string = `A replicated key-value server: start three, and one may die.
+
+Usage: deno run -A examples/kv/main.ts --id n1 [options]
+       bun examples/kv/main.ts --id n1 [options]
+       node examples/kv/main.ts --id n1 [options]
+
+Options:
+  --id <id>            This server's id, for all time: letters, digits, dots, dashes, underscores.
+  --listen <address>   Where to listen for the other servers. Default: its address in --cluster,
+                       else 127.0.0.1:7001.
+  --http <address>     Where to listen for clients. Default: 127.0.0.1:8001.
+  --data <directory>   Where to keep the log. Default: ./data/<id>.
+  --cluster <servers>  All servers, this one among them, as the others reach them:
+                       n1=10.0.0.1:7001,n2=10.0.0.2:7001,n3=10.0.0.3:7001. The same for every server.
+                       Default: this one alone.
+  --token <token>      What clients must send: Authorization: Bearer <token>. Needed when --http is not
+                       on loopback. The variable KV_TOKEN does the same, unseen in the list of processes.
+  --verbose            Log more.
+  --stop-with-stdin    Stop when the standard input ends: for programs that start servers.
+  --help               Print this.
+
+Three servers on one machine, each in its own terminal:
+  C=n1=127.0.0.1:7001,n2=127.0.0.1:7002,n3=127.0.0.1:7003
+  deno run -A examples/kv/main.ts --id n1 --http 127.0.0.1:8001 --cluster $C
+  deno run -A examples/kv/main.ts --id n2 --http 127.0.0.1:8002 --cluster $C
+  deno run -A examples/kv/main.ts --id n3 --http 127.0.0.1:8003 --cluster $C
+
+Then, with any of them:
+  curl -X PUT --data-binary hello http://127.0.0.1:8001/kv/greeting
+  curl http://127.0.0.1:8002/kv/greeting
+  curl http://127.0.0.1:8003/raft/status
+
+Ctrl-C stops a server in order, a second one at once.
+`;
+
+/**
+ * Reads the command line.
+ *
+ * @returns Undefined when help was asked for.
+ * @throws {UsageError} When it can't be used.
+ */
+export function parseKvArgs(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): KvArgs | undefined {
+  const values = parse(args);
+  if (values.help === true) return undefined;
+  const id = values.id;
+  if (id === undefined) throw new UsageError("Cannot start without --id: pass one like --id n1");
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(id)) {
+    throw new UsageError(`Cannot use the id "${id}": it must be 1 to 64 letters, digits, dots, dashes or underscores`);
+  }
+  if (values.listen !== undefined) parseAddress("--listen", values.listen);
+  const cluster = parseCluster(values.cluster ?? `${id}=${values.listen ?? "127.0.0.1:7001"}`);
+  if (!Object.hasOwn(cluster, id)) {
+    throw new UsageError(
+      `Cannot start "${id}" as it is not in --cluster, which has ${Object.keys(cluster).join(", ")}`,
+    );
+  }
+  const http = parseAddress("--http", values.http ?? "127.0.0.1:8001");
+  const token = values.token ?? env.KV_TOKEN;
+  checkToken(token, http);
+  return {
+    id,
+    listen: values.listen ?? cluster[id]!,
+    http,
+    data: values.data ?? join("data", id),
+    cluster,
+    token,
+    verbose: values.verbose === true,
+    stopWithStdin: values["stop-with-stdin"] === true,
+  };
+}
+
+interface Values {
+  readonly id?: string;
+  readonly listen?: string;
+  readonly http?: string;
+  readonly data?: string;
+  readonly cluster?: string;
+  readonly token?: string;
+  readonly verbose?: boolean;
+  readonly "stop-with-stdin"?: boolean;
+  readonly help?: boolean;
+}
+
+function parse(args: readonly string[]): Values {
+  const text = { type: "string" } as const;
+  const flag = { type: "boolean" } as const;
+  const options = {
+    ...{ id: text, listen: text, http: text, data: text, cluster: text, token: text },
+    ...{ verbose: flag, "stop-with-stdin": flag, help: { ...flag, short: "h" } },
+  };
+  try {
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    // The three runtimes word it differently; the first sentence says what is wrong.
+    const [what] = (error as Error).message.split(". ");
+    throw new UsageError(`Cannot read the command line: ${what}`);
+  }
+}
+
+function parseCluster(text: string): Record<string, string> {
+  const cluster: Record<string, string> = Object.create(null);
+  const idOf = new Map<string, string>();
+  for (const part of text.split(",")) {
+    const [, id, address] = /^([A-Za-z0-9._-]{1,64})=(.+)$/.exec(part.trim()) ?? [];
+    if (id === undefined || address === undefined) {
+      throw new UsageError(
+        `Cannot read "${part}" in --cluster: each server is <id>=<host>:<port>, with commas between them`,
+      );
+    }
+    parseAddress("--cluster", address);
+    const other = id in cluster ? id : idOf.get(address);
+    if (other !== undefined) {
+      throw new UsageError(`Cannot use --cluster as "${id}=${address}" repeats an id or address`);
+    }
+    cluster[id] = address;
+    idOf.set(address, id);
+  }
+  return cluster;
+}
+
+function parseAddress(name: string, text: string): HostPort {
+  const address = parseHostPort(text);
+  if (address !== undefined) return address;
+  throw new UsageError(`Cannot use "${text}" for ${name}: it must be <host>:<port>, like 127.0.0.1:8001 or [::1]:8001`);
+}
+
+function checkToken(token: string | undefined, http: HostPort): void {
+  if (token !== undefined && !/^[A-Za-z0-9._~+/-]+=*$/.test(token)) {
+    throw new UsageError("Cannot use the token: it must be letters, digits and the characters ._~+/- and then any =");
+  }
+  if (token !== undefined || isLoopback(http.host)) return;
+  throw new UsageError(
+    `Cannot serve on ${http.host} without --token: anybody who reaches it could read and write. Pass --token, or 127.0.0.1`,
+  );
+}

@@ -1,0 +1,57 @@
+/**
+ * Log lines on stderr, one per event.
+ *
+ * @module
+ */
+import process from "node:process";
+import type { Logger, RaftEvent } from "@securecollc/raft";
+
+/** Writes one line. */
+export type Log = (line: string) => void;
+
+/** A log whose lines begin with the time and the server. */
+export function logOf(id: string): Log {
+  // Who started us may be gone, and then nobody reads: that must not stop the server.
+  process.stderr.on("error", () => {});
+  return (line) => void process.stderr.write(`${new Date().toISOString()} ${id} ${line.replaceAll("\n", " | ")}\n`);
+}
+
+/** What the library logs: what somebody should look at and, when asked for, the rest. */
+export function loggerOf(log: Log, verbose: boolean): Logger {
+  const more = verbose ? log : () => {};
+  return { debug: more, info: more, warn: (line) => log(`warning: ${line}`), error: (line) => log(`error: ${line}`) };
+}
+
+/** Logs events as they come, without what only repeats. */
+export async function logEvents(log: Log, events: AsyncIterable<RaftEvent>): Promise<void> {
+  const latest = new Map<string, string>();
+  for await (const event of events) {
+    const line = describe(event);
+    // A peer that stays away is dialled again and again: once is enough.
+    const about = "peer" in event ? `peer ${event.peer}` : event.type;
+    if (latest.get(about) === line) continue;
+    latest.set(about, line);
+    log(line);
+  }
+}
+
+function describe(event: RaftEvent): string {
+  switch (event.type) {
+    case "role":
+      return `role ${event.role} in term ${event.term}: ${event.reason}`;
+    case "leader":
+      return event.leader === undefined
+        ? `leader unknown in term ${event.term}`
+        : `leader ${event.leader.id} in term ${event.term}`;
+    case "peer-connected":
+      return `peer ${event.peer} connected at ${event.address}`;
+    case "peer-disconnected":
+      return `peer ${event.peer} disconnected: ${event.reason}`;
+    case "peer-trouble":
+      return `peer ${event.peer ?? "unknown"} ${event.kind}: ${event.reason}`;
+    case "configuration":
+      return `configuration at index ${event.index}: ${event.configuration.servers.map(({ id }) => id).join(", ")}`;
+    case "fatal":
+      return `fatal: ${event.error.message}`;
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * A server of the replicated key-value store, on Deno, Bun and Node: `--help` says how to start it.
+ *
+ * @module
+ */
+import process from "node:process";
+import { createRaft, type Raft, type RaftOptions } from "@securecollc/raft";
+import { fileStore } from "@securecollc/raft/fs";
+import { formatHostPort } from "./address.ts";
+import { HELP, type KvArgs, parseKvArgs, UsageError } from "./args.ts";
+import { kvApp } from "./http.ts";
+import { type HttpServer, listenHttp, runtime } from "./listen.ts";
+import { type Log, logEvents, loggerOf, logOf } from "./log.ts";
+import { type Command, KvMachine, type Result } from "./machine.ts";
+
+// A clean stop takes at most 2 s: the leadership handed over, then what is under way on HTTP, then out.
+const STOP_MAX_MS = 1_900;
+const HTTP_GRACE_MS = 500;
+
+interface Running {
+  readonly raft: Raft<Command, Result>;
+  readonly http: HttpServer;
+  readonly stopping: AbortController;
+}
+
+async function main(): Promise<void> {
+  const args = readArgs();
+  const log = logOf(args.id);
+  let running: Running;
+  try {
+    running = await start(args, log);
+  } catch (error) {
+    log(`error: ${(error as Error).message}`);
+    process.exit(1);
+  }
+  const stop = stopperOf(running, log);
+  process.on("SIGINT", () => stop("SIGINT"));
+  process.on("SIGTERM", () => stop("SIGTERM"));
+  if (args.stopWithStdin) process.stdin.on("end", () => stop("the end of the standard input")).resume();
+  const error = await running.raft.closed;
+  if (error === undefined) return;
+  log(`error: the server stopped by itself: ${error.message}`);
+  process.exit(1);
+}
+
+function readArgs(): KvArgs {
+  try {
+    const args = parseKvArgs(process.argv.slice(2), process.env);
+    if (args !== undefined) return args;
+    process.stdout.write(HELP);
+    process.exit(0);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`${error.message}\nTry --help\n`);
+    process.exit(2);
+  }
+}
+
+async function start(args: KvArgs, log: Log): Promise<Running> {
+  const machine = new KvMachine();
+  const raft = await createRaft<Command, Result>({
+    id: args.id,
+    machine,
+    store: fileStore(args.data),
+    transport: await transportOf(args),
+    bootstrap: args.cluster,
+    logger: loggerOf(log, args.verbose),
+  }).catch((error) => throwListenError(error, "--listen", args.listen));
+  void logEvents(log, raft.events());
+  const stopping = new AbortController();
+  try {
+    const app = kvApp({ raft, machine, token: args.token, signal: stopping.signal });
+    const http = await listenHttp(app.fetch, args.http);
+    const { host, port } = args.http;
+    log(
+      `serving HTTP at http://${
+        host.includes(":") ? `[${host}]` : host
+      }:${port}, servers at ${args.listen}, on ${runtime}`,
+    );
+    return { raft, http, stopping };
+  } catch (error) {
+    await raft.shutdown();
+    throw error;
+  }
+}
+
+async function transportOf({ id, listen, cluster }: KvArgs): Promise<RaftOptions<Command, Result>["transport"]> {
+  const options = { listen, advertise: cluster[id]! };
+  if (runtime === "deno") return (await import("@securecollc/raft/deno")).tcp(options);
+  if (runtime === "bun") return (await import("@securecollc/raft/bun")).tcp(options);
+  return (await import("@securecollc/raft/node")).tcp(options);
+}
+
+/** Stops in order when called first, at once when called again. */
+function stopperOf(running: Running, log: Log): (why: string) => void {
+  let isStopping = false;
+  return (why) => {
+    if (isStopping) {
+      log(`stopped at once by ${why}`);
+      process.exit(130);
+    }
+    isStopping = true;
+    log(`stopping because of ${why}`);
+    const timer = setTimeout(() => {
+      log("error: stopping took too long, so it ends here");
+      process.exit(1);
+    }, STOP_MAX_MS);
+    void stop(running).then(() => {
+      clearTimeout(timer);
+      log("stopped");
+      process.exit(0);
+    });
+  };
+}
+
+async function stop({ raft, http, stopping }: Running): Promise<void> {
+  stopping.abort();
+  // Requests under way get their answer from the shutdown, so both go on at once.
+  await Promise.all([raft.shutdown(), http.close(HTTP_GRACE_MS)]);
+}
+
+/** The runtimes name it differently when a port is taken. */
+function throwListenError(error: Error & { code?: string }, option: string, address: string): never {
+  const isBusy = error.code === "EADDRINUSE" || error.name === "AddrInUse" ||
+    /address (?:already )?in use/i.test(error.message);
+  if (!isBusy) throw error;
+  const message =
+    `Cannot listen on ${address} as the port is in use: stop the process that has it, or pass another ${option}`;
+  throw new Error(message, { cause: error });
+}
+
+await main();

@@ -1,0 +1,42 @@
+import type { Applied } from "../../../mod.ts";
+import type { KvServer } from "../../../examples/kv/http.ts";
+import { type Command, KvMachine, type Result } from "../../../examples/kv/machine.ts";
+import { fakeTarget } from "../../adapters/hono/fake_target.ts";
+
+/** Applies at once what it is given, unless it is told to fail or to keep everybody waiting. */
+export class FakeServer implements KvServer {
+  readonly machine: KvMachine = new KvMachine();
+  readonly commands: Command[] = [];
+  readonly leader = { id: "b", address: "127.0.0.1:7002" };
+  readonly status: KvServer["status"] = fakeTarget().status;
+  readonly metrics: KvServer["metrics"] = fakeTarget().metrics;
+  /** What the next calls reject with. */
+  failure: unknown;
+  /** Whether the next calls wait until their signal ends it. */
+  isStuck = false;
+  /** The consistency of each read. */
+  readonly reads: (string | undefined)[] = [];
+
+  async applyEntry({ data }: { data: Command }, { signal }: { signal?: AbortSignal } = {}): Promise<Applied<Result>> {
+    this.commands.push(data);
+    await this.#trouble(signal);
+    const index = this.machine.index + 1;
+    return { index, term: 1, result: this.machine.apply(data, { index, term: 1, timeMs: 0 }) };
+  }
+
+  async read<T>(
+    query: () => T,
+    { signal, consistency }: { signal?: AbortSignal; consistency?: "linearizable" | "stale" } = {},
+  ): Promise<T> {
+    this.reads.push(consistency);
+    await this.#trouble(signal);
+    return query();
+  }
+
+  async #trouble(signal: AbortSignal | undefined): Promise<void> {
+    if (this.failure !== undefined) throw this.failure;
+    if (!this.isStuck) return;
+    signal!.throwIfAborted();
+    await new Promise((_, reject) => signal!.addEventListener("abort", () => reject(signal!.reason)));
+  }
+}
