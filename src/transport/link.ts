@@ -5,10 +5,11 @@
  * **Who dials.** Either side does, whenever it wants to send and has no connection: an address may work in one
  * direction only. A connection is duplex, and there is one per peer and channel.
  *
- * **When two dials cross**, both sides keep the one dialled by the server with the smaller id. A dial has crossed with
- * a connection if its hello doesn't name that connection as the last one: then it was made before its sender knew of
- * it. If it does name it, the other side has lost the connection that we still believe in, and the new one replaces
- * it. So a connection that only we believe in (half-open) never keeps its successor out.
+ * **When two dials cross**, both sides keep the one dialled by the server with the smaller id: that server lets the
+ * other's hello wait until it knows whether its own dial succeeds. A dial has crossed with an established connection
+ * if its hello doesn't name that connection as the last one: then it was made before its sender knew of it. If it does
+ * name it, the other side has lost the connection that we still believe in, and the new one replaces it. So a
+ * connection that only we believe in (half-open) never keeps its successor out.
  *
  * @module
  */
@@ -18,7 +19,7 @@ import { Backoff } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
 import type { MutableCounters } from "./counters.ts";
 import { judgeHello } from "./handshake.ts";
-import { type Connection, type DialHandle, Peer, type Slot } from "./peer.ts";
+import { type Attempt, type Connection, type DialHandle, Peer, type Slot } from "./peer.ts";
 import type { Channel, LocalServer, TransportHandler, TransportLink, TransportTrouble } from "./transport.ts";
 import { TroubleGate } from "./trouble.ts";
 
@@ -81,7 +82,13 @@ export class Link implements TransportLink {
     this.#gate = new TroubleGate(host.clock);
   }
 
-  send(to: ServerId, address: ServerAddress, channel: Channel, parts: readonly Uint8Array[]): boolean {
+  send(
+    to: ServerId,
+    address: ServerAddress,
+    channel: Channel,
+    parts: readonly Uint8Array[],
+    checkedBytes?: number,
+  ): boolean {
     if (this.#closed || to === this.local.serverId) return false;
     const peer = this.#peerAt(to, address);
     const slot = peer.slot(channel);
@@ -90,7 +97,7 @@ export class Link implements TransportLink {
       if (this.#host.clock.now() >= slot.notBefore) this.#dial(peer, slot);
       return false;
     }
-    if (slot.connection.send(parts)) {
+    if (slot.connection.send(parts, checkedBytes)) {
       this.#host.counters.framesSent += 1;
       return true;
     }
@@ -144,8 +151,18 @@ export class Link implements TransportLink {
     }
   }
 
+  /** Calls `decide` when it can be judged: at once, or when it is known what becomes of our own dial that crosses it. */
+  whenJudgeable(hello: Hello, decide: () => void): void {
+    const slot = this.#peers.get(hello.from)?.slot(hello.channel);
+    const attempt = slot?.attempt;
+    const mustWait = attempt?.handle?.helloSent === true && this.local.serverId < hello.from;
+    if (mustWait && slot?.connection === undefined) attempt.waiting.push(decide);
+    else decide();
+  }
+
   /** Says why a dialling server is refused, or undefined when {@linkcode Link.established} may follow. */
   judge(hello: Hello): Refusal | undefined {
+    if (this.#closed) return { code: "group", reason: `group ${this.local.group} is not served any more` };
     const refusal = judgeHello(hello, this.local);
     if (refusal !== undefined) return refusal;
     const peer = this.#peers.get(hello.from);
@@ -173,7 +190,7 @@ export class Link implements TransportLink {
       const isOwn = connection.dialledByUs && attempt.nonce === connection.nonce;
       // Once our hello is out, the other side may prefer our connection to this one.
       const isFutile = attempt.handle?.helloSent !== true || this.local.serverId > remote.serverId;
-      if (isOwn) slot.attempt = undefined;
+      if (isOwn) this.#endAttempt(slot);
       else if (isFutile) this.#stopDialling(slot);
     }
     this.#stopRetrying(slot);
@@ -272,7 +289,7 @@ export class Link implements TransportLink {
     if (slot.attempt !== undefined || peer.address === undefined) return;
     this.#stopRetrying(slot);
     const nonce = 1 + Math.floor(this.#host.random() * 2 ** 48);
-    const attempt: NonNullable<Slot["attempt"]> = { nonce, handle: undefined };
+    const attempt: Attempt = { nonce, handle: undefined, waiting: [] };
     slot.attempt = attempt;
     const { address } = peer;
     attempt.handle = this.#host.dial(this, {
@@ -287,13 +304,13 @@ export class Link implements TransportLink {
       },
       failed: (kind, reason) => {
         if (slot.attempt !== attempt) return;
-        slot.attempt = undefined;
+        this.#endAttempt(slot);
         this.#delayDial(peer, slot);
         this.trouble({ kind, peer: peer.id, address, reason });
       },
       crossed: () => {
         if (slot.attempt !== attempt) return;
-        slot.attempt = undefined;
+        this.#endAttempt(slot);
         if (slot.connection === undefined) this.#delayDial(peer, slot);
       },
     });
@@ -306,9 +323,15 @@ export class Link implements TransportLink {
 
   #stopDialling(slot: Slot): void {
     this.#stopRetrying(slot);
+    this.#endAttempt(slot)?.handle?.cancel();
+  }
+
+  #endAttempt(slot: Slot): Attempt | undefined {
     const attempt = slot.attempt;
     slot.attempt = undefined;
-    attempt?.handle?.cancel();
+    // Later, as a connection that ends the attempt is not in its place yet.
+    for (const decide of attempt?.waiting.splice(0) ?? []) queueMicrotask(decide);
+    return attempt;
   }
 
   #stopRetrying(slot: Slot): void {

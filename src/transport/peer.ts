@@ -15,7 +15,7 @@ export interface Connection {
   readonly nonce: number;
   readonly dialledByUs: boolean;
   /** Queues a frame; false when the queue is full. */
-  send(parts: readonly Uint8Array[]): boolean;
+  send(parts: readonly Uint8Array[], checkedBytes?: number): boolean;
   /** Ends it at once; the link is not called back. Idempotent. */
   close(reason: string): void;
 }
@@ -28,13 +28,21 @@ export interface DialHandle {
   readonly helloSent: boolean;
 }
 
+/** Our dial of a slot. */
+export interface Attempt {
+  readonly nonce: number;
+  handle: DialHandle | undefined;
+  /** Dials of the other side that wait until it is known what becomes of ours. */
+  readonly waiting: (() => void)[];
+}
+
 /** One channel to one peer. */
 export interface Slot {
   readonly channel: Channel;
   readonly backoff: Backoff;
   connection: Connection | undefined;
   establishedAt: number;
-  attempt: { readonly nonce: number; handle: DialHandle | undefined } | undefined;
+  attempt: Attempt | undefined;
   /** Nonce of the last connection, 0 before the first one. */
   lastNonce: number;
   /** No dial before this time. */

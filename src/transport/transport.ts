@@ -92,10 +92,18 @@ export interface TransportLink {
   /**
    * Sends a frame made of these parts (not changed by either side afterwards), dialling when there is no connection.
    *
+   * @param checkedBytes How many leading bytes need the frame's checksum, as the others carry checksums of their own
+   * that the receiver verifies; by default all.
    * @returns False when it was not taken: the queue to that peer is full or there is no connection yet (a dial is then
    *   under way, subject to back-off). Taken does not mean that it arrives.
    */
-  send(to: ServerId, address: ServerAddress, channel: Channel, parts: readonly Uint8Array[]): boolean;
+  send(
+    to: ServerId,
+    address: ServerAddress,
+    channel: Channel,
+    parts: readonly Uint8Array[],
+    checkedBytes?: number,
+  ): boolean;
   /** Tells whom to keep connected on the consensus channel; connections to others are left to end by themselves. */
   setPeers(peers: readonly { readonly id: ServerId; readonly address: ServerAddress }[]): void;
   /** Ends this server's connections; the handler is not called afterwards. Idempotent. */

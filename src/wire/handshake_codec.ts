@@ -63,6 +63,8 @@ const REFUSAL_CODES = [
   "own-id",
   "target-id",
   "cluster-id",
+  // The certificate belongs to another server.
+  "identity",
   // A connection of the same two servers, dialled by the other one at the same time, is kept instead.
   "crossing",
   // A newer start of the same server is connected.

@@ -1,0 +1,391 @@
+/**
+ * The Transport over any {@linkcode StreamLayer}: what the `tcp({ … })` of the adapters are made of.
+ *
+ * @module
+ */
+import type { ServerAddress } from "../types.ts";
+import type { Hello } from "../wire/handshake_codec.ts";
+import { advertisedAddress } from "./address.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { type MutableCounters, newCounters } from "./counters.ts";
+import type { FramedStream, StreamEnd } from "./framed_stream.ts";
+import { remoteOfHello } from "./handshake.ts";
+import { type Handshake, shakeAsDialled, shakeAsDialler } from "./handshaking.ts";
+import { type DialAttempt, Link, type LinkHost, type LinkLimits } from "./link.ts";
+import type { DialHandle } from "./peer.ts";
+import { StreamConnection } from "./stream_connection.ts";
+import type { Stream, StreamLayer } from "./stream_layer.ts";
+import type {
+  Channel,
+  LocalServer,
+  RemoteServer,
+  Transport,
+  TransportFactory,
+  TransportHandler,
+  TransportLink,
+  TransportTrouble,
+} from "./transport.ts";
+import { hostOf, TroubleGate } from "./trouble.ts";
+
+/** Options of every transport over streams. Times are milliseconds. */
+export interface NetworkOptions {
+  /**
+   * Where the others can dial this server, when that isn't where it listens.
+   *
+   * @default The address it listens at; one that stands for all interfaces is refused.
+   */
+  readonly advertise?: ServerAddress;
+  /**
+   * Longest frame that is taken from a peer.
+   *
+   * @default {8388608}
+   */
+  readonly frameBytesMax?: number;
+  /**
+   * Bytes that wait to be sent to one peer on one channel; what would exceed them is not taken.
+   *
+   * @default {16777216}
+   */
+  readonly sendQueueBytesMax?: number;
+  /**
+   * How long a dial may take.
+   *
+   * @default {3000}
+   */
+  readonly dialTimeoutMs?: number;
+  /**
+   * How long a handshake may take.
+   *
+   * @default {3000}
+   */
+  readonly handshakeTimeoutMs?: number;
+  /**
+   * Incoming connections that have not shaken hands; more are closed at once.
+   *
+   * @default {64}
+   */
+  readonly handshakesMax?: number;
+  /**
+   * The same from one host.
+   *
+   * @default {16}
+   */
+  readonly handshakesPerHostMax?: number;
+  /**
+   * Established connections with servers that are not among the peers. An empty server knows no peers.
+   *
+   * @default {64}
+   */
+  readonly strangersMax?: number;
+  /**
+   * Wait after the first failed dial, which doubles with each further one.
+   *
+   * @default {50}
+   */
+  readonly redialMinMs?: number;
+  /**
+   * Longest wait between dials.
+   *
+   * @default {2000}
+   */
+  readonly redialMaxMs?: number;
+  /**
+   * After so long without sending, a ping shows the peer that we live.
+   *
+   * @default {1000}
+   */
+  readonly pingMs?: number;
+  /**
+   * After so long without a byte from a peer, its connection is given up.
+   *
+   * @default {4000}
+   */
+  readonly silenceMs?: number;
+  /**
+   * After so long without data, a bulk connection, or one to a server that is no peer, is closed.
+   *
+   * @default {60000}
+   */
+  readonly idleMs?: number;
+  /**
+   * Time and timers.
+   *
+   * @default The runtime's.
+   */
+  readonly clock?: Clock;
+  /**
+   * Numbers in [0, 1), for waits and for telling connections apart.
+   *
+   * @default {Math.random}
+   */
+  readonly random?: () => number;
+}
+
+type Settings = Required<Omit<NetworkOptions, "advertise">>;
+
+const DEFAULTS: Settings = {
+  frameBytesMax: 8 * 2 ** 20,
+  sendQueueBytesMax: 16 * 2 ** 20,
+  dialTimeoutMs: 3_000,
+  handshakeTimeoutMs: 3_000,
+  handshakesMax: 64,
+  handshakesPerHostMax: 16,
+  strangersMax: 64,
+  redialMinMs: 50,
+  redialMaxMs: 2_000,
+  pingMs: 1_000,
+  silenceMs: 4_000,
+  idleMs: 60_000,
+  clock: systemClock,
+  random: Math.random,
+};
+
+/**
+ * Describes a transport over a stream layer. Opening it binds and listens.
+ *
+ * @throws {TypeError} From `open`, if the address is one that nobody can dial.
+ */
+export function networkTransport(layer: StreamLayer, options: NetworkOptions = {}): TransportFactory {
+  return {
+    open: async ({ logger }) => {
+      const transport = new NetworkTransport(layer, settingsOf(options), logger);
+      await transport.listen(options.advertise);
+      return transport;
+    },
+  };
+}
+
+function settingsOf(options: NetworkOptions): Settings {
+  // An option that is present but undefined means its default.
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...DEFAULTS, ...Object.fromEntries(given) };
+}
+
+class NetworkTransport implements Transport, LinkHost {
+  readonly clock: Clock;
+  readonly counters: MutableCounters = newCounters();
+  readonly logger: ((line: string) => void) | undefined;
+  readonly limits: LinkLimits;
+  readonly random: () => number;
+  readonly #layer: StreamLayer;
+  readonly #settings: Settings;
+  readonly #gate: TroubleGate;
+  readonly #links = new Map<number, Link>();
+  readonly #connections = new Set<StreamConnection>();
+  readonly #incoming = new Set<Handshake>();
+  #address: ServerAddress = "";
+  #listener: { close(): Promise<void> } | undefined;
+  #watchTimer: unknown;
+  #watchedAt = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(layer: StreamLayer, settings: Settings, logger: ((line: string) => void) | undefined) {
+    this.#layer = layer;
+    this.#settings = settings;
+    this.limits = settings;
+    this.clock = settings.clock;
+    this.random = settings.random;
+    this.logger = logger;
+    this.#gate = new TroubleGate(this.clock);
+  }
+
+  get address(): ServerAddress {
+    return this.#address;
+  }
+
+  async listen(advertise: ServerAddress | undefined): Promise<void> {
+    const listener = await this.#layer.listen((stream) => this.#accept(stream));
+    try {
+      this.#address = advertisedAddress(listener.address, advertise);
+    } catch (error) {
+      await listener.close();
+      throw error;
+    }
+    this.#listener = listener;
+  }
+
+  attach(local: LocalServer, handler: TransportHandler): TransportLink {
+    if (this.#closing !== undefined) throw new Error("Cannot attach a server to a closed transport");
+    if (this.#links.has(local.group)) throw new TypeError(`Cannot attach two servers of group ${local.group}`);
+    const link = new Link(local, handler, this);
+    this.#links.set(local.group, link);
+    return link;
+  }
+
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    const closed = this.#listener?.close();
+    for (const handshake of [...this.#incoming]) handshake.cancel();
+    this.#incoming.clear();
+    for (const link of [...this.#links.values()]) await link.close();
+    for (const connection of [...this.#connections]) connection.close();
+    await closed;
+  }
+
+  detach(link: Link): void {
+    if (this.#links.get(link.local.group) === link) this.#links.delete(link.local.group);
+  }
+
+  dial(link: Link, attempt: DialAttempt): DialHandle {
+    const abort = new AbortController();
+    let handshake: Handshake | undefined;
+    const { dialTimeoutMs } = this.#settings;
+    const dialled = this.#layer.dial(attempt.address, { timeoutMs: dialTimeoutMs, signal: abort.signal });
+    dialled.then(
+      (stream) => {
+        if (abort.signal.aborted) return stream.close();
+        handshake = this.#greet(link, attempt, stream);
+      },
+      (error) => {
+        if (abort.signal.aborted) return;
+        this.counters.dialsFailed += 1;
+        attempt.failed("dial-failed", error instanceof Error ? error.message : String(error));
+      },
+    );
+    return {
+      cancel: () => {
+        abort.abort();
+        handshake?.cancel();
+      },
+      get helloSent() {
+        return handshake !== undefined;
+      },
+    };
+  }
+
+  #greet(link: Link, attempt: DialAttempt, stream: Stream): Handshake {
+    return shakeAsDialler(stream, link.local, attempt, this.#context(), {
+      welcomed: (framed, peer) => {
+        const { channel, nonce } = attempt;
+        attempt.succeeded(this.#newConnection(framed, link, peer, channel, nonce, true));
+      },
+      refused: ({ code, reason }) => {
+        if (code === "crossing") return attempt.crossed();
+        this.counters.handshakesRefused += 1;
+        attempt.failed("handshake-refused", reason);
+      },
+      broken: ({ reason, isProtocolError }) => {
+        if (isProtocolError) this.counters.protocolErrors += 1;
+        else this.counters.dialsFailed += 1;
+        attempt.failed(isProtocolError ? "protocol-error" : "dial-failed", `${reason}, before it said welcome`);
+      },
+    });
+  }
+
+  #accept(stream: Stream): void {
+    const { remoteAddress } = stream;
+    if (this.#closing !== undefined || this.#isCrowded(hostOf(remoteAddress))) {
+      this.counters.connectionsRefused += 1;
+      return stream.close();
+    }
+    const handshake = shakeAsDialled(stream, this.#context(), {
+      linkOf: (group) => this.#links.get(group),
+      welcomed: (framed, link, hello) => {
+        this.#incoming.delete(handshake);
+        this.#welcome(framed, link, hello);
+      },
+      refused: ({ code, reason }, link, { from }) => {
+        if (code === "crossing") return;
+        this.counters.handshakesRefused += 1;
+        this.#trouble(link, { kind: "handshake-refused", peer: from, address: remoteAddress, reason });
+      },
+      ended: (error) => {
+        this.#incoming.delete(handshake);
+        if (error === undefined) return;
+        this.counters.protocolErrors += 1;
+        const { reason } = error;
+        this.#trouble(undefined, { kind: "protocol-error", peer: undefined, address: remoteAddress, reason });
+      },
+    });
+    this.#incoming.add(handshake);
+  }
+
+  #isCrowded(host: string): boolean {
+    const { handshakesMax, handshakesPerHostMax } = this.#settings;
+    if (this.#incoming.size >= handshakesMax) return true;
+    let fromHost = 0;
+    for (const { remoteAddress } of this.#incoming) {
+      if (hostOf(remoteAddress) === host) fromHost += 1;
+    }
+    return fromHost >= handshakesPerHostMax;
+  }
+
+  #welcome(framed: FramedStream, link: Link, hello: Hello): void {
+    const { channel, nonce } = hello;
+    link.established(this.#newConnection(framed, link, remoteOfHello(hello), channel, nonce, false));
+  }
+
+  #newConnection(
+    framed: FramedStream,
+    link: Link,
+    peer: RemoteServer,
+    channel: Channel,
+    nonce: number,
+    dialledByUs: boolean,
+  ): StreamConnection {
+    framed.frameBytesMax = this.#settings.frameBytesMax;
+    const connection = new StreamConnection({
+      framed,
+      link,
+      peer,
+      channel,
+      nonce,
+      dialledByUs,
+      clock: this.clock,
+      limits: this.#settings,
+      onEnd: (connection, end) => this.#lose(connection, end),
+    });
+    this.#connections.add(connection);
+    this.#watchLater();
+    return connection;
+  }
+
+  #lose(connection: StreamConnection, end: StreamEnd | undefined): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#stopWatching();
+    if (end === undefined) return;
+    const { link, peer, remoteAddress } = connection;
+    link.lost(connection, end.reason);
+    if (!end.isProtocolError) return;
+    this.counters.protocolErrors += 1;
+    link.trouble({ kind: "protocol-error", peer: peer.serverId, address: remoteAddress, reason: end.reason });
+  }
+
+  /** Of strangers that named no group, all are told. */
+  #trouble(link: Link | undefined, trouble: TransportTrouble): void {
+    if (link !== undefined) return link.trouble(trouble);
+    if (this.#gate.pass(trouble) === undefined) return;
+    for (const link of this.#links.values()) link.trouble(trouble);
+  }
+
+  #context() {
+    const { clock, counters, address } = this;
+    return { clock, counters, address, handshakeTimeoutMs: this.#settings.handshakeTimeoutMs };
+  }
+
+  #watchLater(): void {
+    if (this.#watchTimer !== undefined) return;
+    this.#watchedAt = this.clock.now();
+    this.#watchTimer = this.clock.setTimeout(() => this.#watch(), this.#settings.pingMs / 4);
+  }
+
+  #stopWatching(): void {
+    if (this.#watchTimer !== undefined) this.clock.clearTimeout(this.#watchTimer);
+    this.#watchTimer = undefined;
+  }
+
+  #watch(): void {
+    this.#watchTimer = undefined;
+    const now = this.clock.now();
+    // After a pause of the process the timers come before what has arrived meanwhile.
+    const hasSlept = now - this.#watchedAt > this.#settings.silenceMs / 2;
+    for (const connection of [...this.#connections]) {
+      if (hasSlept) connection.forgive(now);
+      connection.watch(now);
+    }
+    if (this.#connections.size > 0) this.#watchLater();
+  }
+}
