@@ -9,7 +9,7 @@ export type RandomState = [number, number, number, number];
 
 /** A generator from any integer seed; seeds that differ give streams that differ. */
 export function seedRandom(seed: number): RandomState {
-  const state: RandomState = [seed | 0, (seed / 2 ** 32) | 0, 0x9e3779b9 | 0, 1];
+  const state: RandomState = [seed | 0, Math.floor(seed / 2 ** 32) | 0, 0x9e3779b9 | 0, 1];
   for (let i = 0; i < 12; i++) nextRandom(state);
   return state;
 }
