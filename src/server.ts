@@ -151,10 +151,11 @@ class Server<Command, Result> implements Raft<Command, Result> {
       events: this.#events,
       logger,
     };
-    const driver = this.#driver = new Driver<Command, Result>(parts);
-    driver.onFatal = (error) => void this.#stop(error);
-    driver.onRole = () => this.#driver.state.role === "leader" || this.#leftOver?.();
-    driver.onTransferFailed = () => this.#leftOver?.();
+    const driver = this.#driver = new Driver<Command, Result>(parts, {
+      onFatal: (error) => void this.#stop(error),
+      onRole: () => driver.state.role === "leader" || this.#leftOver?.(),
+      onTransferFailed: () => this.#leftOver?.(),
+    });
     const { incarnation, starts } = found.identity;
     this.#link = transport.attach(
       { group: 0, serverId: id, clusterId: () => driver.clusterId, incarnation, starts },
@@ -217,7 +218,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
         reject(error);
       });
       signal?.addEventListener("abort", onAbort, { once: true });
-      this.#driver.propose(proposal);
+      this.#driver.calls.propose(proposal);
     });
   }
 
@@ -229,8 +230,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
         throw new TypeError(`Cannot read with consistency "${consistency}": use "linearizable" or "stale"`);
       }
       const read = new QueryRead(query, this.#environment.now(), signal, resolve, reject);
-      if (consistency === "stale") this.#driver.readStale(read);
-      else this.#driver.read(read);
+      this.#driver.calls.read(read, consistency === "stale");
     });
   }
 
@@ -274,7 +274,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
       durableIndex: persistedIndex,
       configurationIndex: configurations.at(-1)?.index ?? 0,
       lastContactMs: this.#lastContactMs(),
-      servers: this.#driver.servers.map((server) => this.#serverStatus(server)),
+      servers: this.#driver.configuration.servers.map((server) => this.#serverStatus(server)),
     };
   }
 
@@ -295,7 +295,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
   }
 
   metrics(): RaftMetrics {
-    const { pending, reads, counters, state } = this.#driver;
+    const { calls: { pending, reads }, counters, state } = this.#driver;
     return {
       role: this.state,
       term: state.term,
@@ -335,7 +335,9 @@ class Server<Command, Result> implements Raft<Command, Result> {
 
   /** A leader that goes tells another one to lead, so that nobody has to wait for an election timeout. */
   async #handOver(): Promise<void> {
-    const others = this.#driver.servers.some(({ id, suffrage }) => id !== this.id && suffrage === "voter");
+    const others = this.#driver.configuration.servers.some(({ id, suffrage }) =>
+      id !== this.id && suffrage === "voter"
+    );
     if (this.state !== "leader" || !others) return;
     await new Promise<void>((resolve) => {
       const timer = this.#environment.setTimeout(resolve, this.#settings.shutdownTransferMs);

@@ -1,0 +1,254 @@
+/**
+ * Calls of users, here and on other servers: commands and reads go to the leader's core, wherever it is, and the
+ * answers come back.
+ *
+ * @module
+ */
+import type { Effect } from "../core/effect.ts";
+import type { CoreState } from "../core/state.ts";
+import type { LeaderHint } from "../errors.ts";
+import type { ForwardResponse, Message } from "../message.ts";
+import type { LogIndex, ServerId, Term } from "../types.ts";
+import { encodeCommands, type ForwardedCommand } from "../wire/command_codec.ts";
+import { encodeMessage } from "../wire/message_codec.ts";
+import type { Environment } from "./environment.ts";
+import type { Item, Origin } from "./item.ts";
+import type { Peers } from "./peers.ts";
+import { Pending, type PendingLimits } from "./pending.ts";
+import type { Proposal } from "./proposal.ts";
+import { type Read, Reads } from "./reads.ts";
+
+/** What calls need of their driver. */
+export interface CallsHost {
+  readonly id: ServerId;
+  readonly environment: Environment;
+  readonly peers: Peers;
+  /** What the core knows now. */
+  readonly state: Readonly<CoreState>;
+  readonly appliedIndex: LogIndex;
+  /** Steps the core at once, within the turn under way. */
+  take(item: Item): void;
+  /** Steps the core in the next turn. */
+  enqueue(item: Item): void;
+  /** Asks for a turn. */
+  schedule(): void;
+}
+
+/** Limits of what may wait and travel together. */
+export interface CallsLimits extends PendingLimits {
+  readonly appendBytesMax: number;
+}
+
+/** How often calls that wait are looked through, milliseconds. */
+const sweepMs = 50;
+
+/** All calls of one server that wait, and those that others forwarded to it. */
+export class Calls {
+  readonly #host: CallsHost;
+  readonly #bytesMax: number;
+  /** Commands that wait. */
+  readonly pending: Pending;
+  /** Reads that wait. */
+  readonly reads: Reads;
+  /** The server that lately said it does not lead, while we still believe it does: not asked again at once. */
+  #refusedBy: ServerId | undefined;
+  /** The latest term that is on disk: no message claims a later one (E4). */
+  #durableTerm: Term = 0;
+  #sweepTimer: unknown;
+  /** Peers that asked our core for a read index, by the number given to it; negative, so that they differ from ours. */
+  readonly #remoteReads = new Map<number, { readonly peer: ServerId; readonly id: number }>();
+  #nextRemoteRead = -1;
+
+  /** Takes the driver's side and the limits. */
+  constructor(host: CallsHost, limits: CallsLimits) {
+    this.#host = host;
+    this.#bytesMax = limits.appendBytesMax;
+    this.pending = new Pending(host.environment, limits);
+    this.reads = new Reads(host.environment, limits.leaderWaitMs);
+  }
+
+  /** Takes a command. */
+  propose(proposal: Proposal): void {
+    this.pending.add(proposal);
+    this.#host.schedule();
+  }
+
+  /** Takes a read; `isStale` when any state will do. */
+  read(read: Read, isStale: boolean): void {
+    if (isStale) this.reads.addStale(read);
+    else this.reads.add(read);
+    this.#host.schedule();
+  }
+
+  /** What came in this turn goes to our own core, to the leader, or waits for one. */
+  dispatch(): void {
+    const { term, voteAsked, votePersisted } = this.#host.state;
+    if (voteAsked === votePersisted) this.#durableTerm = term;
+    if (this.pending.hasQueued) this.#proposeQueued();
+    if (this.reads.hasQueued) this.#askQueued();
+  }
+
+  #proposeQueued(): void {
+    const leader = this.#leaderToAsk();
+    if (leader === undefined) return;
+    const proposals = this.pending.takeQueued();
+    if (proposals.length === 0) return;
+    if (leader !== this.#host.id) return this.#forward(leader, proposals);
+    this.#host.take({ event: { type: "proposed", count: proposals.length }, origin: { type: "own", proposals } });
+  }
+
+  #forward(leader: ServerId, proposals: readonly Proposal[]): void {
+    for (const batch of frameSized(proposals, this.#bytesMax)) {
+      const id = this.pending.forward(leader, batch);
+      const message: Message = { type: "forward-request", term: this.#durableTerm, id, count: batch.length };
+      if (this.#host.peers.transmit(leader, encodeMessage(message, encodeCommands(batch)))) continue;
+      this.pending.requeue(this.pending.takeBack(id), this.leader);
+    }
+  }
+
+  /** Reads of one turn share one question. */
+  #askQueued(): void {
+    const leader = this.#leaderToAsk();
+    if (leader === undefined) return;
+    if (leader === this.#host.id) {
+      return this.#host.take({ event: { type: "read-requested", id: this.reads.ask(undefined) } });
+    }
+    const id = this.reads.ask(leader);
+    if (!this.#host.peers.send(leader, { type: "read-request", term: this.#durableTerm, id })) {
+      this.reads.onRefused(id, leader);
+    }
+  }
+
+  /** The leader, when it can be asked now: this server, or a peer that is connected. */
+  #leaderToAsk(): ServerId | undefined {
+    const { leader } = this.#host.state;
+    if (leader === undefined || leader === this.#host.id) return leader;
+    return this.#host.peers.isConnected(leader) && leader !== this.#refusedBy ? leader : undefined;
+  }
+
+  /** The leader that is followed now, with its address. */
+  get leader(): LeaderHint | undefined {
+    const { leader } = this.#host.state;
+    return leader === undefined ? undefined : { id: leader, address: this.#host.peers.addressOf(leader) };
+  }
+
+  // --- what the core decided ---
+
+  /** The commands being stepped are the entries from `from` on. */
+  onAppended(origin: Origin, from: LogIndex, entryTerm: Term): void {
+    if (origin.type === "own") return this.pending.place(origin.proposals, from, entryTerm);
+    this.#answerForward(origin, { from, entryTerm, refusal: undefined, leader: undefined });
+  }
+
+  /** The commands being stepped are in no log. */
+  onProposalsRefused(origin: Origin, { reason, leader }: Extract<Effect, { type: "refuse-proposals" }>): void {
+    if (origin.type === "own") return this.pending.requeue(origin.proposals, this.leader);
+    this.#answerForward(origin, { from: 0, entryTerm: 0, refusal: reason, leader });
+  }
+
+  #answerForward(
+    { peer, id }: Extract<Origin, { type: "peer" }>,
+    answer: Pick<ForwardResponse, "from" | "entryTerm" | "refusal" | "leader">,
+  ): void {
+    this.#host.peers.send(peer, { type: "forward-response", term: this.#durableTerm, id, ...answer });
+  }
+
+  /** The core gave an index to read at, or none. */
+  onReadIndex(id: number, index: LogIndex | undefined): void {
+    const remote = this.#remoteReads.get(id);
+    if (remote !== undefined) {
+      this.#remoteReads.delete(id);
+      const { peer, id: theirs } = remote;
+      this.#host.peers.send(peer, { type: "read-response", term: this.#durableTerm, id: theirs, index });
+    } else if (index === undefined) this.reads.onRefused(id, undefined);
+    else this.reads.onIndex(id, undefined, index);
+  }
+
+  /** Another leader is followed, or none. */
+  onLeaderChanged(isLost: boolean): void {
+    this.#refusedBy = undefined;
+    if (!isLost) return;
+    this.pending.onLeaderLost();
+    this.reads.onLeaderLost(undefined);
+  }
+
+  // --- what peers say ---
+
+  /** A peer's callers have commands for us. */
+  onForwardRequest(peer: ServerId, id: number, entries: readonly ForwardedCommand[]): void {
+    this.#host.enqueue({
+      event: { type: "proposed", count: entries.length },
+      origin: { type: "peer", peer, id, entries },
+    });
+  }
+
+  /** A peer answered what we forwarded. */
+  onForwardResponse(peer: ServerId, response: ForwardResponse): void {
+    const back = this.pending.onForwardResponse(peer, response, this.#host.appliedIndex);
+    if (back.length === 0) return;
+    this.#refusedBy = peer;
+    this.pending.requeue(back, this.leader);
+    this.#host.schedule();
+  }
+
+  /** A peer's callers want to read. */
+  onReadRequest(peer: ServerId, id: number): void {
+    const own = this.#nextRemoteRead--;
+    this.#remoteReads.set(own, { peer, id });
+    this.#host.enqueue({ event: { type: "read-requested", id: own } });
+  }
+
+  /** A peer answered where we may read. */
+  onReadResponse(peer: ServerId, id: number, index: LogIndex | undefined): void {
+    if (index !== undefined) {
+      this.reads.onIndex(id, peer, index);
+    } else {
+      this.#refusedBy = peer;
+      this.reads.onRefused(id, peer);
+    }
+    this.#host.schedule();
+  }
+
+  /** A peer can't be talked to any more. */
+  onPeerLost(peer: ServerId): void {
+    this.pending.onPeerLost(peer);
+    this.reads.onLeaderLost(peer);
+  }
+
+  // --- time ---
+
+  /** Sees to it that nothing waits for ever. */
+  armSweep(): void {
+    if (this.#sweepTimer !== undefined || !(this.pending.needsSweep || this.reads.needsSweep)) return;
+    this.#sweepTimer = this.#host.environment.setTimeout(() => {
+      this.#sweepTimer = undefined;
+      this.#refusedBy = undefined;
+      this.pending.sweep();
+      this.reads.sweep();
+      this.#host.schedule();
+    }, sweepMs);
+  }
+
+  /** The end: every call gets its answer. */
+  close(cause: unknown): void {
+    this.#host.environment.clearTimeout(this.#sweepTimer);
+    this.pending.close(cause);
+    this.reads.close(cause);
+  }
+}
+
+/** Cuts commands into batches that fit into a frame; a larger one travels alone. */
+function* frameSized(proposals: readonly Proposal[], bytesMax: number): Generator<readonly Proposal[]> {
+  let from = 0;
+  let bytes = 0;
+  for (let i = 0; i < proposals.length; i++) {
+    const size = proposals[i]!.payload.length;
+    if (i > from && bytes + size > bytesMax) {
+      yield proposals.slice(from, i);
+      from = i;
+      bytes = 0;
+    }
+    bytes += size;
+  }
+  if (from < proposals.length) yield proposals.slice(from);
+}

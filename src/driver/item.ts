@@ -1,0 +1,23 @@
+/**
+ * What waits in a driver's inbox.
+ *
+ * @module
+ */
+import type { Event } from "../core/event.ts";
+import type { ServerId } from "../types.ts";
+import type { EntryParts, Records } from "../wire/record.ts";
+import type { Proposal } from "./proposal.ts";
+
+/** Where the commands of a `proposed` event come from: callers of this server, or a peer that forwards its callers'. */
+export type Origin =
+  | { readonly type: "own"; readonly proposals: readonly Proposal[] }
+  | { readonly type: "peer"; readonly peer: ServerId; readonly id: number; readonly entries: readonly EntryParts[] };
+
+/** An event with what travels beside it. */
+export interface Item {
+  readonly event: Event;
+  /** Of an append that came in. */
+  readonly records?: Records | undefined;
+  /** Of commands. */
+  readonly origin?: Origin | undefined;
+}

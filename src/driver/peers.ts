@@ -1,0 +1,64 @@
+/**
+ * The other servers: where they are, whether they can be talked to, and what is said to them.
+ *
+ * @module
+ */
+import type { Message } from "../message.ts";
+import type { TransportLink } from "../transport/transport.ts";
+import type { Configuration, ServerAddress, ServerId } from "../types.ts";
+import { encodeMessage } from "../wire/message_codec.ts";
+
+/** One server's peers. */
+export class Peers {
+  readonly #self: ServerId;
+  #link: TransportLink | undefined;
+  readonly #connected = new Map<ServerId, ServerAddress>();
+  #addresses = new Map<ServerId, ServerAddress>();
+
+  /** Nobody can be reached before a link and a configuration are given. */
+  constructor(self: ServerId) {
+    this.#self = self;
+  }
+
+  /** Frames go over this link from now on. */
+  set link(link: TransportLink) {
+    this.#link = link;
+  }
+
+  /** These are the servers from now on. */
+  configure({ servers }: Configuration): void {
+    this.#addresses = new Map(servers.map(({ id, address }) => [id, address]));
+    this.#link?.setPeers(servers.filter(({ id }) => id !== this.#self));
+  }
+
+  /** A connection is up. */
+  connect(peer: ServerId, address: ServerAddress): void {
+    this.#connected.set(peer, address);
+  }
+
+  /** It is gone. */
+  disconnect(peer: ServerId): void {
+    this.#connected.delete(peer);
+  }
+
+  /** Whether there is a connection. */
+  isConnected(peer: ServerId): boolean {
+    return this.#connected.has(peer);
+  }
+
+  /** The configuration says where a server is; one that it does not know said so itself when it connected. */
+  addressOf(peer: ServerId): ServerAddress | undefined {
+    return this.#addresses.get(peer) ?? this.#connected.get(peer);
+  }
+
+  /** Sends a message; false when it was not taken. */
+  send(to: ServerId, message: Message): boolean {
+    return this.transmit(to, encodeMessage(message));
+  }
+
+  /** Sends the parts of a frame; false when it was not taken. */
+  transmit(to: ServerId, frame: readonly Uint8Array[]): boolean {
+    const address = this.addressOf(to);
+    return address !== undefined && this.#link !== undefined && this.#link.send(to, address, "consensus", frame);
+  }
+}
