@@ -107,6 +107,7 @@ export class Driver<Command, Result> {
     this.calls = this.#makeCalls();
     this.#applier = this.#makeApplier();
     this.#deadline = new Deadline(environment, (lateMs) => this.#onDeadline(lateMs));
+    environment.observe?.(this.#core, this.#cache);
   }
 
   #makeCalls(): Calls {

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { Core } from "../core/core.ts";
+import type { LogCache } from "../store/log_cache.ts";
 
 /** Time, turns and chance. */
 export interface Environment {
@@ -18,6 +20,8 @@ export interface Environment {
   defer(callback: () => void): void;
   /** A random integer in `[0, 2^53)`. */
   randomSeed(): number;
+  /** Shown every core before its first step, with the entries behind it: for checkers, which must change neither. */
+  observe?(core: Core, log: LogCache): void;
 }
 
 /** The runtime's own. */
