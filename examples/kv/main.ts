@@ -66,17 +66,14 @@ async function start(args: KvArgs, log: Log): Promise<Running> {
     bootstrap: args.cluster,
     logger: loggerOf(log, args.verbose),
   }).catch((error) => throwListenError(error, "--listen", args.listen));
+  log(`role ${raft.state} in term ${raft.currentTerm}: started`);
   void logEvents(log, raft.events());
   const stopping = new AbortController();
   try {
     const app = kvApp({ raft, machine, token: args.token, signal: stopping.signal });
-    const http = await listenHttp(app.fetch, args.http);
-    const { host, port } = args.http;
-    log(
-      `serving HTTP at http://${
-        host.includes(":") ? `[${host}]` : host
-      }:${port}, servers at ${args.listen}, on ${runtime}`,
-    );
+    const address = formatHostPort(args.http);
+    const http = await listenHttp(app.fetch, args.http).catch((error) => throwListenError(error, "--http", address));
+    log(`serving HTTP at http://${address}, servers at ${args.listen}, on ${runtime}`);
     return { raft, http, stopping };
   } catch (error) {
     await raft.shutdown();
