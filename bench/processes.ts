@@ -1,0 +1,94 @@
+/**
+ * Processes of a measured cluster.
+ *
+ * @module
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createServer } from "node:net";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+/** Where a server may run. */
+export type RuntimeName = "deno" | "bun" | "node";
+
+/** A program and the arguments that come before the script. */
+export function commandOf(runtime: RuntimeName): readonly [string, ...string[]] {
+  const onDeno = "Deno" in globalThis;
+  switch (runtime) {
+    case "deno":
+      return [onDeno ? process.execPath : "deno", "run", "-A", "--no-check", "--quiet"];
+    case "bun":
+      return ["npx", "-y", "bun"];
+    case "node":
+      return ["npx", "-y", "node@24", "--disable-warning=ExperimentalWarning"];
+  }
+}
+
+/** A script beside this file, or below the repository's root. */
+export function scriptPath(path: string): string {
+  return fileURLToPath(new URL(path, import.meta.url));
+}
+
+/** Ports that nobody listens on now. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports: number[] = [];
+  for (const server of servers) {
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    ports.push((server.address() as { port: number }).port);
+  }
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** A process that answers lines with lines. */
+export class Child {
+  readonly #process: ChildProcess;
+  readonly #lines: string[] = [];
+  readonly #waiting: ((line: string | undefined) => void)[] = [];
+  /** Resolves when the process is gone. */
+  readonly gone: Promise<void>;
+
+  /** Starts it. Its standard error goes to ours. */
+  constructor(command: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    const [program, ...args] = command;
+    const stdio: ["pipe", "pipe", "inherit"] = ["pipe", "pipe", "inherit"];
+    this.#process = spawn(program!, args, { stdio, env: { ...process.env, ...env } });
+    this.gone = new Promise((resolve) => this.#process.on("exit", () => resolve()));
+    const lines = createInterface({ input: this.#process.stdout! });
+    lines.on("line", (line) => {
+      const waiting = this.#waiting.shift();
+      if (waiting === undefined) this.#lines.push(line);
+      else waiting(line);
+    });
+    lines.on("close", () => this.#waiting.splice(0).forEach((waiting) => waiting(undefined)));
+  }
+
+  /** The next line that it prints, as JSON. */
+  async answer<T>(): Promise<T> {
+    const line = this.#lines.shift() ?? await new Promise<string | undefined>((resolve) => this.#waiting.push(resolve));
+    if (line === undefined) throw new Error("Cannot measure: a server ended before it answered");
+    return JSON.parse(line) as T;
+  }
+
+  /** Says a line and waits for the answer. */
+  ask<T>(question: unknown): Promise<T> {
+    this.#process.stdin!.write(JSON.stringify(question) + "\n");
+    return this.answer<T>();
+  }
+
+  /** Asks it to end, and makes it after 5 s. */
+  async stop(farewell?: unknown): Promise<void> {
+    if (farewell !== undefined) this.#process.stdin!.write(JSON.stringify(farewell) + "\n");
+    this.#process.stdin!.end();
+    const timer = setTimeout(() => this.kill(), 5000);
+    await this.gone;
+    clearTimeout(timer);
+  }
+
+  /** SIGKILL, at once. */
+  kill(): void {
+    this.#process.kill("SIGKILL");
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Results as Markdown.
+ *
+ * @module
+ */
+import type { DiskResult } from "./disk.ts";
+import type { LoadResult } from "./load.ts";
+import { median } from "./statistics.ts";
+
+/** A table of what the disk can do. */
+export function diskTable(results: readonly DiskResult[]): string {
+  const rows = results.map(({ name, perSecond, p50Us, p99Us }) =>
+    `| ${name} | ${p50Us} | ${p99Us} | ${number(perSecond)} |`
+  );
+  return ["| disk | p50 µs | p99 µs | per second |", "|---|---|---|---|", ...rows].join("\n");
+}
+
+/** A table with a row per name and a column per number of calls in flight. */
+export function loadTable(rows: Readonly<Record<string, readonly LoadResult[]>>): string {
+  const first = Object.values(rows)[0] ?? [];
+  const head = `| per second (p50 / p99 / p99.9 µs) | ${first.map(({ inFlight }) => inFlight).join(" | ")} |`;
+  const lines = Object.entries(rows).map(([name, results]) => `| ${name} | ${results.map(cell).join(" | ")} |`);
+  return [head, `|---|${first.map(() => "---").join("|")}|`, ...lines].join("\n");
+}
+
+function cell({ perSecond, p50Us, p99Us, p999Us, failed }: LoadResult): string {
+  const failures = failed === 0 ? "" : `, ${failed} failed`;
+  return `${number(perSecond)} (${number(p50Us)} / ${number(p99Us)} / ${number(p999Us)}${failures})`;
+}
+
+/** A line about failovers. */
+export function failoverLine(timesMs: readonly number[]): string {
+  const [low, high] = [Math.min(...timesMs), Math.max(...timesMs)];
+  return `kill -9 of the leader to the first accepted write, ${timesMs.length} trials: ` +
+    `median ${number(median(timesMs))} ms (min ${number(low)}, max ${number(high)})`;
+}
+
+function number(value: number): string {
+  return Math.round(value).toLocaleString("en-US");
+}
