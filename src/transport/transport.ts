@@ -17,9 +17,11 @@ export type Channel = "consensus" | "bulk";
 export interface LocalServer {
   /** The group this server belongs to on a shared transport; 0 unless several groups share one. */
   readonly group: number;
+  /** Its id. */
   readonly serverId: ServerId;
   /** Read at each handshake: empty until an empty server has adopted one. */
   readonly clusterId: () => string;
+  /** Random, made when its disk was first used. */
   readonly incarnation: string;
   /** How often this disk was started. */
   readonly starts: number;
@@ -27,9 +29,13 @@ export interface LocalServer {
 
 /** What a peer told in its handshake. */
 export interface RemoteServer {
+  /** Its id. */
   readonly serverId: ServerId;
+  /** Its cluster, empty while it belongs to none. */
   readonly clusterId: string;
+  /** Random, made when its disk was first used. */
   readonly incarnation: string;
+  /** How often its disk was started. */
   readonly starts: number;
   /** The address that peer says it can be dialled at. */
   readonly address: ServerAddress;
@@ -63,12 +69,13 @@ export interface TransportHandler {
 
 /** Something a peer, or a stranger, did wrong, or an unreachable peer. */
 export interface TransportTrouble {
+  /** What went wrong. */
   readonly kind: "dial-failed" | "handshake-refused" | "protocol-error" | "queue-full";
   /** The peer, when it is known. */
   readonly peer: ServerId | undefined;
   /** Its address, when it is known. */
   readonly address: string | undefined;
-  /** What happened, in words: `wrong cluster id: theirs is "…", ours is "…"`. */
+  /** What happened, in words that are right on both sides: `wrong cluster id: the dialling server's is "…", …`. */
   readonly reason: string;
 }
 

@@ -131,6 +131,11 @@ export class FrameDecoder {
     return this.#open === undefined ? this.#headerFilled : FRAME_HEADER_BYTES + this.#bodyFilled;
   }
 
+  /** Memory held for it, in bytes. */
+  get heldBytes(): number {
+    return FRAME_HEADER_BYTES + (this.#body?.length ?? 0);
+  }
+
   /** Ignores everything from now on, the rest of the chunk in hand too. */
   stop(): void {
     this.#stopped = true;

@@ -1,0 +1,187 @@
+/**
+ * Messages for tests: one of each kind with its bytes, and any of each kind.
+ *
+ * @module
+ */
+import fc from "fast-check";
+import type { AppendRequest, Message } from "../../src/message.ts";
+import { EntryType, type Term } from "../../src/types.ts";
+import { encodeCommands, type ForwardedCommand } from "../../src/wire/command_codec.ts";
+import { encodeRecords, type EntryParts } from "../../src/wire/record.ts";
+
+/** A message with what travels beside it. */
+export interface Sample {
+  readonly message: Message;
+  readonly attachment: readonly Uint8Array[];
+  readonly commands?: readonly ForwardedCommand[];
+}
+
+/** A heartbeat, or an append of entries of one term. */
+export function appendSample(head: Partial<AppendRequest>, entries: readonly EntryParts[], term: Term): Sample {
+  const prevIndex = head.prevIndex ?? 5;
+  const records = encodeRecords(prevIndex + 1, term, 1_000, entries);
+  const message: AppendRequest = {
+    type: "append-request",
+    term: 4,
+    sequence: 9,
+    prevIndex,
+    prevTerm: 2,
+    end: records.end,
+    runs: entries.length === 0 ? [] : [{ term, from: prevIndex + 1 }],
+    configurations: [],
+    commitIndex: 3,
+    round: 7,
+    ...head,
+  };
+  return { message, attachment: entries.length === 0 ? [] : [records.bytes] };
+}
+
+const bare = (message: Message): Sample => ({ message, attachment: [] });
+const commands: readonly ForwardedCommand[] = [
+  { type: EntryType.command, flags: 1, payload: new Uint8Array([1, 2, 3]) },
+  { type: EntryType.barrier, flags: 2, payload: new Uint8Array(0), extensions: new Uint8Array([9]) },
+];
+
+/** One message of each kind, and its bytes in hexadecimal. What they are may never change within a protocol version. */
+export const GOLDEN: readonly (readonly [sample: Sample, hex: string])[] = [
+  [
+    bare({ type: "vote-request", term: 7, pre: true, lastIndex: 300, lastTerm: 6, transfer: false }),
+    "0900960107c3cd012c06c2",
+  ],
+  [bare({ type: "vote-response", term: 7, pre: false, campaign: 7, granted: true }), "0600950207c207c3"],
+  [appendSample({}, [], 3), "08009703040905020307"],
+  [
+    appendSample({}, [{ type: 0, payload: new Uint8Array([1, 2]) }], 3),
+    "0800970304090502030759cf0c3d00000000020000000000000006000000000000000300000000000000e803000000000000529ff803000000000102",
+  ],
+  [
+    bare({ type: "append-response", term: 4, sequence: 9, round: 7, matchIndex: 70_000, rejected: undefined }),
+    "0a009504040907ce00011170",
+  ],
+  [
+    bare({
+      type: "append-response",
+      term: 4,
+      sequence: 2 ** 40,
+      round: 7,
+      matchIndex: 0,
+      rejected: { prevIndex: 12, hintIndex: 11, hintTerm: 3 },
+    }),
+    "1100980404cb427000000000000007000c0b03",
+  ],
+  [bare({ type: "timeout-now", term: 4 }), "0300920504"],
+  [bare({ type: "read-request", term: 4, id: 200 }), "0500930604ccc8"],
+  [bare({ type: "read-response", term: 4, id: 200, index: undefined }), "0600940704ccc8c0"],
+  [bare({ type: "read-response", term: 4, id: 200, index: 11 }), "0600940704ccc80b"],
+  [
+    { message: { type: "forward-request", term: 4, id: 5, count: 2 }, attachment: encodeCommands(commands), commands },
+    "05009408040502000103000000000000000102030402000000000100000009",
+  ],
+  [
+    bare({ type: "forward-response", term: 4, id: 5, from: 8, entryTerm: 4, refusal: undefined, leader: undefined }),
+    "080097090405080400c0",
+  ],
+  [
+    bare({ type: "forward-response", term: 4, id: 5, from: 0, entryTerm: 0, refusal: "not-leader", leader: "b.1" }),
+    "0b0097090405000001a3622e31",
+  ],
+];
+
+// Objects without a prototype equal no others.
+function anyRecord<T>(model: { [Name in keyof T]: fc.Arbitrary<T[Name]> }): fc.Arbitrary<T> {
+  return fc.record<T>(model, { noNullPrototype: true });
+}
+
+const integer = fc.oneof(
+  fc.nat(),
+  fc.constantFrom(0, 1, 127, 128, 255, 256, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1),
+  fc.maxSafeNat(),
+);
+const index = integer.map((value) => Math.min(value, Number.MAX_SAFE_INTEGER - 2 ** 32));
+const term = fc.oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }));
+const serverId = fc.stringMatching(/^[A-Za-z0-9._-]{1,64}$/);
+
+/** Index and term of an entry that a sender in `max` may have, or 0 and 0. */
+function positionIn(max: Term): fc.Arbitrary<readonly [number, number]> {
+  const some = fc.tuple(index.map((value) => Math.max(value, 1)), fc.integer({ min: 1, max }));
+  return fc.oneof(fc.constant([0, 0] as const), some);
+}
+
+const voteRequest = term.chain((term) =>
+  fc.tuple(positionIn(term), fc.boolean(), fc.boolean()).map(([[lastIndex, lastTerm], pre, transfer]): Message => (
+    { type: "vote-request", term, pre, lastIndex, lastTerm, transfer }
+  ))
+);
+
+const voteResponse = anyRecord<Message & { type: "vote-response" }>({
+  type: fc.constant("vote-response"),
+  term: integer,
+  pre: fc.boolean(),
+  campaign: integer,
+  granted: fc.boolean(),
+});
+
+const append = term.chain((term) =>
+  fc.tuple(
+    positionIn(term),
+    anyRecord({ sequence: integer, commitIndex: index, round: integer }),
+    fc.array(fc.uint8Array({ maxLength: 40 }).map((payload): EntryParts => ({ type: 0, payload })), { maxLength: 4 }),
+  ).map(([[prevIndex, prevTerm], rest, entries]) =>
+    appendSample({ term, prevIndex, prevTerm, ...rest }, entries, Math.max(1, prevTerm))
+  )
+);
+
+const appendResponse = fc.tuple(
+  anyRecord({ term: integer, sequence: integer, round: integer }),
+  fc.oneof(
+    anyRecord({ matchIndex: index, rejected: fc.constant(undefined) }),
+    anyRecord({
+      matchIndex: fc.constant(0),
+      rejected: fc.tuple(index, index, integer).map(([a, b, hintTerm]) => (
+        { prevIndex: Math.max(a, b), hintIndex: Math.min(a, b), hintTerm }
+      )),
+    }),
+  ),
+).map(([head, outcome]): Message => ({ type: "append-response", ...head, ...outcome }));
+
+const command: fc.Arbitrary<ForwardedCommand> = fc.oneof(
+  anyRecord({ type: fc.constantFrom(0, 4), flags: fc.constantFrom(0, 1), payload: fc.uint8Array({ maxLength: 40 }) }),
+  anyRecord({
+    type: fc.constantFrom(0, 4),
+    flags: fc.constantFrom(0, 1, 2, 3),
+    payload: fc.uint8Array({ maxLength: 40 }),
+    extensions: fc.uint8Array({ minLength: 1, maxLength: 9 }),
+  }),
+);
+
+const forwardRequest = fc.tuple(integer, integer, fc.array(command, { maxLength: 5 })).map(([term, id, commands]) => ({
+  message: { type: "forward-request", term, id, count: commands.length } as const,
+  attachment: encodeCommands(commands),
+  commands,
+}));
+
+const forwardResponse = fc.tuple(
+  anyRecord({ term: integer, id: integer, leader: fc.option(serverId, { nil: undefined }) }),
+  fc.oneof(
+    anyRecord({ from: index.map((value) => Math.max(value, 1)), entryTerm: term, refusal: fc.constant(undefined) }),
+    anyRecord({
+      from: fc.constant(0),
+      entryTerm: fc.constant(0),
+      refusal: fc.constantFrom("not-leader" as const, "overloaded" as const, "transferring" as const),
+    }),
+  ),
+).map(([head, outcome]): Message => ({ type: "forward-response", ...head, ...outcome }));
+
+const others: fc.Arbitrary<Message> = fc.oneof(
+  integer.map((term): Message => ({ type: "timeout-now", term })),
+  fc.tuple(integer, integer).map(([term, id]): Message => ({ type: "read-request", term, id })),
+  fc.tuple(integer, integer, fc.option(index, { nil: undefined }))
+    .map(([term, id, index]): Message => ({ type: "read-response", term, id, index })),
+);
+
+/** Any message. */
+export const anySample: fc.Arbitrary<Sample> = fc.oneof(
+  fc.oneof(voteRequest, voteResponse, appendResponse, forwardResponse, others).map(bare),
+  append,
+  forwardRequest,
+);
