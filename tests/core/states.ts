@@ -215,3 +215,41 @@ export function voteResponse(about: Partial<VoteResponse> = {}): VoteResponse {
 export function sends(to: ServerId, message: Extract<Effect, { type: "send" }>["message"]): Effect {
   return { type: "send", to, message };
 }
+
+/** The effect that writes a vote. */
+export function persists(sequence: number, term: Term, votedFor: ServerId | undefined): Effect {
+  return { type: "persist-vote", sequence, term, votedFor };
+}
+
+/** The effect that tells of a role. */
+export function announces(
+  role: CoreState["role"],
+  term: Term,
+  leader: ServerId | undefined,
+  reason: Extract<Effect, { type: "announce-role" }>["reason"],
+): Effect {
+  return { type: "announce-role", role, term, leader, reason };
+}
+
+/** State of a candidate that has asked for votes in its (durable) term. */
+export function campaigning(
+  term: Term,
+  about: { readonly pre?: boolean; readonly yes?: string; readonly no?: string } = {},
+): Partial<CoreState> {
+  const { pre = false, yes = "a", no = "" } = about;
+  const votes = new Map<ServerId, boolean>();
+  for (const id of words(yes)) votes.set(id, true);
+  for (const id of words(no)) votes.set(id, false);
+  return { role: pre ? "pre-candidate" : "candidate", campaign: { pre, term, transfer: false, votes } };
+}
+
+/** State of a follower that heard this leader of its term. */
+export function following(leader: ServerId, about: Partial<CoreState> = {}): Partial<CoreState> {
+  return { leader, termLeader: leader, leaderHeardAt: 0, ...about };
+}
+
+/** Time has passed. */
+export const deadline: Event = { type: "deadline-reached" };
+
+/** The turn is over. */
+export const drained: Event = { type: "drained" };
