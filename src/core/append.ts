@@ -11,12 +11,16 @@ import { armElection, becomeFollower, isCredible, send } from "./role.ts";
 import type { Step } from "./state.ts";
 import { appendRuns, firstMissing, lastAtMost, termAt, truncateTerms } from "./term_index.ts";
 
+/** Stands for no request at all. */
+const nothing = { sequence: 0, round: 0 };
+
 /** Takes entries from the leader when they fit, says where to look when they don't. */
 export function onAppendRequest(step: Step, from: ServerId, request: AppendRequest): void {
   const { state } = step;
   if (request.term < state.term) {
-    // A leader that was cut off learns here that its term is over.
-    return answer(step, from, request, 0);
+    // A leader that was cut off learns here that its term is over, and nothing else: should it lead our term by now, the
+    // answer must not pass for one to a request of this term, which counts its own sequences and rounds from 1 (BR03).
+    return answer(step, from, nothing, 0);
   }
   if (!isCredible(step, request.term)) return;
   hearLeader(step, from, request);
