@@ -69,6 +69,8 @@ export function onLeaderDeadline(step: Step): void {
     return becomeFollower(step, state.term, undefined, "quorum-lost");
   }
   leading.heartbeatAt = now + state.settings.heartbeatMs;
+  // A heartbeat may travel with entries: it is the new round that makes the follower answer before they are durable.
+  leading.round++;
   for (const progress of leading.progress.values()) {
     progress.heartbeatDue = true;
     progress.blocked = false;

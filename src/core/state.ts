@@ -46,7 +46,7 @@ export interface Leading {
   readonly firstIndex: LogIndex;
   readonly progress: Map<ServerId, Progress>;
   heartbeatAt: number;
-  /** Counts rounds of heartbeats that reads wait for. */
+  /** Counts rounds of heartbeats: one each interval, and one for reads that wait. */
   round: number;
   readRound: ReadRound | undefined;
   /** Reads that came while a round was under way, or before the first entry was committed. */
