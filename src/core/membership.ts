@@ -26,11 +26,15 @@ export function peersOf(state: CoreState): ServerId[] {
   return configurationOf(state).servers.map((server) => server.id).filter((id) => id !== state.id);
 }
 
-/** Whether this server may campaign: it votes, and its priority is not 0. */
+/** Whether this server may campaign. */
 export function isPromotable(state: CoreState): boolean {
-  const configuration = configurationOf(state);
-  const self = configuration.servers.find((server) => server.id === state.id);
-  return isVoter(configuration, state.id) && self?.priority !== 0;
+  return mayLead(configurationOf(state), state.id);
+}
+
+/** Whether the server may lead: it votes, and its priority is not 0. */
+export function mayLead(configuration: Configuration, id: ServerId): boolean {
+  const server = configuration.servers.find((server) => server.id === id);
+  return isVoter(configuration, id) && server?.priority !== 0;
 }
 
 /** Takes the configurations among newly appended entries `[from, end)` into force. */

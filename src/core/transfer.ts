@@ -4,9 +4,8 @@
  * @module
  */
 import type { ServerId } from "../types.ts";
-import { configurationOf } from "./membership.ts";
+import { configurationOf, mayLead } from "./membership.ts";
 import type { Progress } from "./progress.ts";
-import { isVoter } from "./quorum.ts";
 import { send } from "./role.ts";
 import type { Step } from "./state.ts";
 
@@ -20,7 +19,7 @@ export function onTransferRequested(step: Step, to: ServerId | undefined): void 
   }
   const target = to ?? mostCaughtUp(step);
   const progress = target === undefined ? undefined : leading.progress.get(target);
-  if (target === undefined || progress === undefined || !isVoter(configurationOf(state), target)) {
+  if (target === undefined || progress === undefined || !mayLead(configurationOf(state), target)) {
     effects.push({ type: "announce-transfer-failed", reason: "no-target" });
     return;
   }
@@ -32,12 +31,11 @@ export function onTransferRequested(step: Step, to: ServerId | undefined): void 
 function mostCaughtUp(step: Step): ServerId | undefined {
   const { state, now } = step;
   const configuration = configurationOf(state);
-  const priorityOf = new Map(configuration.servers.map((server) => [server.id, server.priority ?? 1]));
   let best: ServerId | undefined;
   let bestMatch = -1;
   for (const [id, progress] of state.leading!.progress) {
-    const able = isVoter(configuration, id) && priorityOf.get(id) !== 0;
-    if (!able || progress.heardAt < now - state.settings.leaseMs || progress.matchIndex <= bestMatch) continue;
+    if (!mayLead(configuration, id) || progress.matchIndex <= bestMatch) continue;
+    if (progress.heardAt < now - state.settings.leaseMs) continue;
     best = id;
     bestMatch = progress.matchIndex;
   }
