@@ -105,14 +105,19 @@ function answerError(error: Error, c: Context): Response {
   return c.json({ error: "Cannot answer as something went wrong in the server", code: "internal" }, 500);
 }
 
-/** As in the library, but with null for what is not known, since JSON leaves out undefined. */
+/** As in the library, but with null for what is not known, since JSON leaves out undefined, and whole milliseconds. */
 function statusOf(status: RaftStatus): Record<string, unknown> {
   return {
     ...status,
     leader: status.leader ?? null,
     votedFor: status.votedFor ?? null,
-    lastContactMs: status.lastContactMs ?? null,
+    lastContactMs: rounded(status.lastContactMs) ?? null,
+    servers: status.servers.map((server) => ({ ...server, lastContactMs: rounded(server.lastContactMs) })),
   };
+}
+
+function rounded(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms);
 }
 
 interface Health {

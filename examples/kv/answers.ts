@@ -43,7 +43,11 @@ export function badRequest(message: string): HttpError {
 }
 
 /** Why a request's signal was aborted. */
-export class RequestEndedError extends Error {}
+export class RequestTimeoutError extends Error {
+  constructor(timeoutMs: number) {
+    super(`Cannot say within ${timeoutMs} ms what came of the request`);
+  }
+}
 
 /** What a failed write tells its client. */
 export function writeError(error: unknown): HttpError {
@@ -52,7 +56,7 @@ export function writeError(error: unknown): HttpError {
     const status = error.outcome === "not-applied" ? 503 : 504;
     return new HttpError(status, error.code, error.message, { outcome: error.outcome, leader: error.leader?.id });
   }
-  if (error instanceof RequestEndedError) return new HttpError(504, "timeout", error.message, { outcome: "unknown" });
+  if (error instanceof RequestTimeoutError) return new HttpError(504, "timeout", error.message, { outcome: "unknown" });
   if (error instanceof HTTPException) return new HttpError(error.status, "bad-request", error.message);
   return new HttpError(500, "internal", "Cannot answer as something went wrong in the server", {
     outcome: "unknown",

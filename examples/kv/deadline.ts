@@ -1,21 +1,17 @@
 /**
- * One signal per request that ends the waiting for its answer: when its time is up or its client has gone.
+ * One signal per request that ends the waiting for its answer.
  *
  * @module
  */
-import { RequestEndedError } from "./answers.ts";
+import { RequestTimeoutError } from "./answers.ts";
 
-/** Ends after some time, or with another signal. */
+/** Ends after some time. */
 export class Deadline {
   readonly #controller = new AbortController();
   readonly #timer: ReturnType<typeof setTimeout>;
-  readonly #client: AbortSignal;
 
-  constructor(timeoutMs: number, client: AbortSignal) {
-    this.#client = client;
-    this.#timer = setTimeout(() => this.#end(`Cannot say within ${timeoutMs} ms what became of it`), timeoutMs);
-    client.addEventListener("abort", this.#onGone, { once: true });
-    if (client.aborted) this.#onGone();
+  constructor(timeoutMs: number) {
+    this.#timer = setTimeout(() => this.#controller.abort(new RequestTimeoutError(timeoutMs)), timeoutMs);
   }
 
   get signal(): AbortSignal {
@@ -28,7 +24,6 @@ export class Deadline {
     const ended = new Promise<never>((_, reject) => {
       onAbort = () => reject(this.signal.reason);
       this.signal.addEventListener("abort", onAbort);
-      if (this.signal.aborted) onAbort();
     });
     try {
       return await Promise.race([other, ended]);
@@ -37,15 +32,8 @@ export class Deadline {
     }
   }
 
-  /** Call it when the answer is there, so that nothing is left behind. */
+  /** Call it when the answer is there, so that no timer is left behind. */
   clear(): void {
     clearTimeout(this.#timer);
-    this.#client.removeEventListener("abort", this.#onGone);
-  }
-
-  readonly #onGone = (): void => this.#end("Cannot answer as the client has gone");
-
-  #end(message: string): void {
-    this.#controller.abort(new RequestEndedError(message));
   }
 }

@@ -114,12 +114,8 @@ class KvRoutes {
   watch(c: Context): Response {
     const { prefix = "", after } = c.req.query();
     const last = c.req.header("last-event-id") ?? after;
-    const options = {
-      prefix,
-      after: last === undefined ? undefined : numberOf(last, "Last-Event-ID or after", 0, Number.MAX_SAFE_INTEGER),
-      signals: [c.req.raw.signal, ...this.#signal === undefined ? [] : [this.#signal]],
-    };
-    return watchResponse(this.#machine, options);
+    const from = last === undefined ? undefined : numberOf(last, "Last-Event-ID or after", 0, Number.MAX_SAFE_INTEGER);
+    return watchResponse(this.#machine, { prefix, after: from, signal: this.#signal });
   }
 
   /** Nothing is answered with 200 before the command is committed and applied. */
@@ -128,7 +124,7 @@ class KvRoutes {
     commandOf: () => Promise<Command>,
     answer: (applied: Applied<Result>) => { index: LogIndex },
   ): Promise<Response> {
-    const deadline = new Deadline(this.#timeoutMs, c.req.raw.signal);
+    const deadline = new Deadline(this.#timeoutMs);
     try {
       const data = await deadline.race(commandOf()).catch(throwBodyError);
       const applied = await this.#raft.applyEntry({ data }, { signal: deadline.signal });
@@ -145,7 +141,7 @@ class KvRoutes {
     if (consistency !== "linearizable" && consistency !== "stale") {
       throw badRequest(`Cannot read with the consistency "${consistency}": there are "linearizable" and "stale"`);
     }
-    const deadline = new Deadline(this.#timeoutMs, c.req.raw.signal);
+    const deadline = new Deadline(this.#timeoutMs);
     try {
       const both = () => ({ found: query(), index: this.#machine.index });
       return await this.#raft.read(both, { consistency, signal: deadline.signal });

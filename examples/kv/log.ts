@@ -16,10 +16,9 @@ export function logOf(id: string): Log {
   return (line) => void process.stderr.write(`${new Date().toISOString()} ${id} ${line.replaceAll("\n", " | ")}\n`);
 }
 
-/** What the library logs: what somebody should look at and, when asked for, the rest. */
-export function loggerOf(log: Log, verbose: boolean): Logger {
-  const more = verbose ? log : () => {};
-  return { debug: more, info: more, warn: (line) => log(`warning: ${line}`), error: (line) => log(`error: ${line}`) };
+/** The library's own lines: events tell what matters of them in fewer. */
+export function loggerOf(log: Log): Logger {
+  return { debug: log, info: log, warn: (line) => log(`warning: ${line}`), error: (line) => log(`error: ${line}`) };
 }
 
 /** Logs events as they come, without what only repeats. */

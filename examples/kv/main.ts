@@ -64,7 +64,7 @@ async function start(args: KvArgs, log: Log): Promise<Running> {
     store: fileStore(args.data),
     transport: await transportOf(args),
     bootstrap: args.cluster,
-    logger: loggerOf(log, args.verbose),
+    ...args.verbose ? { logger: loggerOf(log) } : {},
   }).catch((error) => throwListenError(error, "--listen", args.listen));
   log(`role ${raft.state} in term ${raft.currentTerm}: started`);
   void logEvents(log, raft.events());

@@ -14,8 +14,8 @@ export interface WatchOptions {
   readonly prefix: string;
   /** Begin after this index instead of now. */
   readonly after: LogIndex | undefined;
-  /** Each of them ends the stream: the server stops, the client has gone. */
-  readonly signals: readonly AbortSignal[];
+  /** Ends the stream when the server stops. A client that goes cancels it. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 // What may wait for a slow client. One that is slower is cut off and can come back where it was.
@@ -32,7 +32,7 @@ export function watchResponse(machine: KvMachine, options: WatchOptions): Respon
   return new Response(watchStream(machine, options), { headers });
 }
 
-function watchStream(machine: KvMachine, { prefix, after, signals }: WatchOptions): ReadableStream<Uint8Array> {
+function watchStream(machine: KvMachine, { prefix, after, signal }: WatchOptions): ReadableStream<Uint8Array> {
   let leave = () => {};
   const start = (controller: ReadableStreamDefaultController<Uint8Array>) => {
     let isOpen = true;
@@ -55,7 +55,7 @@ function watchStream(machine: KvMachine, { prefix, after, signals }: WatchOption
       leave = () => {};
       clearInterval(keepAlive);
       unwatch?.();
-      for (const signal of signals) signal.removeEventListener("abort", close);
+      signal?.removeEventListener("abort", close);
     };
     const { index } = machine;
     // Its id must not be beyond what the client has seen, or what it missed would stay missed if the stream broke here.
@@ -65,9 +65,9 @@ function watchStream(machine: KvMachine, { prefix, after, signals }: WatchOption
       send(encodeEvent("reset", index, { index }));
       unwatch = machine.watch(undefined, onChange);
     }
-    for (const signal of signals) signal.addEventListener("abort", close, { once: true });
+    signal?.addEventListener("abort", close, { once: true });
     if (!isOpen) unwatch?.();
-    else if (signals.some((signal) => signal.aborted)) close();
+    else if (signal?.aborted) close();
   };
   const strategy = new ByteLengthQueuingStrategy({ highWaterMark: QUEUE_BYTES_MAX });
   return new ReadableStream({ start, cancel: () => leave() }, strategy);

@@ -293,16 +293,6 @@ test("a body that does not come is 408, and nothing is proposed", async () => {
   assertEquals(client.server.commands, []);
 });
 
-test("a client that goes ends the waiting", async () => {
-  const client = new Client();
-  client.server.isStuck = true;
-  const gone = new AbortController();
-  const app = kvApp({ raft: client.server, machine: client.server.machine });
-  const answer = app.fetch(new Request(`${ORIGIN}/kv/a`, { method: "DELETE", signal: gone.signal }));
-  gone.abort();
-  assertEquals((await answer).status, 504);
-});
-
 test("other methods and paths are refused in JSON", async () => {
   const client = new Client();
   const methods: [string, string, string][] = [
