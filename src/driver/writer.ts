@@ -58,11 +58,12 @@ export class Writer {
   /** Removes all entries from the index on. */
   truncate(from: LogIndex): void {
     const { records, truncateFrom } = this.#next;
-    // What is not written yet is cut here; the store cuts the rest.
+    const firstUnwritten = records[0]?.from ?? Infinity;
+    // What is not written yet is cut here; the store cuts the rest, before it takes what this batch holds.
     while (records.length > 0 && records[records.length - 1]!.from >= from) records.pop();
     const last = records[records.length - 1];
     if (last !== undefined && last.end > from) records[records.length - 1] = last.slice(last.from, from);
-    this.#next.truncateFrom = Math.min(truncateFrom ?? Infinity, from);
+    if (from < firstUnwritten) this.#next.truncateFrom = Math.min(truncateFrom ?? Infinity, from);
     this.#next.entries = undefined;
   }
 
@@ -123,9 +124,16 @@ export class Writer {
   #onIdle(): void {
     this.#idleTimer = undefined;
     if (this.#failed || this.#closed) return;
+    if (this.#busy !== undefined) return this.#armIdle(idleMs);
     const quietMs = this.#environment.now() - this.#lastWriteAt;
-    if (this.#busy !== undefined || quietMs < idleMs) return this.#armIdle(Math.max(1, Math.ceil(idleMs - quietMs)));
-    this.#busy = this.#store.mark!()?.then(() => {
+    if (quietMs < idleMs) return this.#armIdle(Math.max(1, Math.ceil(idleMs - quietMs)));
+    let done: Promise<void> | undefined;
+    try {
+      done = this.#store.mark!();
+    } catch (error) {
+      return this.#fail(error);
+    }
+    this.#busy = done?.then(() => {
       this.#busy = undefined;
       this.flush();
     }, (error) => this.#fail(error));

@@ -1,0 +1,259 @@
+import { assertEquals, assertStrictEquals } from "@std/assert";
+import type { Event } from "../../src/core/event.ts";
+import { Writer } from "../../src/driver/writer.ts";
+import { test } from "../harness.ts";
+import { drain, VirtualEnvironment } from "../virtual_environment.ts";
+import { entries, ManualStore } from "./stores.ts";
+
+type Persisted = Extract<Event, { type: "vote-persisted" | "entries-persisted" }>;
+
+async function setUp(slowWrites = true) {
+  const store = new ManualStore();
+  await store.open("a");
+  store.slowWrites = slowWrites;
+  const environment = new VirtualEnvironment();
+  const persisted: Persisted[] = [];
+  const failures: unknown[] = [];
+  const writer = new Writer(store, environment, {
+    onPersisted: (event) => persisted.push(event),
+    onFailure: (error) => failures.push(error),
+  });
+  return { store, environment, writer, persisted, failures };
+}
+
+const spans = (write: { readonly records: readonly { from: number; end: number }[] }) =>
+  write.records.map(({ from, end }) => [from, end]);
+
+test("Writer.flush() writes nothing when nothing was asked for", async () => {
+  const { store, writer } = await setUp();
+  writer.flush();
+  assertEquals(store.writes.length, 0);
+});
+
+test("Writer.flush() keeps one write in flight and puts all that came meanwhile into the next", async () => {
+  const { store, writer, persisted } = await setUp();
+  writer.append(entries(1, 1, 1), 0);
+  writer.flush();
+  for (const index of [2, 3, 4]) {
+    writer.append(entries(index, 1, index), 0);
+    writer.flush();
+  }
+  assertEquals(store.writes.map(spans), [[[1, 2]]]);
+  assertEquals(persisted, []);
+  store.writing[0]!.resolve();
+  await drain();
+  assertEquals(persisted, [{ type: "entries-persisted", end: 2, epoch: 0 }]);
+  assertEquals(store.writes.map(spans), [[[1, 2]], [[2, 3], [3, 4], [4, 5]]]);
+  store.writing[1]!.resolve();
+  await drain();
+  assertEquals(persisted[1], { type: "entries-persisted", end: 5, epoch: 0 });
+  await writer.close();
+});
+
+test("Writer.flush() is done at once with a store that is", async () => {
+  const { writer, persisted, environment } = await setUp(false);
+  writer.append(entries(1, 1, 1), 7);
+  writer.flush();
+  assertEquals(persisted, [{ type: "entries-persisted", end: 2, epoch: 7 }]);
+  await writer.close();
+  assertEquals(environment.timerCount, 0);
+});
+
+test("Writer.vote() goes into the same write as entries, and the vote is told first", async () => {
+  const { store, writer, persisted } = await setUp(false);
+  writer.append(entries(1, 2, 1), 0);
+  writer.vote({ term: 2, votedFor: "a" }, 5);
+  writer.adoptCluster("c");
+  writer.flush();
+  assertEquals(store.writes.length, 1);
+  assertEquals(store.writes[0]!.vote, { term: 2, votedFor: "a" });
+  assertEquals(store.writes[0]!.clusterId, "c");
+  assertEquals(persisted, [
+    { type: "vote-persisted", sequence: 5 },
+    { type: "entries-persisted", end: 2, epoch: 0 },
+  ]);
+  await writer.close();
+});
+
+test("Writer.vote() twice before a write leaves the last one, with its sequence", async () => {
+  const { store, writer, persisted } = await setUp(false);
+  writer.vote({ term: 2, votedFor: undefined }, 1);
+  writer.vote({ term: 2, votedFor: "b" }, 2);
+  writer.flush();
+  assertEquals(store.writes.map(({ vote }) => vote), [{ term: 2, votedFor: "b" }]);
+  assertEquals(persisted, [{ type: "vote-persisted", sequence: 2 }]);
+  await writer.close();
+});
+
+test("Writer.truncate() cuts what is not written yet without asking the store to", async () => {
+  const { store, writer, persisted } = await setUp(false);
+  writer.append(entries(1, 1, 1, 2, 3), 0);
+  writer.append(entries(4, 1, 4, 5), 0);
+  writer.truncate(3);
+  writer.append(entries(3, 2, 9), 1);
+  writer.flush();
+  assertEquals(spans(store.writes[0]!), [[1, 3], [3, 4]]);
+  assertStrictEquals(store.writes[0]!.truncateFrom, undefined);
+  assertEquals(persisted, [{ type: "entries-persisted", end: 4, epoch: 1 }]);
+  await writer.close();
+});
+
+test("Writer.truncate() within an unwritten batch that follows durable entries leaves those alone", async () => {
+  const { store, writer } = await setUp(false);
+  writer.append(entries(1, 1, 1, 2), 0);
+  writer.flush();
+  writer.append(entries(3, 1, 3, 4, 5), 0);
+  writer.truncate(5);
+  writer.append(entries(5, 2, 9), 1);
+  writer.flush();
+  const read = await store.inner.read(1, 9, 1e6);
+  assertEquals(read.flatMap((run) => Array.from({ length: run.count }, (_, i) => run.term(run.from + i))), [
+    1,
+    1,
+    1,
+    1,
+    2,
+  ]);
+  await writer.close();
+});
+
+test("Writer.truncate() at the first unwritten entry and below it: the store is asked only below", async () => {
+  const { store, writer } = await setUp(false);
+  writer.append(entries(1, 1, 1, 2), 0);
+  writer.flush();
+  writer.append(entries(3, 1, 3), 0);
+  writer.truncate(3);
+  writer.append(entries(3, 2, 9), 1);
+  writer.truncate(2);
+  writer.append(entries(2, 3, 8), 2);
+  writer.flush();
+  assertEquals(spans(store.writes[1]!), [[2, 3]]);
+  assertEquals(store.writes[1]!.truncateFrom, 2);
+  await writer.close();
+});
+
+test("Writer.truncate() of entries in a write under way goes into the next write", async () => {
+  const { store, writer, persisted } = await setUp();
+  writer.append(entries(1, 1, 1, 2, 3), 0);
+  writer.flush();
+  writer.truncate(2);
+  writer.append(entries(2, 2, 9), 1);
+  writer.flush();
+  store.writing[0]!.resolve();
+  await drain();
+  store.writing[1]!.resolve();
+  await drain();
+  assertEquals(store.writes[1]!.truncateFrom, 2);
+  assertEquals(persisted, [
+    // Of the epoch before the truncation: the core does not credit it (BL06).
+    { type: "entries-persisted", end: 4, epoch: 0 },
+    { type: "entries-persisted", end: 3, epoch: 1 },
+  ]);
+  await writer.close();
+});
+
+test("Writer credits nothing after a failed write and reports it once (D1)", async () => {
+  const { store, writer, persisted, failures } = await setUp();
+  writer.append(entries(1, 1, 1), 0);
+  writer.flush();
+  writer.append(entries(2, 1, 2), 0);
+  const error = new Error("no space");
+  store.writing[0]!.reject(error);
+  await drain();
+  writer.flush();
+  await drain();
+  assertEquals(failures, [error]);
+  assertEquals(persisted, []);
+  assertEquals(store.writes.length, 1);
+  await writer.close();
+});
+
+test("Writer reports a store that throws instead of rejecting", async () => {
+  const { store, writer, failures } = await setUp(false);
+  const error = new Error("bad descriptor");
+  store.write = () => {
+    throw error;
+  };
+  writer.append(entries(1, 1, 1), 0);
+  writer.flush();
+  writer.flush();
+  assertEquals(failures, [error]);
+  await writer.close();
+});
+
+test("Writer.close() waits for the write under way and begins no other", async () => {
+  const { store, writer, environment } = await setUp();
+  writer.append(entries(1, 1, 1), 0);
+  writer.flush();
+  writer.append(entries(2, 1, 2), 0);
+  let isClosed = false;
+  const closed = writer.close().then(() => isClosed = true);
+  await drain();
+  assertEquals(isClosed, false);
+  store.writing[0]!.resolve();
+  await closed;
+  assertEquals(store.writes.length, 1);
+  assertEquals(environment.timerCount, 0);
+});
+
+test("Writer.close() does not wait for a write that failed", async () => {
+  const { store, writer } = await setUp();
+  writer.append(entries(1, 1, 1), 0);
+  writer.flush();
+  store.writing[0]!.reject(new Error("EIO"));
+  await writer.close();
+});
+
+test("Writer notes once that all is durable when it was quiet for 100 ms", async () => {
+  const { store, writer, environment } = await setUp(false);
+  writer.append(entries(1, 1, 1), 0);
+  writer.flush();
+  await environment.advance(60);
+  writer.append(entries(2, 1, 2), 0);
+  writer.flush();
+  await environment.advance(99);
+  assertEquals(store.marks, 0);
+  await environment.advance(1);
+  assertEquals(store.marks, 1);
+  await environment.advance(1_000);
+  assertEquals(store.marks, 1);
+  assertEquals(environment.timerCount, 0);
+  await writer.close();
+});
+
+test("Writer notes nothing while a write is under way, and does not poll for its end", async () => {
+  const { store, writer, environment } = await setUp(false);
+  writer.append(entries(1, 1, 1), 0);
+  writer.flush();
+  store.slowWrites = true;
+  writer.append(entries(2, 1, 2), 0);
+  writer.flush();
+  let timers = 0;
+  const { setTimeout } = environment;
+  environment.setTimeout = (callback, ms) => (timers++, setTimeout.call(environment, callback, ms));
+  await environment.advance(10_000);
+  assertEquals(store.marks, 0);
+  assertEquals(timers <= 101, true, `${timers} timers in 10 s`);
+  store.writing[0]!.resolve();
+  await environment.advance(200);
+  assertEquals(store.marks, 1);
+  await writer.close();
+});
+
+test("Writer reports a mark that fails, rejecting or throwing", async () => {
+  for (const throws of [false, true]) {
+    const { store, writer, environment, failures } = await setUp(false);
+    const error = new Error("EIO");
+    store.markError = error;
+    if (throws) {
+      store.mark = () => {
+        throw error;
+      };
+    }
+    writer.append(entries(1, 1, 1), 0);
+    writer.flush();
+    await environment.advance(100);
+    assertEquals(failures, [error]);
+    await writer.close();
+  }
+});
