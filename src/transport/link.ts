@@ -64,6 +64,9 @@ export interface LinkLimits {
 /** A connection that lived this long was no accident: its loss is answered with a quick dial. */
 const STABLE_MS = 2_000;
 
+/** Strangers that are remembered after their connection ended: what is sent to them next names that connection. */
+const REMEMBERED_MAX = 64;
+
 const REASON_CLOSED = "closed by us";
 
 /** See the module. */
@@ -221,7 +224,7 @@ export class Link implements TransportLink {
     slot.connection = undefined;
     if (this.#host.clock.now() - slot.establishedAt >= STABLE_MS) slot.backoff.reset();
     this.#delayDial(peer, slot);
-    if (peer.address === undefined && !peer.isConnected) this.#peers.delete(peer.id);
+    this.#forgetStrangers();
     this.#handler.onDisconnect(peer.id, connection.channel, reason);
   }
 
@@ -266,6 +269,11 @@ export class Link implements TransportLink {
     const peer = new Peer(id, () => new Backoff({ minMs: limits.redialMinMs, maxMs: limits.redialMaxMs, random }));
     this.#peers.set(id, peer);
     return peer;
+  }
+
+  #forgetStrangers(): void {
+    const gone = [...this.#peers.values()].filter((peer) => peer.address === undefined && !peer.isConnected);
+    for (const { id } of gone.slice(0, Math.max(0, gone.length - REMEMBERED_MAX))) this.#peers.delete(id);
   }
 
   #unwant(peer: Peer): void {
