@@ -1,0 +1,143 @@
+import { assertEquals } from "@std/assert";
+import type { Event } from "../../src/core/event.ts";
+import { type Replicate, Sender } from "../../src/driver/sender.ts";
+import { LogCache } from "../../src/store/log_cache.ts";
+import { decodeMessage } from "../../src/wire/message_codec.ts";
+import { test } from "../harness.ts";
+import { drain } from "../virtual_environment.ts";
+import { entries, ManualStore } from "./stores.ts";
+
+type Report = Extract<Event, { type: "sent" | "send-failed" }>;
+
+/** A log of five entries of which the cache holds those from `cachedFrom` on. */
+async function setUp(cachedFrom = 1) {
+  const store = new ManualStore();
+  await store.open("a");
+  const all = entries(1, 3, 1, 2, 3, 4, 5);
+  store.inner.write({ records: [all] });
+  const cache = new LogCache(1e6, cachedFrom);
+  if (cachedFrom <= 5) cache.append(all.slice(cachedFrom, 6));
+  const host = { leadingTerm: 3, taken: true };
+  const sent: { to: string; frame: Uint8Array }[] = [];
+  const reports: Report[] = [];
+  const failures: unknown[] = [];
+  const sender = new Sender(cache, store, {
+    isLeading: (term) => term === host.leadingTerm,
+    transmit: (to, parts) => {
+      if (host.taken) sent.push({ to, frame: new Uint8Array(parts.flatMap((part) => [...part])) });
+      return host.taken;
+    },
+    report: (event) => reports.push(event),
+    onFailure: (error) => failures.push(error),
+  });
+  return { store, sender, sent, reports, failures, host, all };
+}
+
+const ask: Replicate = {
+  type: "replicate",
+  to: "b",
+  term: 3,
+  sequence: 9,
+  prevTerm: 0,
+  from: 1,
+  end: 6,
+  entriesMax: 100,
+  bytesMax: 1e6,
+  commitIndex: 2,
+  round: 4,
+};
+
+test("Sender.replicate() sends entries from memory at once, as the leader encoded them", async () => {
+  const { sender, sent, reports, all, store } = await setUp();
+  sender.replicate(ask);
+  const { message, records } = decodeMessage(sent[0]!.frame);
+  assertEquals(message, {
+    type: "append-request",
+    term: 3,
+    sequence: 9,
+    prevIndex: 0,
+    prevTerm: 0,
+    end: 6,
+    runs: [{ term: 3, from: 1 }],
+    configurations: [],
+    commitIndex: 2,
+    round: 4,
+  });
+  assertEquals(records!.bytes, all.bytes);
+  assertEquals(reports, [{ type: "sent", to: "b", term: 3, sequence: 9, end: 6, bytes: all.byteLength }]);
+  assertEquals(store.reads.length, 0);
+});
+
+test("Sender.replicate() without entries sends a heartbeat and reads nothing, wherever the peer is", async () => {
+  const { sender, sent, reports, store } = await setUp(6);
+  sender.replicate({ ...ask, from: 2, end: 2, prevTerm: 3 });
+  assertEquals(decodeMessage(sent[0]!.frame).records!.count, 0);
+  assertEquals(reports, [{ type: "sent", to: "b", term: 3, sequence: 9, end: 2, bytes: 0 }]);
+  assertEquals(store.reads.length, 0);
+});
+
+test("Sender.replicate() keeps to the limits of entries and bytes, one entry at least", async () => {
+  const { sender, reports, all } = await setUp();
+  const one = all.slice(1, 2).byteLength;
+  const limits = [[2, 1e6, 3], [100, 3 * one, 4], [100, 3 * one - 1, 3], [1, 1, 2]] as const;
+  for (const [entriesMax, bytesMax, end] of limits) {
+    sender.replicate({ ...ask, entriesMax, bytesMax });
+    assertEquals(reports.pop(), { type: "sent", to: "b", term: 3, sequence: 9, end, bytes: (end - 1) * one });
+  }
+});
+
+test("Sender.replicate() reads from disk what memory does not hold any more", async () => {
+  const { sender, sent, reports, store } = await setUp(4);
+  sender.replicate({ ...ask, entriesMax: 2 });
+  assertEquals(sent.length, 0);
+  await drain();
+  assertEquals(store.reads, [[1, 3, 1e6]]);
+  assertEquals(decodeMessage(sent[0]!.frame).records!.end, 3);
+  assertEquals(reports.map(({ type }) => type), ["sent"]);
+});
+
+test("Sender.replicate() sends nothing when leadership was lost while the disk was read (BA01, L8)", async () => {
+  const { sender, sent, reports, store, host } = await setUp(6);
+  store.slowReads = true;
+  sender.replicate(ask);
+  host.leadingTerm = 4;
+  store.reading[0]!.resolve();
+  await drain();
+  assertEquals(sent, []);
+  assertEquals(reports, []);
+});
+
+test("Sender.replicate() tells of a frame that was not taken", async () => {
+  const { sender, reports, host } = await setUp();
+  host.taken = false;
+  sender.replicate(ask);
+  assertEquals(reports, [{ type: "send-failed", to: "b", term: 3, sequence: 9 }]);
+});
+
+test("Sender.replicate() tells of a frame that was not taken after the disk was read", async () => {
+  const { sender, reports, host } = await setUp(6);
+  host.taken = false;
+  sender.replicate(ask);
+  await drain();
+  assertEquals(reports, [{ type: "send-failed", to: "b", term: 3, sequence: 9 }]);
+});
+
+test("Sender.replicate() reports a disk that can't be read", async () => {
+  const { sender, sent, failures, store } = await setUp(6);
+  store.readError = new Error("EIO");
+  sender.replicate(ask);
+  await drain();
+  assertEquals(failures, [store.readError]);
+  assertEquals(sent, []);
+});
+
+test("Sender.replicate() sends heartbeats while a slow disk is read", async () => {
+  const { sender, sent, store } = await setUp(6);
+  store.slowReads = true;
+  sender.replicate(ask);
+  sender.replicate({ ...ask, sequence: 10, from: 1, end: 1 });
+  assertEquals(sent.length, 1);
+  store.reading[0]!.resolve();
+  await drain();
+  assertEquals(sent.length, 2);
+});
