@@ -37,7 +37,9 @@ class MemoryStore implements Store {
 
   // deno-lint-ignore require-await -- so that it rejects rather than throws
   async open(serverId: string): Promise<StoreState> {
-    if (this.#open) throw new StorageError("Cannot open the memory store as it is open already: close it first", "open");
+    if (this.#open) {
+      throw new StorageError("Cannot open the memory store as it is open already: close it first", "open");
+    }
     const before = this.#identity ?? { clusterId: "", serverId, incarnation: this.#random(), starts: 0 };
     if (before.serverId !== serverId) {
       throw new StorageError(

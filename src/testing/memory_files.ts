@@ -195,7 +195,9 @@ export class MemoryFiles implements Files {
     await this.#perform({ kind: "open", name, bytes: 0 }, create);
     const inode = this.#inode(name);
     const perform = (operation: FileOperation, change?: () => void): Promise<void> => {
-      if (this.#life !== life) throw new Error(`Cannot ${operation.kind} "${name}" as the process that opened it is dead`);
+      if (this.#life !== life) {
+        throw new Error(`Cannot ${operation.kind} "${name}" as the process that opened it is dead`);
+      }
       return this.#perform(operation, change);
     };
     return new MemoryFile(name, inode, options.durable, perform, (bytes) => this.#checkRoom(inode, bytes));

@@ -119,7 +119,9 @@ export function encodeBatch(head: BatchHead, records: readonly Records[], seed: 
     digest = part.digest(digest);
   }
   const byteLength = padded(headBytes + recordBytes);
-  if (byteLength > 0x7fff_ffff) throw new RangeError(`Cannot write ${recordBytes} bytes in one batch: the limit is 2 GiB`);
+  if (byteLength > 0x7fff_ffff) {
+    throw new RangeError(`Cannot write ${recordBytes} bytes in one batch: the limit is 2 GiB`);
+  }
   setU32(bytes, 4, MAGIC);
   setU64(bytes, 8, head.segment);
   setU64(bytes, 16, head.sequence);
@@ -174,24 +176,27 @@ function setSections(bytes: Uint8Array, head: BatchHead): number {
   return at;
 }
 
+/** Whether a batch with the right checksum is at this offset: then it isn't torn, whatever else is wrong with it. */
+export function isBatchHead(bytes: Uint8Array, at: number, seed: number): boolean {
+  if (at + BATCH_HEADER_BYTES > bytes.length || getU32(bytes, at + 4) !== MAGIC) return false;
+  const headBytes = BATCH_HEADER_BYTES + getU32(bytes, at + 44);
+  if (headBytes > BATCH_HEAD_BYTES_MAX || at + headBytes > bytes.length) return false;
+  return crc32c(bytes, at + 4, at + headBytes, seed) === getU32(bytes, at);
+}
+
 /**
  * Decodes and verifies header and sections of the batch at this offset.
  *
  * @throws {ProtocolError} When there is none, it isn't whole or its checksum is wrong.
  */
 export function decodeBatchHead(bytes: Uint8Array, at: number, seed: number): DecodedBatchHead {
-  if (at + BATCH_HEADER_BYTES > bytes.length) refuse("its header is cut off");
-  if (getU32(bytes, at + 4) !== MAGIC) refuse("it doesn't begin like one");
+  if (!isBatchHead(bytes, at, seed)) refuse("there is none, or its checksum is wrong");
   const headBytes = BATCH_HEADER_BYTES + getU32(bytes, at + 44);
-  if (headBytes > BATCH_HEAD_BYTES_MAX || at + headBytes > bytes.length) refuse("its header is cut off");
-  const checksum = getU32(bytes, at);
-  if (crc32c(bytes, at + 4, at + headBytes, seed) !== checksum) refuse("its checksum is wrong");
-  // From here on the bytes are what some version of this library wrote.
   const flags = getU32(bytes, at + 40);
   if ((flags & ~KNOWN_FLAGS) !== 0 || getU32(bytes, at + 68) !== 0) refuse(`its flags ${flags} are unknown`);
   const recordBytes = getU32(bytes, at + 52);
   return {
-    checksum,
+    checksum: getU32(bytes, at),
     headBytes,
     recordBytes,
     segment: integerAt(bytes, at + 8),

@@ -261,7 +261,9 @@ function checkRecord(bytes: Uint8Array, at: number, index: LogIndex): number {
   const extensionBytes = getU32(bytes, at + 12);
   if (!KNOWN_TYPES.has(type)) refuse(bytes, at, index, `its type ${type} is unknown`);
   if ((flags & ~KNOWN_FLAGS) !== 0) refuse(bytes, at, index, `its flags ${flags} are unknown`);
-  if ((flags & RecordFlag.client) !== 0 && extensionBytes === 0) refuse(bytes, at, index, "its client block is missing");
+  if ((flags & RecordFlag.client) !== 0 && extensionBytes === 0) {
+    refuse(bytes, at, index, "its client block is missing");
+  }
   if ((bytes[at + 6] | bytes[at + 7] | getU32(bytes, at + 44)) !== 0) {
     refuse(bytes, at, index, "reserved bytes are not zero");
   }
@@ -274,6 +276,24 @@ function checkRecord(bytes: Uint8Array, at: number, index: LogIndex): number {
   if (next > bytes.length) refuse(bytes, at, index, "its payload is cut off");
   if (crc32c(bytes, body, next) !== getU32(bytes, at + 40)) refuse(bytes, at, index, "its payload's checksum is wrong");
   return next;
+}
+
+/**
+ * The digest of the records in these bytes, whatever they say, when all checksums are right; else undefined. Tells
+ * records that this version can't read from records that are damaged.
+ */
+export function digestOfWhole(bytes: Uint8Array): number | undefined {
+  let digest = 0;
+  let at = 0;
+  while (at < bytes.length) {
+    const body = at + RECORD_HEADER_BYTES;
+    if (body > bytes.length || crc32c(bytes, at + 4, body) !== getU32(bytes, at)) return undefined;
+    const next = body + getU32(bytes, at + 8) + getU32(bytes, at + 12);
+    if (next > bytes.length || crc32c(bytes, body, next) !== getU32(bytes, at + 40)) return undefined;
+    digest = crc32c(bytes, at, at + 4, digest);
+    at = next;
+  }
+  return digest;
 }
 
 function refuse(bytes: Uint8Array, at: number, index: LogIndex, detail: string): never {

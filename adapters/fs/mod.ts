@@ -1,0 +1,50 @@
+/**
+ * Stores in the file system, for Deno, Bun and Node.
+ *
+ * @example
+ * ```ts
+ * import { fileStore } from "@securecollc/raft/fs";
+ *
+ * const store = fileStore("./data/a"); // nothing is touched before createRaft opens it
+ * ```
+ *
+ * @module
+ */
+import type { StoreFactory } from "../../src/store/store.ts";
+import { walStore } from "../../src/store/wal/wal_store.ts";
+import { directoryFiles } from "./files.ts";
+
+export { directoryFiles, type DirectoryOptions } from "./files.ts";
+
+/** What {@linkcode fileStore} takes. */
+export interface FileStoreOptions {
+  /**
+   * Size of a file of the log, in bytes; 4096 at least, 512 MiB at most. Each is filled with zeros before it is used, in
+   * the background, which makes a write about a third faster.
+   *
+   * @default {67108864}
+   */
+  readonly segmentBytes?: number;
+  /**
+   * Whether the directory is locked against other processes, by sockets in it. Switch it off only on a file system that
+   * has none, and then see to it yourself that two processes never use the same directory.
+   *
+   * @default {true}
+   */
+  readonly lock?: boolean;
+}
+
+/**
+ * A log and a vote in files of one directory, which is made when it is missing. A write is done when it is on the disk.
+ *
+ * The directory belongs to one server for all time. One that holds other things, another server's log or a newer
+ * version's is refused and left as it is.
+ */
+export function fileStore(directory: string, options: FileStoreOptions = {}): StoreFactory {
+  return {
+    open({ onSync }) {
+      const files = directoryFiles(directory, options);
+      return Promise.resolve(walStore(files, { ...options, onSync }));
+    },
+  };
+}

@@ -1,0 +1,54 @@
+/**
+ * What the batches of a log say, taken together: grows batch by batch at recovery.
+ *
+ * @module
+ */
+import type { IndexedConfiguration, LogIndex, TermRun, Vote } from "../../types.ts";
+import type { BatchHead } from "../../wire/batch.ts";
+import { configurationsOf, type Records, termRunsOf } from "../../wire/record.ts";
+
+/** The log without payloads. */
+export class LogState {
+  vote: Vote = { term: 0, votedFor: undefined };
+  clusterId = "";
+  starts = 0;
+  firstIndex: LogIndex = 1;
+  lastIndex: LogIndex = 0;
+  readonly terms: TermRun[] = [];
+  readonly configurations: IndexedConfiguration[] = [];
+
+  /** What is wrong with this batch coming next, for the end of a sentence; undefined when nothing is. */
+  problemOf(head: BatchHead, records: Records): string | undefined {
+    const { truncateFrom, base } = head;
+    if (base !== undefined && (base.nextIndex !== this.lastIndex + 1 || base.firstIndex > base.nextIndex)) {
+      return `the segment goes on at entry ${base.nextIndex}, but the log before it ends at ${this.lastIndex}`;
+    }
+    if (truncateFrom !== undefined && !(truncateFrom >= this.firstIndex && truncateFrom <= this.lastIndex + 1)) {
+      return `it truncates from entry ${truncateFrom} of ${this.firstIndex} to ${this.lastIndex}`;
+    }
+    if (head.compactTo !== undefined) return "it compacts the log, which this version can't read";
+    const next = truncateFrom ?? this.lastIndex + 1;
+    if (records.count > 0 && records.from !== next) return `its entries begin at ${records.from} instead of ${next}`;
+    return undefined;
+  }
+
+  /**
+   * Adds a batch.
+   *
+   * @throws {ProtocolError} When a configuration in it can't be decoded.
+   */
+  apply(head: BatchHead, records: Records): void {
+    if (head.identity !== undefined) ({ clusterId: this.clusterId, starts: this.starts } = head.identity);
+    if (head.vote !== undefined) this.vote = head.vote;
+    if (head.truncateFrom !== undefined) this.#truncateFrom(head.truncateFrom);
+    for (const run of termRunsOf(records)) if (this.terms.at(-1)?.term !== run.term) this.terms.push(run);
+    this.configurations.push(...configurationsOf(records));
+    if (records.count > 0) this.lastIndex = records.end - 1;
+  }
+
+  #truncateFrom(index: LogIndex): void {
+    while (this.terms.length > 0 && this.terms.at(-1)!.from >= index) this.terms.pop();
+    while (this.configurations.length > 0 && this.configurations.at(-1)!.index >= index) this.configurations.pop();
+    this.lastIndex = index - 1;
+  }
+}

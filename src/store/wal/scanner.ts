@@ -1,0 +1,117 @@
+/**
+ * Reads the batches of a segment, at recovery.
+ *
+ * @module
+ */
+import { CorruptionError, ProtocolError } from "../../errors.ts";
+import {
+  BATCH_HEAD_BYTES_MAX,
+  decodeBatchHead,
+  decodeBatchRecords,
+  type DecodedBatchHead,
+  isBatchHead,
+  SECTOR_BYTES,
+} from "../../wire/batch.ts";
+import { digestOfWhole, type Records } from "../../wire/record.ts";
+import type { FileHandle, Files } from "../files.ts";
+
+/** A batch as it was read, verified. */
+export interface ScannedBatch {
+  readonly head: DecodedBatchHead;
+  readonly records: Records;
+  /** Where it is in the file. */
+  readonly offset: number;
+}
+
+const WINDOW_BYTES = 1 << 20;
+
+/** Reads one segment from its open file, in large steps. */
+export class SegmentScanner {
+  readonly #file: FileHandle;
+  readonly #location: string;
+  readonly #seed: number;
+  #windowStart = 0;
+  #window: Uint8Array = new Uint8Array(0);
+
+  /** The file stays the caller's. `location` is how errors name it. */
+  constructor(file: FileHandle, location: string, seed: number) {
+    this.#file = file;
+    this.#location = location;
+    this.#seed = seed;
+  }
+
+  /**
+   * The batch at this offset, or what is wrong there: a torn write, damage, or nothing was ever written.
+   *
+   * @throws {CorruptionError} When a batch is whole, but says what this version can't read: that is never a torn write.
+   */
+  async batchAt(offset: number): Promise<ScannedBatch | string> {
+    const start = await this.#bytes(offset, BATCH_HEAD_BYTES_MAX);
+    if (!isBatchHead(start, 0, this.#seed)) return "there is no batch, or its checksum is wrong";
+    const head = this.#headOf(start, offset);
+    const bytes = await this.#bytes(offset, head.byteLength);
+    try {
+      return { head, offset, records: decodeBatchRecords(head, bytes, 0) };
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      const records = bytes.subarray(head.headBytes, head.headBytes + head.recordBytes);
+      if (records.length === head.recordBytes && digestOfWhole(records) === head.digest) {
+        throw new CorruptionError(this.#location, offset, error.message);
+      }
+      return error.message;
+    }
+  }
+
+  /**
+   * Looks for a batch beyond this offset that was written when the batch `sequence` was durable already: the proof that
+   * `sequence` was not torn. Returns its offset.
+   */
+  async proofAfter(offset: number, sequence: number): Promise<number | undefined> {
+    const size = await this.#file.size();
+    for (let at = offset; at < size; at += SECTOR_BYTES) {
+      const bytes = await this.#bytes(at, BATCH_HEAD_BYTES_MAX);
+      if (isBatchHead(bytes, 0, this.#seed) && this.#headOf(bytes, at).mark >= sequence) return at;
+    }
+    return undefined;
+  }
+
+  #headOf(bytes: Uint8Array, offset: number): DecodedBatchHead {
+    try {
+      return decodeBatchHead(bytes, 0, this.#seed);
+    } catch (error) {
+      throw new CorruptionError(this.#location, offset, (error as Error).message);
+    }
+  }
+
+  /** A view of so many bytes, or of fewer at the end of the file. Windows are not written to again: views stay good. */
+  async #bytes(offset: number, length: number): Promise<Uint8Array> {
+    const from = offset - this.#windowStart;
+    if (from >= 0 && from + length <= this.#window.length) return this.#window.subarray(from, from + length);
+    const window = new Uint8Array(Math.max(length, WINDOW_BYTES));
+    const read = await readFully(this.#file, window, offset);
+    this.#window = window.subarray(0, read);
+    this.#windowStart = offset;
+    return this.#window.subarray(0, Math.min(read, length));
+  }
+}
+
+/** Runs a task with a file that is open for reading. */
+export async function withFile<T>(files: Files, name: string, task: (file: FileHandle) => Promise<T>): Promise<T> {
+  const file = await files.open(name, { create: false, durable: false });
+  try {
+    return await task(file);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Reads until the array is full or the file ends; returns how many bytes there were. */
+export async function readFully(file: FileHandle, into: Uint8Array, offset: number): Promise<number> {
+  let at = 0;
+  while (at < into.length) {
+    const read = await file.read(into.subarray(at), offset + at);
+    if (read === 0) break;
+    at += read;
+  }
+  return at;
+}

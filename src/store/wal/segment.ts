@@ -1,0 +1,115 @@
+/**
+ * What is known in memory about a segment: where its entries are.
+ *
+ * @module
+ */
+import type { LogIndex } from "../../types.ts";
+import type { Records } from "../../wire/record.ts";
+import { segmentName } from "./segment_header.ts";
+
+/** A segment. Its entries are those that weren't truncated since. */
+export class Segment {
+  /** Counted from 1. */
+  readonly sequence: number;
+  /** Its file. */
+  readonly name: string;
+  /** Seed of its batches' checksums. */
+  readonly seed: number;
+  /** Where the next batch goes. */
+  end: number;
+  /** Up to here the file is filled with zeros, so that a write needs no new blocks. */
+  readonly capacity: number;
+  /** Where its entries are. */
+  readonly entries: EntryTable;
+
+  /** Takes what doesn't change, the end of what is written, and the index that the log goes on with. */
+  constructor(sequence: number, seed: number, end: number, capacity: number, nextIndex: LogIndex) {
+    this.sequence = sequence;
+    this.name = segmentName(sequence);
+    this.seed = seed;
+    this.end = end;
+    this.capacity = capacity;
+    this.entries = new EntryTable(nextIndex);
+  }
+}
+
+/** File offsets and lengths of the entries `[from, end)`: eight bytes of memory each. */
+export class EntryTable {
+  /** Index of the first entry; where it would be when there is none. */
+  from: LogIndex;
+  #count = 0;
+  #offsets = new Uint32Array(16);
+  #lengths = new Uint32Array(16);
+
+  /** Starts empty, before the entry `from`. */
+  constructor(from: LogIndex) {
+    this.from = from;
+  }
+
+  /** Index after the last entry. */
+  get end(): LogIndex {
+    return this.from + this.#count;
+  }
+
+  /** Offset of an entry's record in the file. */
+  offset(index: LogIndex): number {
+    return this.#offsets[index - this.from];
+  }
+
+  /** Bytes of an entry's record. */
+  byteLength(index: LogIndex): number {
+    return this.#lengths[index - this.from];
+  }
+
+  /** Adds entries at the end, whose records are in the file at this offset, one after the other. */
+  append(records: Records, offset: number): void {
+    if (records.count === 0) return;
+    if (this.#count === 0) this.from = records.from;
+    this.#reserve(this.#count + records.count);
+    const starts = records.offsets;
+    for (let i = 0; i < records.count; i++) {
+      this.#offsets[this.#count] = offset + starts[i];
+      this.#lengths[this.#count++] = starts[i + 1] - starts[i];
+    }
+  }
+
+  /** Forgets the entry at this index and all after it. */
+  truncateFrom(index: LogIndex): void {
+    if (index >= this.end) return;
+    this.#count = Math.max(0, index - this.from);
+    this.from = Math.min(this.from, index);
+  }
+
+  #reserve(count: number): void {
+    if (count <= this.#offsets.length) return;
+    const capacity = Math.max(count, this.#offsets.length * 2);
+    this.#offsets = grown(this.#offsets, capacity);
+    this.#lengths = grown(this.#lengths, capacity);
+  }
+}
+
+/** The segment with this entry, among segments in order of which one must have it. By bisection. */
+export function segmentOf(segments: readonly Segment[], index: LogIndex): Segment {
+  let low = 0;
+  let high = segments.length - 1;
+  // Of several that begin at the same index all but the last are empty.
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1;
+    if (segments[middle].entries.from <= index) low = middle;
+    else high = middle - 1;
+  }
+  return segments[low];
+}
+
+/** Forgets the entry at this index and all after it. */
+export function truncateSegments(segments: readonly Segment[], index: LogIndex): void {
+  for (let i = segments.length - 1; i >= 0 && segments[i].entries.end > index; i--) {
+    segments[i].entries.truncateFrom(index);
+  }
+}
+
+function grown(array: Uint32Array<ArrayBuffer>, capacity: number): Uint32Array<ArrayBuffer> {
+  const larger = new Uint32Array(capacity);
+  larger.set(array);
+  return larger;
+}

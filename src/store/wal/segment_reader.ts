@@ -1,0 +1,76 @@
+/**
+ * Reads entries back from a segment.
+ *
+ * @module
+ */
+import { CorruptionError, ProtocolError } from "../../errors.ts";
+import type { LogIndex } from "../../types.ts";
+import { decodeRecords, type Records } from "../../wire/record.ts";
+import type { Files } from "../files.ts";
+import { pathOf } from "./recovery.ts";
+import { readFully, withFile } from "./scanner.ts";
+import type { Segment } from "./segment.ts";
+
+/** What may be read at most besides the entries asked for: batch headers, padding and truncated entries. */
+const SPAN_BYTES = 1 << 20;
+
+interface Place {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/**
+ * Reads the entries `[from, end)` as far as they are in this segment, with at most so many bytes
+ * unless the first one is larger.
+ *
+ * @throws {CorruptionError} When a checksum is wrong.
+ */
+export async function readEntries(
+  files: Files,
+  { entries, name }: Segment,
+  from: LogIndex,
+  end: LogIndex,
+  bytesMax: number,
+): Promise<Records> {
+  // All positions first: entries may be truncated and others take their indexes before the bytes are here.
+  const places: Place[] = [];
+  const start = entries.offset(from);
+  let total = 0;
+  for (let index = from; index < Math.min(end, entries.end); index++) {
+    const place = { offset: entries.offset(index), bytes: entries.byteLength(index) };
+    const span = place.offset + place.bytes - start;
+    if (places.length > 0 && (total + place.bytes > bytesMax || span > 2 * bytesMax + SPAN_BYTES)) break;
+    places.push(place);
+    total += place.bytes;
+  }
+  const last = places[places.length - 1];
+  const bytes = new Uint8Array(last.offset + last.bytes - start);
+  await withFile(files, name, (file) => readFully(file, bytes, start));
+  // Moved together, over what lies between the batches.
+  let at = 0;
+  for (const { offset, bytes: length } of places) {
+    bytes.copyWithin(at, offset - start, offset - start + length);
+    at += length;
+  }
+  return verify(bytes.subarray(0, total), from, places, pathOf(files, name));
+}
+
+function verify(bytes: Uint8Array, from: LogIndex, places: readonly Place[], path: string): Records {
+  try {
+    return decodeRecords(bytes, from);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    // Which one it is matters to whoever repairs it.
+    let at = 0;
+    const bad = places.find(({ bytes: length }, i) => !isRecord(bytes.subarray(at, at += length), from + i));
+    throw new CorruptionError(path, (bad ?? places[0]).offset, error.message);
+  }
+}
+
+function isRecord(bytes: Uint8Array, index: LogIndex): boolean {
+  try {
+    return decodeRecords(bytes, index).count === 1;
+  } catch {
+    return false;
+  }
+}
