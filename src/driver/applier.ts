@@ -44,7 +44,12 @@ export class Applier<Command, Result> {
   #appliedIndex: LogIndex;
   #upTo: LogIndex;
   /** Set while the machine or the disk has its turn, or everything else has. */
-  #waiting: "no" | "machine" | "turn" = "no";
+  #waiting: "no" | "machine" | "disk" | "turn" = "no";
+  /** Since when the event loop may have had no turn. */
+  #sliceStartedAt = 0;
+  /** Read from disk and, from `#fetchedAt` on, not applied. */
+  #fetched: readonly Records[] = [];
+  #fetchedAt = 0;
   #closed = false;
   #timer: unknown;
 
@@ -80,7 +85,7 @@ export class Applier<Command, Result> {
   /** All entries up to and including this one are committed. */
   advance(upTo: LogIndex): void {
     this.#upTo = Math.max(this.#upTo, upTo);
-    if (this.#waiting === "no") this.#run();
+    if (this.#waiting === "no") this.#begin();
   }
 
   /** Applies nothing more. */
@@ -89,8 +94,17 @@ export class Applier<Command, Result> {
     this.#environment.clearTimeout(this.#timer);
   }
 
-  #run(): void {
+  #begin(): void {
+    this.#waiting = "no";
+    this.#sliceStartedAt = this.#environment.now();
+    this.#run();
+  }
+
+  #run(isResumed = false): void {
+    if (this.#closed) return;
     try {
+      // Whoever waits for an entry need not wait for the next one, which a busy machine always has.
+      if (isResumed && this.#appliedIndex < this.#upTo) this.#host.onPause(this.#appliedIndex);
       this.#slice();
     } catch (error) {
       this.#host.onFailure(error);
@@ -99,25 +113,43 @@ export class Applier<Command, Result> {
 
   /** Applies until nothing is left, something must be waited for, or the event loop should have its turn. */
   #slice(): void {
-    const startedAt = this.#environment.now();
     while (this.#appliedIndex < this.#upTo && !this.#closed) {
+      if (this.#environment.now() - this.#sliceStartedAt > sliceMs) return this.#yield();
       const from = this.#appliedIndex + 1;
-      const records = this.#cache.records(from);
-      if (records === undefined) return this.#wait(this.#readAndApply(from));
+      const records = this.#records(from);
+      if (records === undefined) return this.#wait("disk", this.#fetch(from));
       const pending = this.#applySome(
         records.slice(from, Math.min(records.end, this.#upTo + 1, from + entriesPerLook)),
       );
-      if (pending !== undefined) return this.#wait(pending);
-      if (this.#environment.now() - startedAt > sliceMs) return this.#yield();
+      if (pending !== undefined) return this.#wait("machine", pending);
     }
     if (!this.#closed) this.#host.onPause(this.#appliedIndex);
+  }
+
+  /** Records with this entry, from memory or from what was read. */
+  #records(index: LogIndex): Records | undefined {
+    const cached = this.#cache.records(index);
+    if (cached !== undefined) {
+      this.#fetched = [];
+      return cached;
+    }
+    while (this.#fetchedAt < this.#fetched.length && this.#fetched[this.#fetchedAt]!.end <= index) this.#fetchedAt++;
+    return this.#fetched[this.#fetchedAt];
+  }
+
+  async #fetch(from: LogIndex): Promise<void> {
+    this.#fetched = await this.#store.read(from, this.#upTo + 1, readBytes);
+    this.#fetchedAt = 0;
+    if (this.#fetched[0]?.from !== from) {
+      throw new InvariantError(`the store must give entry ${from} when asked for it`);
+    }
   }
 
   /** Applies in order; returns a promise when the machine did. */
   #applySome(records: Records): Promise<void> | undefined {
     for (let index = records.from; index < records.end; index++) {
       const pending = this.#applyOne(records, index);
-      if (pending !== undefined) return pending.then(() => {});
+      if (pending !== undefined) return pending;
       if (this.#closed) return;
     }
   }
@@ -125,7 +157,8 @@ export class Applier<Command, Result> {
   #applyOne(records: Records, index: LogIndex): Promise<void> | undefined {
     const term = records.term(index);
     if (records.type(index) !== EntryType.command) return this.#settle(index, term, nothing);
-    let result: Result | Promise<Result>;
+    let result: Result | PromiseLike<Result>;
+    let isAsync: boolean;
     try {
       // A copy, so that nothing the machine does or keeps can touch the log.
       const payload = records.payload(index).slice();
@@ -133,11 +166,12 @@ export class Applier<Command, Result> {
         ? this.#codec.decode(payload)
         : payload as unknown as Command;
       result = this.#machine.apply(command, { index, term, timeMs: records.timeMs(index) });
+      isAsync = isThenable(result);
     } catch (error) {
       return this.#settle(index, term, { ok: false, error });
     }
-    if (!(result instanceof Promise)) return this.#settle(index, term, { ok: true, value: result });
-    return result.then(
+    if (!isAsync) return this.#settle(index, term, { ok: true, value: result });
+    return Promise.resolve(result).then(
       (value) => this.#settle(index, term, { ok: true, value }),
       (error) => this.#settle(index, term, { ok: false, error }),
     );
@@ -151,20 +185,11 @@ export class Applier<Command, Result> {
     this.#host.onApplied(index, term, applied);
   }
 
-  async #readAndApply(from: LogIndex): Promise<void> {
-    const runs = await this.#store.read(from, this.#upTo + 1, readBytes);
-    for (const records of runs) {
-      for (let index = records.from; index < records.end && !this.#closed; index++) {
-        await this.#applyOne(records, index);
-      }
-    }
-  }
-
-  #wait(pending: Promise<void>): void {
-    this.#waiting = "machine";
+  #wait(what: "machine" | "disk", pending: Promise<void>): void {
+    this.#waiting = what;
     pending.then(() => {
       this.#waiting = "no";
-      if (!this.#closed) this.#run();
+      this.#run(true);
     }, (error) => {
       this.#waiting = "no";
       if (!this.#closed) this.#host.onFailure(error);
@@ -172,11 +197,13 @@ export class Applier<Command, Result> {
   }
 
   #yield(): void {
-    this.#host.onPause(this.#appliedIndex);
     this.#waiting = "turn";
-    this.#timer = this.#environment.setTimeout(() => {
-      this.#waiting = "no";
-      if (!this.#closed) this.#run();
-    }, 0);
+    this.#timer = this.#environment.setTimeout(() => this.#begin(), 0);
+    this.#host.onPause(this.#appliedIndex);
   }
+}
+
+/** A promise of another library or realm is one too. */
+function isThenable(value: unknown): boolean {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function";
 }

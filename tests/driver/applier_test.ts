@@ -1,0 +1,277 @@
+import { assertEquals, assertInstanceOf } from "@std/assert";
+import { type Applied, Applier } from "../../src/driver/applier.ts";
+import { InvariantError } from "../../src/errors.ts";
+import type { ApplyContext, Codec, StateMachine } from "../../src/machine.ts";
+import { LogCache } from "../../src/store/log_cache.ts";
+import { EntryType } from "../../src/types.ts";
+import { encodeRecords } from "../../src/wire/record.ts";
+import { test } from "../harness.ts";
+import { drain, VirtualEnvironment } from "../virtual_environment.ts";
+import { type Deferred, deferred, entries, ManualStore } from "./stores.ts";
+
+const codec: Codec<Uint8Array> = {
+  encode: (bytes) => bytes,
+  decode: () => {
+    throw new Error("only raw commands are expected");
+  },
+};
+
+/** A log with one entry for each value, all on disk; the cache holds those from `cachedFrom` on. */
+async function setUp(
+  apply: StateMachine<Uint8Array, unknown>["apply"],
+  { values = [1, 2, 3, 4, 5], cachedFrom = 1 }: { values?: number[]; cachedFrom?: number } = {},
+) {
+  const store = new ManualStore();
+  await store.open("a");
+  const all = entries(1, 1, ...values);
+  store.inner.write({ records: [all] });
+  const cache = new LogCache(1e9, cachedFrom);
+  if (cachedFrom < all.end) cache.append(all.slice(cachedFrom, all.end));
+  const environment = new VirtualEnvironment();
+  const applied: { index: number; term: number; applied: Applied }[] = [];
+  const pauses: number[] = [];
+  const failures: unknown[] = [];
+  const applier = new Applier({ apply }, codec, { cache, store }, environment, {
+    onApplied: (index, term, applied_) => applied.push({ index, term, applied: applied_ }),
+    onPause: (upTo) => pauses.push(upTo),
+    onFailure: (error) => failures.push(error),
+  }, 0);
+  return { applier, environment, store, cache, applied, pauses, failures };
+}
+
+const values = (applied: readonly { readonly applied: Applied }[]) =>
+  applied.map(({ applied }) => applied.ok ? applied.value : applied.error);
+
+test("Applier.advance() applies in order, up to the index and no further", async () => {
+  const { applier, applied, pauses } = await setUp(([value]) => value);
+  applier.advance(3);
+  assertEquals(applied.map(({ index }) => index), [1, 2, 3]);
+  assertEquals(values(applied), [1, 2, 3]);
+  assertEquals(applier.appliedIndex, 3);
+  assertEquals(pauses, [3]);
+});
+
+test("Applier.advance() to an index that was reached applies nothing twice", async () => {
+  const { applier, applied } = await setUp(([value]) => value);
+  for (const upTo of [3, 2, 3, 0, 4]) applier.advance(upTo);
+  assertEquals(applied.map(({ index }) => index), [1, 2, 3, 4]);
+});
+
+test("Applier gives the machine the entry's index, term and time", async () => {
+  const contexts: ApplyContext[] = [];
+  const { applier, cache } = await setUp((_, context) => contexts.push(context), { values: [1] });
+  cache.append(
+    encodeRecords(2, 7, 1234, [{ type: EntryType.command, flags: 1, payload: Uint8Array.of(1) }]),
+  );
+  applier.advance(2);
+  assertEquals(contexts, [{ index: 1, term: 1, timeMs: 0 }, { index: 2, term: 7, timeMs: 1234 }]);
+});
+
+test("Applier counts entries that are none of the machine's as applied", async () => {
+  let calls = 0;
+  const { applier, cache, applied } = await setUp(() => calls++, { values: [1] });
+  const types = [EntryType.noop, EntryType.barrier, EntryType.configuration];
+  cache.append(encodeRecords(2, 1, 0, types.map((type) => ({ type, payload: new Uint8Array() }))));
+  applier.advance(4);
+  assertEquals(calls, 1);
+  assertEquals(applied.map(({ index }) => index), [1, 2, 3, 4]);
+});
+
+test("Applier hands over what the machine throws, and goes on (BA07)", async () => {
+  const { applier, applied, failures } = await setUp(([value]) => {
+    if (value === 2) throw new Error("two");
+    return value;
+  });
+  applier.advance(3);
+  assertEquals(values(applied), [1, new Error("two"), 3]);
+  assertEquals(applied.map(({ applied }) => applied.ok), [true, false, true]);
+  assertEquals(failures, []);
+});
+
+test("Applier hands over what decoding a command throws, and goes on", async () => {
+  const { applier, cache, applied } = await setUp(([value]) => value, { values: [1] });
+  cache.append(encodeRecords(2, 1, 0, [{ type: EntryType.command, payload: Uint8Array.of(1) }]));
+  applier.advance(2);
+  assertEquals(values(applied), [1, new Error("only raw commands are expected")]);
+});
+
+test("Applier stops at an InvariantError of the machine, sync or async", async () => {
+  for (const isAsync of [false, true]) {
+    const { applier, applied, failures } = await setUp(([value]) => {
+      if (value !== 2) return value;
+      const error = new InvariantError("balance is negative");
+      if (isAsync) return Promise.reject(error);
+      throw error;
+    });
+    applier.advance(5);
+    await drain();
+    assertEquals(applied.map(({ index }) => index), [1]);
+    assertEquals(failures.length, 1);
+    assertInstanceOf(failures[0], InvariantError);
+    assertEquals(applier.appliedIndex, 1);
+  }
+});
+
+test("Applier never calls an async machine before its last call is done", async () => {
+  const calls: Deferred<number>[] = [];
+  const { applier, applied } = await setUp(() => {
+    const call = deferred<number>();
+    calls.push(call);
+    return call.promise;
+  });
+  applier.advance(2);
+  applier.advance(5);
+  for (let i = 0; i < 5; i++) {
+    await drain();
+    assertEquals(calls.length, i + 1);
+    assertEquals(applier.isBusy, true);
+    assertEquals(applier.appliedIndex, i);
+    if (i === 2) calls[i]!.reject(new Error("no"));
+    else calls[i]!.resolve(i);
+  }
+  await drain();
+  assertEquals(values(applied), [0, 1, new Error("no"), 3, 4]);
+  assertEquals(applier.isBusy, false);
+});
+
+test("Applier waits for thenables that are no Promise of this realm", async () => {
+  let running = 0;
+  let most = 0;
+  const { applier, applied } = await setUp(([value]) => {
+    most = Math.max(most, ++running);
+    return {
+      then: (resolve: (value: unknown) => void) => void drain().then(() => (running--, resolve(value))),
+    };
+  });
+  applier.advance(3);
+  for (let i = 0; i < 6; i++) await drain();
+  assertEquals(most, 1);
+  assertEquals(values(applied), [1, 2, 3]);
+});
+
+test("Applier pauses between the calls of an async machine, so that reads get their turn", async () => {
+  const { applier, pauses } = await setUp(([value]) => Promise.resolve(value));
+  applier.advance(5);
+  await drain();
+  assertEquals(pauses, [1, 2, 3, 4, 5]);
+});
+
+test("Applier copies a command: a machine that changes it leaves the log alone", async () => {
+  const kept: Uint8Array[] = [];
+  const { applier, cache } = await setUp((bytes) => {
+    bytes.fill(99);
+    kept.push(bytes);
+  });
+  const before = cache.records(1)!.bytes.slice();
+  applier.advance(5);
+  assertEquals(cache.records(1)!.bytes, before);
+  assertEquals(kept.every((bytes) => bytes.buffer !== cache.records(1)!.bytes.buffer), true);
+});
+
+test("Applier lets others have their turn when applying takes long (BA13)", async () => {
+  const { applier, environment, pauses } = await setUp(() => void environmentOf().jump(1), {
+    values: Array.from({ length: 200 }, () => 1),
+  });
+  function environmentOf() {
+    return { jump: (ms: number) => skew += ms };
+  }
+  let skew = 0;
+  const { now } = environment;
+  environment.now = () => now.call(environment) + skew;
+  applier.advance(200);
+  assertEquals(applier.appliedIndex < 50, true);
+  assertEquals(pauses, [applier.appliedIndex]);
+  assertEquals(environment.timerCount, 1);
+  assertEquals(applier.isBusy, false);
+  applier.advance(200);
+  assertEquals(environment.timerCount, 1);
+  await environment.advance(0);
+  assertEquals(applier.appliedIndex, 200);
+});
+
+test("Applier reads from disk what memory does not hold any more, then goes on from memory", async () => {
+  const { applier, store, applied } = await setUp(([value]) => value, { cachedFrom: 4 });
+  applier.advance(5);
+  assertEquals(applied, []);
+  await drain();
+  assertEquals(values(applied), [1, 2, 3, 4, 5]);
+  assertEquals(store.reads.length <= 2, true);
+});
+
+test("Applier that reads from disk lets others have their turn as well (BA13)", async () => {
+  let skew = 0;
+  const { applier, environment, pauses } = await setUp(() => void (skew += 1), {
+    values: Array.from({ length: 500 }, () => 1),
+    cachedFrom: 501,
+  });
+  const { now } = environment;
+  environment.now = () => now.call(environment) + skew;
+  applier.advance(500);
+  await drain();
+  assertEquals(applier.appliedIndex > 0 && applier.appliedIndex < 100, true, `applied ${applier.appliedIndex}`);
+  assertEquals(pauses.length > 0, true);
+  await environment.advance(0);
+  assertEquals(applier.appliedIndex, 500);
+});
+
+test("Applier lets reads look at the machine while it waits for the disk", async () => {
+  const { applier, store } = await setUp(([value]) => value, { cachedFrom: 4 });
+  store.slowReads = true;
+  applier.advance(5);
+  assertEquals(applier.isBusy, false);
+  applier.advance(5);
+  assertEquals(store.reading.length, 1);
+  store.reading[0]!.resolve();
+  await drain();
+  assertEquals(applier.appliedIndex, 5);
+});
+
+test("Applier applies from disk in pieces, never beyond what is committed", async () => {
+  const { applier, store, applied } = await setUp(([value]) => value, { cachedFrom: 6 });
+  applier.advance(2);
+  await drain();
+  assertEquals(values(applied), [1, 2]);
+  applier.advance(5);
+  await drain();
+  assertEquals(values(applied), [1, 2, 3, 4, 5]);
+  assertEquals(store.reads.every(([, end]) => end <= 6), true);
+});
+
+test("Applier reports a disk that can't be read", async () => {
+  const { applier, store, failures } = await setUp(([value]) => value, { cachedFrom: 6 });
+  store.readError = new Error("EIO");
+  applier.advance(5);
+  await drain();
+  assertEquals(failures, [store.readError]);
+});
+
+test("Applier.close() ends everything, whatever it waits for (BA16)", async () => {
+  for (const moment of ["disk", "machine", "turn"] as const) {
+    const call = deferred();
+    let skew = 0;
+    const apply = () => moment === "machine" ? call.promise : void (skew += 20);
+    const { applier, environment, store, applied, pauses, failures } = await setUp(apply, {
+      values: Array.from({ length: 100 }, () => 1),
+      cachedFrom: moment === "disk" ? 101 : 1,
+    });
+    const { now } = environment;
+    environment.now = () => now.call(environment) + skew;
+    store.slowReads = true;
+    applier.advance(100);
+    const before = [applied.length, pauses.length, applier.appliedIndex];
+    applier.close();
+    call.resolve();
+    store.reading[0]?.reject(new Error("closed"));
+    await environment.advance(1_000);
+    assertEquals([applied.length, pauses.length, applier.appliedIndex], before, moment);
+    assertEquals(failures, [], moment);
+    assertEquals(environment.timerCount, 0, moment);
+  }
+});
+
+test("Applier.close() by the machine itself: the entry under way counts for nothing", async () => {
+  const { applier, applied, pauses } = await setUp(() => applier.close());
+  applier.advance(5);
+  assertEquals(applied, []);
+  assertEquals(pauses, []);
+});
