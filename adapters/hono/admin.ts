@@ -32,6 +32,13 @@ export interface AdminOptions {
   /** Lets everybody in who reaches the surface: for hosts that only listen on loopback or ask for a password. */
   readonly insecure?: boolean;
   /**
+   * Under which path the requests come, for a host that passes them on as they are. A host that mounts the surface
+   * takes its path off, and needs none.
+   *
+   * @default {""}
+   */
+  readonly path?: string;
+  /**
    * A server is healthy while its last contact with a leader is at most this old, in milliseconds.
    *
    * @default {1000}
@@ -46,14 +53,14 @@ export interface AdminOptions {
  * @throws {TypeError} Without `token` or `insecure: true`, or with a token that can't be sent as one.
  */
 export function adminApp(raft: AdminTarget, options: AdminOptions): FetchHandler {
-  const { token, insecure, contactMaxMs = 1000 } = options;
+  const { token, insecure, path: base = "", contactMaxMs = 1000 } = options;
   if (token === undefined && insecure !== true) {
     throw new TypeError("Cannot serve the admin surface to everybody: pass 'token', or 'insecure: true' on loopback");
   }
   if (token !== undefined && !/^[A-Za-z0-9._~+/-]+=*$/.test(token)) {
     throw new TypeError("Cannot use the token: it must be letters, digits and the characters ._~+/- and then any =");
   }
-  const app = new Hono();
+  const app = new Hono().basePath(base);
   app.use(secureHeaders({ strictTransportSecurity: false }), neverStored);
   if (token !== undefined) app.use(requireToken(token));
   app.use(refuseForeignWrites);

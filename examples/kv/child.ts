@@ -74,7 +74,13 @@ export class Child {
 
   /** Sends a signal to this process and nobody else; nothing happens when it has ended. */
   kill(signal: NodeJS.Signals): void {
-    if (!this.#hasEnded) this.#process.kill(signal);
+    // Not by the process object's own method: Deno's closes its stdin, too.
+    if (!this.#hasEnded && this.pid !== undefined) process.kill(this.pid, signal);
+  }
+
+  /** What happens to it when this process is gone. */
+  closeStdin(): void {
+    this.#process.stdin!.end();
   }
 
   /** Asks it to stop, and makes it after so long. */

@@ -45,7 +45,8 @@ export function kvApp(options: KvAppOptions): FetchHandler {
   app.post("/kv/:key/cas", (c) => routes.cas(c)).all(onlyMethods("POST"));
   app.get("/watch", (c) => routes.watch(c)).all(onlyMethods("GET"));
   // Who came this far has shown the token.
-  app.mount("/raft", adminApp(raft, { insecure: true }).fetch);
+  const admin = adminApp(raft, { insecure: true, path: "/raft" });
+  app.all("/raft/*", (c) => admin.fetch(c.req.raw));
   app.notFound(() => {
     throw new HttpError(
       404,

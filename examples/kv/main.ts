@@ -65,14 +65,14 @@ async function start(args: KvArgs, log: Log): Promise<Running> {
     transport: await transportOf(args),
     bootstrap: args.cluster,
     ...args.verbose ? { logger: loggerOf(log) } : {},
-  }).catch((error) => throwListenError(error, "--listen", args.listen));
+  });
   log(`role ${raft.state} in term ${raft.currentTerm}: started`);
   void logEvents(log, raft.events());
   const stopping = new AbortController();
   try {
     const app = kvApp({ raft, machine, token: args.token, signal: stopping.signal });
     const address = formatHostPort(args.http);
-    const http = await listenHttp(app.fetch, args.http).catch((error) => throwListenError(error, "--http", address));
+    const http = await listenHttp(app.fetch, args.http).catch((error) => throwListenError(error, address));
     log(`serving HTTP at http://${address}, servers at ${args.listen}, on ${runtime}`);
     return { raft, http, stopping };
   } catch (error) {
@@ -117,12 +117,10 @@ async function stop({ raft, http, stopping }: Running): Promise<void> {
 }
 
 /** The runtimes name it differently when a port is taken. */
-function throwListenError(error: Error & { code?: string }, option: string, address: string): never {
-  const isBusy = error.code === "EADDRINUSE" || error.name === "AddrInUse" ||
-    /address (?:already )?in use/i.test(error.message);
-  if (!isBusy) throw error;
+function throwListenError(error: Error & { code?: string }, address: string): never {
+  if (error.code !== "EADDRINUSE" && error.name !== "AddrInUse") throw error;
   const message =
-    `Cannot listen on ${address} as the port is in use: stop the process that has it, or pass another ${option}`;
+    `Cannot listen at "${address}" as the port is in use: stop the program that uses it, or pass another --http`;
   throw new Error(message, { cause: error });
 }
 

@@ -1,0 +1,172 @@
+/**
+ * Clients of all servers at once, as long as a test lets them, and the judgement of what they saw.
+ *
+ * @module
+ */
+import { checkLinearizability } from "../../src/testing/linearizability.ts";
+import { type RegisterInput, registerModel } from "../../src/testing/register.ts";
+import { type KvOperation, type KvResult, type ListedKey, listStale, perform } from "./client.ts";
+import type { Cluster, ServerProcess } from "./process.ts";
+import { pause, until } from "./until.ts";
+
+/** What is left of a key's history when it is that long: the search for an order grows with it. */
+const OPERATIONS_PER_KEY = 150;
+const BATCH = 16;
+
+/** What a run of the workload came to. */
+export interface WorkloadReport {
+  readonly acknowledged: number;
+  readonly failed: number;
+  readonly unknown: number;
+}
+
+/** A write to a key of its own. */
+interface LoneWrite {
+  readonly key: string;
+  readonly result: KvResult;
+}
+
+/**
+ * Two kinds of clients: some read, write, delete and compare and set a few keys together, for the check of
+ * linearizability; others write batches, each value to a key of its own, so that what was acknowledged can be looked
+ * for one by one.
+ */
+export class Workload {
+  readonly #cluster: Cluster;
+  readonly #history: KvOperation[] = [];
+  readonly #loneWrites: LoneWrite[] = [];
+  readonly #clients: Promise<void>[] = [];
+  #isStopping = false;
+  #acknowledged = 0;
+  /** Makes each value unique, so that a read tells which write it saw. */
+  #serial = 0;
+
+  private constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  /** Starts three clients that share keys and one that writes batches at each server. */
+  static start(cluster: Cluster): Workload {
+    const workload = new Workload(cluster);
+    for (const server of cluster.servers) {
+      for (let i = 0; i < 3; i++) workload.#clients.push(workload.#share(server, i));
+      workload.#clients.push(workload.#writeBatches(server));
+    }
+    for (const client of workload.#clients) client.catch(() => workload.#isStopping = true);
+    return workload;
+  }
+
+  /** Waits until so many more writes were acknowledged. */
+  async untilAcknowledged(count: number): Promise<void> {
+    const goal = this.#acknowledged + count;
+    await until(`${count} more acknowledged writes`, () => this.#acknowledged >= goal || this.#isStopping);
+  }
+
+  /** Lets every client end its last request. Rejects when one saw what no fault explains. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await Promise.all(this.#clients);
+  }
+
+  /** Judges everything: throws when a promise of the store was not kept. */
+  async check(): Promise<WorkloadReport> {
+    await this.#readAllKeys();
+    await this.#catchUp();
+    await this.#checkLoneWrites();
+    this.#checkHistory();
+    const count = (wanted: string) =>
+      [...this.#history, ...this.#loneWrites.map(({ result }) => result)].filter(({ outcome }) => outcome === wanted)
+        .length;
+    return { acknowledged: count("ok"), failed: count("failed"), unknown: count("unknown") };
+  }
+
+  async #share(server: ServerProcess, client: number): Promise<void> {
+    let seen: string | null = null;
+    for (let i = 0; !this.#isStopping; i++) {
+      // Clients move on to new keys at about the same pace, so that several meet at each.
+      const key = `shared/${client}/${Math.floor(this.#history.length / (OPERATIONS_PER_KEY * 3))}`;
+      const input = this.#nextInput(i, seen);
+      const { outcome, output } = await perform(this.#history, server.url, key, input);
+      if (outcome === "ok" && input.type === "get") seen = output as string | null;
+      if (outcome === "ok" && input.type !== "get") this.#acknowledged++;
+      await pause(outcome === "ok" ? 5 : 50);
+    }
+  }
+
+  #nextInput(i: number, seen: string | null): RegisterInput {
+    const value = `v${++this.#serial}`;
+    if (i % 11 === 10) return { type: "delete" };
+    if (i % 3 === 0) return { type: "get" };
+    // What was just read is there, unless somebody else was faster.
+    if (i % 3 === 1) return { type: "cas", expect: seen, value };
+    return { type: "put", value };
+  }
+
+  async #writeBatches(server: ServerProcess): Promise<void> {
+    const unused: KvOperation[] = [];
+    for (let batch = 0; !this.#isStopping; batch++) {
+      const write = async (_: unknown, i: number): Promise<KvResult> => {
+        const key = `lone/${server.id}/${batch}/${i}`;
+        const result = await perform(unused, server.url, key, { type: "put", value: key });
+        this.#loneWrites.push({ key, result });
+        if (result.outcome === "ok") this.#acknowledged++;
+        return result;
+      };
+      const results = await Promise.all(Array.from({ length: BATCH }, write));
+      unused.length = 0;
+      await pause(results.every(({ outcome }) => outcome === "ok") ? 30 : 100);
+    }
+  }
+
+  /** Ends each key's history with a linearizable read. */
+  async #readAllKeys(): Promise<void> {
+    const { servers } = this.#cluster;
+    const keys = [...new Set(this.#history.map(({ key }) => key))];
+    for (const [i, key] of keys.entries()) {
+      const { url } = servers[i % servers.length]!;
+      const { outcome } = await perform(this.#history, url, key, { type: "get" });
+      if (outcome !== "ok") {
+        throw new Error(`Read ${key} at ${url} with the outcome ${outcome} though all is well again`);
+      }
+    }
+  }
+
+  async #catchUp(): Promise<void> {
+    const [first] = this.#cluster.servers;
+    const last = await perform([], first!.url, "last", { type: "put", value: "last" });
+    if (last.index === undefined) throw new Error(`The last write came to ${last.outcome} though all is well again`);
+    await this.#cluster.untilApplied(last.index);
+  }
+
+  async #checkLoneWrites(): Promise<void> {
+    const lists = await Promise.all(this.#cluster.servers.map(({ url }) => listStale(url, "")));
+    const texts = lists.map((list) => list.map(({ key, index, bytes }) => `${key}@${index}:${bytes}`));
+    for (const [i, text] of texts.entries()) {
+      const difference = text.find((line, at) => line !== texts[0]![at]) ?? texts[0]![text.length];
+      if (difference !== undefined) throw new Error(`Servers n1 and n${i + 1} differ: ${difference}`);
+    }
+    const found = new Map<string, ListedKey>(lists[0]!.map((listed) => [listed.key, listed]));
+    for (const { key, result: { outcome, index } } of this.#loneWrites) {
+      const listed = found.get(key);
+      if (outcome === "ok" && listed?.index !== index) {
+        throw new Error(`${key} was acknowledged at index ${index} and is ${listed ? `at ${listed.index}` : "lost"}`);
+      }
+      if (outcome === "failed" && listed !== undefined) {
+        throw new Error(`${key} was not to be applied, and is there at index ${listed.index}`);
+      }
+    }
+  }
+
+  #checkHistory(): void {
+    const report = checkLinearizability(registerModel(), this.#history);
+    if (report.verdict === "linearizable") return;
+    const { key, longest, stuck } = report.failure!;
+    const lines = [...longest.slice(-10).map(describe), "then none of", ...stuck.map(describe)];
+    throw new Error(`The history of ${key} has the verdict ${report.verdict}:\n${lines.join("\n")}`);
+  }
+}
+
+function describe({ called, returned, outcome, input, output, client }: KvOperation): string {
+  const end = outcome === "ok" ? returned!.toFixed(1) : "∞";
+  return `  ${called.toFixed(1)}–${end} ${client} ${JSON.stringify(input)} → ${outcome} ${JSON.stringify(output)}`;
+}
