@@ -6,7 +6,7 @@
  */
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event } from "../../src/core/event.ts";
-import type { AppendResponse } from "../../src/message.ts";
+import type { AppendResponse, VoteRequest } from "../../src/message.ts";
 import type { LogIndex, ServerId, Term } from "../../src/types.ts";
 import { majority, voterSets } from "../../src/core/quorum.ts";
 import type { Cluster, Entry, Member, Packet } from "./cluster.ts";
@@ -19,6 +19,11 @@ interface Look {
   readonly last: LogIndex;
   readonly verified: LogIndex;
   readonly pure: string | undefined;
+  readonly votedFor: ServerId | undefined;
+  /** Whether the candidate that asks now may have this server's vote by its log. */
+  readonly upToDate: boolean;
+  /** The log, when it may be cut. */
+  readonly log: readonly Entry[];
 }
 
 /** The invariants, by the names that Raft implementations give them: election, log, commit, read. */
@@ -59,6 +64,7 @@ export class Checker {
       const { prevIndex, prevTerm, end } = message;
       const fits = prevIndex === 0 || member.log[prevIndex - 1]?.term === prevTerm;
       if (fits) verified = Math.max(verified, end - 1);
+      this.#verified.set(member.id, { term: message.term, index: verified });
     }
     return {
       term: state.term,
@@ -67,6 +73,9 @@ export class Checker {
       last: member.log.length,
       verified,
       pure: isQuestion ? JSON.stringify({ ...state, withheld: [] }) : undefined,
+      votedFor: state.votedFor,
+      upToDate: message?.type === "vote-request" && isUpToDate(message, member.log),
+      log: message?.type === "append-request" ? [...member.log] : [],
     };
   }
 
@@ -83,8 +92,15 @@ export class Checker {
       must(JSON.stringify({ ...state, withheld: [] }) === look.pure, "E8", `a pre-vote changed "${id}"`);
     }
     if (state.role === "leader") this.#onLeader(member, look);
+    if (event.type === "message-received" && event.message.type === "vote-request") {
+      const granted = state.votedFor === event.from && (look.votedFor !== event.from || state.term > look.term);
+      must(!granted || look.upToDate, "E7", `"${id}" votes for "${event.from}", whose log is behind`);
+    }
     for (const effect of effects) {
-      if (effect.type === "truncate") must(!look.leads || state.term > look.term, "E9", `"${id}" truncates and leads`);
+      if (effect.type === "truncate") {
+        must(!look.leads || state.term > look.term, "E9", `"${id}" truncates and leads`);
+        this.#onTruncate(member, look, effect.from);
+      }
       if (effect.type === "answer-read") {
         must(effect.index >= this.#readFloors.get(effect.id)!, "R1", `read ${effect.id} is answered with the past`);
       }
@@ -120,6 +136,16 @@ export class Checker {
       must(bytes === progress.inFlightBytes, "V6", `bytes in flight to "${peer}" don't add up`);
       if (disk.vote.term !== state.term) continue;
       must(isPrefix(log, disk.log, progress.matchIndex), "L6", `"${peer}" lost what it acknowledged`);
+    }
+  }
+
+  /** L3, but a delayed append of an older leader may remove what a newer one has committed elsewhere meanwhile. */
+  #onTruncate({ id, core: { state } }: Member, look: Look, from: LogIndex): void {
+    must(from > look.commitIndex, "L3", `"${id}" removes entry ${from}, which it knows to be committed`);
+    for (let i = from - 1; i < look.log.length; i++) {
+      const commit = this.#commits[i];
+      if (commit === undefined || commit.entry.value !== look.log[i]!.value) continue;
+      must(state.term < commit.term, "L3", `"${id}" removes committed entry ${i + 1}`);
     }
   }
 
@@ -209,9 +235,18 @@ export class Checker {
 
   #onAcknowledged(from: ServerId, { term, matchIndex }: AppendResponse): void {
     const { disk } = this.#cluster.of(from);
+    const verified = this.#verified.get(from);
+    const bound = verified?.term === term ? verified.index : 0;
+    must(matchIndex <= bound, "L5", `"${from}" acknowledges ${matchIndex}, verified up to ${bound}`);
     const leaderLog = this.#leaderLogs.get(term) ?? [];
     must(isPrefix(leaderLog, disk.log, matchIndex), "L4", `"${from}" acknowledges ${matchIndex} beyond its disk`);
   }
+}
+
+/** Raft §5.4.1. */
+function isUpToDate({ lastIndex, lastTerm }: VoteRequest, log: readonly Entry[]): boolean {
+  const ours = log[log.length - 1]?.term ?? 0;
+  return lastTerm > ours || (lastTerm === ours && lastIndex >= log.length);
 }
 
 function isPrefix(a: readonly Entry[], b: readonly Entry[], length: LogIndex): boolean {

@@ -68,6 +68,21 @@ export interface ClusterOptions {
   /** Default: `immediate`. */
   readonly sending?: "immediate" | "delayed";
   readonly seed?: number;
+  /** Settings of single servers, over `settings`. */
+  readonly settingsOf?: Readonly<Record<ServerId, Partial<CoreSettings>>>;
+  /**
+   * Terms of the entries that a server starts with; the first is the configuration's. Default: that one, of term 1.
+   * Entries of one index and term are the same everywhere, and every server has heard of the last term of all.
+   */
+  readonly logs?: Readonly<Record<ServerId, readonly Term[]>>;
+  /** Is told all that happens, in order. */
+  readonly observer?: Observer;
+}
+
+/** Watches a cluster. */
+export interface Observer {
+  onEffect(id: ServerId, effect: Effect): void;
+  onPacket(packet: Packet): void;
 }
 
 /** Bytes of one entry. */
@@ -87,15 +102,18 @@ export class Cluster {
   constructor(options: ClusterOptions = {}) {
     this.options = options;
     const first = { term: 1, value: "configuration", configuration: configuration(options.servers ?? "a b c") };
+    const term = Math.max(1, ...Object.values(options.logs ?? {}).flat());
     for (const { id } of first.configuration.servers) {
-      this.#start(id, { vote: { term: 1, votedFor: undefined }, log: [first] });
+      const [, ...terms] = options.logs?.[id] ?? [1];
+      const rest = terms.map((term, i) => ({ term, value: `entry ${i + 2} of term ${term}` }));
+      this.#start(id, { vote: { term, votedFor: undefined }, log: [first, ...rest] });
     }
   }
 
   #start(id: ServerId, disk: Disk): void {
     const { core, effects } = Core.start({
       id,
-      settings: { ...settings, ...this.options.settings },
+      settings: { ...settings, ...this.options.settings, ...this.options.settingsOf?.[id] },
       seed: (this.options.seed ?? 0) * 1000 + this.#starts++,
       now: this.now,
       vote: disk.vote,
@@ -140,6 +158,7 @@ export class Cluster {
     const follow: Event[] = [];
     for (const effect of effects) {
       member.trace.push(effect);
+      this.options.observer?.onEffect(id, effect);
       const next = this.#perform(member, effect, event, entries);
       if (next !== undefined) follow.push(next);
     }
@@ -221,6 +240,7 @@ export class Cluster {
   }
 
   #post(packet: Packet): void {
+    this.options.observer?.onPacket(packet);
     this.checker.onPacket(packet);
     this.network.push(packet);
   }
