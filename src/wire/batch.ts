@@ -251,8 +251,16 @@ export function decodeBatchRecords(head: DecodedBatchHead, bytes: Uint8Array, at
   if (at + head.byteLength > bytes.length) refuse("its records are cut off");
   const records = decodeRecords(head.recordBytes === 0 ? EMPTY : bytes.subarray(from, end), head.from);
   if (records.count !== head.recordCount || records.digest(0) !== head.digest) refuse("its records are not its own");
-  for (let i = end; i < at + head.byteLength; i++) if (bytes[i] !== 0) refuse("it isn't filled up with zeros");
+  if (!isFilledUp(head, bytes, at)) refuse("it isn't filled up with zeros");
   return records;
+}
+
+/** Whether the batch at this offset is all there, up to the zeros that fill it up. */
+export function isFilledUp(head: DecodedBatchHead, bytes: Uint8Array, at: number): boolean {
+  const end = at + head.byteLength;
+  if (end > bytes.length) return false;
+  for (let i = at + head.headBytes + head.recordBytes; i < end; i++) if (bytes[i] !== 0) return false;
+  return true;
 }
 
 function padded(bytes: number): number {

@@ -95,8 +95,13 @@ async function look(files: Files, sequence: number): Promise<FoundSegment> {
     // A segment gets its name when its header is durable: without one it is damaged, never unfinished.
     if ("problem" in decoded) throw new CorruptionError(location, 0, decoded.problem);
     const segment = new Segment(sequence, seedOf(sector), SEGMENT_HEADER_BYTES, 0, 0);
-    const first = await new SegmentScanner(file, location, segment.seed).batchAt(SEGMENT_HEADER_BYTES);
-    return { segment, location, header: decoded.header, first: typeof first === "string" ? first : first.head };
+    const batch = await new SegmentScanner(file, location, segment.seed).batchAt(SEGMENT_HEADER_BYTES);
+    const first = typeof batch === "string" ? batch : batch.head;
+    if (typeof first !== "string" && !(first.base && first.identity && first.vote)) {
+      const detail = "the segment doesn't begin with base, identity and vote";
+      throw new CorruptionError(location, SEGMENT_HEADER_BYTES, detail);
+    }
+    return { segment, location, header: decoded.header, first };
   });
 }
 
@@ -193,11 +198,9 @@ class Recovery {
 
   /** Checks how a segment begins. */
   #begin({ segment, location }: FoundSegment, first: DecodedBatchHead): void {
-    const { base } = first;
+    const base = first.base!;
     let problem: string | undefined;
-    if (base === undefined || first.identity === undefined || first.vote === undefined) {
-      problem = "the segment doesn't begin with base, identity and vote";
-    } else if (this.#segments.length === 0) {
+    if (this.#segments.length === 0) {
       // What was before it is gone for good, or was never there.
       this.#sequence = first.sequence - 1;
       this.#chain = first.chain;
@@ -209,7 +212,7 @@ class Recovery {
     if (problem !== undefined) throw new CorruptionError(location, SEGMENT_HEADER_BYTES, problem);
     // The batch before is not the last one, so it can go into the state before this segment's entries have a place.
     this.#applyLast();
-    segment.entries.from = base!.nextIndex;
+    segment.entries.from = base.nextIndex;
     this.#segments.push(segment);
   }
 

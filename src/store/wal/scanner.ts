@@ -10,6 +10,7 @@ import {
   decodeBatchRecords,
   type DecodedBatchHead,
   isBatchHead,
+  isFilledUp,
   SECTOR_BYTES,
 } from "../../wire/batch.ts";
 import { digestOfWhole, type Records } from "../../wire/record.ts";
@@ -50,14 +51,13 @@ export class SegmentScanner {
     if (!isBatchHead(start, 0, this.#seed)) return "there is no batch, or its checksum is wrong";
     const head = this.#headOf(start, offset);
     const bytes = await this.#bytes(offset, head.byteLength);
+    if (!isFilledUp(head, bytes, 0)) return "the batch is cut off, or isn't filled up with zeros";
     try {
       return { head, offset, records: decodeBatchRecords(head, bytes, 0) };
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       const records = bytes.subarray(head.headBytes, head.headBytes + head.recordBytes);
-      if (records.length === head.recordBytes && digestOfWhole(records) === head.digest) {
-        throw new CorruptionError(this.#location, offset, error.message);
-      }
+      if (digestOfWhole(records) === head.digest) throw new CorruptionError(this.#location, offset, error.message);
       return error.message;
     }
   }

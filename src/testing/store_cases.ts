@@ -1,0 +1,239 @@
+/**
+ * What every store must do, as cases for any test runner.
+ *
+ * @module
+ */
+import { EntryNotFoundError, InvariantError, StorageError } from "../errors.ts";
+import type { Store, StoreState } from "../store/store.ts";
+import { EntryType, type LogIndex, type Term } from "../types.ts";
+import { encodeConfiguration } from "../wire/configuration.ts";
+import { encodeRecords, type EntryParts, type Records } from "../wire/record.ts";
+
+/** How the cases get at a store. */
+export interface StoreHarness {
+  /** A store on the same disk, the one before being closed. On the first call the disk is empty. */
+  next(): Promise<Store>;
+}
+
+/** One thing that a store must do. */
+export interface StoreCase {
+  /** A sentence beginning with what is called. */
+  readonly name: string;
+  /** Rejects when the store doesn't. */
+  run(harness: StoreHarness): Promise<void>;
+}
+
+/** Records of commands with these payloads, for tests. */
+export function commandsOf(from: LogIndex, term: Term, ...payloads: readonly string[]): Records {
+  const entries = payloads.map((text) => ({ type: EntryType.command, payload: new TextEncoder().encode(text) }));
+  return encodeRecords(from, term, 1_000 * term, entries);
+}
+
+/** The payloads of entries, as text. */
+export function textsOf(parts: readonly Records[]): string[] {
+  const texts: string[] = [];
+  for (const records of parts) {
+    for (let i = records.from; i < records.end; i++) texts.push(new TextDecoder().decode(records.payload(i)));
+  }
+  return texts;
+}
+
+const SERVER_ID = "a";
+
+/** All cases. */
+export const storeCases: readonly StoreCase[] = [
+  {
+    name: "open() of an empty disk gives term 0, an empty log and a new identity",
+    async run({ next }) {
+      const { store, state } = await opened(next);
+      equal({ ...state, identity: undefined }, {
+        vote: { term: 0, votedFor: undefined },
+        firstIndex: 1,
+        lastIndex: 0,
+        terms: [],
+        configurations: [],
+        lastTimeMs: 0,
+        identity: undefined,
+      });
+      const { clusterId, serverId, incarnation, starts } = state.identity;
+      equal({ clusterId, serverId, starts }, { clusterId: "", serverId: SERVER_ID, starts: 1 });
+      check(incarnation.length > 0, "the incarnation is empty");
+      await store.close();
+    },
+  },
+  {
+    name: "open() gives back what was written, and counts the start",
+    async run({ next }) {
+      const first = await opened(next);
+      const configuration = { servers: [{ id: "a", address: "a:1", suffrage: "voter" as const }] };
+      const entry: EntryParts = { type: EntryType.configuration, payload: encodeConfiguration(configuration) };
+      await first.store.write({ records: [encodeRecords(1, 1, 7, [entry])], clusterId: "c" });
+      await first.store.write({ records: [commandsOf(2, 1, "x")], vote: { term: 2, votedFor: "b" } });
+      await first.store.write({ records: [commandsOf(3, 2, "y"), commandsOf(4, 3, "z")] });
+      await first.store.close();
+      const { store, state } = await opened(next);
+      equal(state, {
+        vote: { term: 2, votedFor: "b" },
+        firstIndex: 1,
+        lastIndex: 4,
+        terms: [{ term: 1, from: 1 }, { term: 2, from: 3 }, { term: 3, from: 4 }],
+        configurations: [{ index: 1, configuration }],
+        lastTimeMs: 3_000,
+        identity: { ...first.state.identity, clusterId: "c", starts: 2 },
+      });
+      equal(textsOf(await store.read(2, 5, 1_000)), ["x", "y", "z"]);
+      await store.close();
+    },
+  },
+  {
+    name: "open() refuses another server's disk and names both",
+    async run({ next }) {
+      const { store } = await opened(next);
+      await store.close();
+      const error = await rejection(async () => await (await next()).open("b"));
+      check(error instanceof StorageError, "not a StorageError");
+      check(error.message.includes('"a"') && error.message.includes('"b"'), error.message);
+      equal((await opened(next)).state.identity.starts, 2);
+    },
+  },
+  {
+    name: "write() of a vote alone survives, with and without a candidate",
+    async run({ next }) {
+      for (const vote of [{ term: 4, votedFor: "b" }, { term: 5, votedFor: undefined }]) {
+        const { store } = await opened(next);
+        await store.write({ records: [], vote });
+        await store.close();
+        const again = await opened(next);
+        equal(again.state.vote, vote);
+        await again.store.close();
+      }
+    },
+  },
+  {
+    name: "write() truncates before it appends, and forgets terms and configurations",
+    async run({ next }) {
+      const { store } = await opened(next);
+      await store.write({ records: [commandsOf(1, 1, "a", "b", "c")] });
+      await store.write({ records: [commandsOf(4, 2, "d")] });
+      await store.write({ truncateFrom: 3, records: [commandsOf(3, 3, "C", "D")] });
+      equal(textsOf(await store.read(1, 9, 1_000)), ["a", "b", "C", "D"]);
+      await store.close();
+      const again = await opened(next);
+      equal(again.state.terms, [{ term: 1, from: 1 }, { term: 3, from: 3 }]);
+      equal(again.state.lastIndex, 4);
+      equal(textsOf(await again.store.read(1, 9, 1_000)), ["a", "b", "C", "D"]);
+      await again.store.close();
+    },
+  },
+  {
+    name: "write() truncates the whole log",
+    async run({ next }) {
+      const { store } = await opened(next);
+      await store.write({ records: [commandsOf(1, 1, "a", "b")] });
+      await store.write({ truncateFrom: 1, records: [] });
+      await store.close();
+      const { store: again, state } = await opened(next);
+      equal([state.firstIndex, state.lastIndex, state.lastTimeMs, state.terms.length], [1, 0, 0, 0]);
+      await again.write({ records: [commandsOf(1, 2, "A")] });
+      equal(textsOf(await again.read(1, 2, 0)), ["A"]);
+      await again.close();
+    },
+  },
+  {
+    name: "write() refuses a gap, an overlap and a truncation outside, and goes on",
+    async run({ next }) {
+      const { store } = await opened(next);
+      await store.write({ records: [commandsOf(1, 1, "a")] });
+      for (
+        const write of [
+          { records: [commandsOf(3, 1, "c")] },
+          { records: [commandsOf(1, 1, "a")] },
+          { records: [commandsOf(2, 1, "b"), commandsOf(4, 1, "d")] },
+          { truncateFrom: 3, records: [] },
+          { truncateFrom: 0, records: [] },
+        ]
+      ) {
+        check(await rejection(async () => await store.write(write)) instanceof InvariantError, "not refused");
+      }
+      await store.write({ records: [commandsOf(2, 1, "b")] });
+      equal(textsOf(await store.read(1, 3, 100)), ["a", "b"]);
+      await store.close();
+    },
+  },
+  {
+    name: "read() keeps to its limits, but gives one entry at least",
+    async run({ next }) {
+      const { store } = await opened(next);
+      const records = commandsOf(1, 1, "one", "two", "three", "four");
+      await store.write({ records: [records.slice(1, 3)] });
+      await store.write({ records: [records.slice(3, 5)] });
+      const bytes = records.offsets;
+      equal(textsOf(await store.read(1, 5, 0)), ["one"]);
+      equal(textsOf(await store.read(1, 5, bytes[2] - 1)), ["one"]);
+      equal(textsOf(await store.read(1, 5, bytes[2])), ["one", "two"]);
+      equal(textsOf(await store.read(2, 4, 1_000)), ["two", "three"]);
+      equal(textsOf(await store.read(4, 9, 1_000)), ["four"]);
+      await store.close();
+    },
+  },
+  {
+    name: "read() rejects an index outside of the log",
+    async run({ next }) {
+      const { store } = await opened(next);
+      for (const index of [0, 1]) await missing(store, index);
+      await store.write({ records: [commandsOf(1, 1, "a", "b")] });
+      for (const index of [0, 3]) await missing(store, index);
+      await store.write({ truncateFrom: 2, records: [] });
+      await missing(store, 2);
+      await store.close();
+    },
+  },
+  {
+    name: "close() can be called twice, and before open()",
+    async run({ next }) {
+      await (await next()).close();
+      const { store } = await opened(next);
+      await store.write({ records: [commandsOf(1, 1, "a")] });
+      await Promise.all([store.close(), store.close()]);
+      await store.close();
+      check(
+        await rejection(async () => await store.write({ records: [] })) instanceof StorageError,
+        "wrote when closed",
+      );
+    },
+  },
+];
+
+async function opened(next: () => Promise<Store>): Promise<{ store: Store; state: StoreState }> {
+  const store = await next();
+  return { store, state: await store.open(SERVER_ID) };
+}
+
+async function missing(store: Store, index: LogIndex): Promise<void> {
+  const error = await rejection(async () => await store.read(index, index + 1, 100));
+  check(error instanceof EntryNotFoundError && error.index === index, `entry ${index} is not reported missing`);
+}
+
+async function rejection(run: () => Promise<unknown>): Promise<Error> {
+  try {
+    await run();
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error("It did not fail");
+}
+
+function check(holds: boolean, problem: string): void {
+  if (!holds) throw new Error(problem);
+}
+
+/** Compares plain data. No assertion library: the cases are exported. */
+function equal(actual: unknown, expected: unknown): void {
+  const [found, wanted] = [actual, expected].map((value) => JSON.stringify(value, sortedKeys));
+  check(found === wanted, `Expected ${wanted}, found ${found}`);
+}
+
+function sortedKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1));
+}

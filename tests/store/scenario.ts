@@ -1,0 +1,183 @@
+/**
+ * A history of writes for crash tests: run on a disk that halts somewhere, and compared with what must be left.
+ */
+import type { Store, StoreState, StoreWrite } from "../../src/store/store.ts";
+import { walStore } from "../../src/store/wal/wal_store.ts";
+import type { Choose, MemoryFiles } from "../../src/testing/memory_files.ts";
+import { commandsOf, textsOf } from "../../src/testing/store_cases.ts";
+import type { Vote } from "../../src/types.ts";
+
+/** What a store holds, comparably. */
+export interface Content {
+  readonly vote: Vote;
+  readonly clusterId: string;
+  /** `term:payload` of each entry. */
+  readonly entries: readonly string[];
+}
+
+/** One step: a write, a mark, or closing and opening again. */
+export type Step = StoreWrite | "mark" | "reopen";
+
+/** Before anything was written. */
+export const NOTHING: Content = { vote: { term: 0, votedFor: undefined }, clusterId: "", entries: [] };
+
+/** A store as the crash tests use it: short segments, so that they change often. */
+export function smallStore(files: MemoryFiles): Store {
+  let counter = 0;
+  return walStore(files, { segmentBytes: 4_096, random: () => `random-${counter++}`, now: () => 0 });
+}
+
+/** What is there after a step. */
+export function after(content: Content, step: Step): Content {
+  if (typeof step === "string") return content;
+  const kept = step.truncateFrom === undefined ? content.entries : content.entries.slice(0, step.truncateFrom - 1);
+  const texts = step.records.flatMap((records) =>
+    textsOf([records]).map((text, i) => `${records.term(records.from + i)}:${text}`)
+  );
+  return {
+    vote: step.vote ?? content.vote,
+    clusterId: step.clusterId ?? content.clusterId,
+    entries: [...kept, ...texts],
+  };
+}
+
+/** Every kind of write, across several segments, with truncations into earlier ones. */
+export function history(): Step[] {
+  const large = "L".repeat(1_500);
+  return [
+    { records: [], vote: { term: 1, votedFor: "a" } },
+    { records: [commandsOf(1, 1, "one", "two")], clusterId: "cluster" },
+    "mark",
+    { records: [commandsOf(3, 1, "three", large, "five")] },
+    { records: [commandsOf(6, 1, "six")], vote: { term: 2, votedFor: undefined } },
+    "reopen",
+    { records: [commandsOf(7, 2, "seven", large), commandsOf(9, 3, "nine")], vote: { term: 3, votedFor: "b" } },
+    { records: [commandsOf(10, 3, large, large, large)] },
+    { truncateFrom: 9, records: [commandsOf(9, 4, "NINE")], vote: { term: 4, votedFor: "c" } },
+    { records: [commandsOf(10, 4, "TEN", large)] },
+    { truncateFrom: 5, records: [] },
+    { records: [commandsOf(5, 5, "FIVE")] },
+    { records: [], vote: { term: 6, votedFor: "a" } },
+    { truncateFrom: 4, records: [commandsOf(4, 6, "x".repeat(9_000), "y"), commandsOf(6, 6, "z")] },
+    { records: [commandsOf(7, 6, "end")] },
+  ];
+}
+
+/** Some steps that may come next, of any kind. */
+export function randomSteps(content: Content, count: number, choose: Choose): Step[] {
+  const steps: Step[] = [];
+  let now = content;
+  for (let i = 0; i < count; i++) {
+    const term = now.vote.term + choose(2, "term") || 1;
+    const last = now.entries.length;
+    const truncateFrom = last > 0 && choose(5, "truncate") === 0
+      ? last + 1 - choose(Math.min(last, 8), "depth")
+      : undefined;
+    const texts = Array.from({ length: choose(4, "entries") }, (_, k) => `${i}.${k}`.repeat(1 + choose(400, "size")));
+    const write: StoreWrite = {
+      records: texts.length === 0 ? [] : [commandsOf(truncateFrom ?? last + 1, term, ...texts)],
+      truncateFrom,
+      vote: term > now.vote.term || texts.length === 0 ? { term, votedFor: "abc"[choose(3, "vote")] } : undefined,
+    };
+    const step = choose(10, "mark") === 0 ? "mark" : write;
+    steps.push(step);
+    now = after(now, step);
+  }
+  return steps;
+}
+
+/** Where a history was interrupted. */
+export interface Interrupted {
+  /** What was acknowledged, and what would have been next. Both are the same when no write was under way. */
+  readonly acknowledged: Content;
+  readonly attempted: Content;
+  /** Starts that were acknowledged. */
+  readonly starts: number;
+  readonly isComplete: boolean;
+}
+
+/** Runs a history until the disk halts. The store is left as it is, like a process that is killed. */
+export async function runHistory(
+  files: MemoryFiles,
+  steps: readonly Step[],
+  before: Content = NOTHING,
+): Promise<Interrupted> {
+  let acknowledged = before;
+  let attempted = before;
+  let starts = 0;
+  try {
+    let store = smallStore(files);
+    starts = (await store.open("a")).identity.starts;
+    for (const step of steps) {
+      attempted = after(acknowledged, step);
+      if (step === "mark") await store.mark!();
+      else if (step === "reopen") {
+        await store.close();
+        store = smallStore(files);
+        starts = (await store.open("a")).identity.starts;
+      } else await store.write(step);
+      acknowledged = attempted;
+    }
+    await store.close();
+    return { acknowledged, attempted, starts, isComplete: true };
+  } catch {
+    return { acknowledged, attempted, starts, isComplete: false };
+  }
+}
+
+/** Opens a store, reads all of it, and leaves it as a killed process would, or closes it. */
+export async function contentOf(
+  files: MemoryFiles,
+  end: "kill" | "close" = "kill",
+): Promise<{ content: Content; starts: number; state: StoreState }> {
+  const store = smallStore(files);
+  const state = await store.open("a");
+  const entries: string[] = [];
+  for (let next = state.firstIndex; next <= state.lastIndex;) {
+    for (const records of await store.read(next, state.lastIndex + 1, 2_000)) {
+      entries.push(...textsOf([records]).map((text, i) => `${records.term(records.from + i)}:${text}`));
+      next = records.end;
+    }
+  }
+  if (end === "close") await store.close();
+  else files.kill();
+  const { vote, identity } = state;
+  return { content: { vote, clusterId: identity.clusterId, entries }, starts: identity.starts, state };
+}
+
+/** What may survive a crash: extremes, patterns of sectors, and pseudo-random choices. */
+export const choosers: Readonly<Record<string, () => Choose>> = {
+  none: () => () => 0,
+  all: () => (options) => options - 1,
+  "files only": () => (options, what) => what.startsWith("directory") ? 0 : options - 1,
+  "names only": () => (options, what) => what.startsWith("directory") ? options - 1 : 0,
+  "even sectors": () => everyOther(0),
+  "odd sectors": () => everyOther(1),
+  "first sector": () => {
+    let count = 0;
+    return (options, what) => what.startsWith("directory") || count++ === 0 ? options - 1 : 0;
+  },
+  "all but the first sector": () => {
+    let count = 0;
+    return (options, what) => what.startsWith("directory") || count++ > 0 ? options - 1 : 0;
+  },
+  "random 1": () => pseudoRandom(1),
+  "random 2": () => pseudoRandom(2),
+  "random 3": () => pseudoRandom(3),
+};
+
+function everyOther(offset: number): Choose {
+  let count = offset;
+  return (options, what) => what.startsWith("directory") || count++ % 2 === 0 ? options - 1 : 0;
+}
+
+/** A choice from a seed (mulberry32). */
+export function pseudoRandom(seed: number): Choose {
+  let state = seed * 0x9e3779b9 | 0;
+  return (options) => {
+    state = state + 0x6d2b79f5 | 0;
+    let mixed = Math.imul(state ^ state >>> 15, 1 | state);
+    mixed = mixed + Math.imul(mixed ^ mixed >>> 7, 61 | mixed) ^ mixed;
+    return ((mixed ^ mixed >>> 14) >>> 0) % options;
+  };
+}

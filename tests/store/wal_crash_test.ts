@@ -1,0 +1,99 @@
+import { assert, assertEquals, assertGreater, assertGreaterOrEqual } from "@std/assert";
+import { keepAll, loseAll, MemoryFiles } from "../../src/testing/memory_files.ts";
+import { test } from "../harness.ts";
+import {
+  choosers,
+  type Content,
+  contentOf,
+  history,
+  type Interrupted,
+  pseudoRandom,
+  randomSteps,
+  runHistory,
+} from "./scenario.ts";
+
+const steps = history();
+
+/** Runs the history once for each operation of the disk, halting there. */
+async function forEachHalt(check: (files: MemoryFiles, interrupted: Interrupted, at: string) => Promise<void>) {
+  for (let halt = 0;; halt++) {
+    const files = new MemoryFiles();
+    files.haltAfter(halt);
+    const interrupted = await runHistory(files, steps);
+    // Not "until it is complete": the background may be cut off without anybody noticing, and that must not matter.
+    const isOver = files.operationCount <= halt;
+    await check(files, interrupted, `halted after ${halt} operations`);
+    if (isOver) return;
+  }
+}
+
+function assertWhole(content: Content, { acknowledged, attempted }: Interrupted, where: string): void {
+  const found = JSON.stringify(content);
+  const allowed = [acknowledged, attempted].map((content) => JSON.stringify(content));
+  assert(allowed.includes(found), `${where}: found ${found}, which is neither of ${allowed.join(" and ")}`);
+}
+
+test(
+  "walStore crashes at every operation: what was acknowledged is there, what wasn't is whole or absent",
+  async () => {
+    let outcomes = 0;
+    await forEachHalt(async (halted, interrupted, at) => {
+      for (const [name, choose] of Object.entries(choosers)) {
+        const files = halted.clone();
+        files.crash(choose());
+        const { content, starts } = await contentOf(files);
+        assertWhole(content, interrupted, `${at}, ${name} kept`);
+        assertGreater(starts, interrupted.starts, `${at}, ${name} kept`);
+        outcomes++;
+      }
+    });
+    assertGreater(outcomes, 900);
+  },
+  { timeoutMs: 120_000 },
+);
+
+test("walStore killed at every operation: what it found when started again survives a power cut", async () => {
+  await forEachHalt(async (files, interrupted, at) => {
+    files.kill();
+    const { content } = await contentOf(files);
+    assertWhole(content, interrupted, at);
+    files.crash(loseAll);
+    assertEquals((await contentOf(files)).content, content, at);
+  });
+}, { timeoutMs: 120_000 });
+
+test("walStore crashes at every operation of a recovery: the next recovery finds the same", async () => {
+  await forEachHalt(async (halted, _interrupted, at) => {
+    for (const name of ["none", "even sectors", "all"]) {
+      const crashed = halted.clone();
+      crashed.crash(choosers[name]());
+      const { content, starts } = await contentOf(crashed.clone());
+      for (let halt = 0;; halt++) {
+        const files = crashed.clone();
+        files.haltAfter(halt);
+        const isDone = await contentOf(files).then(() => true, () => false);
+        files.crash(halt % 2 === 0 ? keepAll : choosers["odd sectors"]());
+        const again = await contentOf(files);
+        assertEquals(again.content, content, `${at}, ${name} kept, recovery halted after ${halt}`);
+        assertGreaterOrEqual(again.starts, isDone ? starts + 1 : starts);
+        if (isDone) break;
+      }
+    }
+  });
+}, { timeoutMs: 240_000 });
+
+test("walStore crashes, recovers and goes on, again and again: nothing acknowledged is lost", async () => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const files = new MemoryFiles();
+    const choose = pseudoRandom(seed);
+    let interrupted = await runHistory(files, []);
+    for (let round = 0; round < 20; round++) {
+      if (choose(3, "power") === 0) files.kill();
+      else files.crash(choose);
+      const { content } = await contentOf(files, choose(2, "end") === 0 ? "close" : "kill");
+      assertWhole(content, interrupted, `seed ${seed}, round ${round}`);
+      files.haltAfter(choose(60, "halt"));
+      interrupted = await runHistory(files, randomSteps(content, 20, choose), content);
+    }
+  }
+}, { timeoutMs: 120_000 });
