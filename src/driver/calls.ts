@@ -6,7 +6,7 @@
  */
 import type { Effect } from "../core/effect.ts";
 import type { CoreState } from "../core/state.ts";
-import type { LeaderHint } from "../errors.ts";
+import { type LeaderHint, ProtocolError } from "../errors.ts";
 import type { ForwardResponse, Message } from "../message.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { encodeCommands, type ForwardedCommand } from "../wire/command_codec.ts";
@@ -98,8 +98,12 @@ export class Calls {
   }
 
   #forward(leader: ServerId, proposals: readonly Proposal[]): void {
-    for (const batch of frameSized(proposals, this.#bytesMax)) {
-      const id = this.pending.forward(leader, batch);
+    // All are known to be on their way before the first one is sent: whatever happens then, none is forgotten.
+    const forwards = Array.from(frameSized(proposals, this.#bytesMax), (batch) => ({
+      batch,
+      id: this.pending.forward(leader, batch),
+    }));
+    for (const { batch, id } of forwards) {
       const message: Message = { type: "forward-request", term: this.#durableTerm, id, count: batch.length };
       if (this.#host.peers.transmit(leader, encodeMessage(message, encodeCommands(batch)))) continue;
       this.pending.requeue(this.pending.takeBack(id), this.leader);
@@ -169,13 +173,14 @@ export class Calls {
     this.#refusedBy = undefined;
     if (!isLost) return;
     this.pending.onLeaderLost();
-    this.reads.onLeaderLost(undefined);
+    this.reads.onLeaderLost(this.#host.state.commitIndex);
   }
 
   // --- what peers say ---
 
   /** A peer's callers have commands for us. */
   onForwardRequest(peer: ServerId, id: number, entries: readonly ForwardedCommand[]): void {
+    if (entries.length === 0) throw new ProtocolError("Cannot take a forward-request without commands");
     this.#host.enqueue({
       event: { type: "proposed", count: entries.length },
       origin: { type: "peer", peer, id, entries },
@@ -184,7 +189,9 @@ export class Calls {
 
   /** A peer answered what we forwarded. */
   onForwardResponse(peer: ServerId, response: ForwardResponse): void {
-    const back = this.pending.onForwardResponse(peer, response, this.#host.appliedIndex);
+    const { state: { leader, term }, appliedIndex } = this.#host;
+    const isOver = leader !== peer || term !== response.entryTerm;
+    const back = this.pending.onForwardResponse(peer, response, appliedIndex, isOver);
     if (back.length === 0) return;
     this.#refusedBy = peer;
     this.pending.requeue(back, this.leader);
@@ -212,7 +219,9 @@ export class Calls {
   /** A peer can't be talked to any more. */
   onPeerLost(peer: ServerId): void {
     this.pending.onPeerLost(peer);
-    this.reads.onLeaderLost(peer);
+    this.reads.onPeerLost(peer);
+    // Whoever comes back under that name may have started anew and use the same numbers for other questions (BR03).
+    for (const [own, asked] of this.#remoteReads) if (asked.peer === peer) this.#remoteReads.delete(own);
   }
 
   // --- time ---
@@ -223,8 +232,8 @@ export class Calls {
     this.#sweepTimer = this.#host.environment.setTimeout(() => {
       this.#sweepTimer = undefined;
       this.#refusedBy = undefined;
-      this.pending.sweep();
-      this.reads.sweep();
+      this.pending.sweep(this.leader);
+      this.reads.sweep(this.leader);
       this.#host.schedule();
     }, sweepMs);
   }

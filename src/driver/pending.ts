@@ -34,6 +34,11 @@ interface Placed {
   giveUpAt: number;
 }
 
+/** A command at whose index another one was placed, by the leader of another term: one of the two will be committed. */
+interface Displaced extends Placed {
+  readonly index: LogIndex;
+}
+
 /** Results of entries that were applied while a forward had no answer yet: one of them may be its. */
 interface Unclaimed {
   readonly term: Term;
@@ -49,10 +54,14 @@ export class Pending {
   readonly #limits: PendingLimits;
   /** Came in this turn or wait for a leader. */
   #queue: Proposal[] = [];
+  /** Taken from the queue and not handed on: empty but while the driver proposes them, or failed to. */
+  #taken: readonly Proposal[] = [];
   readonly #forwards = new Map<number, Forward>();
   readonly #placed = new Map<LogIndex, Placed>();
+  #displaced: Displaced[] = [];
   readonly #unclaimed = new Map<LogIndex, Unclaimed>();
-  #nextForward = 1;
+  /** Begins anywhere, so that what is said to a server's last start is not taken for an answer to this one. */
+  #nextForward: number;
   #count = 0;
   #bytes = 0;
   /** Whether some placed command will be given up. */
@@ -69,6 +78,7 @@ export class Pending {
   constructor(environment: Environment, limits: PendingLimits) {
     this.#environment = environment;
     this.#limits = limits;
+    this.#nextForward = 1 + environment.randomSeed() % 2 ** 31;
   }
 
   /** Commands that wait, and their bytes. */
@@ -108,15 +118,19 @@ export class Pending {
 
   /** Everything that waits to be proposed; callers that stopped waiting are left out. */
   takeQueued(): Proposal[] {
-    const queue = this.#queue;
+    let queue = this.#queue;
     this.#queue = [];
-    if (!queue.some((proposal) => proposal.isSettled)) return queue;
-    for (const proposal of queue) if (proposal.isSettled) this.#forget(proposal);
-    return queue.filter((proposal) => !proposal.isSettled);
+    if (queue.some((proposal) => proposal.isSettled)) {
+      for (const proposal of queue) if (proposal.isSettled) this.#forget(proposal);
+      queue = queue.filter((proposal) => !proposal.isSettled);
+    }
+    this.#taken = queue;
+    return queue;
   }
 
   /** No leader took them: they wait for one, each for a limited time from its arrival. */
   requeue(proposals: readonly Proposal[], leader: LeaderHint | undefined): void {
+    this.#taken = [];
     const giveUpAt = this.#environment.now() - this.#limits.leaderWaitMs;
     for (const proposal of proposals) {
       if (proposal.startedAt <= giveUpAt) this.#reject(proposal, new NotLeaderError(leader));
@@ -130,32 +144,51 @@ export class Pending {
   }
 
   /** Gives up what has waited long enough. To be called now and then while needed. */
-  sweep(): void {
+  sweep(leader?: LeaderHint): void {
     const now = this.#environment.now();
-    if (this.#queue.length > 0) this.requeue(this.takeQueued(), undefined);
+    if (this.#queue.length > 0) this.requeue(this.takeQueued(), leader);
     for (const [id, forward] of [...this.#forwards]) if (forward.giveUpAt <= now) this.#giveUpForward(id, forward);
     if (!this.#hasOrphans) return;
-    this.#hasOrphans = false;
+    const isDue = ({ giveUpAt }: Placed) => giveUpAt <= now;
+    for (const entry of this.#displaced.filter(isDue)) this.#giveUp(entry.index, entry);
+    this.#displaced = this.#displaced.filter((entry) => !isDue(entry));
+    this.#hasOrphans = this.#displaced.length > 0;
     for (const [index, entry] of [...this.#placed]) {
-      if (entry.giveUpAt <= now) this.#giveUp(index, entry);
-      else if (entry.giveUpAt < Infinity) this.#hasOrphans = true;
+      if (isDue(entry)) {
+        this.#placed.delete(index);
+        this.#giveUp(index, entry);
+      } else if (entry.giveUpAt < Infinity) this.#hasOrphans = true;
     }
   }
 
   /** They are the entries from `from` on, in our own log. */
   place(proposals: readonly Proposal[], from: LogIndex, term: Term): void {
-    for (let i = 0; i < proposals.length; i++) this.#place(proposals[i]!, from + i, term);
+    this.#taken = [];
+    for (let i = 0; i < proposals.length; i++) {
+      this.#place(from + i, { proposal: proposals[i]!, term, giveUpAt: Infinity });
+    }
   }
 
-  #place(proposal: Proposal, index: LogIndex, term: Term): void {
+  #place(index: LogIndex, entry: Placed): void {
     const before = this.#placed.get(index);
-    // Another command took the place of one that a later leader removed.
-    if (before !== undefined) this.#reject(before.proposal, overwritten(index, before.term));
-    this.#placed.set(index, { proposal, term, giveUpAt: Infinity });
+    const isLatest = before === undefined || before.term < entry.term;
+    if (isLatest) this.#placed.set(index, entry);
+    if (before === undefined) return;
+    // The one of the earlier term is in no log of ours any more, but may be in another's that is committed yet (Raft,
+    // figure 8), so only the entry that is applied at the index tells which of the two it was.
+    const { proposal, term } = isLatest ? before : entry;
+    this.#displaced.push({ index, proposal, term, giveUpAt: this.#orphanedUntil() });
+  }
+
+  /** Until when a command waits whose leader is none any more. */
+  #orphanedUntil(): number {
+    this.#hasOrphans = true;
+    return this.#environment.now() + this.#limits.leaderWaitMs;
   }
 
   /** They go to another server; the number identifies its answer. */
   forward(to: ServerId, proposals: readonly Proposal[]): number {
+    this.#taken = this.#taken.slice(proposals.length);
     const id = this.#nextForward++;
     this.#forwards.set(id, { to, proposals, giveUpAt: this.#environment.now() + this.#limits.leaderWaitMs });
     return id;
@@ -172,9 +205,15 @@ export class Pending {
    * The other server answered.
    *
    * @param appliedIndex Up to here entries were applied here already.
+   * @param isOver Whether that server's leadership of that term has ended, as far as we know.
    * @returns Commands that were not taken and may go elsewhere.
    */
-  onForwardResponse(from: ServerId, response: ForwardResponse, appliedIndex: LogIndex): readonly Proposal[] {
+  onForwardResponse(
+    from: ServerId,
+    response: ForwardResponse,
+    appliedIndex: LogIndex,
+    isOver = false,
+  ): readonly Proposal[] {
     const forward = this.#forwards.get(response.id);
     if (forward === undefined || forward.to !== from) return [];
     if (response.from === 0) {
@@ -183,10 +222,13 @@ export class Pending {
       for (const proposal of forward.proposals) this.#reject(proposal, new OverloadedError(this.#count, this.#bytes));
       return [];
     }
+    const { entryTerm: term } = response;
+    const giveUpAt = isOver ? this.#orphanedUntil() : Infinity;
     for (let i = 0; i < forward.proposals.length; i++) {
+      const proposal = forward.proposals[i]!;
       const index = response.from + i;
-      if (index > appliedIndex) this.#place(forward.proposals[i]!, index, response.entryTerm);
-      else this.#claim(forward.proposals[i]!, index, response.entryTerm);
+      if (index > appliedIndex) this.#place(index, { proposal, term, giveUpAt });
+      else this.#claim(proposal, index, term);
     }
     this.#endForward(response.id);
     return [];
@@ -206,6 +248,7 @@ export class Pending {
 
   /** An entry was applied: whoever waits for it gets its result. */
   onApplied(index: LogIndex, term: Term, applied: Applied): void {
+    if (this.#displaced.length > 0) this.#settleDisplaced(index, term, applied);
     const placed = this.#placed.get(index);
     if (placed !== undefined) {
       this.#placed.delete(index);
@@ -214,6 +257,13 @@ export class Pending {
       this.#unclaimed.set(index, { term, applied });
       if (this.#unclaimed.size > unclaimedMax) this.#unclaimed.delete(this.#unclaimed.keys().next().value!);
     }
+  }
+
+  #settleDisplaced(index: LogIndex, term: Term, applied: Applied): void {
+    const settled = this.#displaced.filter((entry) => entry.index === index);
+    if (settled.length === 0) return;
+    this.#displaced = this.#displaced.filter((entry) => entry.index !== index);
+    for (const entry of settled) this.#settle(entry.proposal, index, entry.term, term, applied);
   }
 
   #settle(proposal: Proposal, index: LogIndex, placedTerm: Term, term: Term, applied: Applied): void {
@@ -239,13 +289,12 @@ export class Pending {
    * a while has an unknown outcome.
    */
   onLeaderLost(): void {
-    const giveUpAt = this.#environment.now() + this.#limits.leaderWaitMs;
+    if (this.#placed.size === 0) return;
+    const giveUpAt = this.#orphanedUntil();
     for (const entry of this.#placed.values()) entry.giveUpAt = Math.min(entry.giveUpAt, giveUpAt);
-    this.#hasOrphans = this.#placed.size > 0;
   }
 
   #giveUp(index: LogIndex, { proposal, term }: Placed): void {
-    this.#placed.delete(index);
     this.#reject(proposal, lost("Cannot tell what became of the command as the leader was lost", index, term));
   }
 
@@ -260,13 +309,20 @@ export class Pending {
   close(cause: unknown): void {
     if (this.#closed !== undefined) return;
     this.#closed = cause;
+    // Something broke while these were on their way into a log.
+    for (const proposal of this.#taken) this.#reject(proposal, shutdownError("unknown", cause));
     for (const proposal of this.takeQueued()) this.#reject(proposal, shutdownError("not-applied", cause));
+    this.#taken = [];
     for (const [id, forward] of [...this.#forwards]) {
       this.#endForward(id);
       for (const proposal of forward.proposals) this.#reject(proposal, shutdownError("unknown", cause));
     }
-    for (const { proposal } of this.#placed.values()) this.#reject(proposal, shutdownError("unknown", cause));
+    for (const { proposal } of [...this.#placed.values(), ...this.#displaced]) {
+      this.#reject(proposal, shutdownError("unknown", cause));
+    }
     this.#placed.clear();
+    this.#displaced = [];
+    this.#hasOrphans = false;
   }
 
   #reject(proposal: Proposal, error: unknown): void {

@@ -36,7 +36,8 @@ export class Reads {
   readonly #asked = new Map<number, Batch>();
   /** Reads whose index the machine has not reached, by index. */
   #due: { readonly index: LogIndex; readonly reads: readonly Read[] }[] = [];
-  #nextId = 1;
+  /** Begins anywhere, so that what is said to a server's last start is not taken for an answer to this one (BR03). */
+  #nextId: number;
   #closed: unknown;
 
   /** Reads asked for since the start. */
@@ -46,6 +47,7 @@ export class Reads {
   constructor(environment: Environment, leaderWaitMs: number) {
     this.#environment = environment;
     this.#leaderWaitMs = leaderWaitMs;
+    this.#nextId = 1 + environment.randomSeed() % 2 ** 31;
   }
 
   /** Whether reads wait to be asked for an index. */
@@ -91,11 +93,23 @@ export class Reads {
     this.requeue(batch.reads);
   }
 
-  /** The server that was asked is gone or does not lead any more. */
-  onLeaderLost(server: ServerId | undefined): void {
-    for (const [id, batch] of [...this.#asked]) {
-      if (batch.from !== undefined && (server === undefined || batch.from === server)) this.onRefused(id, batch.from);
-    }
+  /** That server can't be talked to any more. */
+  onPeerLost(server: ServerId): void {
+    for (const [id, { from }] of [...this.#asked]) if (from === server) this.onRefused(id, from);
+  }
+
+  /**
+   * The leader is none any more: what it was asked is asked again, and so is what waits for entries that it may never
+   * send.
+   *
+   * @param commitIndex Up to here entries will be applied whatever happens.
+   */
+  onLeaderLost(commitIndex: LogIndex): void {
+    for (const [id, { from }] of [...this.#asked]) if (from !== undefined) this.onRefused(id, from);
+    const unsure = this.#due.filter(({ index }) => index > commitIndex);
+    if (unsure.length === 0) return;
+    this.#due = this.#due.filter(({ index }) => index <= commitIndex);
+    for (const { reads } of unsure) this.requeue(reads);
   }
 
   /** Nobody can be asked now: all that is queued waits, for a limited time from its arrival. */
@@ -121,10 +135,10 @@ export class Reads {
   }
 
   /** Asks again what got no answer, gives up what has waited long enough. To be called now and then while needed. */
-  sweep(): void {
+  sweep(leader?: LeaderHint): void {
     const now = this.#environment.now();
     for (const [id, batch] of [...this.#asked]) if (batch.askAgainAt <= now) this.onRefused(id, batch.from);
-    this.waitForLeader(undefined);
+    this.waitForLeader(leader);
   }
 
   /** The machine has applied all up to here and nobody else looks at it: answers what that allows. */
