@@ -147,6 +147,7 @@ export class Link implements TransportLink {
   redial(): void {
     for (const peer of this.#peers.values()) {
       for (const slot of peer.slots) {
+        this.#stopRetrying(slot);
         slot.notBefore = 0;
         slot.backoff.reset();
       }

@@ -11,7 +11,8 @@ import { type Clock, systemClock } from "./clock.ts";
 import { type MutableCounters, newCounters } from "./counters.ts";
 import { PROTOCOL_MAX, PROTOCOL_MIN, remoteOfHello } from "./handshake.ts";
 import { type DialAttempt, Link, type LinkHost, type LinkLimits } from "./link.ts";
-import { type MemoryEnd, pairOfEnds, type Schedule } from "./memory_end.ts";
+import { type MemoryEnd, pairOfEnds } from "./memory_end.ts";
+import { type Line, QuickLine, TimedLine, type Turn } from "./memory_line.ts";
 import type { DialHandle } from "./peer.ts";
 import type { LocalServer, Transport, TransportFactory, TransportHandler, TransportLink } from "./transport.ts";
 
@@ -82,15 +83,12 @@ export function memoryNetwork(options: MemoryNetworkOptions = {}): MemoryNetwork
 
 const LIMITS: LinkLimits = { redialMinMs: 50, redialMaxMs: 2_000, strangersMax: 1_024 };
 
-/** Deliveries in microtasks let no timer fire; after this long they make room for the other events. */
-const TURN_MS_MAX = 4;
-
 class Network implements MemoryNetwork {
   readonly options: MemoryNetworkOptions;
   readonly clock: Clock;
   readonly #open = new Map<ServerAddress, MemoryTransport>();
   readonly #cuts = new Set<string>();
-  #turnStart = 0;
+  readonly #turn: Turn = { startedAt: 0 };
 
   constructor(options: MemoryNetworkOptions) {
     this.options = options;
@@ -141,29 +139,11 @@ class Network implements MemoryNetwork {
     for (const transport of this.#open.values()) transport.redial();
   }
 
-  /** Runs what happens at `to` in order, never at once. */
-  scheduleFor(from: ServerAddress, to: ServerAddress): Schedule {
+  /** The way from one address to another one. */
+  lineBetween(from: ServerAddress, to: ServerAddress): Line {
     const { delayMs, clock } = this.options;
-    if (delayMs === undefined && clock === undefined) return (run) => this.#inMicrotask(run);
-    let lastDue = 0;
-    return (run) => {
-      const now = this.clock.now();
-      lastDue = Math.max(lastDue, now + (typeof delayMs === "function" ? delayMs(from, to) : delayMs ?? 0));
-      this.clock.setTimeout(run, lastDue - now);
-    };
-  }
-
-  #inMicrotask(run: () => void): void {
-    const now = this.clock.now();
-    if (now - this.#turnStart <= TURN_MS_MAX) return queueMicrotask(run);
-    // A message event comes after the timers that are due, and without the millisecond that a timer of 0 takes.
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      this.#turnStart = this.clock.now();
-      run();
-    };
-    port2.postMessage(0);
+    if (delayMs === undefined && clock === undefined) return new QuickLine(this.clock, this.#turn);
+    return new TimedLine(this.clock, () => typeof delayMs === "function" ? delayMs(from, to) : delayMs ?? 0);
   }
 }
 
@@ -204,12 +184,10 @@ class MemoryTransport implements Transport, LinkHost {
   }
 
   dial(link: Link, attempt: DialAttempt): DialHandle {
-    let cancelled = false;
-    this.#network.scheduleFor(this.address, attempt.address)(() => {
-      if (!cancelled && !this.#closed) this.#reach(link, attempt);
-    });
+    const line = this.#network.lineBetween(this.address, attempt.address);
+    line.later(() => this.#reach(link, attempt));
     // The whole handshake is one event, so the other side never knows of a dial that we don't.
-    return { cancel: () => void (cancelled = true), helloSent: false };
+    return { cancel: () => line.drop(), helloSent: false };
   }
 
   detach(link: Link): void {
@@ -279,7 +257,7 @@ class MemoryTransport implements Transport, LinkHost {
         channel: hello.channel,
         nonce: hello.nonce,
         queueBytesMax,
-        scheduleFor: this.#network.scheduleFor.bind(this.#network),
+        lineBetween: this.#network.lineBetween.bind(this.#network),
       },
     );
     remote.established(theirs);

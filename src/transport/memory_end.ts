@@ -7,11 +7,9 @@ import type { ServerAddress } from "../types.ts";
 import { byteLengthOf } from "./bytes.ts";
 import type { MutableCounters } from "./counters.ts";
 import type { Link } from "./link.ts";
+import type { Line } from "./memory_line.ts";
 import type { Connection } from "./peer.ts";
 import type { Channel, RemoteServer } from "./transport.ts";
-
-/** Runs something later, in the order given. */
-export type Schedule = (run: () => void) => void;
 
 /** The transport at which an end lives. */
 export interface EndHost {
@@ -35,14 +33,14 @@ export interface PairOptions {
   readonly channel: Channel;
   readonly nonce: number;
   readonly queueBytesMax: number;
-  scheduleFor(from: ServerAddress, to: ServerAddress): Schedule;
+  lineBetween(from: ServerAddress, to: ServerAddress): Line;
 }
 
 /** Connects two links. */
 export function pairOfEnds(a: EndOwner, b: EndOwner, options: PairOptions): readonly [MemoryEnd, MemoryEnd] {
   const ends = [new MemoryEnd(a, options), new MemoryEnd(b, options)] as const;
-  ends[0].pair(ends[1], options.scheduleFor(a.host.address, b.host.address));
-  ends[1].pair(ends[0], options.scheduleFor(b.host.address, a.host.address));
+  ends[0].pair(ends[1], options.lineBetween(a.host.address, b.host.address));
+  ends[1].pair(ends[0], options.lineBetween(b.host.address, a.host.address));
   return ends;
 }
 
@@ -55,7 +53,8 @@ export class MemoryEnd implements Connection {
   readonly #owner: EndOwner;
   readonly #queueBytesMax: number;
   #twin: MemoryEnd | undefined;
-  #schedule: Schedule = queueMicrotask;
+  /** The way to the other end. */
+  #line: Line | undefined;
   #queuedBytes = 0;
   #open = true;
 
@@ -69,9 +68,9 @@ export class MemoryEnd implements Connection {
     owner.host.track(this, true);
   }
 
-  pair(twin: MemoryEnd, schedule: Schedule): void {
+  pair(twin: MemoryEnd, line: Line): void {
     this.#twin = twin;
-    this.#schedule = schedule;
+    this.#line = line;
   }
 
   get twin(): MemoryEnd {
@@ -88,7 +87,7 @@ export class MemoryEnd implements Connection {
     if (this.#queuedBytes > 0 && this.#queuedBytes + length > this.#queueBytesMax) return false;
     this.#queuedBytes += length;
     this.#owner.host.counters.bytesSent += length;
-    this.#schedule(() => {
+    this.#line?.later(() => {
       this.#queuedBytes -= length;
       this.twin.#receive(parts);
     });
@@ -99,7 +98,7 @@ export class MemoryEnd implements Connection {
   close(): void {
     if (!this.#open) return;
     this.#end();
-    this.#schedule(() => this.twin.#lose("closed by peer"));
+    if (this.twin.#open) this.#line?.later(() => this.twin.#lose("closed by peer"));
   }
 
   /** Ends it as a peer that broke the protocol. */
@@ -111,11 +110,9 @@ export class MemoryEnd implements Connection {
 
   /** Cuts it: what is under way is lost, and both links learn of it soon. */
   sever(reason: string): void {
-    for (const end of [this, this.twin]) {
-      if (!end.#open) continue;
-      end.#end();
-      end.#schedule(() => end.#owner.link.lost(end, reason));
-    }
+    const ends = [this, this.twin].filter((end) => end.#open);
+    for (const end of ends) end.#end();
+    for (const end of ends) end.#line?.later(() => end.#owner.link.lost(end, reason));
   }
 
   #receive(parts: readonly Uint8Array[]): void {
@@ -130,6 +127,8 @@ export class MemoryEnd implements Connection {
 
   #end(): void {
     this.#open = false;
+    // Nothing can arrive here any more.
+    this.twin.#line?.drop();
     this.#owner.host.track(this, false);
   }
 }
