@@ -64,11 +64,18 @@ export class EventHub {
     if (!Number.isSafeInteger(bufferMax) || bufferMax < 1) {
       throw new RangeError(`Cannot subscribe as 'bufferMax' must be a positive integer: current value is ${bufferMax}`);
     }
-    const subscriber = new Subscriber(bufferMax, options.filter, () => this.#subscribers.delete(subscriber));
-    if (this.#closed) subscriber.end();
-    else this.#subscribers.add(subscriber);
-    if (options.signal?.aborted) subscriber.end();
-    else options.signal?.addEventListener("abort", () => subscriber.end(), { once: true });
+    const { signal } = options;
+    const onAbort = () => subscriber.end();
+    const subscriber = new Subscriber(bufferMax, options.filter, () => {
+      this.#subscribers.delete(subscriber);
+      signal?.removeEventListener("abort", onAbort);
+    });
+    if (this.#closed || signal?.aborted === true) {
+      subscriber.end();
+      return subscriber;
+    }
+    this.#subscribers.add(subscriber);
+    signal?.addEventListener("abort", onAbort, { once: true });
     return subscriber;
   }
 

@@ -186,19 +186,16 @@ export function validateOptions(options: Partial<RaftSettings> & { readonly id?:
   atMost(checked, "heartbeatMs", checked.electionMinMs / 2, "at most half of 'electionMinMs'");
   atLeast(checked, "leaseMs", 5);
   atMost(checked, "leaseMs", checked.electionMinMs, "at most 'electionMinMs'");
-  atLeast(checked, "commandBytesMax", 1);
+  for (const name of counts) atLeast(checked, name, name === "logCacheBytesMax" ? 0 : 1);
+  for (const name of counts) {
+    if (!Number.isSafeInteger(checked[name])) refuse(checked, name, "a safe integer");
+  }
   atMost(checked, "commandBytesMax", 6 * 1024 * 1024, "small enough for one frame of 8 MiB");
-  atLeast(checked, "appendEntriesMax", 1);
   atMost(checked, "appendEntriesMax", 4096, "at most 4096");
-  atLeast(checked, "appendBytesMax", 1);
   atMost(checked, "appendBytesMax", 6 * 1024 * 1024, "small enough for one frame of 8 MiB");
-  atLeast(checked, "windowBytesMax", 1);
-  atLeast(checked, "windowAppendsMax", 1);
-  atLeast(checked, "inFlightCountMax", 1);
-  atLeast(checked, "inFlightBytesMax", 1);
-  atLeast(checked, "logCacheBytesMax", 0);
   atLeast(checked, "leaderWaitMs", 0);
   atLeast(checked, "shutdownTransferMs", 0);
+  atMost(checked, "shutdownTransferMs", 2 ** 30, "a number a timer can wait for");
   return checked;
 }
 
@@ -216,16 +213,29 @@ function checkServerId(id: ServerId): void {
   );
 }
 
+/** Numbers of things and bytes: a fraction of one is a mistake. */
+const counts = [
+  "commandBytesMax",
+  "appendEntriesMax",
+  "appendBytesMax",
+  "windowBytesMax",
+  "windowAppendsMax",
+  "inFlightCountMax",
+  "inFlightBytesMax",
+  "logCacheBytesMax",
+] as const;
+
 type NumberSetting = { [K in keyof RaftSettings]: RaftSettings[K] extends number ? K : never }[keyof RaftSettings];
 
 function atLeast(settings: RaftSettings, name: NumberSetting, min: number, words = `at least ${min}`): void {
   const value = settings[name];
-  if (typeof value === "number" && Number.isFinite(value) && value >= min) return;
-  throw new RangeError(`Cannot use the options as '${name}' must be ${words}: current value is ${value}`);
+  if (typeof value !== "number" || !Number.isFinite(value) || value < min) refuse(settings, name, words);
 }
 
 function atMost(settings: RaftSettings, name: NumberSetting, max: number, words: string): void {
-  const value = settings[name];
-  if (value <= max) return;
-  throw new RangeError(`Cannot use the options as '${name}' must be ${words}: current value is ${value}`);
+  if (settings[name] > max) refuse(settings, name, words);
+}
+
+function refuse(settings: RaftSettings, name: NumberSetting, words: string): never {
+  throw new RangeError(`Cannot use the options as '${name}' must be ${words}: current value is ${settings[name]}`);
 }

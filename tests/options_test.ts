@@ -1,0 +1,85 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { defaultOptions, isServerId, type RaftSettings, validateOptions } from "../src/options.ts";
+import { test } from "./harness.ts";
+
+test("defaultOptions() are valid, and a copy each time", () => {
+  assertEquals(validateOptions({}), defaultOptions());
+  const one = defaultOptions() as { heartbeatMs: number };
+  one.heartbeatMs = 1;
+  assertEquals(defaultOptions().heartbeatMs, 50);
+});
+
+test("validateOptions() takes what is given and defaults for the rest, also for undefined", () => {
+  const given = { heartbeatMs: 20, preVote: false, leaderWaitMs: undefined } as unknown as Partial<RaftSettings>;
+  assertEquals(validateOptions(given), { ...defaultOptions(), heartbeatMs: 20, preVote: false });
+});
+
+const MiB = 1024 * 1024;
+
+/** The last value that is taken, and the first one beyond it. */
+const bounds: readonly [Partial<RaftSettings>, Partial<RaftSettings>][] = [
+  [{ heartbeatMs: 1 }, { heartbeatMs: 0.9 }],
+  [{ heartbeatMs: 250 }, { heartbeatMs: 250.5 }],
+  [{ electionMinMs: 5, leaseMs: 5, heartbeatMs: 2 }, { electionMinMs: 4, leaseMs: 4, heartbeatMs: 2 }],
+  [{ electionMaxMs: 501 }, { electionMaxMs: 500.5 }],
+  [{ electionMaxMs: 2 ** 30 }, { electionMaxMs: 2 ** 30 + 1 }],
+  [{ leaseMs: 5 }, { leaseMs: 4 }],
+  [{ leaseMs: 500 }, { leaseMs: 501 }],
+  [{ commandBytesMax: 1 }, { commandBytesMax: 0 }],
+  [{ commandBytesMax: 6 * MiB }, { commandBytesMax: 6 * MiB + 1 }],
+  [{ appendEntriesMax: 1 }, { appendEntriesMax: 0 }],
+  [{ appendEntriesMax: 4096 }, { appendEntriesMax: 4097 }],
+  [{ appendBytesMax: 1 }, { appendBytesMax: 0 }],
+  [{ appendBytesMax: 6 * MiB }, { appendBytesMax: 6 * MiB + 1 }],
+  [{ windowBytesMax: 1 }, { windowBytesMax: 0 }],
+  [{ windowAppendsMax: 1 }, { windowAppendsMax: 0 }],
+  [{ inFlightCountMax: 1 }, { inFlightCountMax: 0 }],
+  [{ inFlightBytesMax: 1 }, { inFlightBytesMax: 0 }],
+  [{ logCacheBytesMax: 0 }, { logCacheBytesMax: -1 }],
+  [{ leaderWaitMs: 0 }, { leaderWaitMs: -1 }],
+  [{ shutdownTransferMs: 0 }, { shutdownTransferMs: -1 }],
+  // Timers take any longer wait for none at all.
+  [{ shutdownTransferMs: 2 ** 30 }, { shutdownTransferMs: 2 ** 30 + 1 }],
+];
+
+for (const [last, beyond] of bounds) {
+  const name = Object.keys(beyond)[0] as keyof RaftSettings;
+  test(`validateOptions() takes ${name} of ${last[name]} and refuses ${beyond[name]}, naming both`, () => {
+    assertEquals(validateOptions(last)[name], last[name]!);
+    const { message } = assertThrows(() => validateOptions(beyond), RangeError) as unknown as Error;
+    assertStringIncludes(message, `'${name}'`);
+    assertStringIncludes(message, `current value is ${beyond[name]}`);
+  });
+}
+
+test("validateOptions() refuses what is no number, in every number", () => {
+  const { preVote: _, ...numbers } = defaultOptions();
+  for (const name of Object.keys(numbers)) {
+    for (const value of [NaN, Infinity, -Infinity, "50", null, 5n, {}]) {
+      assertThrows(() => validateOptions({ [name]: value } as Partial<RaftSettings>), RangeError, name);
+    }
+  }
+});
+
+test("validateOptions() refuses fractions of entries and bytes", () => {
+  const names = Object.keys(defaultOptions()).filter((name) => name.endsWith("Max"));
+  assertEquals(names.length, 8);
+  for (const name of names) {
+    assertThrows(() => validateOptions({ [name]: 1.5 }), RangeError, `'${name}' must be a safe integer`);
+  }
+});
+
+test("validateOptions() refuses a preVote that is no boolean", () => {
+  assertThrows(() => validateOptions({ preVote: 1 as unknown as boolean }), TypeError, "preVote");
+});
+
+test("isServerId() takes 1 to 64 letters, digits, dots, dashes and underscores", () => {
+  for (const id of ["a", "A-z_0.9", "x".repeat(64)]) {
+    assertEquals(isServerId(id), true);
+    validateOptions({ id });
+  }
+  for (const id of ["", "x".repeat(65), "a b", "a/b", "é", "a\n", 5, undefined, null]) {
+    assertEquals(isServerId(id), false);
+  }
+  assertThrows(() => validateOptions({ id: "a b" }), TypeError, '"a b"');
+});
