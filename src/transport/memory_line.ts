@@ -42,8 +42,8 @@ export class TimedLine implements Line {
   }
 }
 
-/** Deliveries in microtasks let no timer fire; after this long they make room for the other events. */
-const TURN_MS_MAX = 4;
+/** Deliveries in microtasks let nothing else happen; after this long they make room, for a millisecond or two. */
+const TURN_MS_MAX = 10;
 
 /** Tells the lines of one network when they have to make room. */
 export interface Turn {
@@ -55,7 +55,7 @@ export class QuickLine implements Line {
   readonly #clock: Clock;
   readonly #turn: Turn;
   readonly #queue: (() => void)[] = [];
-  #channel: MessageChannel | undefined;
+  #timer: unknown;
   #isScheduled = false;
 
   constructor(clock: Clock, turn: Turn) {
@@ -71,27 +71,21 @@ export class QuickLine implements Line {
   drop(): void {
     this.#queue.length = 0;
     // A delivery that was to come in a microtask still comes, with what is queued until then.
-    if (this.#channel !== undefined) this.#isScheduled = false;
-    this.#closeChannel();
+    if (this.#timer === undefined) return;
+    this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#isScheduled = false;
   }
 
   #schedule(): void {
     this.#isScheduled = true;
     if (this.#clock.now() - this.#turn.startedAt <= TURN_MS_MAX) return queueMicrotask(() => this.#deliver());
-    // A message event comes after the timers that are due, and without the millisecond that a timer of 0 takes.
-    this.#channel = new MessageChannel();
-    this.#channel.port1.onmessage = () => {
-      this.#closeChannel();
+    // A message event would come sooner, but Bun takes those before timers that are due.
+    this.#timer = this.#clock.setTimeout(() => {
+      this.#timer = undefined;
       this.#turn.startedAt = this.#clock.now();
       this.#deliver();
-    };
-    this.#channel.port2.postMessage(0);
-  }
-
-  #closeChannel(): void {
-    this.#channel?.port1.close();
-    this.#channel?.port2.close();
-    this.#channel = undefined;
+    }, 0);
   }
 
   #deliver(): void {
