@@ -129,7 +129,7 @@ function answer(
 ): void {
   const { sequence, round } = request;
   const { state } = step;
-  if (to === state.leader) state.roundAnswered = Math.max(state.roundAnswered, round);
+  state.roundAnswered = Math.max(state.roundAnswered, round);
   send(step, to, { type: "append-response", term: state.term, sequence, round, matchIndex, rejected: undefined });
 }
 

@@ -268,3 +268,29 @@ test("append: entries that become durable while no leader is known are answered 
   const { effects } = receive(core, "b", at({ sequence: 2, prevIndex: 4, prevTerm: 3 }));
   assertEquals(effects[1], sends("b", accepted({ term: 3, sequence: 2, matchIndex: 4 })));
 });
+
+test("append: what is owed for several requests in any order is the latest sequence and round", () => {
+  const core = coreOf({ ...follower, state: { ...follower.state, roundAnswered: 9 } });
+  receive(core, "b", at({ sequence: 6, round: 4, terms: [3] }));
+  receive(core, "b", at({ sequence: 5, round: 3, terms: [3] }));
+  assertEquals(take(core, { type: "entries-persisted", end: 5, epoch: 0 }).effects, [
+    sends("b", accepted({ term: 3, sequence: 6, round: 4, matchIndex: 4 })),
+  ]);
+});
+
+test("append: a configuration that is in the log already does not come into force again", () => {
+  const core = coreOf(follower);
+  const configurations = [{ index: 4, configuration: configuration("a b c ~d") }];
+  receive(core, "b", at({ terms: [2], configurations }));
+  const { effects } = receive(core, "b", at({ terms: [2, 2], configurations }));
+  assertEquals(effects.map(({ type }) => type), ["append"]);
+  assertEquals(core.state.configurations.map(({ index }) => index), [1, 4]);
+});
+
+test("append: a leader that stepped down knows that the term was its own", () => {
+  const core = coreOf({ term: 3, votedFor: "a", state: campaigning(3) });
+  receive(core, "b", { type: "vote-response", term: 3, pre: false, campaign: 3, granted: true });
+  take(core, { type: "deadline-reached" }, 900);
+  assertEquals(core.state.role, "follower");
+  assertThrows(() => receive(core, "c", at({ prevIndex: 1, prevTerm: 1 })), InvariantError, "one leader");
+});

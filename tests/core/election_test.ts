@@ -230,3 +230,16 @@ test("timeout-now: counts for nothing of another sender or term, or where nobody
 test("timeout-now: a leader does not depose itself (BE17)", () => {
   for (const from of ["b", "a"]) assertEquals(receive(leaderOf(), from, { type: "timeout-now", term: 1 }), nothing);
 });
+
+test("election: nobody can have voted before the own vote was durable", () => {
+  const core = coreOf({ settings: { preVote: false } });
+  core.step(deadline, 1000);
+  assertEquals(receive(core, "b", voteResponse(), 1000), nothing);
+});
+
+test("election: a later term in an answer is not believed beyond 2^40", () => {
+  const core = coreOf({ term: 2, votedFor: "a", state: campaigning(2) });
+  const refusal = voteResponse({ granted: false, term: 3 + 2 ** 40 });
+  assertEquals(receive(core, "b", refusal), nothing);
+  assertEquals(receive(core, "b", { ...refusal, term: 2 + 2 ** 40 }).changes["term"], 2 + 2 ** 40);
+});

@@ -193,6 +193,7 @@ test("pre-vote: of the own term is promised only as a vote would be granted", ()
   assertEquals(isGranted({ ...voter, votedFor: "b" }, question), true);
   assertEquals(isGranted({ ...voter, votedFor: "c" }, question), false);
   assertEquals(isGranted({ ...voter, state: { termLeader: "c" } }, question), false);
+  assertEquals(isGranted({ ...voter, votedFor: "b", state: { termLeader: "c" } }, question), false);
 });
 
 test("pre-vote: a live leader is a reason to refuse until it is silent for the shortest election timeout", () => {
