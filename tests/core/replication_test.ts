@@ -312,3 +312,22 @@ test("heartbeats: each one is answered at once even when it travels with entries
     receive(core, "b", accepted({ term: 3, sequence, round, matchIndex: end - 1 }), now);
   }
 });
+
+test("probe: a new commit index waits for the answer, or the next heartbeat", () => {
+  const probe = { sequence: 9, end: 6, bytes: 200 };
+  const core = leader({ state: "probe", nextIndex: 4, probe }, { state: { commitIndex: 5 } });
+  assertEquals(take(core, drained).effects, []);
+});
+
+test("probe: an answer to its heartbeat does not vouch for the probe", () => {
+  const probe = { sequence: 10, end: 7, bytes: 200 };
+  const core = leader({ state: "probe", nextIndex: 4, stateSequence: 10, sequence: 12, probe });
+  const { changes } = receive(core, "b", accepted({ term: 3, sequence: 11, matchIndex: 3 }));
+  assertEquals([changes["b.state"], core.state.leading!.progress.get("b")!.nextIndex], ["replicate", 4]);
+});
+
+test("replication: what was compacted is not asked for, the entry right behind it is", () => {
+  const log = { firstIndex: 4, lastIndex: 6, prevTerm: 2, runs: [{ term: 3, from: 4 }] };
+  const asks = (nextIndex: number) => take(leader({ nextIndex }, { state: { log } }), drained).effects;
+  assertEquals([asks(3), asks(4)], [[], [replicate({ prevTerm: 2, from: 4 })]]);
+});
