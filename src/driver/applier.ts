@@ -138,7 +138,8 @@ export class Applier<Command, Result> {
   }
 
   async #fetch(from: LogIndex): Promise<void> {
-    this.#fetched = await this.#store.read(from, this.#upTo + 1, readBytes);
+    // What memory holds may not be written yet: an entry that it has replaced would still be read (BA01).
+    this.#fetched = await this.#store.read(from, Math.min(this.#upTo + 1, this.#cache.firstIndex), readBytes);
     this.#fetchedAt = 0;
     if (this.#fetched[0]?.from !== from) {
       throw new InvariantError(`the store must give entry ${from} when asked for it`);

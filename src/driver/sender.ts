@@ -50,7 +50,9 @@ export class Sender {
 
   async #readAndSend(request: Replicate): Promise<void> {
     const { from, end, entriesMax, bytesMax } = request;
-    const records = await this.#store.read(from, Math.min(end, from + entriesMax), bytesMax);
+    // What memory holds may not be written yet: an entry that it has replaced would still be read (L8).
+    const stop = Math.min(end, from + entriesMax, this.#cache.firstIndex);
+    const records = await this.#store.read(from, stop, bytesMax);
     // While the disk was read the world may have changed: entries of another leader may stand there now (BA01, L8).
     if (this.#host.isLeading(request.term)) this.#send(request, records);
   }
