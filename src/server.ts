@@ -3,28 +3,22 @@
  *
  * @module
  */
-import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm, fingerprint } from "./bootstrap.ts";
 import { msgpackCodec } from "./codec.ts";
 import { Driver } from "./driver/driver.ts";
 import type { Environment } from "./driver/environment.ts";
 import { Proposal, type ProposalResult } from "./driver/proposal.ts";
 import type { Read } from "./driver/reads.ts";
-import { type LeaderHint, type RaftError, ShutdownError, StorageError } from "./errors.ts";
+import { type LeaderHint, type RaftError, ShutdownError } from "./errors.ts";
 import { EventHub, type EventsOptions, type EventStream } from "./events.ts";
 import type { Codec } from "./machine.ts";
-import { Histogram, type RaftMetrics } from "./metrics.ts";
-import { type Logger, type RaftOptions, type RaftSettings, validateOptions } from "./options.ts";
+import type { Histogram, RaftMetrics } from "./metrics.ts";
+import { type RaftOptions, type RaftSettings, validateOptions } from "./options.ts";
+import { closeAll, type Closers, type OpenParts, openParts } from "./parts.ts";
 import type { Applied, ApplyOptions, Raft, ReadOptions } from "./raft.ts";
 import type { RaftStatus, ServerStatus } from "./status.ts";
-import type { Store, StoreState } from "./store/store.ts";
-import type { Transport, TransportLink } from "./transport/transport.ts";
+import type { TransportLink } from "./transport/transport.ts";
 import { EntryType, type LogIndex, type Role, type ServerId, type Term } from "./types.ts";
 import { RecordFlag } from "./wire/record.ts";
-
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
-
-/** Closes what was opened, the last first. */
-type Closers = (() => Promise<void>)[];
 
 /** {@linkcode createRaft} in any environment: the simulator's too. */
 export async function startServer<Command, Result>(
@@ -32,81 +26,7 @@ export async function startServer<Command, Result>(
   environment: Environment,
 ): Promise<Raft<Command, Result>> {
   const settings = validateOptions(options);
-  const first = options.bootstrap === undefined ? undefined : bootstrapConfiguration(options.bootstrap, options.id);
-  const clusterId = options.clusterId ?? (first === undefined ? "" : await fingerprint(first));
-  const syncs = new Histogram();
-  const closers: Closers = [];
-  try {
-    const store = await openStore(options, syncs, closers);
-    let found = await store.open(options.id);
-    checkCluster(options, found);
-    if (first !== undefined && found.lastIndex === 0 && found.vote.term === 0) {
-      await store.write({
-        records: [bootstrapEntry(first)],
-        vote: { term: bootstrapTerm, votedFor: undefined },
-        ...(found.identity.clusterId === "" ? { clusterId } : {}),
-      });
-      found = {
-        ...found,
-        vote: { term: bootstrapTerm, votedFor: undefined },
-        lastIndex: 1,
-        terms: [{ term: bootstrapTerm, from: 1 }],
-        configurations: [{ index: 1, configuration: first }],
-        identity: { ...found.identity, clusterId: found.identity.clusterId || clusterId },
-      };
-    }
-    const transport = await openTransport(options, closers);
-    return new Server(options, settings, environment, { store, found, transport, syncs, closers });
-  } catch (error) {
-    await closeAll(closers);
-    throw error;
-  }
-}
-
-async function openStore<C, R>(options: RaftOptions<C, R>, syncs: Histogram, closers: Closers): Promise<Store> {
-  const { store } = options;
-  if ("write" in store) return store;
-  const opened = await store.open({ onSync: (ms) => syncs.add(ms) });
-  closers.push(() => opened.close());
-  return opened;
-}
-
-async function openTransport<C, R>(options: RaftOptions<C, R>, closers: Closers): Promise<Transport> {
-  const { transport, logger } = options;
-  if ("attach" in transport) return transport;
-  const opened = await transport.open({ logger: (line) => logger?.debug(line) });
-  closers.push(() => opened.close());
-  return opened;
-}
-
-function checkCluster<C, R>({ id, clusterId }: RaftOptions<C, R>, { identity }: StoreState): void {
-  if (clusterId === undefined || identity.clusterId === "" || identity.clusterId === clusterId) return;
-  throw new StorageError(
-    `Cannot start server "${id}" in cluster "${clusterId}" as its disk belongs to cluster "${identity.clusterId}": ` +
-      `use another store or that cluster id`,
-    "open",
-  );
-}
-
-/** Closes all, whatever fails. */
-async function closeAll(closers: Closers): Promise<void> {
-  for (const close of closers.reverse()) {
-    try {
-      await close();
-    } catch {
-      // Nothing more can be done about a part that does not even close.
-    }
-  }
-  closers.length = 0;
-}
-
-/** Parts that are open. */
-interface OpenParts {
-  readonly store: Store;
-  readonly found: StoreState;
-  readonly transport: Transport;
-  readonly syncs: Histogram;
-  readonly closers: Closers;
+  return await openParts(options, (parts) => new Server(options, settings, environment, parts));
 }
 
 class Server<Command, Result> implements Raft<Command, Result> {
@@ -129,7 +49,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
     options: RaftOptions<Command, Result>,
     settings: RaftSettings,
     environment: Environment,
-    { store, found, transport, syncs, closers }: OpenParts,
+    { store, found, transport, logger, syncs, closers }: OpenParts,
   ) {
     this.id = options.id;
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
@@ -139,7 +59,6 @@ class Server<Command, Result> implements Raft<Command, Result> {
     this.#syncs = syncs;
     this.#closers = closers;
     const { id, machine } = options;
-    const logger = options.logger ?? silent;
     const parts = {
       id,
       settings,
@@ -166,6 +85,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
         onTrouble: (trouble) => driver.onTrouble(trouble),
       },
     );
+    closers.push(() => this.#link.close());
     driver.start(this.#link);
   }
 
@@ -364,7 +284,6 @@ class Server<Command, Result> implements Raft<Command, Result> {
     if (error !== undefined) this.#events.emit({ type: "fatal", error });
     this.#events.emit({ ...role, reason: error === undefined ? "shutdown" : error.code });
     await stopped;
-    await this.#link.close();
     await closeAll(this.#closers);
     this.#events.close();
     this.#resolveClosed(error);

@@ -3,7 +3,13 @@ import fc from "fast-check";
 import type { Applied } from "../../src/driver/applier.ts";
 import { Pending } from "../../src/driver/pending.ts";
 import { Proposal } from "../../src/driver/proposal.ts";
-import { LeadershipLostError, NotLeaderError, OverloadedError, ShutdownError, StorageError } from "../../src/errors.ts";
+import {
+  type LeadershipLostError,
+  type NotLeaderError,
+  type OverloadedError,
+  ShutdownError,
+  StorageError,
+} from "../../src/errors.ts";
 import type { ForwardResponse } from "../../src/message.ts";
 import { EntryType } from "../../src/types.ts";
 import { test } from "../harness.ts";

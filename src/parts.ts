@@ -1,0 +1,133 @@
+/**
+ * The parts of a server: opened in order, closed in reverse.
+ *
+ * @module
+ */
+import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm, fingerprint } from "./bootstrap.ts";
+import { StorageError } from "./errors.ts";
+import { Histogram } from "./metrics.ts";
+import type { Logger, RaftOptions } from "./options.ts";
+import type { Store, StoreState } from "./store/store.ts";
+import type { Transport } from "./transport/transport.ts";
+import type { Configuration } from "./types.ts";
+
+/** Closes what was opened, the last first. */
+export type Closers = (() => Promise<void>)[];
+
+/** Parts that are open. */
+export interface OpenParts {
+  readonly store: Store;
+  /** What the store holds. */
+  readonly found: StoreState;
+  readonly transport: Transport;
+  /** Never throws. */
+  readonly logger: Logger;
+  /** Durations of the store's syncs. */
+  readonly syncs: Histogram;
+  /** Closes what was opened here; what was given open is not among it. */
+  readonly closers: Closers;
+}
+
+/** Opens all parts and starts what uses them. When anything fails, what was opened is closed again. */
+export async function openParts<C, R, T>(options: RaftOptions<C, R>, start: (parts: OpenParts) => T): Promise<T> {
+  const { id, bootstrap, clusterId } = options;
+  const first = bootstrap === undefined ? undefined : bootstrapConfiguration(bootstrap, id);
+  const logger = safeLogger(options.logger);
+  const syncs = new Histogram();
+  const closers: Closers = [];
+  const borrowed: Closers = [];
+  try {
+    const store = await openStore(options, syncs, closers);
+    const before = await store.open(id);
+    // Left open while and after its server runs; without a server it goes back as it came.
+    if (store === options.store) borrowed.push(() => store.close());
+    checkCluster(options, before);
+    const found = await begin(store, before, first, clusterId);
+    const transport = await openTransport(options, logger, closers);
+    return start({ store, found, transport, logger, syncs, closers });
+  } catch (error) {
+    await closeAll(closers);
+    await closeAll(borrowed);
+    throw error;
+  }
+}
+
+/** Writes what a fresh store needs to know: the cluster it belongs to and, when it is given, the first configuration. */
+async function begin(
+  store: Store,
+  found: StoreState,
+  first: Configuration | undefined,
+  name: string | undefined,
+): Promise<StoreState> {
+  const isFirst = first !== undefined && found.lastIndex === 0 && found.vote.term === 0;
+  const clusterId = name ?? (isFirst ? await fingerprint(first) : "");
+  const isNamed = found.identity.clusterId === "" && clusterId !== "";
+  if (!isNamed && !isFirst) return found;
+  const vote = { term: bootstrapTerm, votedFor: undefined };
+  await store.write({
+    records: isFirst ? [bootstrapEntry(first)] : [],
+    ...(isFirst ? { vote } : {}),
+    ...(isNamed ? { clusterId } : {}),
+  });
+  const named = isNamed ? { ...found, identity: { ...found.identity, clusterId } } : found;
+  if (!isFirst) return named;
+  return {
+    ...named,
+    vote,
+    lastIndex: 1,
+    terms: [{ term: bootstrapTerm, from: 1 }],
+    configurations: [{ index: 1, configuration: first }],
+  };
+}
+
+async function openStore<C, R>(options: RaftOptions<C, R>, syncs: Histogram, closers: Closers): Promise<Store> {
+  const { store } = options;
+  if ("write" in store) return store;
+  const opened = await store.open({ onSync: (ms) => syncs.add(ms) });
+  closers.push(() => opened.close());
+  return opened;
+}
+
+async function openTransport<C, R>(
+  { transport }: RaftOptions<C, R>,
+  logger: Logger,
+  closers: Closers,
+): Promise<Transport> {
+  if ("attach" in transport) return transport;
+  const opened = await transport.open({ logger: (line) => logger.debug(line) });
+  closers.push(() => opened.close());
+  return opened;
+}
+
+function checkCluster<C, R>({ id, clusterId }: RaftOptions<C, R>, { identity }: StoreState): void {
+  if (clusterId === undefined || identity.clusterId === "" || identity.clusterId === clusterId) return;
+  throw new StorageError(
+    `Cannot start server "${id}" in cluster "${clusterId}" as its disk belongs to cluster "${identity.clusterId}": ` +
+      `use another store or that cluster id`,
+    "open",
+  );
+}
+
+/** Closes all, whatever fails. */
+export async function closeAll(closers: Closers): Promise<void> {
+  for (const close of closers.reverse()) {
+    try {
+      await close();
+    } catch {
+      // Nothing more can be done about a part that does not even close.
+    }
+  }
+  closers.length = 0;
+}
+
+/** A logger that never throws, as what it says is no reason for a server to end; silent without the user's. */
+function safeLogger(logger: Logger | undefined): Logger {
+  const say = (level: keyof Logger) => (message: string) => {
+    try {
+      logger?.[level](message);
+    } catch {
+      // The user's logger is broken, and there is nobody to tell.
+    }
+  };
+  return { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
+}
