@@ -5,6 +5,7 @@
  */
 import type { Operation, OperationOutcome } from "../../src/testing/linearizability.ts";
 import type { RegisterInput, RegisterOutput } from "../../src/testing/register.ts";
+import { type HttpAnswer, sendOnce } from "./http_client.ts";
 
 /** One operation of the history. */
 export type KvOperation = Operation<RegisterInput, RegisterOutput>;
@@ -14,81 +15,74 @@ export interface KvResult {
   readonly outcome: OperationOutcome;
   readonly output?: RegisterOutput;
   readonly index?: number;
+  /** Why it is not `ok`: for whoever looks into a failed test. */
+  readonly detail?: string;
 }
 
 // Longer than the server takes for an answer, even after a halt.
 const TIMEOUT_MS = 12_000;
 
-/** Does an operation at a server and adds it to the history. */
-export async function perform(
-  history: KvOperation[],
-  url: string,
-  key: string,
-  input: RegisterInput,
-): Promise<KvResult> {
-  const called = performance.now();
-  const result = await request(url, key, input);
-  const { outcome, output } = result;
-  history.push({ key, input, called, returned: performance.now(), outcome, output, client: url });
-  return result;
-}
+/** Does operations at servers and writes them down. */
+export class KvClient {
+  /** Every operation that was done. */
+  readonly history: KvOperation[] = [];
 
-/** An answer that no fault explains: it fails the test. */
-class UnexpectedAnswerError extends Error {}
+  /** Does one operation and adds it to the history. */
+  async perform(url: string, key: string, input: RegisterInput): Promise<KvResult> {
+    const called = performance.now();
+    const result = await this.#request(`${url}/kv/${encodeURIComponent(key)}`, input);
+    const { outcome, output } = result;
+    this.history.push({ key, input, called, returned: performance.now(), outcome, output, client: url });
+    return result;
+  }
 
-async function request(url: string, key: string, input: RegisterInput): Promise<KvResult> {
-  const path = `${url}/kv/${encodeURIComponent(key)}`;
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  try {
-    switch (input.type) {
-      case "put":
-        return await answer(await fetch(path, { method: "PUT", body: input.value, signal }), () => undefined);
-      case "get":
-        return await read(await fetch(path, { signal }));
-      case "delete":
-        return await answer(await fetch(path, { method: "DELETE", signal }), ({ deleted }) => deleted);
-      case "cas": {
-        const body = JSON.stringify({ expect: input.expect, value: input.value });
-        return await answer(await fetch(`${path}/cas`, { method: "POST", body, signal }), ({ swapped }) => swapped);
-      }
+  async #request(path: string, input: RegisterInput): Promise<KvResult> {
+    let answer: HttpAnswer;
+    try {
+      answer = await send(path, input);
+    } catch (error) {
+      // When nobody listened nothing was asked. Any other failure may have come after the command was taken.
+      const { message, code } = error as Error & { code?: string };
+      return { outcome: code === "ECONNREFUSED" ? "failed" : "unknown", detail: message };
     }
-  } catch (error) {
-    if (error instanceof UnexpectedAnswerError) throw error;
-    // Nobody listened, so nothing was asked. Any other failure may have come after the command was taken.
-    const isRefused = /refused/i.test((error as Error).message);
-    return { outcome: isRefused ? "failed" : "unknown" };
+    return input.type === "get" ? readResult(answer) : writeResult(answer);
   }
 }
 
-interface WriteAnswer {
-  readonly index: number;
-  readonly deleted?: boolean;
-  readonly swapped?: boolean;
-}
-
-async function answer(response: Response, outputOf: (body: WriteAnswer) => RegisterOutput): Promise<KvResult> {
-  if (response.status !== 200) return await failure(response);
-  const body = await response.json() as WriteAnswer;
-  return { outcome: "ok", output: outputOf(body), index: body.index };
-}
-
-async function read(response: Response): Promise<KvResult> {
-  if (response.status === 200) return { outcome: "ok", output: await response.text() };
-  if (response.status !== 404) return await failure(response);
-  await response.body?.cancel();
-  return { outcome: "ok", output: null };
-}
-
-async function failure(response: Response): Promise<KvResult> {
-  const { outcome, code, error } = await response.json() as { outcome: string; code: string; error: string };
-  if (response.status !== 503 && response.status !== 504) {
-    throw new UnexpectedAnswerError(`Answered ${response.status} ${code}: ${error}`);
+function send(path: string, input: RegisterInput): Promise<HttpAnswer> {
+  switch (input.type) {
+    case "put":
+      return sendOnce("PUT", path, input.value, TIMEOUT_MS);
+    case "get":
+      return sendOnce("GET", path, undefined, TIMEOUT_MS);
+    case "delete":
+      return sendOnce("DELETE", path, undefined, TIMEOUT_MS);
+    case "cas": {
+      const { expect, value } = input;
+      return sendOnce("POST", `${path}/cas`, JSON.stringify({ expect, value }), TIMEOUT_MS);
+    }
   }
-  const isRetryable = response.headers.has("retry-after");
-  if (isRetryable !== (response.status === 503) || isRetryable !== (outcome === "not-applied")) {
-    throw new UnexpectedAnswerError(`Answered ${response.status} with the outcome ${outcome}`);
-  }
-  return { outcome: outcome === "not-applied" ? "failed" : "unknown" };
+}
+
+function writeResult(answer: HttpAnswer): KvResult {
+  if (answer.status !== 200) return failure(answer);
+  const body = JSON.parse(answer.text) as { index: number; deleted?: boolean; swapped?: boolean };
+  return { outcome: "ok", output: body.deleted ?? body.swapped, index: body.index };
+}
+
+function readResult(answer: HttpAnswer): KvResult {
+  if (answer.status === 200) return { outcome: "ok", output: answer.text };
+  return answer.status === 404 ? { outcome: "ok", output: null } : failure(answer);
+}
+
+/** Throws when no fault explains the answer. */
+function failure({ status, headers, text }: HttpAnswer): KvResult {
+  const { outcome, code, error } = JSON.parse(text) as { outcome: string; code: string; error: string };
+  const detail = `${status} ${code}: ${error}`;
+  const isRetryable = "retry-after" in headers;
+  if (status === 503 && isRetryable && outcome === "not-applied") return { outcome: "failed", detail };
+  if (status === 504 && !isRetryable && outcome === "unknown") return { outcome: "unknown", detail };
+  throw new Error(`Answered ${detail}, retry-after ${isRetryable}, outcome ${outcome}`);
 }
 
 /** A key as a listing tells of it. */

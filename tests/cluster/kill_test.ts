@@ -55,12 +55,13 @@ function testFaults(name: string, runtimes: readonly Runtime[], faults: readonly
       try {
         await workload.untilAcknowledged(300);
         for (const fault of faults) await fault(cluster, workload);
+        await workload.stop();
+        const report = await workload.check();
+        // Otherwise no fault came at a bad moment, and little was tested.
+        assert(report.unknown > 0, `no outcome was unknown among ${JSON.stringify(report)}`);
       } finally {
         await workload.stop();
       }
-      const report = await workload.check();
-      // Otherwise no fault came at a bad moment, and little was tested.
-      assert(report.unknown > 0, `no outcome was unknown among ${JSON.stringify(report)}`);
     });
   // The processes are of all runtimes, so the test is needed once.
   test(`cluster: ${name}`, body, { runtimes: ["deno"], timeoutMs: 180_000 });

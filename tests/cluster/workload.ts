@@ -5,12 +5,13 @@
  */
 import { checkLinearizability } from "../../src/testing/linearizability.ts";
 import { type RegisterInput, registerModel } from "../../src/testing/register.ts";
-import { type KvOperation, type KvResult, type ListedKey, listStale, perform } from "./client.ts";
+import { KvClient, type KvOperation, type KvResult, type ListedKey, listStale } from "./client.ts";
 import type { Cluster, ServerProcess } from "./process.ts";
 import { pause, until } from "./until.ts";
 
-/** What is left of a key's history when it is that long: the search for an order grows with it. */
+// Clients then go on with another key: the search for an order grows with the history, and doubles with each unknown.
 const OPERATIONS_PER_KEY = 150;
+const UNKNOWN_PER_KEY = 5;
 const BATCH = 16;
 
 /** What a run of the workload came to. */
@@ -18,6 +19,13 @@ export interface WorkloadReport {
   readonly acknowledged: number;
   readonly failed: number;
   readonly unknown: number;
+}
+
+/** A key that several clients work on. */
+interface SharedKey {
+  readonly name: string;
+  operations: number;
+  unknown: number;
 }
 
 /** A write to a key of its own. */
@@ -33,9 +41,13 @@ interface LoneWrite {
  */
 export class Workload {
   readonly #cluster: Cluster;
-  readonly #history: KvOperation[] = [];
+  /** Does what is checked for linearizability. */
+  readonly #sharing = new KvClient();
+  /** Does the rest. */
+  readonly #lone = new KvClient();
   readonly #loneWrites: LoneWrite[] = [];
   readonly #clients: Promise<void>[] = [];
+  readonly #sharedKeys: SharedKey[] = [];
   #isStopping = false;
   #acknowledged = 0;
   /** Makes each value unique, so that a read tells which write it saw. */
@@ -74,23 +86,30 @@ export class Workload {
     await this.#catchUp();
     await this.#checkLoneWrites();
     this.#checkHistory();
-    const count = (wanted: string) =>
-      [...this.#history, ...this.#loneWrites.map(({ result }) => result)].filter(({ outcome }) => outcome === wanted)
-        .length;
+    const all = [...this.#sharing.history, ...this.#lone.history];
+    const count = (wanted: string) => all.filter(({ outcome }) => outcome === wanted).length;
     return { acknowledged: count("ok"), failed: count("failed"), unknown: count("unknown") };
   }
 
   async #share(server: ServerProcess, client: number): Promise<void> {
     let seen: string | null = null;
     for (let i = 0; !this.#isStopping; i++) {
-      // Clients move on to new keys at about the same pace, so that several meet at each.
-      const key = `shared/${client}/${Math.floor(this.#history.length / (OPERATIONS_PER_KEY * 3))}`;
+      const key = this.#sharedKey(client);
       const input = this.#nextInput(i, seen);
-      const { outcome, output } = await perform(this.#history, server.url, key, input);
+      const { outcome, output } = await this.#sharing.perform(server.url, key.name, input);
+      key.operations++;
+      if (outcome === "unknown") key.unknown++;
       if (outcome === "ok" && input.type === "get") seen = output as string | null;
       if (outcome === "ok" && input.type !== "get") this.#acknowledged++;
       await pause(outcome === "ok" ? 5 : 50);
     }
+  }
+
+  /** The key that the clients with this number, one at each server, work on now. */
+  #sharedKey(client: number): SharedKey {
+    const key = this.#sharedKeys[client];
+    if (key !== undefined && key.operations < OPERATIONS_PER_KEY && key.unknown < UNKNOWN_PER_KEY) return key;
+    return this.#sharedKeys[client] = { name: `shared/${client}/${++this.#serial}`, operations: 0, unknown: 0 };
   }
 
   #nextInput(i: number, seen: string | null): RegisterInput {
@@ -103,17 +122,15 @@ export class Workload {
   }
 
   async #writeBatches(server: ServerProcess): Promise<void> {
-    const unused: KvOperation[] = [];
     for (let batch = 0; !this.#isStopping; batch++) {
       const write = async (_: unknown, i: number): Promise<KvResult> => {
         const key = `lone/${server.id}/${batch}/${i}`;
-        const result = await perform(unused, server.url, key, { type: "put", value: key });
+        const result = await this.#lone.perform(server.url, key, { type: "put", value: key });
         this.#loneWrites.push({ key, result });
         if (result.outcome === "ok") this.#acknowledged++;
         return result;
       };
       const results = await Promise.all(Array.from({ length: BATCH }, write));
-      unused.length = 0;
       await pause(results.every(({ outcome }) => outcome === "ok") ? 30 : 100);
     }
   }
@@ -121,10 +138,10 @@ export class Workload {
   /** Ends each key's history with a linearizable read. */
   async #readAllKeys(): Promise<void> {
     const { servers } = this.#cluster;
-    const keys = [...new Set(this.#history.map(({ key }) => key))];
+    const keys = [...new Set(this.#sharing.history.map(({ key }) => key))];
     for (const [i, key] of keys.entries()) {
       const { url } = servers[i % servers.length]!;
-      const { outcome } = await perform(this.#history, url, key, { type: "get" });
+      const { outcome } = await this.#sharing.perform(url, key, { type: "get" });
       if (outcome !== "ok") {
         throw new Error(`Read ${key} at ${url} with the outcome ${outcome} though all is well again`);
       }
@@ -133,7 +150,7 @@ export class Workload {
 
   async #catchUp(): Promise<void> {
     const [first] = this.#cluster.servers;
-    const last = await perform([], first!.url, "last", { type: "put", value: "last" });
+    const last = await this.#lone.perform(first!.url, "last", { type: "put", value: "last" });
     if (last.index === undefined) throw new Error(`The last write came to ${last.outcome} though all is well again`);
     await this.#cluster.untilApplied(last.index);
   }
@@ -146,19 +163,19 @@ export class Workload {
       if (difference !== undefined) throw new Error(`Servers n1 and n${i + 1} differ: ${difference}`);
     }
     const found = new Map<string, ListedKey>(lists[0]!.map((listed) => [listed.key, listed]));
-    for (const { key, result: { outcome, index } } of this.#loneWrites) {
+    for (const { key, result: { outcome, index, detail } } of this.#loneWrites) {
       const listed = found.get(key);
       if (outcome === "ok" && listed?.index !== index) {
         throw new Error(`${key} was acknowledged at index ${index} and is ${listed ? `at ${listed.index}` : "lost"}`);
       }
       if (outcome === "failed" && listed !== undefined) {
-        throw new Error(`${key} was not to be applied, and is there at index ${listed.index}`);
+        throw new Error(`${key} was not to be applied (${detail}), and is there at index ${listed.index}`);
       }
     }
   }
 
   #checkHistory(): void {
-    const report = checkLinearizability(registerModel(), this.#history);
+    const report = checkLinearizability(registerModel(), this.#sharing.history);
     if (report.verdict === "linearizable") return;
     const { key, longest, stuck } = report.failure!;
     const lines = [...longest.slice(-10).map(describe), "then none of", ...stuck.map(describe)];
