@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { TransportClosedError } from "../errors.ts";
 import type { ServerAddress } from "../types.ts";
 import type { Hello } from "../wire/handshake_codec.ts";
 import { joinParts } from "./bytes.ts";
@@ -168,7 +169,7 @@ class MemoryTransport implements Transport, LinkHost {
   }
 
   attach(local: LocalServer, handler: TransportHandler): TransportLink {
-    if (this.#closed) throw new Error("Cannot attach to a closed transport");
+    if (this.#closed) throw new TransportClosedError();
     if (this.#links.has(local.group)) throw new TypeError(`Cannot attach two servers of group ${local.group}`);
     const link = new Link(local, handler, this);
     this.#links.set(local.group, link);

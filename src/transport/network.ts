@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { TransportClosedError } from "../errors.ts";
 import type { ServerAddress } from "../types.ts";
 import type { Hello } from "../wire/handshake_codec.ts";
 import { advertisedAddress } from "./address.ts";
@@ -205,7 +206,7 @@ class NetworkTransport implements Transport, LinkHost {
   }
 
   attach(local: LocalServer, handler: TransportHandler): TransportLink {
-    if (this.#closing !== undefined) throw new Error("Cannot attach a server to a closed transport");
+    if (this.#closing !== undefined) throw new TransportClosedError();
     if (this.#links.has(local.group)) throw new TypeError(`Cannot attach two servers of group ${local.group}`);
     const link = new Link(local, handler, this);
     this.#links.set(local.group, link);

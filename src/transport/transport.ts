@@ -86,6 +86,9 @@ export interface Transport {
   /**
    * Starts to serve one group. A transport made by a factory is listening already. The returned link is used by one
    * server; closing it leaves a borrowed transport open for others.
+   *
+   * @throws {TypeError} If a server of that group is attached already.
+   * @throws {TransportClosedError} If the transport is closed.
    */
   attach(local: LocalServer, handler: TransportHandler): TransportLink;
   /** What was counted since it was opened. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { ProtocolError } from "../../src/errors.ts";
+import { ProtocolError, TransportClosedError } from "../../src/errors.ts";
 import { networkTransport } from "../../src/transport/network.ts";
 import { test } from "../harness.ts";
 import { FakeInternet } from "./fake_layer.ts";
@@ -186,7 +186,7 @@ worldTest("a closed transport refuses links and is closed once", async (world) =
   await closing;
   await world.clock.advance(0);
   assertEquals(b.calls[1], "disconnect a consensus: closed by peer");
-  assertThrows(() => a.transport.attach(localServer("a"), a), Error, "closed transport");
+  assertThrows(() => a.transport.attach(localServer("a"), a), TransportClosedError);
 });
 
 worldTest("servers don't dial themselves", async (world) => {
