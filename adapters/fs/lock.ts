@@ -82,7 +82,7 @@ async function waitForOthers(directory: string, door: string, own: string): Prom
         continue;
       }
       // Two that start at once: the lower name waits until the other has given up.
-      if (state === "held" || name < own) throw new StoreLockedError(directory);
+      if (state === "held" || (state === "waiting" && name < own)) throw new StoreLockedError(directory);
       isAlone = false;
     }
     if (isAlone) return;
@@ -92,16 +92,18 @@ async function waitForOthers(directory: string, door: string, own: string): Prom
 }
 
 /** What the process behind a socket is doing; undefined when it is dead. */
-function ask(path: string): Promise<State | undefined> {
-  const { promise, resolve } = Promise.withResolvers<State | undefined>();
+function ask(path: string): Promise<State | "leaving" | undefined> {
+  const { promise, resolve } = Promise.withResolvers<State | "leaving" | undefined>();
   const socket = connect(path);
   const timer = setTimeout(() => resolve("held"), ANSWER_TIMEOUT_MS);
   socket.on("data", (bytes: Uint8Array) => resolve(bytes[0] === 0x77 ? "waiting" : "held"));
-  // Closed without a word: it is just going, or gone. The next look will tell.
-  socket.on("close", () => resolve("waiting"));
-  socket.on("error", (error: Error & { code?: string }) => {
+  // Closed without a word.
+  socket.on("close", () => resolve("leaving"));
+  socket.on("error", ({ code }: Error & { code?: string }) => {
+    if (code === "ECONNREFUSED" || code === "ENOENT") resolve(undefined);
+    else if (code === "ECONNRESET" || code === "EPIPE") resolve("leaving");
     // Whatever else is wrong (too many connections at once, say), somebody is there.
-    resolve(error.code === "ECONNREFUSED" || error.code === "ENOENT" ? undefined : "held");
+    else resolve("held");
   });
   return promise.finally(() => {
     clearTimeout(timer);

@@ -31,6 +31,7 @@ export class SegmentScanner {
   readonly #file: FileHandle;
   readonly #location: string;
   readonly #seed: number;
+  #size: number | undefined;
   #windowStart = 0;
   #window: Uint8Array = new Uint8Array(0);
 
@@ -67,7 +68,7 @@ export class SegmentScanner {
    * `sequence` was not torn. Returns its offset.
    */
   async proofAfter(offset: number, sequence: number): Promise<number | undefined> {
-    const size = await this.#file.size();
+    const size = this.#size ??= await this.#file.size();
     for (let at = offset; at < size; at += SECTOR_BYTES) {
       const bytes = await this.#bytes(at, BATCH_HEAD_BYTES_MAX);
       if (isBatchHead(bytes, 0, this.#seed) && this.#headOf(bytes, at).mark >= sequence) return at;
@@ -87,7 +88,8 @@ export class SegmentScanner {
   async #bytes(offset: number, length: number): Promise<Uint8Array> {
     const from = offset - this.#windowStart;
     if (from >= 0 && from + length <= this.#window.length) return this.#window.subarray(from, from + length);
-    const window = new Uint8Array(Math.max(length, WINDOW_BYTES));
+    const size = this.#size ??= await this.#file.size();
+    const window = new Uint8Array(Math.max(0, Math.min(Math.max(length, WINDOW_BYTES), size - offset)));
     const read = await readFully(this.#file, window, offset);
     this.#window = window.subarray(0, read);
     this.#windowStart = offset;
