@@ -29,6 +29,7 @@ export function becomeLeader(step: Step): void {
     firstIndex,
     progress,
     heartbeatAt: now + state.settings.heartbeatMs,
+    creditedAt: -Infinity,
     round: 0,
     readRound: undefined,
     readsWaiting: [],
@@ -84,13 +85,18 @@ function quorumHeardAt(step: Step): number {
   return quorumValue(configurationOf(state), (id) => id === state.id ? now : progress.get(id)?.heardAt ?? -Infinity);
 }
 
-/** What was heard before the clock jumped proves nothing: a quorum has two heartbeats' time to answer anew. */
+/**
+ * What was heard before the clock jumped proves nothing: a quorum has two heartbeats' time to answer anew. Once in a
+ * lease, or a leader whose clock jumps all the time would never notice that nobody answers.
+ */
 export function onLeaderClockJump(step: Step): void {
   const { state, now } = step;
+  const leading = state.leading!;
   const { heartbeatMs, leaseMs } = state.settings;
-  const heardAt = now - leaseMs + 2 * heartbeatMs;
-  for (const progress of state.leading!.progress.values()) progress.heardAt = heardAt;
-  state.leading!.heartbeatAt = now;
+  leading.heartbeatAt = now;
+  if (now - leading.creditedAt < leaseMs) return;
+  leading.creditedAt = now;
+  for (const progress of leading.progress.values()) progress.heardAt = now - leaseMs + 2 * heartbeatMs;
 }
 
 /** The turn is over: asks for what each peer should get now, in one piece. */

@@ -59,6 +59,9 @@ export function isVoteDurable(step: Step): boolean {
   return step.state.votePersisted === step.state.voteAsked;
 }
 
+/** A term that is not durable yet has little to say: beyond this the oldest message is dropped, as a network might. */
+const withheldMax = 256;
+
 /**
  * Sends, or withholds until the term that the message claims is durable (Raft §5.1: a server must not forget a term it
  * has spoken in; BE06). A pre-vote claims no term.
@@ -66,7 +69,7 @@ export function isVoteDurable(step: Step): boolean {
 export function send(step: Step, to: ServerId, message: SmallMessage): void {
   const claimsNothing = message.type === "vote-request" && message.pre;
   if (claimsNothing || isVoteDurable(step)) step.effects.push({ type: "send", to, message });
-  else step.state.withheld.push({ to, message });
+  else if (step.state.withheld.push({ to, message }) > withheldMax) step.state.withheld.shift();
 }
 
 /**

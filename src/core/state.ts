@@ -46,6 +46,8 @@ export interface Leading {
   readonly firstIndex: LogIndex;
   readonly progress: Map<ServerId, Progress>;
   heartbeatAt: number;
+  /** When peers were last given time to answer anew after the clock jumped; -Infinity when never. */
+  creditedAt: number;
   /** Counts rounds of heartbeats: one each interval, and one for reads that wait. */
   round: number;
   readRound: ReadRound | undefined;

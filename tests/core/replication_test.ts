@@ -293,11 +293,23 @@ test("check-quorum: nonvoters don't count, a single voter needs nobody", () => {
 
 test("clock-jumped: a leader gives a quorum two heartbeats' time to answer anew, and asks at once", () => {
   const core = leader({ heardAt: 9000 });
-  assertEquals(take(core, { type: "clock-jumped" }, 9000).changes, { "b.heardAt": 8600, "leading.heartbeatAt": 9000 });
+  assertEquals(take(core, { type: "clock-jumped" }, 9000).changes, {
+    "b.heardAt": 8600,
+    "leading.creditedAt": 9000,
+    "leading.heartbeatAt": 9000,
+  });
   for (const now of [9000, 9050, 9100]) take(core, deadline, now);
   assertEquals(core.state.role, "leader");
   take(core, deadline, 9150);
   assertEquals(core.state.role, "follower");
+});
+
+test("clock-jumped: again within a lease, a leader gives no more time", () => {
+  const core = leader({ heardAt: 9000 });
+  take(core, { type: "clock-jumped" }, 9000);
+  assertEquals(take(core, { type: "clock-jumped" }, 9499).changes, { "leading.heartbeatAt": 9499 });
+  take(core, { type: "clock-jumped" }, 9500);
+  assertEquals(core.state.leading!.progress.get("b")!.heardAt, 9100);
 });
 
 test("heartbeats: each one is answered at once even when it travels with entries and a disk is slow", () => {

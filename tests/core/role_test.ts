@@ -115,3 +115,13 @@ test("role: messages of an earlier term end no role", () => {
     assertEquals([core.state.role, core.state.term], [role, 2]);
   }
 });
+
+test("send() withholds 256 messages and then drops the oldest, as a network might", () => {
+  const step = stepOf({ state: { voteAsked: 1, votePersisted: 0 } });
+  for (let sequence = 1; sequence <= 256; sequence++) send(step, "b", { ...accepted(), sequence });
+  assertEquals(step.state.withheld.length, 256);
+  send(step, "b", { ...accepted(), sequence: 257 });
+  assertEquals(step.state.withheld.length, 256);
+  const sequences = step.state.withheld.map(({ message }) => message.type === "append-response" && message.sequence);
+  assertEquals([sequences[0], sequences[255]], [2, 257]);
+});

@@ -108,6 +108,7 @@ export function leaderOf(given: GivenLeader = {}): Core {
     firstIndex: terms.length,
     progress,
     heartbeatAt: 50,
+    creditedAt: -Infinity,
     round: 0,
     readRound: undefined,
     readsWaiting: [],
