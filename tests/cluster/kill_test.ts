@@ -10,6 +10,7 @@ const HALT_MS = 2_500;
 
 async function killLeader(cluster: Cluster, workload: Workload): Promise<void> {
   const leader = await cluster.agreedLeader();
+  await workload.burst(leader);
   await leader.kill();
   await cluster.agreedLeader(cluster.servers.filter((server) => server !== leader));
   await workload.untilAcknowledged(300);
@@ -39,6 +40,7 @@ async function haltLeader(cluster: Cluster, workload: Workload): Promise<void> {
 }
 
 async function killAll(cluster: Cluster, workload: Workload): Promise<void> {
+  await Promise.all(cluster.servers.map((server) => workload.burst(server)));
   await Promise.all(cluster.servers.map((server) => server.kill()));
   for (const server of cluster.servers) server.start();
   await cluster.agreedLeader();

@@ -13,6 +13,7 @@ import { pause, until } from "./until.ts";
 const OPERATIONS_PER_KEY = 150;
 const UNKNOWN_PER_KEY = 5;
 const BATCH = 16;
+const BURST = 64;
 
 /** What a run of the workload came to. */
 export interface WorkloadReport {
@@ -46,7 +47,7 @@ export class Workload {
   /** Does the rest. */
   readonly #lone = new KvClient();
   readonly #loneWrites: LoneWrite[] = [];
-  readonly #clients: Promise<void>[] = [];
+  readonly #clients: Promise<unknown>[] = [];
   readonly #sharedKeys: SharedKey[] = [];
   #isStopping = false;
   #acknowledged = 0;
@@ -61,10 +62,9 @@ export class Workload {
   static start(cluster: Cluster): Workload {
     const workload = new Workload(cluster);
     for (const server of cluster.servers) {
-      for (let i = 0; i < 3; i++) workload.#clients.push(workload.#share(server, i));
-      workload.#clients.push(workload.#writeBatches(server));
+      for (let i = 0; i < 3; i++) workload.#add(workload.#share(server, i));
+      workload.#add(workload.#writeBatches(server));
     }
-    for (const client of workload.#clients) client.catch(() => workload.#isStopping = true);
     return workload;
   }
 
@@ -89,6 +89,12 @@ export class Workload {
     const all = [...this.#sharing.history, ...this.#lone.history];
     const count = (wanted: string) => all.filter(({ outcome }) => outcome === wanted).length;
     return { acknowledged: count("ok"), failed: count("failed"), unknown: count("unknown") };
+  }
+
+  /** What goes wrong ends the others, and is told by {@linkcode Workload.stop}. */
+  #add(client: Promise<unknown>): void {
+    client.catch(() => this.#isStopping = true);
+    this.#clients.push(client);
   }
 
   async #share(server: ServerProcess, client: number): Promise<void> {
@@ -121,18 +127,30 @@ export class Workload {
     return { type: "put", value };
   }
 
+  /** Sends many writes at once to a server that is about to be killed, so that some are under way when it is. */
+  async burst(server: ServerProcess): Promise<void> {
+    this.#add(this.#writeLone(server, "burst", BURST));
+    // Time to arrive, but not for all of them to be answered.
+    await pause(3);
+  }
+
   async #writeBatches(server: ServerProcess): Promise<void> {
-    for (let batch = 0; !this.#isStopping; batch++) {
-      const write = async (_: unknown, i: number): Promise<KvResult> => {
-        const key = `lone/${server.id}/${batch}/${i}`;
-        const result = await this.#lone.perform(server.url, key, { type: "put", value: key });
-        this.#loneWrites.push({ key, result });
-        if (result.outcome === "ok") this.#acknowledged++;
-        return result;
-      };
-      const results = await Promise.all(Array.from({ length: BATCH }, write));
+    while (!this.#isStopping) {
+      const results = await this.#writeLone(server, "batch", BATCH);
       await pause(results.every(({ outcome }) => outcome === "ok") ? 30 : 100);
     }
+  }
+
+  #writeLone(server: ServerProcess, name: string, count: number): Promise<KvResult[]> {
+    const prefix = `lone/${server.id}/${name}/${++this.#serial}`;
+    const write = async (_: unknown, i: number): Promise<KvResult> => {
+      const key = `${prefix}/${i}`;
+      const result = await this.#lone.perform(server.url, key, { type: "put", value: key });
+      this.#loneWrites.push({ key, result });
+      if (result.outcome === "ok") this.#acknowledged++;
+      return result;
+    };
+    return Promise.all(Array.from({ length: count }, write));
   }
 
   /** Ends each key's history with a linearizable read. */
