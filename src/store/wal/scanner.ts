@@ -50,7 +50,7 @@ export class SegmentScanner {
   async batchAt(offset: number): Promise<ScannedBatch | string> {
     const start = await this.#bytes(offset, BATCH_HEAD_BYTES_MAX);
     if (!isBatchHead(start, 0, this.#seed)) return "there is no batch, or its checksum is wrong";
-    const head = this.#headOf(start, offset);
+    const head = this.#headOf(start, 0, offset);
     const bytes = await this.#bytes(offset, head.byteLength);
     if (!isFilledUp(head, bytes, 0)) return "the batch is cut off, or isn't filled up with zeros";
     try {
@@ -68,19 +68,24 @@ export class SegmentScanner {
    * `sequence` was not torn. Returns its offset.
    */
   async proofAfter(offset: number, sequence: number): Promise<number | undefined> {
-    const size = this.#size ??= await this.#file.size();
-    for (let at = offset; at < size; at += SECTOR_BYTES) {
-      const bytes = await this.#bytes(at, BATCH_HEAD_BYTES_MAX);
-      if (isBatchHead(bytes, 0, this.#seed) && this.#headOf(bytes, at).mark >= sequence) return at;
+    for (let start = offset;;) {
+      const bytes = await this.#bytes(start, WINDOW_BYTES);
+      const isLast = bytes.length < WINDOW_BYTES;
+      // A head that the window cuts off is looked at in the next one.
+      const end = isLast ? bytes.length : bytes.length - BATCH_HEAD_BYTES_MAX;
+      for (let at = 0; at < end; at += SECTOR_BYTES) {
+        if (isBatchHead(bytes, at, this.#seed) && this.#headOf(bytes, at, start).mark >= sequence) return start + at;
+      }
+      if (isLast) return undefined;
+      start += end;
     }
-    return undefined;
   }
 
-  #headOf(bytes: Uint8Array, offset: number): DecodedBatchHead {
+  #headOf(bytes: Uint8Array, at: number, windowStart: number): DecodedBatchHead {
     try {
-      return decodeBatchHead(bytes, 0, this.#seed);
+      return decodeBatchHead(bytes, at, this.#seed);
     } catch (error) {
-      throw new CorruptionError(this.#location, offset, (error as Error).message);
+      throw new CorruptionError(this.#location, windowStart + at, (error as Error).message);
     }
   }
 

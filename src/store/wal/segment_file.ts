@@ -58,6 +58,7 @@ export async function makeStartSegment(
  */
 export class Preparation {
   readonly sequence: number;
+  readonly #files: Files;
   /** Done, or stopped, or failed; never rejects. */
   readonly settled: Promise<void>;
   #ready: SegmentFile | undefined;
@@ -66,6 +67,7 @@ export class Preparation {
 
   /** Begins. */
   constructor(files: Files, header: SegmentHeader, capacity: number) {
+    this.#files = files;
     this.sequence = header.sequence;
     this.settled = this.#run(files, header, capacity).catch((cause) => {
       this.#failure = { cause };
@@ -82,11 +84,13 @@ export class Preparation {
     return this.#failure;
   }
 
-  /** Gives up as soon as the chunk under way is written, and closes the file. */
+  /** Gives up as soon as the chunk under way is written; what is there goes away. */
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.settled;
-    await this.#ready?.file.close();
+    if (this.#ready === undefined) return;
+    await this.#ready.file.close();
+    await this.#files.remove(segmentName(this.sequence));
   }
 
   async #run(files: Files, header: SegmentHeader, capacity: number): Promise<void> {

@@ -319,6 +319,7 @@ class WalStore implements Store {
     this.#phase = "closed";
     await this.#preparation?.stop().catch(() => {});
     await this.#file?.close().catch(() => {});
+    if (this.#failure === undefined) await shorten(this.#files, this.#current()).catch(() => {});
     await this.#lock?.release();
   }
 
