@@ -28,6 +28,9 @@ export class VirtualEnvironment implements Environment {
   /** Milliseconds that the wall clock is ahead of the monotonic one. */
   wallOffsetMs = 1_700_000_000_000;
 
+  /** See {@linkcode Environment}. */
+  observe?: NonNullable<Environment["observe"]>;
+
   /** @param now What the clock shows at first. @param seed Where {@linkcode VirtualEnvironment.randomSeed} begins. */
   constructor(now = 0, seed = 1) {
     this.#now = now;

@@ -99,7 +99,7 @@ export class Driver<Command, Result> {
       onFailure: (error) => this.fail(error),
     });
     this.#sender = new Sender(this.#cache, store, {
-      isLeading: (term) => this.#core.state.term === term && this.#core.state.role === "leader",
+      isLeading: (term) => !this.#stopped && this.#core.state.term === term && this.#core.state.role === "leader",
       transmit: (to, frame) => this.#peers.transmit(to, frame),
       report: (event) => this.#enqueue({ event }),
       onFailure: (error) => this.fail(error),
@@ -171,7 +171,7 @@ export class Driver<Command, Result> {
   start(link: TransportLink): void {
     this.#peers.link = link;
     this.#guard(() => this.#performAll(this.#initialEffects, { event: { type: "drained" } }));
-    this.#deadline.set(this.#core.deadline);
+    if (!this.#stopped) this.#deadline.set(this.#core.deadline);
   }
 
   /** Asks the core to hand leadership over. */
@@ -254,7 +254,10 @@ export class Driver<Command, Result> {
   }
 
   #onPersisted(event: Extract<Event, { type: "vote-persisted" | "entries-persisted" }>): void {
-    if (event.type === "entries-persisted") this.#cache.durableEnd = event.end;
+    // What was asked before a truncation says nothing about the entries that stand there now (BL06).
+    if (event.type === "entries-persisted" && event.epoch === this.#core.state.epoch) {
+      this.#cache.durableEnd = event.end;
+    }
     this.#enqueue({ event });
   }
 
@@ -323,7 +326,10 @@ export class Driver<Command, Result> {
   // --- what the core asks for ---
 
   #performAll(effects: readonly Effect[], item: Item): void {
-    for (const effect of effects) this.#perform(effect, item);
+    for (const effect of effects) {
+      if (this.#stopped) return; // One of them ended it: no effect follows (BA16).
+      this.#perform(effect, item);
+    }
   }
 
   /** The only switch over effects. */
