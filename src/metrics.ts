@@ -19,11 +19,17 @@ export interface HistogramSnapshot {
 
 /** What `raft.metrics()` gives. Counters count since the server was started. */
 export interface RaftMetrics {
+  /** What the server is doing. */
   readonly role: Role | "shutdown";
+  /** Its term. */
   readonly term: Term;
+  /** Whether it knows a leader, itself included. */
   readonly hasLeader: boolean;
+  /** The last entry in its log. */
   readonly lastIndex: LogIndex;
+  /** Up to here entries are known to be committed. */
   readonly commitIndex: LogIndex;
+  /** Up to here entries are applied to the machine. */
   readonly appliedIndex: LogIndex;
   /** Elections this server started (terms it campaigned in). */
   readonly elections: number;
@@ -33,8 +39,9 @@ export interface RaftMetrics {
   readonly proposals: number;
   /** Commands that were refused or lost. */
   readonly proposalsFailed: number;
-  /** Commands that wait for their result, and their bytes. */
+  /** Commands that wait for their result. */
   readonly proposalsPending: number;
+  /** Their bytes. */
   readonly proposalsPendingBytes: number;
   /** Linearizable reads asked for here. */
   readonly reads: number;
@@ -52,6 +59,7 @@ export interface RaftMetrics {
 
 /** One peer as the leader sees it. */
 export interface PeerMetrics {
+  /** The peer. */
   readonly id: ServerId;
   /** Entries it is behind the leader's last. */
   readonly lag: number;

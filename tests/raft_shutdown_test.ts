@@ -127,6 +127,34 @@ test("Raft.shutdown() of a leader that nobody can take over from ends after shut
   }
 });
 
+test("Raft.shutdown() of a leader whose followers can't catch up ends when the transfer fails, not later (P6)", () =>
+  withCluster(3, async (cluster) => {
+    const { leader, followers } = await cluster.elect();
+    for (const { id } of followers) cluster.stores.get(id)!.slowWrites = true;
+    void watch(leader.apply(1));
+    await cluster.environment.advance(100);
+    const before = cluster.environment.now();
+    await cluster.settled(leader.shutdown());
+    const tookMs = cluster.environment.now() - before;
+    assertEquals(tookMs >= 450 && tookMs < 600, true, `took ${tookMs} ms`);
+  }, { shutdownTransferMs: 10_000 }));
+
+test("Raft.shutdown() of a leader whose disk fails while it hands over ends at once", () =>
+  withCluster(3, async (cluster) => {
+    const { leader, followers } = await cluster.elect();
+    for (const { id } of followers) cluster.stores.get(id)!.slowWrites = true;
+    const store = cluster.stores.get(leader.id)!;
+    store.slowWrites = true;
+    void watch(leader.apply(1));
+    await cluster.environment.advance(10);
+    const shutdown = leader.shutdown();
+    const before = cluster.environment.now();
+    store.writing[0]!.reject(new Error("EIO"));
+    await cluster.settled(shutdown);
+    assertEquals([cluster.environment.now(), (await leader.closed)?.code], [before, "storage"]);
+    store.writing.length = 0;
+  }, { shutdownTransferMs: 10_000 }));
+
 test("Raft.shutdown() of the only server, and of one without a leader, does not wait", async () => {
   await withCluster(1, async (cluster) => {
     const raft = await cluster.leader();

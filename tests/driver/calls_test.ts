@@ -204,6 +204,28 @@ test("Calls.onPeerLost() says unknown: whether the forward arrived nobody knows 
   assertEquals(sent.length, 1);
 });
 
+test("Calls.onPeerLost() asks again what that server was asked to read", () => {
+  const { calls, state, sent, environment } = setUp();
+  const answers: unknown[] = [];
+  const read = {
+    startedAt: environment.now(),
+    isSettled: false,
+    answer: (index: number) => void answers.push(index),
+    reject: (error: unknown) => void answers.push(error),
+  };
+  calls.read(read, false);
+  calls.dispatch();
+  calls.onPeerLost("b");
+  state.leader = "c";
+  calls.onLeaderChanged(false);
+  calls.dispatch();
+  assertEquals(sent.map(({ to, message }) => [to, message.message.type]), [["b", "read-request"], [
+    "c",
+    "read-request",
+  ]]);
+  assertEquals(answers, []);
+});
+
 test("Calls.onProposalsRefused() while we hand over: the commands wait for the next leader (BA14)", () => {
   const { calls, propose, state, taken, told, sent } = setUp();
   state.leader = "a";

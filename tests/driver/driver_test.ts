@@ -377,6 +377,31 @@ test("Driver knows who is connected, tells of it, and asks nobody else", async (
   await stop();
 });
 
+test("Driver tells callers at once when the connection is lost over which their commands went", async () => {
+  const { handler, raft, append, environment, stop } = await setUp();
+  await append("b", {});
+  const call = watch(raft.apply(Uint8Array.of(1)));
+  await drain();
+  const before = environment.now();
+  handler().onDisconnect("b", "consensus", "closed by peer");
+  assertEquals([(await call).text, environment.now()], ["leadership-lost unknown", before]);
+  await stop();
+});
+
+test("Driver belongs to one cluster for ever, whatever a leader says", async () => {
+  const { handler, raft, store, stop } = await setUp();
+  const { clusterId } = raft.status;
+  const message = { type: "append-request", term: 2, sequence: 1, prevIndex: 1, prevTerm: 1, end: 2 } as const;
+  const frame = encodeMessage({ ...message, runs: [], configurations: [], commitIndex: 0, round: 1 })[0]!;
+  handler().onFrame({ ...remote("b"), clusterId: "another" }, "consensus", frame);
+  await drain();
+  assertEquals([raft.status.clusterId, store.writes.some((write) => write.clusterId === "another")], [
+    clusterId,
+    false,
+  ]);
+  await stop();
+});
+
 test("Driver ignores the bulk channel's connections when it tells who is connected", async () => {
   const { handler, raft, stop } = await setUp();
   handler().onDisconnect("b", "bulk", "closed by peer");
