@@ -61,10 +61,9 @@ export class EntryTable {
     return this.#lengths[index - this.from];
   }
 
-  /** Adds entries at the end, whose records are in the file at this offset, one after the other. */
+  /** Adds the entries that come next, whose records are in the file at this offset, one after the other. */
   append(records: Records, offset: number): void {
     if (records.count === 0) return;
-    if (this.#count === 0) this.from = records.from;
     this.#reserve(this.#count + records.count);
     const starts = records.offsets;
     for (let i = 0; i < records.count; i++) {

@@ -102,7 +102,6 @@ export class Preparation {
         await file.write([ZEROS.subarray(0, Math.min(CHUNK_BYTES, capacity - at))], at);
         await file.sync();
       }
-      await file.sync();
     });
     if (this.#stopping) return await files.remove(UNFINISHED_NAME);
     this.#ready = await publish(files, header.sequence, seedOf(sector), capacity);

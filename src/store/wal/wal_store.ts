@@ -120,8 +120,8 @@ class WalStore implements Store {
         throw new InvariantError(`Cannot move from cluster "${this.#clusterId}" to "${clusterId}"`);
       }
       const identity = write.clusterId === undefined ? undefined : { clusterId, starts: this.#starts };
-      await this.#append({ identity, vote, truncateFrom }, records);
       this.#isMarked = false;
+      await this.#append({ identity, vote, truncateFrom }, records);
       this.#clusterId = clusterId;
       this.#vote = vote ?? this.#vote;
       this.#lastIndex = last;
