@@ -39,6 +39,9 @@ export interface FileStoreOptions {
  *
  * The directory belongs to one server for all time. One that holds other things, another server's log or a newer
  * version's is refused and left as it is.
+ *
+ * Deno asks for read and write access to the directory (and to the one above while it is missing), and for net access,
+ * which its sockets take although nothing leaves the machine.
  */
 export function fileStore(directory: string, options: FileStoreOptions = {}): StoreFactory {
   return {
