@@ -50,6 +50,7 @@ export {
   ProtocolError,
   RaftError,
   ShutdownError,
+  SnapshotNotFoundError,
   StorageError,
   StoreLockedError,
   TransportClosedError,
@@ -71,6 +72,15 @@ export {
 } from "./src/types.ts";
 export { memoryStore, type MemoryStoreOptions } from "./src/store/memory.ts";
 export type { Store, StoreContext, StoreFactory, StoreState, StoreWrite } from "./src/store/store.ts";
+export { discardSnapshotStore, memorySnapshotStore } from "./src/store/memory_snapshots.ts";
+export type {
+  DamagedSnapshot,
+  SnapshotMeta,
+  SnapshotOrigin,
+  SnapshotSink,
+  SnapshotStore,
+  SnapshotStoreFactory,
+} from "./src/store/snapshot_store.ts";
 export type { EntryParts, Records } from "./src/wire/record.ts";
 export {
   type MemoryNetwork,

@@ -161,6 +161,19 @@ export class EntryNotFoundError extends RaftError {
   }
 }
 
+/** The snapshot asked for is not in the store, or no longer: take the newest one that is listed. */
+export class SnapshotNotFoundError extends RaftError {
+  /** `snapshot-not-found`. */
+  override readonly code = "snapshot-not-found";
+  /** Its name. */
+  readonly id: string;
+  /** Takes the name. */
+  constructor(id: string) {
+    super(`Cannot find the snapshot "${id}": take the newest one that is listed`, "not-applied");
+    this.id = id;
+  }
+}
+
 /** Bytes from a peer or a disk are not what they should be. Closes the connection, never the server. */
 export class ProtocolError extends RaftError {
   /** `protocol`. */
