@@ -7,6 +7,7 @@
  */
 import { StoreLockedError } from "../errors.ts";
 import type { FileHandle, Files, OpenOptions } from "../store/files.ts";
+import { GrowingBytes } from "./growing_bytes.ts";
 
 /** What {@linkcode MemoryFiles} is asked to do. */
 export interface FileOperation {
@@ -50,9 +51,9 @@ type FileChange =
 /** A file, by whatever name. */
 interface Inode {
   /** What is certainly on the disk. */
-  readonly durable: Bytes;
+  readonly durable: GrowingBytes;
   /** What reads see. */
-  live: Bytes;
+  live: GrowingBytes;
   /** What came after `durable`, in order: changes that were synced too while an earlier one was not. */
   changes: { readonly change: FileChange; synced: boolean }[];
 }
@@ -112,7 +113,7 @@ export class MemoryFiles implements Files {
         if (synced) apply(inode.durable, change);
         else applyAfterCrash(inode.durable, change, (options, what) => choose(options, `${what} of ${name}`));
       }
-      inode.live = new Bytes(inode.durable.copy());
+      inode.live = new GrowingBytes(inode.durable.copy());
       inode.changes = [];
     }
     this.#live = new Map(this.#durable);
@@ -139,7 +140,7 @@ export class MemoryFiles implements Files {
 
   /** Replaces the content of a file, durably, as damage at rest does; makes the file when it is missing. */
   setImage(name: string, bytes: Uint8Array): void {
-    const inode = { durable: new Bytes(bytes), live: new Bytes(bytes), changes: [] };
+    const inode = { durable: new GrowingBytes(bytes), live: new GrowingBytes(bytes), changes: [] };
     this.#live.set(name, inode);
     this.#durable.set(name, inode);
   }
@@ -158,8 +159,8 @@ export class MemoryFiles implements Files {
       const known = twins.get(inode);
       if (known !== undefined) return known;
       const copy = {
-        durable: new Bytes(inode.durable.copy()),
-        live: new Bytes(inode.live.copy()),
+        durable: new GrowingBytes(inode.durable.copy()),
+        live: new GrowingBytes(inode.live.copy()),
         changes: inode.changes.map((change) => ({ ...change })),
       };
       twins.set(inode, copy);
@@ -189,7 +190,7 @@ export class MemoryFiles implements Files {
     const life = this.#life;
     const create = (): void => {
       if (options.create && !this.#live.has(name)) {
-        this.#change([{ name, inode: { durable: new Bytes(), live: new Bytes(), changes: [] } }]);
+        this.#change([{ name, inode: { durable: new GrowingBytes(), live: new GrowingBytes(), changes: [] } }]);
       }
     };
     await this.#perform({ kind: "open", name, bytes: 0 }, create);
@@ -348,42 +349,6 @@ class MemoryFile implements FileHandle {
   }
 }
 
-/** A byte array that grows. */
-class Bytes {
-  #buffer: Uint8Array;
-  size: number;
-
-  constructor(content: Uint8Array = new Uint8Array(0)) {
-    this.#buffer = content.slice();
-    this.size = content.length;
-  }
-
-  copy(): Uint8Array {
-    return this.#buffer.slice(0, this.size);
-  }
-
-  read(into: Uint8Array, offset: number): number {
-    const found = this.#buffer.subarray(Math.min(offset, this.size), Math.min(offset + into.length, this.size));
-    into.set(found);
-    return found.length;
-  }
-
-  write(bytes: Uint8Array, offset: number): void {
-    if (offset + bytes.length > this.size) this.resize(offset + bytes.length);
-    this.#buffer.set(bytes, offset);
-  }
-
-  resize(size: number): void {
-    if (size > this.#buffer.length) {
-      const larger = new Uint8Array(Math.max(size, this.#buffer.length * 2));
-      larger.set(this.#buffer.subarray(0, this.size));
-      this.#buffer = larger;
-    }
-    if (size < this.size) this.#buffer.fill(0, size, this.size);
-    this.size = size;
-  }
-}
-
 class HaltError extends Error {
   override readonly name = "HaltError";
 }
@@ -392,13 +357,13 @@ function halted(operation: FileOperation): HaltError {
   return new HaltError(`Cannot ${operation.kind} "${operation.name}" as the disk has halted`);
 }
 
-function apply(content: Bytes, change: FileChange): void {
+function apply(content: GrowingBytes, change: FileChange): void {
   if (change.type === "write") content.write(change.bytes, change.offset);
   else content.resize(change.size);
 }
 
 /** Applies what survives of a change: of a write each sector by itself, since a disk writes them in any order. */
-function applyAfterCrash(content: Bytes, change: FileChange, choose: Choose): void {
+function applyAfterCrash(content: GrowingBytes, change: FileChange, choose: Choose): void {
   if (change.type === "truncate") {
     if (choose(2, "truncation kept") === 1) content.resize(change.size);
     return;
