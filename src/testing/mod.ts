@@ -1,0 +1,29 @@
+/**
+ * What programs built on this library test themselves with: a checker that tells whether a history of calls is
+ * linearizable.
+ *
+ * @example A read that misses a completed write is found
+ * ```ts
+ * import { checkLinearizability, registerModel } from "@securecollc/raft/testing";
+ *
+ * const report = checkLinearizability(registerModel(), [
+ *   { key: "k", input: { type: "put", value: "new" }, outcome: "ok", called: 0, returned: 1 },
+ *   { key: "k", input: { type: "get" }, outcome: "ok", output: null, called: 2, returned: 3 },
+ * ]);
+ * console.log(report.verdict); // violation
+ * ```
+ *
+ * @module
+ */
+export {
+  checkLinearizability,
+  type LinearizabilityFailure,
+  type LinearizabilityOptions,
+  type LinearizabilityReport,
+  type Model,
+  type Operation,
+  type OperationOutcome,
+  type Step,
+  type Verdict,
+} from "./linearizability.ts";
+export { type RegisterInput, registerModel, type RegisterOutput } from "./register.ts";

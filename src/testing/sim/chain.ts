@@ -1,0 +1,85 @@
+/**
+ * A log as checkers see it: of every entry its term, and a hash over it and all before it.
+ *
+ * @module
+ */
+import { EntryType, type LogIndex, type Term } from "../../types.ts";
+import { getU32 } from "../../wire/integers.ts";
+import type { Records } from "../../wire/record.ts";
+
+/** Terms and chained hashes: two logs with the same hash at an index are the same up to it. */
+export class ChainLog {
+  #terms: Term[] = [];
+  #hashes: number[] = [];
+  /** Index of each configuration entry, ascending. */
+  #configurations: LogIndex[] = [];
+
+  /** Index of the last entry. */
+  get last(): LogIndex {
+    return this.#terms.length;
+  }
+
+  /** Indexes of the entries that are configurations. */
+  get configurations(): readonly LogIndex[] {
+    return this.#configurations;
+  }
+
+  /** Term of an entry; 0 at index 0, -1 beyond the end. */
+  termAt(index: LogIndex): Term {
+    return index === 0 ? 0 : this.#terms[index - 1] ?? -1;
+  }
+
+  /** Hash of an entry and all before it; 0 at index 0, -1 beyond the end. */
+  hashAt(index: LogIndex): number {
+    return index === 0 ? 0 : this.#hashes[index - 1] ?? -1;
+  }
+
+  /** Term of the last entry, 0 without one. */
+  get lastTerm(): Term {
+    return this.termAt(this.last);
+  }
+
+  /** Whether the logs are the same up to and including this index. */
+  agrees(other: ChainLog, index: LogIndex): boolean {
+    return index <= this.last && index <= other.last && this.hashAt(index) === other.hashAt(index);
+  }
+
+  /** Adds entries; those that are there already (by index) are skipped. */
+  append(records: Records): void {
+    const offsets = records.offsets;
+    for (let index = Math.max(records.from, this.last + 1); index < records.end; index++) {
+      // The header's checksum covers all of the header, and so the payload's checksum.
+      this.add(records.term(index), getU32(records.bytes, offsets[index - records.from]!));
+      if (records.type(index) === EntryType.configuration) this.#configurations.push(index);
+    }
+  }
+
+  /** Adds one entry by its term and anything that tells it from others. */
+  add(term: Term, content: number): void {
+    this.#hashes.push(ChainLog.link(this.hashAt(this.last), term, content));
+    this.#terms.push(term);
+  }
+
+  /** The hash of an entry after one with the hash `before`. */
+  static link(before: number, term: Term, content: number): number {
+    const mixed = Math.imul(before ^ content, 0x85ebca6b) ^ Math.imul(term, 0x27d4eb2f);
+    return (Math.imul(mixed ^ (mixed >>> 15), 0xc2b2ae35) ^ before >>> 7) >>> 0;
+  }
+
+  /** Removes the entry at this index and all after it. */
+  truncateFrom(index: LogIndex): void {
+    if (index > this.last) return;
+    this.#terms.length = index - 1;
+    this.#hashes.length = index - 1;
+    this.#configurations = this.#configurations.filter((at) => at < index);
+  }
+
+  /** An independent copy. */
+  clone(): ChainLog {
+    const copy = new ChainLog();
+    copy.#terms = this.#terms.slice();
+    copy.#hashes = this.#hashes.slice();
+    copy.#configurations = this.#configurations.slice();
+    return copy;
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * What a checker can look at. Each family of invariants is a checker of its own; all it remembers is in the ghost.
+ *
+ * @module
+ */
+import type { StoreWrite } from "../../../store/store.ts";
+import type { Configuration, LogIndex, ServerId, Term } from "../../../types.ts";
+import type { DecodedMessage } from "../../../wire/message_codec.ts";
+import type { Ghost } from "../ghost.ts";
+import type { DiskView, NodeView, StepView } from "../view.ts";
+
+/** Called when something happened. Reports by {@linkcode Ghost.must}. */
+export interface Checker {
+  /** A core took a step. The effects are not performed yet: what it appends is not in `node.log`. */
+  onStep?(ghost: Ghost, node: NodeView, step: StepView): void;
+  /** A frame leaves a server. */
+  onSend?(ghost: Ghost, node: NodeView, to: ServerId, decoded: DecodedMessage): void;
+  /** An event is over in which this node took a step. */
+  onEvent?(ghost: Ghost, node: NodeView): void;
+  /** A write is durable, and in `node.disk`. */
+  onPersisted?(ghost: Ghost, node: NodeView, write: StoreWrite): void;
+  /** A machine applied a command. */
+  onApplied?(ghost: Ghost, node: NodeView, applied: AppliedView): void;
+  /** A disk was read again after a crash. */
+  onRecovered?(ghost: Ghost, id: ServerId, recovery: RecoveryView): void;
+}
+
+/** One command that a machine applied. */
+export interface AppliedView {
+  readonly index: LogIndex;
+  readonly term: Term;
+  /** Hash of the machine's state after it. */
+  readonly state: number;
+  /** Hash of its result. */
+  readonly result: number;
+}
+
+/** What a crash left. */
+export interface RecoveryView {
+  /** What it may have left: all that was durable, with the write that was under way or without it. */
+  readonly possible: readonly DiskView[];
+  /** What was found. */
+  readonly found: DiskView;
+}
+
+/** Voters, and while joint the ones being left: an own copy of the rule, not the core's. */
+export function setsOf({ servers, outgoing }: Configuration): readonly (readonly ServerId[])[] {
+  const voters = servers.filter(({ suffrage }) => suffrage === "voter").map(({ id }) => id);
+  return outgoing === undefined ? [voters] : [voters, outgoing];
+}
+
+/** Whether a majority of every set is meant. */
+export function isQuorum(sets: readonly (readonly ServerId[])[], has: (id: ServerId) => boolean): boolean {
+  return sets.every((voters) => voters.length > 0 && voters.filter(has).length * 2 > voters.length);
+}
+
+/** The configuration that a node goes by; undefined without one. */
+export function configurationIn({ core }: NodeView): Configuration | undefined {
+  return core.configurations.at(-1)?.configuration;
+}

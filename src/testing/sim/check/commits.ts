@@ -1,0 +1,156 @@
+/**
+ * Commitment and application: C1 to C6, A1 to A4.
+ *
+ * @module
+ */
+import type { LogIndex, ServerId } from "../../../types.ts";
+import type { Ghost } from "../ghost.ts";
+import type { NodeView, StepView } from "../view.ts";
+import { type Checker, configurationIn, isQuorum, setsOf } from "./checker.ts";
+
+/** Raft §5.3, §5.4, figure 3. */
+export const commits: Checker = {
+  onStep(ghost, node, step) {
+    const { core, id } = node;
+    const { before } = step;
+    ghost.must(core.commitIndex >= before.commitIndex, "C1", () => {
+      return `"${id}" takes its commit index back from ${before.commitIndex} to ${core.commitIndex}`;
+    });
+    if (core.role === "leader" && (before.role !== "leader" || before.term !== core.term)) complete(ghost, node);
+    if (core.commitIndex > before.commitIndex) {
+      if (before.role === "leader" && before.term === core.term) byQuorum(ghost, node, step);
+      else verified(ghost, node);
+    }
+    advances(ghost, node, step);
+  },
+
+  onEvent(ghost, node) {
+    immutable(ghost, node);
+    const { id, core } = node;
+    const isOrdered = core.appliedIndex <= core.commitIndex && core.commitIndex <= core.log.lastIndex;
+    ghost.must(isOrdered, "A1", () => {
+      return `"${id}" has applied ${core.appliedIndex}, committed ${core.commitIndex} of ${core.log.lastIndex}`;
+    });
+  },
+
+  onPersisted(ghost, _node, { truncateFrom }) {
+    if (truncateFrom !== undefined) staysDurable(ghost);
+  },
+
+  onRecovered(ghost) {
+    staysDurable(ghost);
+  },
+
+  onApplied(ghost, node, { index, term, state, result }) {
+    const { id, core } = node;
+    const before = ghost.lastApplied.get(node) ?? 0;
+    ghost.must(index > before, "A2", () => `"${id}" applies ${index} after ${before}`);
+    ghost.lastApplied.set(node, index);
+    ghost.must(index <= core.commitIndex, "A2", () => `"${id}" applies ${index}, committed is ${core.commitIndex}`);
+    const first = ghost.applied.get(index);
+    if (first === undefined) {
+      ghost.applied.set(index, { term, state, result });
+      return;
+    }
+    ghost.must(first.state === state, "A3", () => `the machine of "${id}" differs from others' after entry ${index}`);
+    ghost.must(first.result === result, "A4", () => `the result of entry ${index} on "${id}" differs from others'`);
+    ghost.must(
+      first.term === term,
+      "A3",
+      () => `"${id}" applies entry ${index} of term ${term}, others of ${first.term}`,
+    );
+  },
+};
+
+/** C2: a leader commits by counting only what is on the disks of a quorum, and of its own term (Raft §5.4.2). */
+function byQuorum(ghost: Ghost, node: NodeView, { before }: StepView): void {
+  const { id, core, log } = node;
+  const { commitIndex } = core;
+  const term = log.termAt(commitIndex);
+  ghost.must(term === before.term, "C2", () => {
+    return `leader "${id}" of term ${before.term} commits entry ${commitIndex} of term ${term}`;
+  });
+  const configuration = configurationIn(node);
+  const sets = configuration === undefined ? [] : setsOf(configuration);
+  const holds = (voter: ServerId) => ghost.disks.get(voter)?.log.agrees(log, commitIndex) === true;
+  ghost.must(sets.length > 0 && isQuorum(sets, holds), "C2", () => {
+    return `leader "${id}" commits entry ${commitIndex}, which of ${
+      sets.map((set) => `{${set}}`).join(" and ")
+    } only ` +
+      `{${sets.flat().filter(holds)}} hold on disk`;
+  });
+  ghost.committing.set(node, { term: before.term, sets });
+}
+
+/** C6: a follower takes as committed only what its leader has shown it in this term. */
+function verified(ghost: Ghost, { id, life, core }: NodeView): void {
+  const shown = ghost.shown.get(`${id} ${life} ${core.term}`) ?? 0;
+  ghost.must(core.commitIndex <= shown, "C6", () => {
+    return `"${id}" takes ${core.commitIndex} as committed, its leader of term ${core.term} has shown ${shown}`;
+  });
+}
+
+/** C3: what is committed is the same for everybody, for ever. */
+function immutable(ghost: Ghost, node: NodeView): void {
+  const { id, core, log } = node;
+  let index: LogIndex = ghost.lastCommitted.get(node) ?? 0;
+  if (index >= core.commitIndex) return;
+  for (index++; index <= core.commitIndex; index++) {
+    const [term, hash] = [log.termAt(index), log.hashAt(index)];
+    const known = ghost.commits[index - 1];
+    if (known !== undefined) {
+      ghost.must(
+        known.hash === hash,
+        "C3",
+        () => `"${id}" commits another entry ${index} (term ${term}) than others did`,
+      );
+      continue;
+    }
+    const by = ghost.committing.get(node);
+    ghost.must(by !== undefined, "C2", () => `"${id}" knows ${index} to be committed before any leader committed it`);
+    ghost.commits.push({ term, hash, committedIn: by?.term ?? core.term, sets: by?.sets ?? [] });
+  }
+  ghost.lastCommitted.set(node, core.commitIndex);
+}
+
+/** C4: a new leader has everything that was committed before its term (Raft figure 3). */
+function complete(ghost: Ghost, { id, core, log }: NodeView): void {
+  let index = ghost.commits.length;
+  while (index > 0 && ghost.commits[index - 1]!.committedIn >= core.term) index--;
+  if (index === 0) return;
+  ghost.must(log.hashAt(index) === ghost.commits[index - 1]!.hash, "C4", () => {
+    return `leader "${id}" of term ${core.term} lacks entry ${index}, committed in ${
+      ghost.commits[index - 1]!.committedIn
+    }`;
+  });
+}
+
+/** C5: what is committed stays on the disks of the quorum that committed it. */
+function staysDurable(ghost: Ghost): void {
+  const last = ghost.commits[ghost.commits.length - 1];
+  if (last === undefined) return;
+  const index = ghost.commits.length;
+  const holds = (id: ServerId) => ghost.disks.get(id)?.log.hashAt(index) === last.hash;
+  ghost.must(isQuorum(last.sets, holds), "C5", () => {
+    return `entry ${index}, committed in term ${last.committedIn}, is left on {${last.sets.flat().filter(holds)}} only`;
+  });
+}
+
+/** C7: a leader commits as soon as it may (LogCabin). */
+function advances(ghost: Ghost, node: NodeView, { event }: StepView): void {
+  const { core, id } = node;
+  if (core.leading === undefined) return;
+  if (event.type !== "message-received" && event.type !== "entries-persisted") return;
+  const { progress } = core.leading;
+  const { commitIndex, persistedIndex, term, log } = core;
+  // Its own term's entries are the last ones, so only the last run counts.
+  const run = log.runs[log.runs.length - 1];
+  if (run === undefined || run.term !== term || commitIndex >= log.lastIndex) return;
+  const next = Math.max(commitIndex + 1, run.from);
+  const configuration = configurationIn(node);
+  if (configuration === undefined) return;
+  const matches = (voter: ServerId) => (voter === id ? persistedIndex : progress.get(voter)?.matchIndex ?? 0) >= next;
+  ghost.must(!isQuorum(setsOf(configuration), matches), "C7", () => {
+    return `leader "${id}" could commit ${next} and stays at ${commitIndex}`;
+  });
+}

@@ -1,0 +1,141 @@
+/**
+ * Elections: E1 to E11.
+ *
+ * @module
+ */
+import type { VoteResponse } from "../../../message.ts";
+import type { ServerId } from "../../../types.ts";
+import type { Ghost } from "../ghost.ts";
+import type { NodeView, StepView } from "../view.ts";
+import { type Checker, configurationIn, isQuorum, setsOf } from "./checker.ts";
+
+/** Raft §5.2 and §5.4.1, thesis §9.6. */
+export const elections: Checker = {
+  onStep(ghost, node, step) {
+    monotoneTerm(ghost, node, step);
+    latches(ghost, node, step);
+    const { event } = step;
+    if (event.type === "message-received" && event.message.type === "vote-request") {
+      if (event.message.pre) prePurity(ghost, node, step);
+      else upToDate(ghost, node, step);
+    }
+    const { role, term } = node.core;
+    if (role === "leader" && (step.before.role !== "leader" || step.before.term !== term)) onElected(ghost, node);
+  },
+
+  onSend(ghost, node, to, { message }) {
+    const { id, disk } = node;
+    if (message.type === "vote-request" && message.pre) return promotable(ghost, node);
+    ghost.must(disk.term >= message.term, "E4", () => {
+      return `"${id}" sends a ${message.type} of term ${message.term} while its disk holds term ${disk.term}`;
+    });
+    if (message.type === "vote-request") {
+      promotable(ghost, node);
+      ghost.must(disk.term === message.term && disk.votedFor === id, "E4", () => {
+        return `"${id}" asks for votes in term ${message.term} while its disk holds a vote for ` +
+          `"${disk.votedFor}" in term ${disk.term}`;
+      });
+      vote(ghost, node, message.term, id);
+    } else if (message.type === "vote-response") {
+      if (message.granted && !message.pre) voteDurable(ghost, node, to, message);
+    } else if (message.type === "append-request") {
+      const leader = ghost.leaders.get(message.term)?.leader;
+      ghost.must(leader === id, "E1", () => `"${id}" sends entries in term ${message.term}, led by "${leader}"`);
+    }
+  },
+
+  onPersisted(ghost, { id, disk }) {
+    const before = ghost.diskTerms.get(id) ?? 0;
+    ghost.must(disk.term >= before, "E5", () => `the disk of "${id}" goes from term ${before} to ${disk.term}`);
+    ghost.diskTerms.set(id, disk.term);
+  },
+
+  onRecovered(ghost, id, { found }) {
+    const before = ghost.diskTerms.get(id) ?? 0;
+    ghost.must(found.term >= before, "E5", () => `"${id}" had term ${before} on disk and restarts in ${found.term}`);
+    ghost.diskTerms.set(id, found.term);
+  },
+};
+
+/** E5: terms only grow. */
+function monotoneTerm(ghost: Ghost, { id, core }: NodeView, { before }: StepView): void {
+  ghost.must(core.term >= before.term, "E5", () => `"${id}" goes from term ${before.term} to ${core.term}`);
+}
+
+/** E10: within a term a vote is given once, and one leader is followed (LogCabin). */
+function latches(ghost: Ghost, { id, core }: NodeView, { before }: StepView): void {
+  if (before.term !== core.term) return;
+  const { votedFor, leader, term } = core;
+  ghost.must(before.votedFor === undefined || before.votedFor === votedFor, "E10", () => {
+    return `"${id}" changes its vote in term ${term} from "${before.votedFor}" to "${votedFor}"`;
+  });
+  ghost.must(before.leader === undefined || leader === undefined || before.leader === leader, "E10", () => {
+    return `"${id}" follows "${before.leader}" and then "${leader}" in term ${term}`;
+  });
+}
+
+/** E8: whoever asks changes nothing. */
+function prePurity(ghost: Ghost, { id, core }: NodeView, { before, effects }: StepView): void {
+  const isPure = core.term === before.term && core.votedFor === before.votedFor && core.role === before.role &&
+    core.leader === before.leader && core.electionAt === before.electionAt &&
+    effects.every(({ type }) => type === "send");
+  ghost.must(isPure, "E8", () => `a pre-vote request changes "${id}"`);
+}
+
+/** E7: a vote goes only to a log that is at least as up to date (Raft §5.4.1). */
+function upToDate(ghost: Ghost, { id, core }: NodeView, { before, event }: StepView): void {
+  if (event.type !== "message-received" || event.message.type !== "vote-request") return;
+  if (core.votedFor !== event.from || (before.votedFor === event.from && before.term === core.term)) return;
+  const { lastTerm, lastIndex } = event.message;
+  const isFit = lastTerm > before.lastTerm || (lastTerm === before.lastTerm && lastIndex >= before.lastIndex);
+  ghost.must(isFit, "E7", () => {
+    return `"${id}" with entry ${before.lastIndex} of term ${before.lastTerm} votes for "${event.from}" with entry ` +
+      `${lastIndex} of term ${lastTerm}`;
+  });
+}
+
+/** E1, E6 (and C4, which `commits` checks). */
+function onElected(ghost: Ghost, node: NodeView): void {
+  const { id, core, disk } = node;
+  const { term } = core;
+  const before = ghost.leaders.get(term);
+  ghost.must(before === undefined, "E1", () => `"${id}" becomes leader of term ${term}, as "${before!.leader}" did`);
+  // A reference: while it leads, its log only grows. The log checker takes a copy when that ends.
+  if (before === undefined) ghost.leaders.set(term, { leader: id, log: node.log });
+  const configuration = configurationIn(node);
+  const sets = configuration === undefined ? [] : setsOf(configuration);
+  const voted = (voter: ServerId) =>
+    voter === id ? disk.term === term && disk.votedFor === id : ghost.voteOf(term, voter) === id;
+  ghost.must(sets.length > 0 && isQuorum(sets, voted), "E6", () => {
+    return `"${id}" becomes leader of term ${term} with the votes of ${sets.flat().filter(voted)} among ` +
+      sets.map((set) => `{${set}}`).join(" and ");
+  });
+  ghost.must(sets.some((set) => set.includes(id)), "E6", () => `"${id}" becomes leader and is no voter`);
+}
+
+/** E11: only voters campaign. */
+function promotable(ghost: Ghost, node: NodeView): void {
+  const configuration = configurationIn(node);
+  const isVoter = configuration !== undefined && setsOf(configuration).some((set) => set.includes(node.id));
+  ghost.must(isVoter, "E11", () => `"${node.id}" campaigns and is no voter`);
+}
+
+/** E3: a vote is on disk before anybody hears of it. */
+function voteDurable(ghost: Ghost, node: NodeView, candidate: ServerId, { campaign }: VoteResponse): void {
+  const { id, disk } = node;
+  const isDurable = disk.term > campaign || (disk.term === campaign && disk.votedFor === candidate);
+  ghost.must(isDurable, "E3", () => {
+    return `"${id}" tells "${candidate}" of its vote in term ${campaign} while its disk holds one for ` +
+      `"${disk.votedFor}" in term ${disk.term}`;
+  });
+  vote(ghost, node, campaign, candidate);
+}
+
+/** E2: one vote per term, over all lives. */
+function vote(ghost: Ghost, { id }: NodeView, term: number, candidate: ServerId): void {
+  const before = ghost.voteOf(term, id);
+  ghost.must(before === undefined || before === candidate, "E2", () => {
+    return `"${id}" votes for "${candidate}" in term ${term} after it voted for "${before}"`;
+  });
+  ghost.votes.set(`${term} ${id}`, candidate);
+}

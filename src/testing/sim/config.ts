@@ -1,0 +1,157 @@
+/**
+ * What one run is like: drawn from its seed, printed with every failure.
+ *
+ * @module
+ */
+import type { RaftSettings } from "../../options.ts";
+import type { NetworkBehaviour } from "./network.ts";
+import type { Random } from "./random.ts";
+import type { ClockBehaviour } from "./server.ts";
+import type { DiskBehaviour } from "./storage.ts";
+
+/** Faults that a run may inject, by name. */
+export const FAULTS = [
+  "loss",
+  "delay",
+  "duplicate",
+  "replay",
+  "reorder",
+  "refuse",
+  "reset",
+  "partition",
+  "clog",
+  "kill",
+  "power",
+  "pause",
+  "clock",
+  "stall",
+] as const;
+
+/** One of {@linkcode FAULTS}. */
+export type Fault = (typeof FAULTS)[number];
+
+/** Everything about a run but its chance. */
+export interface SimConfig {
+  readonly servers: number;
+  readonly settings: Partial<RaftSettings>;
+  readonly network: NetworkBehaviour;
+  readonly disk: DiskBehaviour;
+  readonly clocks: readonly ClockBehaviour[];
+  readonly faults: readonly Fault[];
+  /** Mean time between faults, microseconds. */
+  readonly faultEvery: number;
+  /** The longest a fault lasts, microseconds. */
+  readonly faultMax: number;
+  /** Faults in all. */
+  readonly faultsMax: number;
+  /** Faults at a time. */
+  readonly faultsAtOnce: number;
+  readonly clients: number;
+  readonly keys: number;
+  /** Mean time between the calls of a client, microseconds. */
+  readonly thinkTime: number;
+  /** Steps of all cores after the first leader, until the faults end. */
+  readonly steps: number;
+}
+
+/** What a caller may fix; the rest is drawn. */
+export interface ConfigRequest {
+  readonly servers?: number | undefined;
+  readonly faults?: readonly Fault[] | undefined;
+  readonly steps?: number | undefined;
+  readonly store?: DiskBehaviour["store"] | undefined;
+}
+
+/** A configuration: each fault and feature on or off, so that each is also met without the others. */
+export function drawConfig(random: Random, request: ConfigRequest = {}): SimConfig {
+  const drawn = random.weighted<number>([[1, 1], [2, 2], [3, 8], [4, 2], [5, 6], [7, 1]]);
+  const servers = request.servers ?? drawn;
+  const on = FAULTS.filter(() => random.chance(0.5));
+  const faults = request.faults ?? on;
+  const timing = random.split("timing");
+  const heartbeat = timing.pick([10, 50, 50, 100]);
+  const election = heartbeat * timing.pick([4, 10, 10]);
+  return {
+    servers,
+    settings: settingsOf(random.split("settings"), heartbeat, election),
+    network: networkOf(random.split("network"), new Set(faults), heartbeat * 1000),
+    disk: diskOf(random.split("disk"), new Set(faults), heartbeat * 1000, request),
+    clocks: clocksOf(random.split("clocks"), servers, faults.includes("clock")),
+    faults,
+    faultEvery: election * 1000 * timing.pick([1, 2, 5]),
+    faultMax: election * 1000 * timing.pick([2, 4, 10, 30]),
+    faultsMax: 40,
+    faultsAtOnce: timing.pick([1, 1, 2, 4]),
+    clients: random.between(1, 6),
+    keys: random.spread(1, 32),
+    thinkTime: heartbeat * 1000 * random.pick([1, 2, 4]) / 2,
+    steps: request.steps ?? 20_000,
+  };
+}
+
+function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number): Partial<RaftSettings> {
+  const small = random.chance(0.5);
+  return {
+    heartbeatMs,
+    electionMinMs,
+    electionMaxMs: electionMinMs * 2,
+    leaseMs: electionMinMs,
+    leaderWaitMs: electionMinMs * 6,
+    preVote: random.chance(0.75),
+    shutdownTransferMs: electionMinMs * 2,
+    ...(small
+      ? {
+        appendEntriesMax: random.pick([1, 2, 8]),
+        appendBytesMax: random.pick([1, 200, 4096]),
+        windowAppendsMax: random.pick([1, 2, 4]),
+        windowBytesMax: random.pick([1, 400, 8192]),
+        logCacheBytesMax: random.pick([0, 512, 8192]),
+      }
+      : {}),
+  };
+}
+
+function networkOf(random: Random, faults: ReadonlySet<Fault>, heartbeat: number): NetworkBehaviour {
+  const some = (fault: Fault, max: number) => {
+    const chance = max / random.pick([1, 4, 16]);
+    return faults.has(fault) ? chance : 0;
+  };
+  return {
+    delayMin: Math.floor(heartbeat / 100),
+    delayMax: Math.floor(heartbeat / random.pick([4, 10, 20])),
+    tailChance: some("delay", 0.1),
+    tailMax: heartbeat * 20,
+    loss: some("loss", 0.2),
+    duplicate: some("duplicate", 0.2),
+    replay: some("replay", 0.05),
+    reorder: faults.has("reorder"),
+    refuse: some("refuse", 0.05),
+    silence: heartbeat * random.pick([10, 40]),
+  };
+}
+
+function diskOf(
+  random: Random,
+  faults: ReadonlySet<Fault>,
+  heartbeat: number,
+  { store }: ConfigRequest,
+): DiskBehaviour {
+  const drawn = random.pick(["wal", "memory"] as const);
+  return {
+    store: store ?? drawn,
+    latencyMin: Math.floor(heartbeat / 200),
+    latencyMax: Math.floor(heartbeat / random.pick([4, 10, 50])),
+    stallChance: faults.has("stall") ? random.pick([0.001, 0.01]) : 0,
+    stallMax: heartbeat * 40,
+    segmentBytes: random.pick([8192, 65_536]),
+  };
+}
+
+function clocksOf(random: Random, servers: number, areFaulty: boolean): readonly ClockBehaviour[] {
+  return Array.from({ length: servers }, () => {
+    // Parts per thousand; leases are not used yet, so no bound is needed.
+    const drift = random.between(-100, 100);
+    const timerLateMax = random.pick([0, 1000, 5000]);
+    return areFaulty ? { rate: (1000 + drift) / 1000, timerLateMax } : { rate: 1, timerLateMax: 0 };
+  });
+}

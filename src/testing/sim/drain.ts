@@ -1,0 +1,24 @@
+/**
+ * One turn of the event loop: how the simulator lets every promise of an event settle before the next.
+ *
+ * @module
+ */
+
+/**
+ * Calls back in the next macrotask, when no microtask is left. `setImmediate` where there is one: it takes a third of
+ * what a message does, and unlike a timer it does not wait.
+ */
+export const nextTurn: (callback: () => void) => void = findNextTurn();
+
+function findNextTurn(): (callback: () => void) => void {
+  const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => void };
+  if (typeof setImmediate === "function") return (callback) => void setImmediate(callback);
+  return (callback) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      callback();
+    };
+    port2.postMessage(0);
+  };
+}

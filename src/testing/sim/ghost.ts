@@ -1,0 +1,117 @@
+/**
+ * What the checker remembers of all servers and all time.
+ *
+ * @module
+ */
+import type { LogIndex, ServerId, Term } from "../../types.ts";
+import type { ChainLog } from "./chain.ts";
+import type { DiskView, NodeView } from "./view.ts";
+
+/** An invariant that does not hold. Ends the run. */
+export class InvariantViolation extends Error {
+  override readonly name = "InvariantViolation";
+  /** `E1`, `C2`, … */
+  readonly invariant: string;
+
+  /** Takes the invariant's id and what is wrong. */
+  constructor(invariant: string, detail: string) {
+    super(`${invariant}: ${detail}`);
+    this.invariant = invariant;
+  }
+}
+
+/** The leader of a term and its log as it was last seen, while it led. */
+export interface Leadership {
+  readonly leader: ServerId;
+  readonly log: ChainLog;
+}
+
+/** An entry that some server knows to be committed. */
+export interface CommittedEntry {
+  readonly term: Term;
+  readonly hash: number;
+  /** Term of the leader that was first to commit it. */
+  readonly committedIn: Term;
+  /** The sets of voters, a majority of each of which held it. */
+  readonly sets: readonly (readonly ServerId[])[];
+}
+
+/** What a follower acknowledged in one term. */
+export interface Acknowledged {
+  readonly index: LogIndex;
+  readonly hash: number;
+}
+
+/** History. Only checkers write to it. */
+export class Ghost {
+  /** Every server's disk, also while it is down. */
+  readonly disks: Map<ServerId, DiskView> = new Map();
+  /** E5: the latest term that was on each disk. */
+  readonly diskTerms: Map<ServerId, Term> = new Map();
+  /** E1. */
+  readonly leaders: Map<Term, Leadership> = new Map();
+  /** E2: `term voter` → candidate. */
+  readonly votes: Map<string, ServerId> = new Map();
+  /** C3: the entry at index i is at i - 1. */
+  readonly commits: CommittedEntry[] = [];
+  /** L1: hash by term and index, of every entry that any log ever held. */
+  readonly entries: Map<Term, Map<LogIndex, number>> = new Map();
+  /** L4, L6: the furthest that a follower acknowledged, by `follower term`. */
+  readonly acknowledged: Map<string, Acknowledged> = new Map();
+  /** L5, C6: the end of what a leader's requests have shown a follower, by `follower life term`. */
+  readonly shown: Map<string, LogIndex> = new Map();
+  /** L1: up to which index a log was compared. */
+  readonly matched: WeakMap<ChainLog, LogIndex> = new WeakMap();
+  /** C2: how the leader that commits now came to do so. */
+  readonly committing: WeakMap<NodeView, Pick<CommittedEntry, "sets"> & { readonly term: Term }> = new WeakMap();
+  /** C3: up to which index a life's committed entries were compared. */
+  readonly lastCommitted: WeakMap<NodeView, LogIndex> = new WeakMap();
+  /** A2: what a life applied last. */
+  readonly lastApplied: WeakMap<NodeView, LogIndex> = new WeakMap();
+  /** A3, A4: term, and hashes of the machine's state and result, of every command that was applied. */
+  readonly applied: Map<LogIndex, { readonly term: Term; readonly state: number; readonly result: number }> = new Map();
+  /** What is to be checked when the event is over, as other checkers must have seen it first. */
+  readonly later: (() => void)[] = [];
+  /** R1: no read that begins now may see less. */
+  readFloor: LogIndex = 0;
+  /** K1, K5: where each command was applied, by its value. */
+  readonly appliedAt: Map<string, LogIndex[]> = new Map();
+  readonly #notApplied = new Set<string>();
+  /** The first violation. */
+  violation: InvariantViolation | undefined;
+
+  /**
+   * Notes a violation, unless there is one. It does not throw: the code under test would catch it.
+   *
+   * @param detail Called only when the condition does not hold.
+   */
+  must(condition: boolean, invariant: string, detail: () => string): void {
+    if (!condition) this.violation ??= new InvariantViolation(invariant, detail());
+  }
+
+  /** K5: the client was told that its command never happens. */
+  noteNotApplied(value: string): void {
+    this.#notApplied.add(value);
+    const at = this.appliedAt.get(value);
+    this.must(at === undefined, "K5", () => `"${value}" is said to be not applied and is at ${at}`);
+  }
+
+  /** K1, K5: a machine applied a command; each has a value of its own. */
+  noteApplied(value: string, index: LogIndex): void {
+    const at = this.appliedAt.get(value);
+    if (at?.includes(index) === true) return;
+    this.must(at === undefined, "K1", () => `"${value}" is applied at ${at} and again at ${index}`);
+    this.must(
+      !this.#notApplied.has(value),
+      "K5",
+      () => `"${value}" is applied at ${index}, its client was told otherwise`,
+    );
+    if (at === undefined) this.appliedAt.set(value, [index]);
+    else at.push(index);
+  }
+
+  /** The vote of a server in a term, if it ever gave one. */
+  voteOf(term: Term, voter: ServerId): ServerId | undefined {
+    return this.votes.get(`${term} ${voter}`);
+  }
+}

@@ -1,0 +1,429 @@
+/**
+ * A network that delays, loses, repeats, reorders and cuts, behind the Transport port.
+ *
+ * A connection is one per pair of servers. Each side has its own belief about it, so that it can be half-open, and a
+ * reset loses what was on its way.
+ *
+ * @module
+ */
+import { ProtocolError } from "../../errors.ts";
+import type { Message } from "../../message.ts";
+import type {
+  Channel,
+  LocalServer,
+  RemoteServer,
+  Transport,
+  TransportFactory,
+  TransportHandler,
+  TransportLink,
+} from "../../transport/transport.ts";
+import type { ServerAddress, ServerId } from "../../types.ts";
+import { type DecodedMessage, decodeMessage } from "../../wire/message_codec.ts";
+import { Port, type SimEvent } from "./queue.ts";
+import type { Random } from "./random.ts";
+import type { World } from "./world.ts";
+
+/** How the network behaves in one run; chances in `[0, 1]`, times in microseconds. */
+export interface NetworkBehaviour {
+  readonly delayMin: number;
+  readonly delayMax: number;
+  /** A frame that takes up to `tailMax` instead. */
+  readonly tailChance: number;
+  readonly tailMax: number;
+  readonly loss: number;
+  readonly duplicate: number;
+  /** An old frame of the link is sent again beside a new one. */
+  readonly replay: number;
+  /** Frames overtake one another. */
+  readonly reorder: boolean;
+  /** The queue to the peer is full: a frame is not taken. */
+  readonly refuse: number;
+  /** A connection whose other end is unreachable ends after this long. */
+  readonly silence: number;
+}
+
+/** What the network shows. */
+export interface NetworkTap {
+  /** A server sends a frame. */
+  onSend(from: number, to: number, decoded: DecodedMessage): void;
+  /** A frame is about to be handed to its receiver. */
+  onReceive(from: number, to: number, decoded: DecodedMessage): void;
+  /** A fault fell on a frame. */
+  onFault(kind: "loss" | "duplicate" | "replay" | "refuse"): void;
+}
+
+/** A connection between two servers. */
+interface Connection {
+  readonly dialler: number;
+  /** When the last frame in each direction arrives, by sender. */
+  readonly lastArrival: Map<number, number>;
+}
+
+/** Frames kept for replay, per direction. */
+const oldFramesMax = 32;
+
+/** Repeating these would repeat what a user asked for; the Transport port promises order and no repetition. */
+const neverRepeated: ReadonlySet<Message["type"]> = new Set(["forward-request", "forward-response"]);
+
+/** The network between all servers of a simulation. */
+export class Network {
+  readonly world: World;
+  readonly tap: NetworkTap;
+  readonly addresses: readonly ServerAddress[];
+  behaviour: NetworkBehaviour;
+  /** How many partitions cut a direction, by `from * count + to`. */
+  readonly #cuts: Uint8Array;
+  readonly #clogs: Float64Array;
+  readonly #links: (SimLink | undefined)[];
+  /** What each server believes: `[believer * count + peer]`. */
+  readonly #connections: (Connection | undefined)[];
+  readonly #random: readonly Random[];
+  readonly #old: { readonly frame: Uint8Array; readonly decoded: DecodedMessage }[][];
+
+  constructor(
+    world: World,
+    random: Random,
+    addresses: readonly ServerAddress[],
+    behaviour: NetworkBehaviour,
+    tap: NetworkTap,
+  ) {
+    const count = addresses.length;
+    this.world = world;
+    this.addresses = addresses;
+    this.behaviour = behaviour;
+    this.tap = tap;
+    this.#cuts = new Uint8Array(count * count);
+    this.#clogs = new Float64Array(count * count);
+    this.#links = new Array(count).fill(undefined);
+    this.#connections = new Array(count * count).fill(undefined);
+    this.#random = this.#connections.map((_, i) => random.split(`link ${i}`));
+    this.#old = this.#connections.map(() => []);
+  }
+
+  /** The transport of one life of a server. */
+  transport(server: number): TransportFactory {
+    const address = this.addresses[server]!;
+    return {
+      open: () => {
+        let link: SimLink | undefined;
+        const transport: Transport = {
+          address,
+          attach: (local, handler) => link = this.#links[server] = new SimLink(this, server, local, handler),
+          close: () => link?.close() ?? Promise.resolve(),
+        };
+        return Promise.resolve(transport);
+      },
+    };
+  }
+
+  /** Cuts one direction; every cut needs its {@linkcode Network.heal}. */
+  cut(from: number, to: number): void {
+    this.#cuts[this.#at(from, to)]!++;
+    const { silence } = this.behaviour;
+    this.world.schedule(-1, Port.network, silence, "silence", () => {
+      if (!this.isCut(from, to)) return;
+      this.#end(to, from, "nothing heard for long");
+      this.#end(from, to, "no answer for long");
+    });
+  }
+
+  /** Undoes one cut. */
+  heal(from: number, to: number): void {
+    const at = this.#at(from, to);
+    if (this.#cuts[at]! > 0) this.#cuts[at]!--;
+  }
+
+  /** Undoes all cuts and clogs. */
+  healAll(): void {
+    this.#cuts.fill(0);
+    const count = this.addresses.length;
+    for (let at = 0; at < count * count; at++) {
+      // What is stuck would arrive at the end of the clog only, and all that follows it.
+      if (this.#clogs[at]! <= this.world.time) continue;
+      this.#end(Math.floor(at / count), at % count, "connection reset");
+      this.#end(at % count, Math.floor(at / count), "connection reset");
+    }
+    this.#clogs.fill(0);
+  }
+
+  /** Whether frames in this direction get lost. */
+  isCut(from: number, to: number): boolean {
+    return this.#cuts[this.#at(from, to)]! > 0;
+  }
+
+  /** Whether the server believes in a connection to the peer. */
+  isConnected(server: number, peer: number): boolean {
+    return this.#connections[this.#at(server, peer)] !== undefined;
+  }
+
+  /** Whether every two servers have a connection that both know of. */
+  get isWhole(): boolean {
+    return this.#links.every((_, a) =>
+      this.#links.every((_, b) => {
+        return a === b ||
+          (this.isConnected(a, b) && this.#connections[this.#at(a, b)] === this.#connections[this.#at(b, a)]);
+      })
+    );
+  }
+
+  /** Holds frames of one direction up until then. */
+  clog(from: number, to: number, duration: number): void {
+    this.#clogs[this.#at(from, to)] = this.world.time + duration;
+  }
+
+  /** Ends the connection of two servers, for each at its own time: each loses an unknown part of what was sent to it. */
+  reset(a: number, b: number): void {
+    const random = this.#random[this.#at(a, b)]!;
+    for (const [server, peer] of [[a, b], [b, a]] as const) {
+      const connection = this.#connections[this.#at(server, peer)];
+      const delay = random.between(0, this.behaviour.delayMax);
+      this.world.schedule(-1, Port.network, delay, `reset ${server}-${peer}`, () => {
+        if (connection !== undefined && this.#connections[this.#at(server, peer)] === connection) {
+          this.#end(server, peer, "connection reset");
+        }
+      }, server);
+    }
+  }
+
+  /** A server is dead. Its peers learn it soon when its machine lives on, else when they try to reach it. */
+  detach(server: number, isPowerCut: boolean): void {
+    this.#links[server] = undefined;
+    for (let peer = 0; peer < this.addresses.length; peer++) {
+      this.#connections[this.#at(server, peer)] = undefined;
+      const theirs = this.#connections[this.#at(peer, server)];
+      if (theirs === undefined) continue;
+      const random = this.#random[this.#at(server, peer)]!;
+      const delay = isPowerCut ? this.behaviour.silence : random.between(0, this.behaviour.delayMax);
+      this.world.schedule(-1, Port.network, delay, `${peer} loses ${server}`, () => {
+        if (this.#connections[this.#at(peer, server)] === theirs) this.#end(peer, server, "closed by peer");
+      }, peer);
+    }
+  }
+
+  /** Sends for a link; see {@linkcode TransportLink.send}. */
+  send(link: SimLink, to: ServerAddress, parts: readonly Uint8Array[]): boolean {
+    const from = link.server;
+    const target = this.addresses.indexOf(to);
+    if (target < 0 || this.#links[from] !== link) return false;
+    const connection = this.#connections[this.#at(from, target)];
+    if (connection === undefined) {
+      this.dial(link, target);
+      return false;
+    }
+    const random = this.#random[this.#at(from, target)]!;
+    if (random.chance(this.behaviour.refuse)) {
+      this.tap.onFault("refuse");
+      return false;
+    }
+    const frame = join(parts);
+    const decoded = decodeMessage(frame);
+    this.tap.onSend(from, target, decoded);
+    this.#transmit(connection, from, target, frame, decoded);
+    return true;
+  }
+
+  #transmit(connection: Connection, from: number, to: number, frame: Uint8Array, decoded: DecodedMessage): void {
+    const random = this.#random[this.#at(from, to)]!;
+    const { loss, duplicate, replay } = this.behaviour;
+    const isRepeatable = !neverRepeated.has(decoded.message.type);
+    const [isLost, isDoubled, isReplayed] = [random.chance(loss), random.chance(duplicate), random.chance(replay)];
+    if (isLost) this.tap.onFault("loss");
+    else if (!this.isCut(from, to)) this.#carry(connection, from, to, frame, decoded);
+    if (!isRepeatable) return;
+    if (isDoubled) {
+      this.tap.onFault("duplicate");
+      this.#carry(connection, from, to, frame, decoded);
+    }
+    const old = this.#old[this.#at(from, to)]!;
+    if (isReplayed && old.length > 0) {
+      this.tap.onFault("replay");
+      const again = random.pick(old);
+      this.#carry(undefined, from, to, again.frame, again.decoded);
+    }
+    if (replay > 0) old[old.length < oldFramesMax ? old.length : random.below(oldFramesMax)] = { frame, decoded };
+  }
+
+  /** Lets a frame arrive. Without a connection it arrives over any: a replayed one. */
+  #carry(
+    connection: Connection | undefined,
+    from: number,
+    to: number,
+    frame: Uint8Array,
+    decoded: DecodedMessage,
+  ): void {
+    const at = this.#at(from, to);
+    const random = this.#random[at]!;
+    const { delayMin, delayMax, tailChance, tailMax, reorder } = this.behaviour;
+    let delay = random.chance(tailChance) ? random.spread(delayMin + 1, tailMax) : random.between(delayMin, delayMax);
+    delay = Math.max(delay, this.#clogs[at]! - this.world.time);
+    if (connection !== undefined && !(reorder && !neverRepeated.has(decoded.message.type))) {
+      delay = Math.max(delay, (connection.lastArrival.get(from) ?? 0) - this.world.time);
+      connection.lastArrival.set(from, this.world.time + delay);
+    }
+    const what = `${from}→${to} ${decoded.message.type} of ${decoded.message.term}`;
+    this.world.schedule(from, Port.network, delay, what, () => {
+      const link = this.#links[to];
+      const held = this.#connections[this.#at(to, from)];
+      if (link === undefined || held === undefined || (connection !== undefined && held !== connection)) return;
+      const peer = link.peers.get(from);
+      if (peer === undefined) return;
+      this.world.trace.addText(decoded.message.type);
+      this.world.trace.say(() => `    ${JSON.stringify(decoded.message)}`);
+      this.tap.onReceive(from, to, decoded);
+      try {
+        link.handler.onFrame(peer, "consensus", frame);
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        this.#end(to, from, error.message);
+        this.#end(from, to, "closed by peer");
+      }
+    }, to);
+  }
+
+  /** Dials, unless a dial is under way or the last one failed just now. */
+  dial(link: SimLink, to: number): void {
+    const from = link.server;
+    if (to === from || this.#links[from] !== link || link.dialling.has(to)) return;
+    if (this.#connections[this.#at(from, to)] !== undefined) return;
+    const random = this.#random[this.#at(from, to)]!;
+    const { delayMin, delayMax, silence } = this.behaviour;
+    const there = random.between(delayMin, delayMax);
+    const back = random.between(delayMin, delayMax);
+    const giveUp = this.world.schedule(-1, Port.network, silence, `${from} gives up dialling ${to}`, () => {
+      this.#dialFailed(link, to, random);
+    }, from);
+    link.dialling.set(to, giveUp);
+    this.world.schedule(from, Port.network, there, `${from} dials ${to}`, () => {
+      if (this.isCut(from, to)) return;
+      const connection = this.#accept(link, to);
+      this.world.schedule(-1, Port.network, back, `${to} answers ${from}`, () => {
+        if (this.isCut(to, from) || link.dialling.get(to) !== giveUp) return;
+        if (connection === undefined) return this.#dialFailed(link, to, random);
+        giveUp.run = undefined;
+        link.dialling.delete(to);
+        if (this.#connections[this.#at(from, to)] === undefined) this.#begin(link, to, connection);
+      }, from);
+    }, to);
+  }
+
+  #dialFailed(link: SimLink, to: number, random: Random): void {
+    const giveUp = link.dialling.get(to);
+    if (giveUp !== undefined) giveUp.run = undefined;
+    link.dialling.delete(to);
+    if (this.#links[link.server] !== link) return;
+    const { delayMax } = this.behaviour;
+    this.world.schedule(
+      link.server,
+      Port.network,
+      random.between(delayMax, delayMax * 8),
+      `${link.server} redials ${to}`,
+      () => {
+        if (this.#links[link.server] === link && link.wanted.has(to)) this.dial(link, to);
+      },
+    );
+  }
+
+  /** The dialled side takes the connection, in place of one that the dialler knows nothing of. */
+  #accept(link: SimLink, to: number): Connection | undefined {
+    const target = this.#links[to];
+    const from = link.server;
+    if (target === undefined || this.#links[from] !== link) return undefined;
+    // When two dials cross, the one of the first server is kept.
+    if (target.dialling.has(from) && to < from) return undefined;
+    const before = this.#connections[this.#at(to, from)];
+    if (before !== undefined) {
+      if (this.#connections[this.#at(from, to)] === before) return undefined;
+      this.#end(to, from, "replaced by a newer connection");
+    }
+    const connection: Connection = { dialler: from, lastArrival: new Map() };
+    this.#begin(target, from, connection);
+    return connection;
+  }
+
+  #begin(link: SimLink, to: number, connection: Connection): void {
+    const other = this.#links[to];
+    if (other === undefined || this.#links[link.server] !== link) return;
+    const { serverId, clusterId, incarnation, starts } = other.local;
+    const address = this.addresses[to]!;
+    const remote = { serverId, clusterId: clusterId(), incarnation, starts, address, protocol: 1 };
+    this.#connections[this.#at(link.server, to)] = connection;
+    link.peers.set(to, remote);
+    link.handler.onConnect(remote, "consensus");
+  }
+
+  /** The server learns that its connection is gone. */
+  #end(server: number, peer: number, reason: string): void {
+    const at = this.#at(server, peer);
+    const link = this.#links[server];
+    if (this.#connections[at] === undefined) return;
+    this.#connections[at] = undefined;
+    if (link === undefined) return;
+    const remote = link.peers.get(peer);
+    link.peers.delete(peer);
+    if (remote !== undefined) link.handler.onDisconnect(remote.serverId, "consensus", reason);
+    if (link.wanted.has(peer)) this.#dialFailed(link, peer, this.#random[at]!);
+  }
+
+  /** A server closed its link itself. */
+  close(link: SimLink): void {
+    if (this.#links[link.server] === link) this.detach(link.server, false);
+  }
+
+  #at(a: number, b: number): number {
+    return a * this.addresses.length + b;
+  }
+}
+
+/** One life of a server on the network. */
+export class SimLink implements TransportLink {
+  readonly server: number;
+  readonly local: LocalServer;
+  readonly handler: TransportHandler;
+  /** Who is at the other end of each connection. */
+  readonly peers: Map<number, RemoteServer> = new Map();
+  readonly wanted: Set<number> = new Set();
+  /** The moment at which each dial under way is given up. */
+  readonly dialling: Map<number, SimEvent> = new Map();
+  readonly #network: Network;
+  #closed = false;
+
+  constructor(network: Network, server: number, local: LocalServer, handler: TransportHandler) {
+    this.#network = network;
+    this.server = server;
+    this.local = local;
+    this.handler = handler;
+  }
+
+  send(_to: ServerId, address: ServerAddress, _channel: Channel, parts: readonly Uint8Array[]): boolean {
+    return !this.#closed && this.#network.send(this, address, parts);
+  }
+
+  setPeers(peers: readonly { readonly id: ServerId; readonly address: ServerAddress }[]): void {
+    if (this.#closed) return;
+    this.wanted.clear();
+    for (const { address } of peers) {
+      const server = this.#network.addresses.indexOf(address);
+      if (server < 0 || server === this.server) continue;
+      this.wanted.add(server);
+      this.#network.dial(this, server);
+    }
+  }
+
+  close(): Promise<void> {
+    if (!this.#closed) this.#network.close(this);
+    this.#closed = true;
+    return Promise.resolve();
+  }
+}
+
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const frame = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    frame.set(part, at);
+    at += part.length;
+  }
+  return frame;
+}

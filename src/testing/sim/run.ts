@@ -1,0 +1,181 @@
+/**
+ * One run: faults, then healing, then the demand that everything converges and serves.
+ *
+ * @module
+ */
+import { checkLinearizability } from "../linearizability.ts";
+import { type ConfigRequest, drawConfig, type SimConfig } from "./config.ts";
+import { InvariantViolation } from "./ghost.ts";
+import { drawAction } from "./nemesis.ts";
+import { Port } from "./queue.ts";
+import { Random } from "./random.ts";
+import { Simulation } from "./simulation.ts";
+import { simModel } from "./workload.ts";
+
+/** How a run ended. */
+export interface RunReport {
+  readonly seed: number;
+  readonly config: SimConfig;
+  /** Undefined when all is well. */
+  readonly violation: InvariantViolation | undefined;
+  readonly events: number;
+  /** Steps of all cores after the first leader. */
+  readonly steps: number;
+  /** Virtual milliseconds. */
+  readonly timeMs: number;
+  readonly entries: number;
+  readonly operations: number;
+  readonly elections: number;
+  readonly crashes: number;
+  /** Equal for equal seeds, on every runtime. */
+  readonly hash: string;
+  /** The last events, when they were asked for. */
+  readonly lines: readonly string[];
+}
+
+/** What a run takes besides its seed. */
+export interface RunRequest extends ConfigRequest {
+  readonly keepsLines?: boolean | undefined;
+}
+
+/** Election timeouts that anything may take once the world is healed. */
+const patience = 40;
+
+/** Runs one seed. Never rejects for what the code under test does. */
+export async function runSeed(seed: number, request: RunRequest = {}): Promise<RunReport> {
+  const random = Random.seeded(seed);
+  const config = drawConfig(random.split("config"), request);
+  const simulation = new Simulation(config, random, { keepsLines: request.keepsLines ?? false });
+  let violation: InvariantViolation | undefined;
+  try {
+    await new Run(simulation, random).run();
+  } catch (error) {
+    violation = error instanceof InvariantViolation
+      ? error
+      : new InvariantViolation("S0", `the simulator failed: ${error instanceof Error ? error.stack : error}`);
+  }
+  const { world, ghost, workload, performed } = simulation;
+  return {
+    seed,
+    config,
+    violation,
+    events: world.events,
+    steps: simulation.steps,
+    timeMs: world.time / 1000,
+    entries: ghost.commits.length,
+    operations: workload.history.length,
+    elections: ghost.leaders.size,
+    crashes: performed.filter(({ action }) => action.type === "crash").length,
+    hash: world.trace.hash,
+    lines: world.trace.lines(),
+  };
+}
+
+class Run {
+  readonly #simulation: Simulation;
+  readonly #random: Random;
+  #faultsEnded = false;
+
+  constructor(simulation: Simulation, random: Random) {
+    this.#simulation = simulation;
+    this.#random = random.split("nemesis");
+  }
+
+  async run(): Promise<void> {
+    const { config, workload, world } = this.#simulation;
+    this.#simulation.start();
+    workload.start();
+    this.#plague();
+    // A cluster that hardly ever has a leader takes few steps: it has had its chance.
+    const eventsMax = config.steps * 3;
+    await this.#simulation.run(() => this.#simulation.steps >= config.steps || world.events >= eventsMax);
+    this.#faultsEnded = true;
+    workload.stop();
+    this.#simulation.heal();
+    await this.#within("V2", "converge", () => this.#hasConverged());
+    await this.#serve();
+    await this.#within("V2", "converge again", () => this.#hasConverged());
+    await this.#shutDown();
+    this.#checkHistory();
+  }
+
+  /** Faults, one after the other. */
+  #plague(): void {
+    const { world, config } = this.#simulation;
+    const delay = this.#random.between(1, config.faultEvery * 2);
+    world.schedule(-1, Port.nemesis, delay, "nemesis", () => {
+      if (this.#faultsEnded) return;
+      const action = drawAction(this.#random, config, { leader: this.#simulation.leader?.index });
+      const isRoom = this.#simulation.faultsNow < config.faultsAtOnce &&
+        this.#simulation.performed.length < config.faultsMax;
+      if (action !== undefined && isRoom) this.#simulation.perform(action);
+      this.#plague();
+    });
+  }
+
+  /** V1, V2: everybody is up, follows one leader and has applied all there is. */
+  #hasConverged(): boolean {
+    const { servers, lives, leader, workload, network } = this.#simulation;
+    if (!network.isWhole) return false;
+    if (leader === undefined || lives.length < servers.length || workload.open > 0) return false;
+    const { commitIndex, log, term } = leader.core;
+    return commitIndex === log.lastIndex &&
+      lives.every(({ core, raft }) =>
+        core.term === term && core.leader === leader.id && core.log.lastIndex === commitIndex &&
+        core.commitIndex === commitIndex && raft!.appliedIndex === commitIndex
+      );
+  }
+
+  /** V3: it takes commands and reads on every server. */
+  async #serve(): Promise<void> {
+    const { servers, workload } = this.#simulation;
+    for (const server of servers) {
+      for (const input of [workload.draw(this.#random), { type: "get", key: "k0" } as const]) {
+        let answer: boolean | undefined;
+        workload.call(server, input, "after")?.then((ok) => answer = ok);
+        await this.#within("V3", `answer on ${server.id}`, () => answer !== undefined);
+        this.#simulation.ghost.must(
+          answer === true,
+          "V3",
+          () => `${server.id} refuses ${input.type} in a healthy cluster`,
+        );
+      }
+    }
+  }
+
+  /** V8: every server stops in bounded time. */
+  async #shutDown(): Promise<void> {
+    const lives = this.#simulation.lives;
+    let left = lives.length;
+    for (const life of lives) life.raft!.shutdown().then(() => left--);
+    await this.#within("V8", "stop", () => left === 0);
+  }
+
+  /** R4. */
+  #checkHistory(): void {
+    const { ghost, workload } = this.#simulation;
+    ghost.must(workload.open === 0, "K4", () => `${workload.open} calls were never answered`);
+    const { verdict, failure } = checkLinearizability(simModel, workload.history, { stepsMax: 200_000 });
+    // Given up is not passed.
+    ghost.must(verdict === "linearizable", "R4", () => {
+      return `the history of "${failure!.key}" is ${verdict}: ${JSON.stringify(failure!.stuck.slice(0, 4))}`;
+    });
+    if (ghost.violation !== undefined) throw ghost.violation;
+  }
+
+  async #within(invariant: string, what: string, holds: () => boolean): Promise<void> {
+    const { world, ghost, config, servers } = this.#simulation;
+    const deadline = world.time + config.settings.electionMaxMs! * 1000 * patience;
+    await this.#simulation.run(() => holds() || world.time > deadline);
+    ghost.must(holds(), invariant, () => {
+      const states = servers.map(({ id, life }) => {
+        if (life?.core === undefined) return `${id} is down`;
+        const { role, term, leader, commitIndex, log } = life.core;
+        return `${id} is ${role} in ${term} of ${leader}, ${commitIndex}/${log.lastIndex}, applied ${life.raft?.appliedIndex}`;
+      });
+      return `the cluster does not ${what} within ${patience} election timeouts: ${states.join("; ")}; ` +
+        `${this.#simulation.workload.open} open calls`;
+    });
+    if (ghost.violation !== undefined) throw ghost.violation;
+  }
+}

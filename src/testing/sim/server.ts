@@ -1,0 +1,291 @@
+/**
+ * One server of a simulation: the production server, started, killed and started again.
+ *
+ * @module
+ */
+import type { Core } from "../../core/core.ts";
+import type { CoreState } from "../../core/state.ts";
+import { lastTerm } from "../../core/term_index.ts";
+import type { Environment } from "../../driver/environment.ts";
+import type { RaftError } from "../../errors.ts";
+import type { RaftSettings } from "../../options.ts";
+import type { Raft } from "../../raft.ts";
+import { startServer } from "../../server.ts";
+import type { LogCache } from "../../store/log_cache.ts";
+import type { Store, StoreFactory, StoreWrite } from "../../store/store.ts";
+import type { LogIndex, ServerAddress, ServerId } from "../../types.ts";
+import type { AppliedView, RecoveryView } from "./check/checker.ts";
+import { ChainLog } from "./chain.ts";
+import { applyWrite } from "./disk_view.ts";
+import { type SimCommand, SimMachine, type SimResult } from "./machine.ts";
+import type { Network } from "./network.ts";
+import { Port, type SimEvent } from "./queue.ts";
+import type { Random } from "./random.ts";
+import type { CrashKind, Storage } from "./storage.ts";
+import type { DiskView, NodeView, StepView } from "./view.ts";
+import type { World } from "./world.ts";
+
+/** What a server shows to whoever checks it. */
+export interface ServerTap {
+  /** A core took a step. */
+  onStep(server: SimServer, life: Life, step: StepView): void;
+  /** A write is durable. The view has it already. */
+  onPersisted(server: SimServer, life: Life, write: StoreWrite): void;
+  /** A machine applied a command. */
+  onApplied(life: Life, command: SimCommand, applied: AppliedView): void;
+  /** A store is open. */
+  onOpen(server: SimServer): void;
+  /** The disk was recovered after a crash. */
+  onRecovered(server: SimServer, recovery: RecoveryView): void;
+  /** A recovery that had to succeed failed, or a server stopped that had no reason to. */
+  onTrouble(server: SimServer, what: string, error: unknown): void;
+}
+
+/** What all servers of a simulation share. */
+export interface ServerParts {
+  readonly world: World;
+  readonly network: Network;
+  readonly tap: ServerTap;
+  readonly settings: Partial<RaftSettings>;
+  readonly bootstrap: Readonly<Record<ServerId, ServerAddress>>;
+}
+
+/** How fast a server's clock runs, and how late its timers fire. */
+export interface ClockBehaviour {
+  /** Local milliseconds per true millisecond. */
+  readonly rate: number;
+  /** Microseconds by which a timer may be late. */
+  readonly timerLateMax: number;
+}
+
+/** One life of a server, from start to crash. */
+export interface Life extends NodeView {
+  raft: Raft<SimCommand, SimResult> | undefined;
+  readonly machine: SimMachine;
+  /** Set when it crashed or stopped. */
+  isOver: boolean;
+  /** Removed from the log since the views were brought up to date. */
+  truncatedFrom: LogIndex;
+  cache: LogCache | undefined;
+}
+
+/** A server through all its lives. */
+export class SimServer {
+  readonly id: ServerId;
+  readonly index: number;
+  readonly storage: Storage;
+  /** Its life, while it is up. */
+  life: Life | undefined;
+  /** What its disk holds; see {@linkcode DiskView}. */
+  disk: DiskView = { term: 0, votedFor: undefined, log: new ChainLog() };
+  readonly #parts: ServerParts;
+  readonly #clock: ClockBehaviour;
+  readonly #random: Random;
+  #lives = 0;
+  #inFlight: StoreWrite | undefined;
+  /** What may be found on the disk now; undefined while a store has it open. */
+  #possible: readonly DiskView[] | undefined;
+  #wallOffset = 0;
+
+  /** Takes a disk; nothing happens before `start`. */
+  constructor(parts: ServerParts, index: number, storage: Storage, clock: ClockBehaviour, random: Random) {
+    this.id = Object.keys(parts.bootstrap)[index]!;
+    this.index = index;
+    this.storage = storage;
+    this.#parts = parts;
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** Begins a life; it is up when its disk is recovered. */
+  start(): void {
+    if (this.life !== undefined) return;
+    const life = this.#newLife();
+    this.life = life;
+    this.#start(life).catch((error) => {
+      if (!life.isOver) this.#parts.tap.onTrouble(this, "start", error);
+    });
+  }
+
+  async #start(life: Life): Promise<void> {
+    const found = await this.#recover();
+    const { settings, bootstrap, network, tap } = this.#parts;
+    const raft = await startServer<SimCommand, SimResult>({
+      ...settings,
+      id: this.id,
+      machine: life.machine,
+      store: this.#shadowed(life, found),
+      transport: network.transport(this.index),
+      bootstrap,
+      // Without it a digest would be computed, on a thread of its own and in real time.
+      clusterId: "simulated",
+    }, this.#environment(life));
+    if (life.isOver) return;
+    life.raft = raft;
+    raft.closed.then((error: RaftError | undefined) => {
+      if (error !== undefined && !life.isOver) tap.onTrouble(this, "stop", error);
+    });
+  }
+
+  /** Finds what the crash left, and lets the checkers judge it. Returns what the store is going to find. */
+  async #recover(): Promise<DiskView> {
+    const { tap } = this.#parts;
+    const possible = this.#possible;
+    if (possible === undefined) return this.disk;
+    // What a dead process wrote may be in the operating system's cache only: a power cut would still take it.
+    const durable = await this.storage.recover(true);
+    const found = await this.storage.recover(false);
+    this.disk = durable;
+    if (this.life !== undefined) (this.life as { disk: DiskView }).disk = this.disk;
+    tap.onRecovered(this, { possible, found: durable });
+    tap.onRecovered(this, { possible, found });
+    this.#possible = [durable, found];
+    return found;
+  }
+
+  #newLife(): Life {
+    const { tap } = this.#parts;
+    const life: Life = {
+      id: this.id,
+      index: this.index,
+      life: ++this.#lives,
+      core: undefined as unknown as CoreState,
+      log: this.disk.log.clone(),
+      disk: this.disk,
+      raft: undefined,
+      isOver: false,
+      truncatedFrom: Infinity,
+      cache: undefined,
+      machine: new SimMachine((command, applied) => {
+        if (!life.isOver) tap.onApplied(life, command, applied);
+      }),
+    };
+    return life;
+  }
+
+  /** Ends the life, from one moment to the next. */
+  crash(kind: CrashKind): void {
+    const { life } = this;
+    if (life === undefined) return;
+    life.isOver = true;
+    this.life = undefined;
+    this.#parts.network.detach(this.index, kind === "power");
+    this.storage.crash(kind);
+    if (this.#possible !== undefined) return;
+    const before = { ...this.disk, log: this.disk.log.clone() };
+    this.#possible = [before];
+    if (this.#inFlight === undefined) return;
+    const after = { ...before, log: before.log.clone() };
+    applyWrite(after, this.#inFlight);
+    this.#possible = [before, after];
+    this.#inFlight = undefined;
+  }
+
+  /** Moves the wall clock, in milliseconds. */
+  stepWallClock(ms: number): void {
+    this.#wallOffset += ms;
+  }
+
+  /** Brings the view of the log in memory up to date. */
+  sync(life: Life): void {
+    if (life.truncatedFrom < Infinity) {
+      life.log.truncateFrom(life.truncatedFrom);
+      life.truncatedFrom = Infinity;
+    }
+    const { lastIndex } = life.core.log;
+    while (life.log.last < lastIndex) {
+      const records = life.cache!.records(life.log.last + 1);
+      // The driver stopped halfway through the effects.
+      if (records === undefined) return;
+      life.log.append(records);
+    }
+  }
+
+  #environment(life: Life): Environment {
+    const { world } = this.#parts;
+    const { rate, timerLateMax } = this.#clock;
+    const random = this.#random;
+    const now = (): number => world.time * rate / 1000;
+    return {
+      now,
+      wallNow: () => 1_700_000_000_000 + Math.floor(now()) + this.#wallOffset,
+      setTimeout: (callback, ms) => {
+        const delay = Math.max(0, ms) * 1000 / rate + random.below(timerLateMax + 1);
+        return world.schedule(this.index, Port.timer, delay, `${this.id} timer`, () => {
+          if (!life.isOver) callback();
+        });
+      },
+      clearTimeout: (handle) => {
+        if (handle !== undefined) (handle as SimEvent).run = undefined;
+      },
+      defer: (callback) => queueMicrotask(callback),
+      randomSeed: () => random.u32(),
+      observe: (core, cache) => this.#observe(life, core, cache),
+    };
+  }
+
+  /** Looks at every step of the core, from outside. */
+  #observe(life: Life, core: Core, cache: LogCache): void {
+    const { tap } = this.#parts;
+    const { state } = core;
+    (life as { core: CoreState }).core = state;
+    // By now entry 1 may have been written.
+    (life as { log: ChainLog }).log = this.disk.log.clone();
+    life.cache = cache;
+    const step = core.step.bind(core);
+    core.step = (event, now) => {
+      this.sync(life);
+      const { term, votedFor, role, leader, electionAt, commitIndex, verifiedIndex, log } = state;
+      const { lastIndex } = log;
+      const before = {
+        ...{ term, votedFor, role, leader, electionAt, commitIndex, verifiedIndex, lastIndex },
+        lastTerm: lastTerm(log),
+      };
+      const effects = step(event, now);
+      for (const effect of effects) {
+        if (effect.type === "truncate") life.truncatedFrom = Math.min(life.truncatedFrom, effect.from);
+      }
+      if (!life.isOver) tap.onStep(this, life, { before, event, effects, now });
+      return effects;
+    };
+  }
+
+  /** The disk's store, with an incremental shadow of what is durable. */
+  #shadowed(life: Life, found: DiskView): StoreFactory {
+    const factory = this.storage.factory();
+    return {
+      open: async (context) => {
+        const store = await factory.open(context);
+        const shadow: Store = {
+          open: async (serverId) => {
+            const state = await store.open(serverId);
+            if (!life.isOver) this.#onOpen(life, found);
+            return state;
+          },
+          write: (write) => this.#write(life, store, write),
+          read: (from, end, bytesMax) => store.read(from, end, bytesMax),
+          close: () => store.close(),
+        };
+        if (store.mark !== undefined) shadow.mark = () => store.mark!();
+        return shadow;
+      },
+    };
+  }
+
+  /** The store has made durable what it found. */
+  #onOpen(life: Life, found: DiskView): void {
+    this.#possible = undefined;
+    this.disk = found;
+    (life as { disk: DiskView }).disk = found;
+    this.#parts.tap.onOpen(this);
+  }
+
+  async #write(life: Life, store: Store, write: StoreWrite): Promise<void> {
+    this.#inFlight = write;
+    await store.write(write);
+    if (life.isOver) return;
+    this.#inFlight = undefined;
+    applyWrite(this.disk, write);
+    this.#parts.tap.onPersisted(this, life, write);
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * A cluster of production servers in a simulated world, watched by every checker.
+ *
+ * @module
+ */
+import type { StoreWrite } from "../../store/store.ts";
+import type { DecodedMessage } from "../../wire/message_codec.ts";
+import type { Checker } from "./check/checker.ts";
+import { commits } from "./check/commits.ts";
+import { disks } from "./check/disks.ts";
+import { elections } from "./check/elections.ts";
+import { logs } from "./check/logs.ts";
+import type { SimConfig } from "./config.ts";
+import { Ghost } from "./ghost.ts";
+import type { Action } from "./nemesis.ts";
+import { Network } from "./network.ts";
+import { Port } from "./queue.ts";
+import type { Random } from "./random.ts";
+import { type Life, type ServerTap, SimServer } from "./server.ts";
+import { openStorage } from "./storage.ts";
+import { Trace } from "./trace.ts";
+import type { StepView } from "./view.ts";
+import { Workload } from "./workload.ts";
+import { World } from "./world.ts";
+
+/** All families of invariants. */
+export const CHECKERS: readonly Checker[] = [elections, logs, commits, disks];
+
+/** How a simulation is watched. */
+export interface SimulationOptions {
+  /** Whether the trace keeps text. */
+  readonly keepsLines?: boolean;
+  readonly checkers?: readonly Checker[];
+}
+
+/** Servers, network, disks and clients; nothing happens before {@linkcode Simulation.start}. */
+export class Simulation {
+  readonly config: SimConfig;
+  readonly world: World;
+  readonly network: Network;
+  readonly servers: readonly SimServer[];
+  readonly workload: Workload;
+  readonly ghost: Ghost = new Ghost();
+  /** Faults performed, in order, with when. */
+  readonly performed: { readonly at: number; readonly action: Action }[] = [];
+  /** Steps of all cores, since the first leader. */
+  steps = 0;
+  /** Faults that have not ended. */
+  faultsNow = 0;
+  readonly #checkers: readonly Checker[];
+  readonly #dirty = new Set<Life>();
+  #hasLed = false;
+
+  /** Builds everything from one stream of chance. */
+  constructor(config: SimConfig, random: Random, options: SimulationOptions = {}) {
+    this.config = config;
+    this.#checkers = options.checkers ?? CHECKERS;
+    this.world = new World(new Trace(options.keepsLines), () => this.#afterEvent());
+    const ids = Array.from({ length: config.servers }, (_, i) => `s${i}`);
+    const addresses = ids.map((id) => `${id}:1`);
+    this.network = new Network(this.world, random.split("network"), addresses, config.network, {
+      onSend: (from, to, decoded) => this.#onSend(from, to, decoded),
+      onReceive: () => {},
+      onFault: () => {},
+    });
+    const parts = {
+      world: this.world,
+      network: this.network,
+      tap: this.#tap(),
+      settings: config.settings,
+      bootstrap: Object.fromEntries(ids.map((id, i) => [id, addresses[i]!])),
+    };
+    this.servers = ids.map((id, i) => {
+      const storage = openStorage(this.world, random.split(`disk ${id}`), i, id, config.disk);
+      return new SimServer(parts, i, storage, config.clocks[i]!, random.split(`server ${id}`));
+    });
+    for (const server of this.servers) this.ghost.disks.set(server.id, server.disk);
+    this.workload = new Workload(this.world, this.servers, config, this.ghost, random.split("clients"));
+  }
+
+  /** Starts all servers. */
+  start(): void {
+    for (const server of this.servers) {
+      this.world.schedule(server.index, Port.nemesis, 0, `${server.id} starts`, () => server.start());
+    }
+  }
+
+  /** Runs until this holds; asked after every event. Rejects with the first violation. */
+  run(until: () => boolean): Promise<void> {
+    return this.world.run(until);
+  }
+
+  /** One event. */
+  async step(): Promise<void> {
+    const { events } = this.world;
+    await this.world.run(() => this.world.events > events);
+  }
+
+  /** The lives of the servers that are up. */
+  get lives(): readonly Life[] {
+    return this.servers.flatMap(({ life }) => life?.raft === undefined ? [] : [life]);
+  }
+
+  /** The server that leads the latest term, if one believes to lead. */
+  get leader(): Life | undefined {
+    let leader: Life | undefined;
+    for (const life of this.lives) {
+      if (life.core.role === "leader" && (leader === undefined || life.core.term > leader.core.term)) leader = life;
+    }
+    return leader;
+  }
+
+  /** Performs a fault, and schedules its end. */
+  perform(action: Action): void {
+    this.performed.push({ at: this.world.time, action });
+    this.world.trace.say(() => `    fault ${JSON.stringify(action)}`);
+    switch (action.type) {
+      case "cut":
+        for (const [from, to] of action.directions) this.network.cut(from, to);
+        return this.#after(action.for, "heal", () => {
+          for (const [from, to] of action.directions) this.network.heal(from, to);
+        });
+      case "clog":
+        this.network.clog(action.from, action.to, action.for);
+        return this.#after(action.for, "unclogged", () => {});
+      case "reset":
+        return this.network.reset(action.a, action.b);
+      case "crash":
+        this.crash(action.server, action.kind);
+        return this.#after(action.for, `s${action.server} restarts`, () => this.servers[action.server]!.start());
+      case "pause":
+        this.world.pause(action.server);
+        return this.#after(action.for, `s${action.server} resumes`, () => this.world.resume(action.server));
+      case "step-clock":
+        return this.servers[action.server]!.stepWallClock(action.ms);
+    }
+  }
+
+  /** Ends a server's life. */
+  crash(index: number, kind: "kill" | "power"): void {
+    const server = this.servers[index]!;
+    const { life } = server;
+    // A machine that is paused and loses power is not paused any more.
+    this.world.resume(index);
+    server.crash(kind);
+    if (life !== undefined) this.workload.onCrash(life);
+  }
+
+  /** Ends all faults: everything is up and reaches everything. */
+  heal(): void {
+    this.network.healAll();
+    this.network.behaviour = { ...this.network.behaviour, tailChance: 0, loss: 0, duplicate: 0, replay: 0, refuse: 0 };
+    for (const server of this.servers) {
+      this.world.resume(server.index);
+      server.start();
+    }
+  }
+
+  #after(delay: number, what: string, run: () => void): void {
+    this.faultsNow++;
+    this.world.schedule(-1, Port.nemesis, delay, what, () => {
+      this.faultsNow--;
+      run();
+    });
+  }
+
+  #tap(): ServerTap {
+    const { ghost } = this;
+    return {
+      onStep: (_server, life, step) => this.#onStep(life, step),
+      onPersisted: (_server, life, write: StoreWrite) => {
+        for (const checker of this.#checkers) checker.onPersisted?.(ghost, life, write);
+      },
+      onApplied: (life, command, applied) => {
+        ghost.noteApplied(command.value, applied.index);
+        for (const checker of this.#checkers) checker.onApplied?.(ghost, life, applied);
+      },
+      onOpen: (server) => void ghost.disks.set(server.id, server.disk),
+      onRecovered: (server, recovery) => {
+        ghost.disks.set(server.id, server.disk);
+        for (const checker of this.#checkers) checker.onRecovered?.(ghost, server.id, recovery);
+      },
+      onTrouble: (server, what, error) => {
+        const detail = error instanceof Error ? error.stack ?? error.message : String(error);
+        ghost.must(false, "V0", () => `"${server.id}" fails to ${what}: ${detail}`);
+      },
+    };
+  }
+
+  #onStep(life: Life, step: StepView): void {
+    this.#dirty.add(life);
+    if (this.#hasLed) this.steps++;
+    else if (life.core.role === "leader") this.#hasLed = true;
+    this.world.trace.say(() => `      ${life.id} ${JSON.stringify(step.event)} → ${JSON.stringify(step.effects)}`);
+    for (const checker of this.#checkers) checker.onStep?.(this.ghost, life, step);
+  }
+
+  #onSend(from: number, to: number, decoded: DecodedMessage): void {
+    const server = this.servers[from]!;
+    const { life } = server;
+    if (life?.core === undefined) return;
+    // A leader's log is complete in the middle of a step; a follower's may be about to be truncated.
+    if (decoded.message.type === "append-request") server.sync(life);
+    for (const checker of this.#checkers) checker.onSend?.(this.ghost, life, `s${to}`, decoded);
+  }
+
+  #afterEvent(): void {
+    const { ghost, world } = this;
+    for (const life of this.#dirty) {
+      this.servers[life.index]!.sync(life);
+      for (const checker of this.#checkers) checker.onEvent?.(ghost, life);
+      const { term, commitIndex, role } = life.core;
+      world.trace.add(term * 4 + role.length);
+      world.trace.add(commitIndex * 2 ** 24 + life.log.last);
+    }
+    this.#dirty.clear();
+    for (const check of ghost.later.splice(0)) check();
+    if (ghost.violation !== undefined) throw ghost.violation;
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * What checkers see of a server, without going through the library's public face.
+ *
+ * @module
+ */
+import type { Effect } from "../../core/effect.ts";
+import type { Event } from "../../core/event.ts";
+import type { CoreState } from "../../core/state.ts";
+import type { LogIndex, Role, ServerId, Term } from "../../types.ts";
+import type { ChainLog } from "./chain.ts";
+
+/** What would be found if the server lost power now, with all that is not synced. */
+export interface DiskView {
+  term: Term;
+  votedFor: ServerId | undefined;
+  log: ChainLog;
+}
+
+/** A server in one life. */
+export interface NodeView {
+  readonly id: ServerId;
+  /** Its place among the servers. */
+  readonly index: number;
+  /** Counts its lives. */
+  readonly life: number;
+  /** What its core knows. */
+  readonly core: Readonly<CoreState>;
+  /** The log in memory, complete at the end of every event. */
+  readonly log: ChainLog;
+  readonly disk: DiskView;
+}
+
+/** What a step may change, as it was before. */
+export interface Before {
+  readonly term: Term;
+  readonly votedFor: ServerId | undefined;
+  readonly role: Role;
+  readonly leader: ServerId | undefined;
+  readonly electionAt: number;
+  readonly lastIndex: LogIndex;
+  readonly lastTerm: Term;
+  readonly commitIndex: LogIndex;
+  readonly verifiedIndex: LogIndex;
+}
+
+/** One step of a core, just taken; its effects are not performed yet. */
+export interface StepView {
+  readonly before: Before;
+  readonly event: Event;
+  readonly effects: readonly Effect[];
+  /** The server's own clock. */
+  readonly now: number;
+}

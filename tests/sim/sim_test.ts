@@ -1,0 +1,82 @@
+import { assertEquals } from "@std/assert";
+import { drawConfig } from "../../src/testing/sim/config.ts";
+import { nextTurn } from "../../src/testing/sim/drain.ts";
+import { Random } from "../../src/testing/sim/random.ts";
+import { describeFailure } from "../../src/testing/sim/report.ts";
+import { runSeed } from "../../src/testing/sim/run.ts";
+import { findRunner } from "../../tools/runners.ts";
+import { runtime, test } from "../harness.ts";
+
+const steps = 3000;
+
+async function mustPass(from: number, count: number): Promise<void> {
+  for (let seed = from; seed < from + count; seed++) {
+    const report = await runSeed(seed, { steps });
+    if (report.violation === undefined) continue;
+    throw new Error(await describeFailure(report, { steps }, `deno task sim --seed ${seed} --steps ${steps}`));
+  }
+}
+
+for (let from = 0; from < 200; from += 50) {
+  // What one runtime finds the others find as well: they run a few seeds to show that they do.
+  const count = runtime === "deno" ? 50 : 5;
+  test(`sim: seeds ${from} to ${from + count - 1} break no invariant`, () => mustPass(from, count), {
+    timeoutMs: 240_000,
+  });
+}
+
+test("sim: a seed runs the same twice in a process", async () => {
+  for (const seed of [1, 2, 3]) {
+    const first = await runSeed(seed, { steps });
+    const second = await runSeed(seed, { steps });
+    assertEquals([second.hash, second.events, second.violation], [first.hash, first.events, undefined]);
+  }
+}, { timeoutMs: 120_000 });
+
+test("sim: a seed runs the same on Deno, Bun and Node", async () => {
+  const args = ["tests/sim/main.ts", "--start", "10", "--seeds", "6", "--steps", `${steps}`, "--hashes"];
+  const outputs: string[] = [];
+  for (const name of ["deno", "bun", "node"] as const) {
+    const { program } = await findRunner(name);
+    const run = name === "deno" ? ["run", "-A", "--no-check"] : [];
+    const env = { NO_COLOR: "1" };
+    const { stdout, stderr } = await new Deno.Command(program, { args: [...run, ...args], env }).output();
+    outputs.push(new TextDecoder().decode(stdout) || new TextDecoder().decode(stderr));
+  }
+  assertEquals(outputs[0]!.trim().split("\n").length, 6, outputs[0]);
+  assertEquals(outputs[1], outputs[0]);
+  assertEquals(outputs[2], outputs[0]);
+}, { runtimes: ["deno"], timeoutMs: 240_000 });
+
+test("sim: a turn lets every microtask run", async () => {
+  let hops = 0;
+  const chain = async () => {
+    for (let i = 0; i < 1000; i++) {
+      await Promise.resolve();
+      hops++;
+    }
+  };
+  await new Promise<void>((resolve, reject) => {
+    nextTurn(() => {
+      chain();
+      nextTurn(() => hops === 1000 ? resolve() : reject(new Error(`only ${hops} microtasks ran`)));
+    });
+  });
+});
+
+test("sim: a stream of chance depends on its seed and name alone", () => {
+  const numbers = (random: Random) => Array.from({ length: 5 }, () => random.u32());
+  const used = Random.seeded(7);
+  used.u32();
+  assertEquals(numbers(used.split("network")), numbers(Random.seeded(7).split("network")));
+  const first = new Set(["network", "networl", "metwork"].map((name) => numbers(Random.seeded(7).split(name)).join()));
+  assertEquals(first.size, 3);
+  const seeds = new Set(Array.from({ length: 1000 }, (_, seed) => Random.seeded(seed).u32()));
+  assertEquals(seeds.size, 1000);
+  assertEquals(numbers(Random.seeded(2 ** 40 + 1)).join() === numbers(Random.seeded(1)).join(), false);
+});
+
+test("sim: every size of cluster is drawn", () => {
+  const sizes = new Set(Array.from({ length: 200 }, (_, seed) => drawConfig(Random.seeded(seed)).servers));
+  assertEquals([...sizes].sort(), [1, 2, 3, 4, 5, 7]);
+});
