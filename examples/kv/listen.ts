@@ -68,10 +68,12 @@ async function listenNode(fetch: Fetch, { host, port }: HostPort): Promise<HttpS
     server.once("error", reject);
     server.listen(port, host, () => resolve(server.address()));
   });
-  const close = () => {
+  const close = async () => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeIdleConnections();
-    return closed;
+    // A connection whose last answer is under way is not idle yet.
+    const closing = setInterval(() => server.closeIdleConnections(), 20);
+    await closed;
+    clearInterval(closing);
   };
   return { close: (graceMs) => closeWithin(graceMs, close, () => server.closeAllConnections()) };
 }
