@@ -15,6 +15,7 @@ import { walStore } from "../../src/store/wal/wal_store.ts";
 import { directoryFiles } from "./files.ts";
 
 export { directoryFiles, type DirectoryOptions } from "./files.ts";
+export type { FileHandle, Files, OpenOptions } from "../../src/store/files.ts";
 
 /** What {@linkcode fileStore} takes. */
 export interface FileStoreOptions {

@@ -44,7 +44,9 @@ const KNOWN_TYPES: ReadonlySet<number> = new Set(Object.values(EntryType));
 
 /** What {@linkcode encodeRecords} makes a record of. The arrays are copied. */
 export interface EntryParts {
+  /** What the entry is. */
   readonly type: EntryType;
+  /** What it holds. */
   readonly payload: Uint8Array;
   /** Bits of {@linkcode RecordFlag}; none by default. */
   readonly flags?: number;
