@@ -68,6 +68,14 @@ class DirectoryFiles implements Files {
     return fs.promises.unlink(join(this.location, name));
   }
 
+  directory(name: string): Files {
+    return new DirectoryFiles(join(this.location, name), this.#isLocked);
+  }
+
+  removeDirectory(name: string): Promise<void> {
+    return fs.promises.rmdir(join(this.location, name));
+  }
+
   syncDirectory(): Promise<void> {
     return syncDirectory(this.location);
   }

@@ -1,5 +1,5 @@
 /**
- * The Files port: one directory of files, as the write-ahead log needs it. `adapters/fs` implements it on `node:fs`;
+ * The Files port: one directory of files, as the write-ahead log and the snapshots need it. `adapters/fs` implements it on `node:fs`;
  * the simulator implements it on a disk that lies.
  *
  * @module
@@ -11,15 +11,19 @@ export interface Files {
   readonly location: string;
   /** Makes the directory when it is missing, durably. */
   ensure(): Promise<void>;
-  /** Names of all files in it, in any order; without the lock's. */
+  /** Names of all files and directories in it, in any order; without the lock's. */
   list(): Promise<string[]>;
   /** Opens a file for reading and writing. */
   open(name: string, options: OpenOptions): Promise<FileHandle>;
-  /** Renames a file, over an existing one. Durable after `syncDirectory`. */
+  /** Renames a file, over an existing one, or a directory. Durable after `syncDirectory`. */
   rename(from: string, to: string): Promise<void>;
   /** Removes a file. Durable after `syncDirectory`. */
   remove(name: string): Promise<void>;
-  /** Makes file creations, renames and removals durable. */
+  /** A directory in this one, which need not be there: see `ensure`. */
+  directory(name: string): Files;
+  /** Removes a directory that is empty. Durable after `syncDirectory`. */
+  removeDirectory(name: string): Promise<void>;
+  /** Makes creations, renames and removals of files and directories durable. */
   syncDirectory(): Promise<void>;
   /**
    * Takes the directory for this process alone, until `release` or the process's death.
