@@ -73,7 +73,7 @@ async function testFiles(filters: readonly string[]): Promise<string[]> {
 
 async function runGuarded(runtime: RuntimeName, files: readonly string[], request: Request): Promise<Counts> {
   try {
-    if (runtime !== "deno") await installPackages();
+    await installPackages();
     return request.jsr
       ? await withConfig(withoutLinks, (config) => run(runtime, files, request, config))
       : await run(runtime, files, request);
@@ -133,7 +133,7 @@ async function collect(stream: ReadableStream<Uint8Array>, into: string[]): Prom
   for await (const text of stream.pipeThrough(new TextDecoderStream())) into.push(text);
 }
 
-/** Bun and Node find packages in node_modules only; Deno needs none. */
+/** Bun and Node find packages in node_modules only. Deno needs none, but its tests start processes on the others. */
 async function installPackages(): Promise<void> {
   if (await isInstalled()) return;
   console.log("\nnpm ci: node_modules is missing or older than package-lock.json");
