@@ -13,6 +13,7 @@ import { Child, type ChildExit } from "./child.ts";
 import { DEMO_HELP, type DemoArgs, parseDemoArgs } from "./demo_args.ts";
 import type { Runtime } from "./listen.ts";
 import { ROOT, serverCommand } from "./programs.ts";
+import { onStopSignal } from "./signals.ts";
 
 const HOST = "127.0.0.1";
 const START_MAX_MS = 30_000;
@@ -32,8 +33,7 @@ async function main(): Promise<void> {
   await checkPorts(args);
   await prepareData(args);
   const demo = new Demo();
-  process.on("SIGINT", () => demo.stop());
-  process.on("SIGTERM", () => demo.stop());
+  onStopSignal(() => demo.stop());
   await demo.run(args);
 }
 

@@ -12,6 +12,7 @@ import { kvApp } from "./http.ts";
 import { type HttpServer, listenHttp, runtime } from "./listen.ts";
 import { type Log, logEvents, loggerOf, logOf } from "./log.ts";
 import { type Command, KvMachine, type Result } from "./machine.ts";
+import { onStopSignal } from "./signals.ts";
 
 // A clean stop takes at most 2 s: the leadership handed over, then what is under way on HTTP, then out.
 const STOP_MAX_MS = 1_900;
@@ -34,8 +35,7 @@ async function main(): Promise<void> {
     process.exit(1);
   }
   const stop = stopperOf(running, log);
-  process.on("SIGINT", () => stop("SIGINT"));
-  process.on("SIGTERM", () => stop("SIGTERM"));
+  onStopSignal(stop);
   if (args.stopWithStdin) process.stdin.on("end", () => stop("the end of the standard input")).resume();
   const error = await running.raft.closed;
   if (error === undefined) return;
