@@ -7,6 +7,7 @@ import type { Codec, StateMachine } from "./machine.ts";
 import type { Store, StoreFactory } from "./store/store.ts";
 import type { Transport, TransportFactory } from "./transport/transport.ts";
 import type { ServerAddress, ServerId } from "./types.ts";
+import { SERVER_ID_PATTERN } from "./wire/configuration.ts";
 
 /** Where a server's log lines go. Never given payloads or tokens. */
 export interface Logger {
@@ -53,7 +54,7 @@ export interface RaftSettings {
    */
   readonly preVote: boolean;
   /**
-   * The largest command.
+   * The largest command. The same on every server: a leader refuses larger ones that others forward.
    *
    * @default {4_194_304}
    */
@@ -83,19 +84,19 @@ export interface RaftSettings {
    */
   readonly windowAppendsMax: number;
   /**
-   * Commands that wait for their result here.
+   * Commands that wait for their result here; on a leader also those that others forwarded, counted apart.
    *
    * @default {65_536}
    */
   readonly inFlightCountMax: number;
   /**
-   * Bytes of commands that wait for their result here.
+   * Bytes of commands that wait for their result here; on a leader also of those that others forwarded, counted apart.
    *
    * @default {67_108_864}
    */
   readonly inFlightBytesMax: number;
   /**
-   * Entries kept in memory, so that followers that are up to date cost no disk read.
+   * Bytes of entries kept in memory, so that followers that are up to date cost no disk read.
    *
    * @default {67_108_864}
    */
@@ -199,11 +200,9 @@ export function validateOptions(options: Partial<RaftSettings> & { readonly id?:
   return checked;
 }
 
-const serverIdPattern = /^[A-Za-z0-9._-]{1,64}$/;
-
 /** Whether this can be a server's id. */
 export function isServerId(id: unknown): id is ServerId {
-  return typeof id === "string" && serverIdPattern.test(id);
+  return typeof id === "string" && SERVER_ID_PATTERN.test(id);
 }
 
 function checkServerId(id: ServerId): void {

@@ -11,6 +11,7 @@ import type { ForwardResponse, Message } from "../message.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { encodeCommands, type ForwardedCommand } from "../wire/command_codec.ts";
 import { encodeMessage } from "../wire/message_codec.ts";
+import { Admission, type AdmissionLimits } from "./admission.ts";
 import type { Environment } from "./environment.ts";
 import type { Item, Origin } from "./item.ts";
 import type { Peers } from "./peers.ts";
@@ -35,7 +36,7 @@ export interface CallsHost {
 }
 
 /** Limits of what may wait and travel together. */
-export interface CallsLimits extends PendingLimits {
+export interface CallsLimits extends PendingLimits, AdmissionLimits {
   readonly appendBytesMax: number;
 }
 
@@ -50,6 +51,7 @@ export class Calls {
   readonly pending: Pending;
   /** Reads that wait. */
   readonly reads: Reads;
+  readonly #admission: Admission;
   /** The server that lately said it does not lead, while we still believe it does: not asked again at once. */
   #refusedBy: ServerId | undefined;
   /** The latest term that is on disk: no message claims a later one (E4). */
@@ -63,6 +65,7 @@ export class Calls {
   constructor(host: CallsHost, limits: CallsLimits) {
     this.#host = host;
     this.#bytesMax = limits.appendBytesMax;
+    this.#admission = new Admission(limits);
     this.pending = new Pending(host.environment, limits);
     this.reads = new Reads(host.environment, limits.leaderWaitMs);
   }
@@ -141,13 +144,23 @@ export class Calls {
   /** The commands being stepped are the entries from `from` on. */
   onAppended(origin: Origin, from: LogIndex, entryTerm: Term): void {
     if (origin.type === "own") return this.pending.place(origin.proposals, from, entryTerm);
+    this.#admission.place(origin.entries, from);
     this.#answerForward(origin, { from, entryTerm, refusal: undefined, leader: undefined });
   }
 
   /** The commands being stepped are in no log. */
   onProposalsRefused(origin: Origin, { reason, leader }: Extract<Effect, { type: "refuse-proposals" }>): void {
     if (origin.type === "own") return this.pending.requeue(origin.proposals, this.leader);
-    this.#answerForward(origin, { from: 0, entryTerm: 0, refusal: reason, leader });
+    this.#admission.giveBack(origin.entries);
+    this.#refuseForward(origin, reason, leader);
+  }
+
+  #refuseForward(
+    origin: Extract<Origin, { type: "peer" }>,
+    refusal: ForwardResponse["refusal"],
+    leader?: ServerId,
+  ): void {
+    this.#answerForward(origin, { from: 0, entryTerm: 0, refusal, leader });
   }
 
   #answerForward(
@@ -172,8 +185,15 @@ export class Calls {
   onLeaderChanged(isLost: boolean): void {
     this.#refusedBy = undefined;
     if (!isLost) return;
+    this.#admission.onLeaderLost();
     this.pending.onLeaderLost();
     this.reads.onLeaderLost(this.#host.state.commitIndex);
+  }
+
+  /** The machine has applied all up to here and nobody else looks at it. */
+  onApplied(upTo: LogIndex): void {
+    this.#admission.onApplied(upTo);
+    this.reads.onApplied(upTo);
   }
 
   // --- what peers say ---
@@ -181,10 +201,9 @@ export class Calls {
   /** A peer's callers have commands for us. */
   onForwardRequest(peer: ServerId, id: number, entries: readonly ForwardedCommand[]): void {
     if (entries.length === 0) throw new ProtocolError("Cannot take a forward-request without commands");
-    this.#host.enqueue({
-      event: { type: "proposed", count: entries.length },
-      origin: { type: "peer", peer, id, entries },
-    });
+    const origin = { type: "peer", peer, id, entries } as const;
+    if (!this.#admission.take(entries)) return this.#refuseForward(origin, "overloaded");
+    this.#host.enqueue({ event: { type: "proposed", count: entries.length }, origin });
   }
 
   /** A peer answered what we forwarded. */

@@ -100,7 +100,7 @@ export class Driver<Command, Result> {
     });
     this.#sender = new Sender(this.#cache, store, {
       isLeading: (term) => !this.#stopped && this.#core.state.term === term && this.#core.state.role === "leader",
-      transmit: (to, frame) => this.#peers.transmit(to, frame),
+      transmit: (to, frame, checkedBytes) => this.#peers.transmit(to, frame, checkedBytes),
       report: (event) => this.#enqueue({ event }),
       onFailure: (error) => this.fail(error),
     });
@@ -263,7 +263,7 @@ export class Driver<Command, Result> {
 
   #onApplied(upTo: LogIndex): void {
     if (upTo > this.#core.state.appliedIndex) this.#enqueue({ event: { type: "applied", upTo } });
-    this.calls.reads.onApplied(upTo);
+    this.calls.onApplied(upTo);
   }
 
   #onDeadline(lateMs: number): void {
@@ -302,7 +302,7 @@ export class Driver<Command, Result> {
       if (this.#inbox.length > 0) continue;
       this.#take({ event: { type: "drained" } });
       this.#writer.flush();
-      if (!this.#applier.isBusy) this.calls.reads.onApplied(this.appliedIndex);
+      if (!this.#applier.isBusy) this.calls.onApplied(this.appliedIndex);
     } while (this.#inbox.length > 0);
     if (this.#stopped) return;
     this.#deadline.set(this.#core.deadline);

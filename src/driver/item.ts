@@ -5,13 +5,19 @@
  */
 import type { Event } from "../core/event.ts";
 import type { ServerId } from "../types.ts";
-import type { EntryParts, Records } from "../wire/record.ts";
+import type { ForwardedCommand } from "../wire/command_codec.ts";
+import type { Records } from "../wire/record.ts";
 import type { Proposal } from "./proposal.ts";
 
 /** Where the commands of a `proposed` event come from: callers of this server, or a peer that forwards its callers'. */
 export type Origin =
   | { readonly type: "own"; readonly proposals: readonly Proposal[] }
-  | { readonly type: "peer"; readonly peer: ServerId; readonly id: number; readonly entries: readonly EntryParts[] };
+  | {
+    readonly type: "peer";
+    readonly peer: ServerId;
+    readonly id: number;
+    readonly entries: readonly ForwardedCommand[];
+  };
 
 /** An event with what travels beside it. */
 export interface Item {

@@ -56,9 +56,14 @@ export class Peers {
     return this.transmit(to, encodeMessage(message));
   }
 
-  /** Sends the parts of a frame; false when it was not taken. */
-  transmit(to: ServerId, frame: readonly Uint8Array[]): boolean {
+  /**
+   * Sends the parts of a frame; false when it was not taken.
+   *
+   * @param checkedBytes See {@linkcode TransportLink.send}.
+   */
+  transmit(to: ServerId, frame: readonly Uint8Array[], checkedBytes?: number): boolean {
     const address = this.addressOf(to);
-    return address !== undefined && this.#link !== undefined && this.#link.send(to, address, "consensus", frame);
+    if (address === undefined || this.#link === undefined) return false;
+    return this.#link.send(to, address, "consensus", frame, checkedBytes);
   }
 }

@@ -7,6 +7,7 @@ import type { Effect } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
 import type { LogCache } from "../store/log_cache.ts";
 import type { Store } from "../store/store.ts";
+import { byteLengthOf } from "../transport/bytes.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { encodeMessage } from "../wire/message_codec.ts";
 import type { Records } from "../wire/record.ts";
@@ -18,8 +19,12 @@ export type Replicate = Extract<Effect, { type: "replicate" }>;
 export interface SenderHost {
   /** Whether the core still leads in this term; asked again after each wait. */
   isLeading(term: Term): boolean;
-  /** Hands a frame to the transport; false when it was not taken. */
-  transmit(to: ServerId, parts: readonly Uint8Array[]): boolean;
+  /**
+   * Hands a frame to the transport; false when it was not taken.
+   *
+   * @param checkedBytes How many leading bytes have no checksum of their own.
+   */
+  transmit(to: ServerId, parts: readonly Uint8Array[], checkedBytes: number): boolean;
   /** Tells the core. */
   report(event: Extract<Event, { type: "sent" | "send-failed" }>): void;
   /** The log can't be read. */
@@ -75,7 +80,8 @@ export class Sender {
     });
     let bytes = 0;
     for (const { byteLength } of records) bytes += byteLength;
-    if (this.#host.transmit(to, [...head, ...records.map((run) => run.bytes)])) {
+    // The receiver verifies records by their own checksums: a second one over them would find nothing more.
+    if (this.#host.transmit(to, [...head, ...records.map((run) => run.bytes)], byteLengthOf(head))) {
       this.#host.report({ type: "sent", to, term, sequence, end, bytes });
     } else {
       this.#host.report({ type: "send-failed", to, term, sequence });

@@ -7,6 +7,7 @@
 import { decode, encode } from "@std/msgpack";
 import { ProtocolError } from "../errors.ts";
 import type { ServerAddress, ServerId } from "../types.ts";
+import { SERVER_ID_PATTERN } from "./configuration.ts";
 
 /** No hello or reply is longer. */
 export const HANDSHAKE_BYTES_MAX = 2048;
@@ -171,7 +172,7 @@ function integer(value: unknown, name: string): number {
 }
 
 function serverId(value: unknown, name: string): ServerId {
-  if (typeof value === "string" && /^[A-Za-z0-9._-]{1,64}$/.test(value)) return value;
+  if (typeof value === "string" && SERVER_ID_PATTERN.test(value)) return value;
   throw new ProtocolError(`Cannot decode a handshake: ${name} is not a server id`);
 }
 

@@ -13,6 +13,7 @@ import { ProtocolError } from "../errors.ts";
 import type { AppendRejection, AppendRequest, AppendResponse, ForwardResponse, Message } from "../message.ts";
 import type { TermRun } from "../types.ts";
 import { decodeCommands, type ForwardedCommand } from "./command_codec.ts";
+import { SERVER_ID_PATTERN } from "./configuration.ts";
 import { configurationsOf, decodeRecords, type Records, termRunsOf } from "./record.ts";
 
 /** A message and what travelled beside it. */
@@ -47,8 +48,6 @@ const LENGTH_BYTES = 2;
 
 /** Indexes stop short of the largest safe integer, so that adding what one frame can hold is still exact. */
 const INDEX_MAX = Number.MAX_SAFE_INTEGER - 2 ** 32;
-
-const ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
 
 type Item = number | string | boolean | null;
 
@@ -318,7 +317,7 @@ class Items {
 
   serverId(name: string): string {
     const value = this.#next(name);
-    if (typeof value !== "string" || !ID_PATTERN.test(value)) {
+    if (typeof value !== "string" || !SERVER_ID_PATTERN.test(value)) {
       throw new ProtocolError(`Cannot decode a message: ${name} is not a server id`);
     }
     return value;

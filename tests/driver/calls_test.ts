@@ -19,16 +19,17 @@ interface FakeState {
 }
 
 /** The calls of server `a` with peers `b` and `c`, whose core is a record of fields. */
-function setUp() {
+function setUp(inFlightCountMax = 100) {
   const environment = new VirtualEnvironment();
   const state: FakeState = { leader: "b", term: 4, commitIndex: 0, voteAsked: 1, votePersisted: 1 };
-  const sent: { to: string; message: ReturnType<typeof decodeMessage> }[] = [];
+  const sent: { to: string; message: ReturnType<typeof decodeMessage>; checkedBytes: number | undefined }[] = [];
   const link = { taken: true, throws: false };
   const peers = new Peers("a");
   peers.link = {
-    send: (to, _address, _channel, parts) => {
+    send: (to, _address, _channel, parts, checkedBytes) => {
       if (link.throws) throw new Error("broken link");
-      if (link.taken) sent.push({ to, message: decodeMessage(new Uint8Array(parts.flatMap((part) => [...part]))) });
+      const message = decodeMessage(new Uint8Array(parts.flatMap((part) => [...part])));
+      if (link.taken) sent.push({ to, message, checkedBytes });
       return link.taken;
     },
     setPeers: () => {},
@@ -49,7 +50,8 @@ function setUp() {
     enqueue: (item: Item) => void enqueued.push(item),
     schedule: () => void turns.count++,
   };
-  const limits = { inFlightCountMax: 100, inFlightBytesMax: 1e6, leaderWaitMs: 1_000, appendBytesMax: 100 };
+  const bytes = { inFlightBytesMax: 1e6, appendBytesMax: 100, commandBytesMax: 500 };
+  const limits = { inFlightCountMax, leaderWaitMs: 1_000, ...bytes };
   const calls = new Calls(host as unknown as CallsHost, limits);
   const told: string[] = [];
   const propose = (bytes = 10, name = "command") => {
@@ -252,6 +254,52 @@ test("Calls answers a peer whose commands were appended, or refused", () => {
     ["c", { ...common, from: 9, entryTerm: 4, refusal: undefined, leader: undefined }],
     ["c", { ...common, from: 0, entryTerm: 0, refusal: "not-leader", leader: "b" }],
   ]);
+});
+
+const forwarded = (...bytes: number[]) =>
+  bytes.map((length) => ({ type: EntryType.command, flags: 0, payload: new Uint8Array(length) }));
+
+test("Calls.onForwardRequest() takes a command of commandBytesMax, and refuses one byte more", () => {
+  const { calls, sent, enqueued } = setUp();
+  calls.dispatch();
+  calls.onForwardRequest("c", 1, forwarded(500));
+  assertEquals([sent.length, enqueued.length], [0, 1]);
+  calls.onForwardRequest("c", 2, forwarded(1, 501));
+  assertEquals(enqueued.length, 1);
+  assertEquals(sent.map(({ to, message }) => [to, message.message as unknown]), [
+    ["c", { ...refused, type: "forward-response", term: 4, id: 2, refusal: "overloaded", leader: undefined }],
+  ]);
+});
+
+test("Calls.onForwardRequest() takes so many commands of all peers together, until they are applied or refused", () => {
+  const { calls, sent, enqueued, state } = setUp(3);
+  const isTaken = (peer: string, count: number) => {
+    const before = [enqueued.length, sent.length];
+    calls.onForwardRequest(peer, 1, forwarded(...Array(count).fill(1)));
+    const [taken, refused] = [enqueued.length - before[0]!, sent.length - before[1]!];
+    assertEquals(taken + refused, 1);
+    return taken === 1;
+  };
+  assertEquals([isTaken("b", 2), isTaken("c", 1), isTaken("c", 1)], [true, true, false]);
+  calls.onAppended(enqueued[0]!.origin!, 7, 4);
+  calls.onApplied(7);
+  assertEquals(isTaken("c", 1), false);
+  calls.onApplied(8);
+  assertEquals([isTaken("c", 2), isTaken("c", 1)], [true, false]);
+  calls.onProposalsRefused(enqueued[1]!.origin!, { type: "refuse-proposals", reason: "not-leader", leader: "b" });
+  assertEquals([isTaken("c", 1), isTaken("c", 1)], [true, false]);
+  // Of what is in the log another leader decides; the last command still waits for our own core.
+  calls.onAppended(enqueued[2]!.origin!, 9, 4);
+  state.leader = undefined;
+  calls.onLeaderChanged(true);
+  assertEquals([isTaken("c", 3), isTaken("c", 2), isTaken("c", 1)], [false, true, false]);
+});
+
+test("Calls forwards commands under the checksum of the whole frame: they carry none of their own", () => {
+  const { calls, propose, sent } = setUp();
+  propose();
+  calls.dispatch();
+  assertEquals(sent.map(({ checkedBytes }) => checkedBytes), [undefined]);
 });
 
 test("Calls.onForwardRequest() without commands is a broken protocol, not an empty entry", () => {

@@ -1,7 +1,9 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import type { Event } from "../../src/core/event.ts";
 import { type Replicate, Sender } from "../../src/driver/sender.ts";
+import { ProtocolError } from "../../src/errors.ts";
 import { LogCache } from "../../src/store/log_cache.ts";
+import { encodeFrameHeader, FrameDecoder, FrameKind } from "../../src/wire/frame.ts";
 import { decodeMessage } from "../../src/wire/message_codec.ts";
 import { test } from "../harness.ts";
 import { drain } from "../virtual_environment.ts";
@@ -18,13 +20,13 @@ async function setUp(cachedFrom = 1) {
   const cache = new LogCache(1e6, cachedFrom);
   if (cachedFrom <= 5) cache.append(all.slice(cachedFrom, 6));
   const host = { leadingTerm: 3, taken: true };
-  const sent: { to: string; frame: Uint8Array }[] = [];
+  const sent: { to: string; frame: Uint8Array; checkedBytes: number }[] = [];
   const reports: Report[] = [];
   const failures: unknown[] = [];
   const sender = new Sender(cache, store, {
     isLeading: (term) => term === host.leadingTerm,
-    transmit: (to, parts) => {
-      if (host.taken) sent.push({ to, frame: new Uint8Array(parts.flatMap((part) => [...part])) });
+    transmit: (to, parts, checkedBytes) => {
+      if (host.taken) sent.push({ to, frame: new Uint8Array(parts.flatMap((part) => [...part])), checkedBytes });
       return host.taken;
     },
     report: (event) => reports.push(event),
@@ -74,6 +76,28 @@ test("Sender.replicate() without entries sends a heartbeat and reads nothing, wh
   assertEquals(decodeMessage(sent[0]!.frame).records!.count, 0);
   assertEquals(reports, [{ type: "sent", to: "b", term: 3, sequence: 9, end: 2, bytes: 0 }]);
   assertEquals(store.reads.length, 0);
+});
+
+test("Sender.replicate() leaves to the frame's checksum what the records' own don't cover, and nothing uncovered", async () => {
+  const { sender, sent, all } = await setUp();
+  sender.replicate(ask);
+  sender.replicate({ ...ask, end: 1 });
+  const [append, heartbeat] = sent;
+  assertEquals(append!.checkedBytes, append!.frame.length - all.byteLength);
+  assertEquals(heartbeat!.checkedBytes, heartbeat!.frame.length);
+  for (const { frame, checkedBytes } of sent) {
+    const header = encodeFrameHeader(FrameKind.data, 0, 0, [frame], checkedBytes);
+    for (let at = -1; at < header.length + frame.length; at++) {
+      const bytes = new Uint8Array([...header, ...frame]);
+      if (at >= 0) bytes[at]! ^= 0x10;
+      let taken = 0;
+      const onFrame = ({ body }: { body: Uint8Array }) => void (decodeMessage(body), taken++);
+      const receive = () => new FrameDecoder({ frameBytesMax: 1e6, onFrame }).push(bytes);
+      if (at >= 0) assertThrows(receive, ProtocolError);
+      else receive();
+      assertEquals(taken, at < 0 ? 1 : 0, `byte ${at}`);
+    }
+  }
 });
 
 test("Sender.replicate() keeps to the limits of entries and bytes, one entry at least", async () => {

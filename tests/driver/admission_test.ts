@@ -1,0 +1,62 @@
+import { assertEquals } from "@std/assert";
+import { Admission } from "../../src/driver/admission.ts";
+import { EntryType } from "../../src/types.ts";
+import { test } from "../harness.ts";
+
+const limits = { commandBytesMax: 50, inFlightCountMax: 10, inFlightBytesMax: 100 };
+
+function commands(...bytes: number[]) {
+  return bytes.map((length) => ({ type: EntryType.command, flags: 0, payload: new Uint8Array(length) }));
+}
+
+test("Admission.take() refuses one byte too many, and counts nothing of what it refuses", () => {
+  const admission = new Admission(limits);
+  assertEquals(admission.take(commands(50, 10)), true);
+  assertEquals(admission.take(commands(20, 21)), false);
+  assertEquals(admission.take(commands(20, 20)), true);
+  assertEquals(admission.take(commands(1)), false);
+  assertEquals(admission.take(commands(0)), true);
+});
+
+test("Admission.take() counts extensions, which are no part of the command's own size", () => {
+  const admission = new Admission(limits);
+  const [command] = commands(50);
+  assertEquals(admission.take([{ ...command!, extensions: new Uint8Array(50) }]), true);
+  assertEquals(admission.take(commands(1)), false);
+});
+
+test("Admission.take() takes whatever comes first, however small the limits, but no command that is too large", () => {
+  const admission = new Admission({ ...limits, inFlightCountMax: 1, inFlightBytesMax: 1 });
+  assertEquals(admission.take(commands(51)), false);
+  assertEquals(admission.take(commands(50, 50)), true);
+  assertEquals(admission.take(commands(0)), false);
+});
+
+test("Admission.onApplied() frees what is applied to its last command, in order", () => {
+  const admission = new Admission(limits);
+  for (const from of [5, 7]) {
+    const two = commands(20, 20);
+    assertEquals(admission.take(two), true);
+    admission.place(two, from);
+  }
+  admission.onApplied(5);
+  assertEquals(admission.take(commands(21)), false);
+  admission.onApplied(7);
+  assertEquals(admission.take(commands(50, 10)), true);
+  admission.onApplied(8);
+  assertEquals(admission.take(commands(41)), false);
+  assertEquals(admission.take(commands(40)), true);
+});
+
+test("Admission.onLeaderLost() frees what is in the log, not what waits for the core", () => {
+  const admission = new Admission(limits);
+  const [placed, waiting] = [commands(50), commands(50)];
+  assertEquals([admission.take(placed), admission.take(waiting)], [true, true]);
+  admission.place(placed, 3);
+  admission.onLeaderLost();
+  assertEquals(admission.take(commands(50, 1)), false);
+  assertEquals(admission.take(commands(50)), true);
+  admission.giveBack(waiting);
+  admission.onApplied(3);
+  assertEquals([admission.take(commands(50)), admission.take(commands(1))], [true, false]);
+});
