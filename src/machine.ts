@@ -26,6 +26,8 @@ export interface StateMachine<Command, Result> {
   /**
    * Applies one command. Called in log order, never twice for an index within a process's life, never while another
    * call or a read is running. A thrown error goes to the caller as the command's result: all servers take that path.
+   * Only an {@linkcode InvariantError}, by which a machine says that its own state is broken, stops the server instead;
+   * as the command is in the log, it stops every server whose machine throws it, again at every start.
    */
   apply(command: Command, context: ApplyContext): Result | Promise<Result>;
 }

@@ -99,6 +99,9 @@ export interface Raft<Command, Result> extends AsyncDisposable {
   /**
    * Stops the server: a leader first hands over, for up to `shutdownTransferMs`; every call that waits is rejected; what
    * the server opened is closed. Never rejects. Idempotent.
+   *
+   * Waits for the write under way, however long the disk takes: nobody else may have the store while it is written to. A
+   * program that can't wait for a disk that hangs has to exit, which is safe at any moment.
    */
   shutdown(): Promise<void>;
   /** Resolves when the server has stopped: with the error that stopped it, or undefined after `shutdown`. */
