@@ -1,5 +1,5 @@
 /**
- * The first entry of a cluster and the name that follows from it (DESIGN: identity).
+ * The first entry of a cluster and the name that follows from it.
  *
  * @module
  */

@@ -267,7 +267,7 @@ test("Raft whose machine reports an InvariantError stops with it, on each server
     }),
   ));
 
-test("Raft is not ended by a logger that throws (DESIGN: nothing blocks consensus)", () => {
+test("Raft is not ended by a logger that throws", () => {
   const fail = () => {
     throw new Error("log disk full");
   };
@@ -285,7 +285,7 @@ test("Raft is not ended by a logger that throws (DESIGN: nothing blocks consensu
 
 // --- time ---
 
-test("Raft leader that slept takes its time anew instead of trusting what it heard before (DESIGN: time)", () =>
+test("Raft leader that slept takes its time anew instead of trusting what it heard before", () =>
   withCluster(1, async (cluster) => {
     const raft = await cluster.leader();
     await cluster.environment.jump(60_000);

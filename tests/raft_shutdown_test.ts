@@ -256,7 +256,7 @@ test("Raft.shutdown() does not begin a write after the one under way, and waits 
     assertEquals([store.writing.length, store.closes], [1, 1]);
   }));
 
-// --- ownership (DESIGN: a factory's part is opened and closed, an open one is borrowed) ---
+// --- ownership (a factory's part is opened and closed, an open one is borrowed) ---
 
 interface Parts {
   readonly store: ManualStore;

@@ -202,7 +202,7 @@ function onDeadline(step: Step): void {
 function onEntriesPersisted(step: Step, end: LogIndex, epoch: number): void {
   const { state } = step;
   if (epoch !== state.epoch || end - 1 <= state.persistedIndex) return;
-  invariant(end - 1 <= state.log.lastIndex, () => `entries up to ${end - 1} can't be durable: the log ends before`);
+  invariant(end - 1 <= state.log.lastIndex, () => `entries up to ${end - 1} cannot be durable: the log ends before`);
   state.persistedIndex = end - 1;
   if (state.leading === undefined) acknowledgePersisted(step);
   else commitByQuorum(step);

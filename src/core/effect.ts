@@ -90,5 +90,4 @@ export type RoleReason =
   | "election-lost"
   | "higher-term"
   | "leader-heard"
-  | "quorum-lost"
-  | "stopped";
+  | "quorum-lost";

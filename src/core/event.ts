@@ -41,5 +41,5 @@ export type Event =
   | { readonly type: "applied"; readonly upTo: LogIndex }
   /** Hand leadership over, to the most caught-up voter when nobody is named (thesis §3.10). */
   | { readonly type: "transfer-requested"; readonly to: ServerId | undefined }
-  /** The process slept, or a turn came so late that leases can't be trusted (DESIGN: time). */
+  /** The process slept, or a turn came so late that leases can't be trusted. */
   | { readonly type: "clock-jumped" };

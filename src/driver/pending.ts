@@ -68,8 +68,9 @@ export class Pending {
   #hasOrphans = false;
   #closed: unknown;
 
-  /** Commands taken, refused or lost, since the start. */
+  /** Commands taken since the start. */
   accepted = 0;
+  /** Commands refused or lost since the start. */
   failed = 0;
   /** From a command's arrival to its result. */
   readonly latency: Histogram = new Histogram();
@@ -81,7 +82,7 @@ export class Pending {
     this.#nextForward = 1 + environment.randomSeed() % 2 ** 31;
   }
 
-  /** Commands that wait, and their bytes. */
+  /** Commands that wait. */
   get count(): number {
     return this.#count;
   }

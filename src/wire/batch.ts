@@ -236,7 +236,7 @@ function sectionsAt(bytes: Uint8Array, from: number, end: number, flags: number)
     sections.compactTo = integerAt(bytes, at);
     at += 8;
   }
-  if (at !== end) refuse("its sections don't fill it");
+  if (at !== end) refuse("its sections do not fill it");
   return sections;
 }
 
@@ -251,7 +251,7 @@ export function decodeBatchRecords(head: DecodedBatchHead, bytes: Uint8Array, at
   if (at + head.byteLength > bytes.length) refuse("its records are cut off");
   const records = decodeRecords(head.recordBytes === 0 ? EMPTY : bytes.subarray(from, end), head.from);
   if (records.count !== head.recordCount || records.digest(0) !== head.digest) refuse("its records are not its own");
-  if (!isFilledUp(head, bytes, at)) refuse("it isn't filled up with zeros");
+  if (!isFilledUp(head, bytes, at)) refuse("it is not filled up with zeros");
   return records;
 }
 

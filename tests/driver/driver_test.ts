@@ -136,7 +136,7 @@ test("Driver does not take entries for durable that replaced others while those 
   await stop();
 });
 
-test("Driver acknowledges entries when they are durable, and not before (DESIGN: durability is a round trip)", async () => {
+test("Driver acknowledges entries when they are durable, and not before", async () => {
   const { store, append, sent, stop } = await setUp();
   await append("b", {});
   store.slowWrites = true;
@@ -327,7 +327,7 @@ test("Driver voids what it believes of time when a turn comes later than half a 
   }
 });
 
-test("Driver hears a heartbeat that waited while the process slept before it campaigns (DESIGN: time)", async () => {
+test("Driver hears a heartbeat that waited while the process slept before it campaigns", async () => {
   const { append, raft, environment, receive, stop } = await setUp();
   await append("b", {});
   const message = { type: "append-request", term: 2, sequence: 2, prevIndex: 1, prevTerm: 1, end: 2 } as const;

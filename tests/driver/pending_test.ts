@@ -64,7 +64,7 @@ test("Pending gives a command the result of its entry", () => {
   assertEquals(pending.latency.snapshot().count, 2);
 });
 
-test("Pending says not-applied when another term's entry was committed at the index (DESIGN: every caller)", () => {
+test("Pending says not-applied when another term's entry was committed at the index", () => {
   const { pending, take, of, errors } = setUp();
   pending.place(take("x"), 5, 2);
   pending.onApplied(5, 3, ok(0));

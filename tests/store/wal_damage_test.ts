@@ -117,7 +117,7 @@ test("walStore refuses a segment of another history of the same disk", async () 
   }
   // Sequences, seeds and indexes are the same; only the chain of checksums tells.
   forks[0].setImage(SECOND, forks[1].image(SECOND));
-  await assertRejects(() => contentOf(forks[0]), CorruptionError, "doesn't follow the batch before");
+  await assertRejects(() => contentOf(forks[0]), CorruptionError, "does not follow the batch before");
 });
 
 test("walStore refuses a last write that is whole but of a newer kind, rather than cutting it", async () => {

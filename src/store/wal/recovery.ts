@@ -98,7 +98,7 @@ async function look(files: Files, sequence: number): Promise<FoundSegment> {
     const batch = await new SegmentScanner(file, location, segment.seed).batchAt(SEGMENT_HEADER_BYTES);
     const first = typeof batch === "string" ? batch : batch.head;
     if (typeof first !== "string" && !(first.base && first.identity && first.vote)) {
-      const detail = "the segment doesn't begin with base, identity and vote";
+      const detail = "the segment does not begin with base, identity and vote";
       throw new CorruptionError(location, SEGMENT_HEADER_BYTES, detail);
     }
     return { segment, location, header: decoded.header, first };
@@ -232,7 +232,7 @@ class Recovery {
     const sequence = this.#sequence + 1;
     if (head.sequence !== sequence) return `batch ${head.sequence} is in the place of batch ${sequence}`;
     if (head.segment !== segment.sequence) return `its batch is of segment ${head.segment}`;
-    if (head.chain !== this.#chain) return `batch ${sequence} doesn't follow the batch before it`;
+    if (head.chain !== this.#chain) return `batch ${sequence} does not follow the batch before it`;
     // One write at a time: see walStore.
     if (head.mark !== sequence - 1) return `batch ${sequence} was written when only batch ${head.mark} was durable`;
     return undefined;

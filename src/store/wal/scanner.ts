@@ -52,7 +52,7 @@ export class SegmentScanner {
     if (!isBatchHead(start, 0, this.#seed)) return "there is no batch, or its checksum is wrong";
     const head = this.#headOf(start, 0, offset);
     const bytes = await this.#bytes(offset, head.byteLength);
-    if (!isFilledUp(head, bytes, 0)) return "the batch is cut off, or isn't filled up with zeros";
+    if (!isFilledUp(head, bytes, 0)) return "the batch is cut off, or is not filled up with zeros";
     try {
       return { head, offset, records: decodeBatchRecords(head, bytes, 0) };
     } catch (error) {

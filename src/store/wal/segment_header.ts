@@ -59,7 +59,7 @@ export function decodeSegmentHeader(
   sector: Uint8Array,
 ): { readonly header: SegmentHeader } | { readonly problem: string } | { readonly newer: number } {
   if (sector.length < SEGMENT_HEADER_BYTES) return { problem: "the segment's header is cut off" };
-  if (getU32(sector, 4) !== MAGIC) return { problem: "it doesn't begin like a segment" };
+  if (getU32(sector, 4) !== MAGIC) return { problem: "it does not begin like a segment" };
   if (crc32c(sector, 4) !== getU32(sector, 0)) return { problem: "the checksum of the segment's header is wrong" };
   // Every future format keeps what was read so far: magic, checksum of the first 512 bytes and version.
   const version = getU32(sector, 8);
