@@ -3,13 +3,17 @@
  *
  * @example
  * ```ts
- * import { fileStore } from "@securecollc/raft/fs";
+ * import { fileSnapshotStore, fileStore } from "@securecollc/raft/fs";
  *
  * const store = fileStore("./data/a"); // nothing is touched before createRaft opens it
+ * const snapshots = fileSnapshotStore("./data/a"); // in ./data/a/snapshots
  * ```
  *
  * @module
  */
+import { join } from "node:path";
+import { fileSnapshots } from "../../src/store/snapshot_files.ts";
+import type { SnapshotStoreFactory } from "../../src/store/snapshot_store.ts";
 import type { StoreFactory } from "../../src/store/store.ts";
 import { walStore } from "../../src/store/wal/wal_store.ts";
 import { directoryFiles } from "./files.ts";
@@ -49,6 +53,39 @@ export function fileStore(directory: string, options: FileStoreOptions = {}): St
     open({ onSync }) {
       const files = directoryFiles(directory, options);
       return Promise.resolve(walStore(files, { ...options, onSync }));
+    },
+  };
+}
+
+/** What {@linkcode fileSnapshotStore} takes. */
+export interface FileSnapshotStoreOptions {
+  /**
+   * How many snapshots are kept; the older ones are there for the case that the newest is damaged.
+   *
+   * @default {2}
+   */
+  readonly retain?: number;
+  /**
+   * Whether the directory is locked against other processes: see {@linkcode FileStoreOptions}.
+   *
+   * @default {true}
+   */
+  readonly lock?: boolean;
+}
+
+/**
+ * Snapshots in `snapshots` in this directory, each in a directory of its own, with its bytes and a meta that a person can
+ * read. The directory may be that of a {@linkcode fileStore}, which must then be opened first, as `createRaft` does.
+ *
+ * A snapshot is complete when its directory is there: it is written under another name, synced, and then renamed. What a
+ * crash left of an unfinished one is removed at the next start; directories that it didn't make are left alone.
+ */
+export function fileSnapshotStore(directory: string, options: FileSnapshotStoreOptions = {}): SnapshotStoreFactory {
+  const { retain, lock } = options;
+  return {
+    open() {
+      const files = directoryFiles(join(directory, "snapshots"), lock === undefined ? {} : { lock });
+      return Promise.resolve(fileSnapshots(files, retain === undefined ? {} : { retain }));
     },
   };
 }

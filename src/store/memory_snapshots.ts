@@ -6,7 +6,15 @@
 import { SnapshotNotFoundError, StorageError } from "../errors.ts";
 import { crc32c } from "../wire/crc32c.ts";
 import { Holds } from "./holds.ts";
-import { checkExpected, checkOrigin, compareSnapshots, metaOf, snapshotId, surplusOf } from "./snapshot_meta.ts";
+import {
+  checkExpected,
+  checkOrigin,
+  checkRange,
+  compareSnapshots,
+  metaOf,
+  snapshotId,
+  surplusOf,
+} from "./snapshot_meta.ts";
 import type { DamagedSnapshot, SnapshotMeta, SnapshotOrigin, SnapshotSink, SnapshotStore } from "./snapshot_store.ts";
 
 /**
@@ -79,6 +87,7 @@ class MemorySnapshotStore implements SnapshotStore {
   // deno-lint-ignore require-await -- so that it rejects rather than throws
   async read(id: string, offset: number, bytesMax: number): Promise<Uint8Array> {
     const { pieces, offsets } = this.#find(id, "read");
+    checkRange(offset, bytesMax);
     let at = bisect(offsets, offset);
     const parts: Uint8Array[] = [];
     let skip = at < 0 ? 0 : offset - offsets[at];

@@ -46,6 +46,16 @@ export function checkOrigin(origin: SnapshotOrigin): void {
   if (problem !== undefined) throw new InvariantError(`Cannot create a snapshot: ${problem}`);
 }
 
+/**
+ * Checks what is to be read.
+ *
+ * @throws {RangeError} When it is no range.
+ */
+export function checkRange(offset: number, bytesMax: number): void {
+  if (Number.isSafeInteger(offset) && offset >= 0 && bytesMax >= 1) return;
+  throw new RangeError(`Cannot read ${bytesMax} bytes at offset ${offset}: both must be whole, and bytes at least 1`);
+}
+
 /** The meta of a snapshot that was just written. */
 export function metaOf(origin: SnapshotOrigin, id: string, bytes: number, checksum: number): SnapshotMeta {
   const { index, term, configuration, configurationIndex, timeMs } = origin;

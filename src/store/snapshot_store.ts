@@ -46,7 +46,8 @@ export interface SnapshotSink {
    * @param expected When given, what the whole must be: a container that was received is checked against what its
    * sender announced.
    * @throws {ProtocolError} When it is not; the snapshot is gone then.
-   * @throws {StorageError} When the disk fails; the snapshot is gone then, now or at the next start.
+   * @throws {StorageError} When the disk fails. The snapshot is gone then, unless it was whole already: the next start
+   * may find it.
    */
   close(expected?: { readonly bytes: number; readonly checksum: number }): Promise<SnapshotMeta>;
   /** Leaves nothing behind. Idempotent; does nothing after `close`. */
@@ -81,6 +82,7 @@ export interface SnapshotStore {
    *
    * @throws {SnapshotNotFoundError} When it is gone.
    * @throws {StorageError} When it can't be read.
+   * @throws {RangeError} When the offset is negative, or no byte is asked for.
    */
   read(id: string, offset: number, bytesMax: number): Promise<Uint8Array>;
   /**
