@@ -76,6 +76,8 @@ export class Ghost {
   readFloor: LogIndex = 0;
   /** K1, K5: where each command was applied, by its value. */
   readonly appliedAt: Map<string, LogIndex[]> = new Map();
+  /** The event in which each command was first applied, by its value. */
+  readonly appliedFirst: Map<string, number> = new Map();
   readonly #notApplied = new Set<string>();
   /** The first violation. */
   violation: InvariantViolation | undefined;
@@ -97,7 +99,7 @@ export class Ghost {
   }
 
   /** K1, K5: a machine applied a command; each has a value of its own. */
-  noteApplied(value: string, index: LogIndex): void {
+  noteApplied(value: string, index: LogIndex, event: number): void {
     const at = this.appliedAt.get(value);
     if (at?.includes(index) === true) return;
     this.must(at === undefined, "K1", () => `"${value}" is applied at ${at} and again at ${index}`);
@@ -106,8 +108,9 @@ export class Ghost {
       "K5",
       () => `"${value}" is applied at ${index}, its client was told otherwise`,
     );
-    if (at === undefined) this.appliedAt.set(value, [index]);
-    else at.push(index);
+    if (at !== undefined) return void at.push(index);
+    this.appliedAt.set(value, [index]);
+    this.appliedFirst.set(value, event);
   }
 
   /** The vote of a server in a term, if it ever gave one. */

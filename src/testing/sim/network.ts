@@ -264,9 +264,9 @@ export class Network {
     this.world.schedule(from, Port.network, delay, what, () => {
       const link = this.#links[to];
       const held = this.#connections[this.#at(to, from)];
-      if (link === undefined || held === undefined || (connection !== undefined && held !== connection)) return;
-      const peer = link.peers.get(from);
-      if (peer === undefined) return;
+      const peer = link?.peers.get(from);
+      const isKnown = held !== undefined && (connection === undefined || held === connection);
+      if (link === undefined || peer === undefined || !isKnown) return this.#refuse(connection, from, to);
       this.world.trace.addText(decoded.message.type);
       this.world.trace.say(() => `    ${JSON.stringify(decoded.message)}`);
       this.tap.onReceive(from, to, decoded);
@@ -278,6 +278,14 @@ export class Network {
         this.#end(from, to, "closed by peer");
       }
     }, to);
+  }
+
+  /** The receiver knows nothing of this connection, which its sender learns. */
+  #refuse(connection: Connection | undefined, from: number, to: number): void {
+    if (connection === undefined || this.isCut(to, from)) return;
+    this.world.schedule(-1, Port.network, this.behaviour.delayMin, `${to} refuses ${from}`, () => {
+      if (this.#connections[this.#at(from, to)] === connection) this.#end(from, to, "connection reset");
+    }, from);
   }
 
   /** Dials, unless a dial is under way or the last one failed just now. */

@@ -155,7 +155,7 @@ class Run {
   #checkHistory(): void {
     const { ghost, workload } = this.#simulation;
     ghost.must(workload.open === 0, "K4", () => `${workload.open} calls were never answered`);
-    const { verdict, failure } = checkLinearizability(simModel, workload.history, { stepsMax: 200_000 });
+    const { verdict, failure } = checkLinearizability(simModel, workload.settledHistory(), { stepsMax: 200_000 });
     // Given up is not passed.
     ghost.must(verdict === "linearizable", "R4", () => {
       return `the history of "${failure!.key}" is ${verdict}: ${JSON.stringify(failure!.stuck.slice(0, 4))}`;

@@ -172,7 +172,7 @@ export class Simulation {
         for (const checker of this.#checkers) checker.onPersisted?.(ghost, life, write);
       },
       onApplied: (life, command, applied) => {
-        ghost.noteApplied(command.value, applied.index);
+        ghost.noteApplied(command.value, applied.index, this.world.events);
         for (const checker of this.#checkers) checker.onApplied?.(ghost, life, applied);
       },
       onOpen: (server) => void ghost.disks.set(server.id, server.disk),

@@ -29,7 +29,7 @@ export const simModel: Model<string | null, SimInput, SimResult> = {
 };
 
 function stepRegister(state: string | null, { input, outcome, output }: SimOperation): Step<string | null> {
-  const is = (right: SimResult) => outcome !== "ok" || output === right;
+  const is = (right: SimResult) => outcome !== "ok" || output === undefined || output === right;
   switch (input.type) {
     case "get":
       return { ok: is(state), state };
@@ -76,6 +76,19 @@ export class Workload {
   /** Calls without an answer. */
   get open(): number {
     return this.#open.size;
+  }
+
+  /**
+   * The history, once nothing can happen any more: what nobody knew then is known now. A command that is in no log never
+   * happened; one that was applied had happened when it was first applied.
+   */
+  settledHistory(): readonly SimOperation[] {
+    return this.history.map((operation) => {
+      const { input, outcome } = operation;
+      if (outcome !== "unknown" || input.type === "get") return operation;
+      const returned = this.#ghost.appliedFirst.get(input.value);
+      return returned === undefined ? { ...operation, outcome: "failed" } : { ...operation, outcome: "ok", returned };
+    });
   }
 
   /** Lets every client call, one call after the other. */
