@@ -9,6 +9,7 @@ import { InvariantViolation } from "./ghost.ts";
 import { drawAction } from "./nemesis.ts";
 import { Port } from "./queue.ts";
 import { Random } from "./random.ts";
+import { type Distortion, isCall, mergeDecisions, type Script } from "./script.ts";
 import { Simulation } from "./simulation.ts";
 import { simModel } from "./workload.ts";
 
@@ -31,24 +32,43 @@ export interface RunReport {
   readonly hash: string;
   /** The last events, when they were asked for. */
   readonly lines: readonly string[];
+  /** All that was done to the cluster. */
+  readonly script: Script;
 }
 
 /** What a run takes besides its seed. */
 export interface RunRequest extends ConfigRequest {
   readonly keepsLines?: boolean | undefined;
+  /** Makes every core another one. */
+  readonly distort?: Distortion | undefined;
 }
 
 /** Election timeouts that anything may take once the world is healed. */
 const patience = 40;
 
 /** Runs one seed. Never rejects for what the code under test does. */
-export async function runSeed(seed: number, request: RunRequest = {}): Promise<RunReport> {
+export function runSeed(seed: number, request: RunRequest = {}): Promise<RunReport> {
+  const config = drawConfig(Random.seeded(seed).split("config"), request);
+  return runConfig(seed, config, request);
+}
+
+/** Does to a cluster what the script says and nothing else. What the script fixes, the request can't. */
+export function runScript(script: Script, request: RunRequest = {}): Promise<RunReport> {
+  return runConfig(script.seed, script.config, request, script);
+}
+
+async function runConfig(
+  seed: number,
+  config: SimConfig,
+  { keepsLines = false, distort }: RunRequest,
+  script?: Script,
+): Promise<RunReport> {
   const random = Random.seeded(seed);
-  const config = drawConfig(random.split("config"), request);
-  const simulation = new Simulation(config, random, { keepsLines: request.keepsLines ?? false });
+  const simulation = new Simulation(config, random, { keepsLines, distort });
+  const run = new Run(simulation, random);
   let violation: InvariantViolation | undefined;
   try {
-    await new Run(simulation, random).run();
+    await run.run(script);
   } catch (error) {
     violation = error instanceof InvariantViolation
       ? error
@@ -68,28 +88,32 @@ export async function runSeed(seed: number, request: RunRequest = {}): Promise<R
     crashes: performed.filter(({ action }) => action.type === "crash").length,
     hash: world.trace.hash,
     lines: world.trace.lines(),
+    script: {
+      seed,
+      config,
+      until: run.faultsEndedAt ?? world.time,
+      decisions: mergeDecisions(performed, workload.calls),
+    },
   };
 }
 
 class Run {
   readonly #simulation: Simulation;
   readonly #random: Random;
-  #faultsEnded = false;
+  /** Microseconds; undefined before. */
+  faultsEndedAt: number | undefined;
 
   constructor(simulation: Simulation, random: Random) {
     this.#simulation = simulation;
     this.#random = random.split("nemesis");
   }
 
-  async run(): Promise<void> {
-    const { config, workload, world } = this.#simulation;
+  /** Draws what happens, or takes it from a script. */
+  async run(script?: Script): Promise<void> {
+    const { workload, world } = this.#simulation;
     this.#simulation.start();
-    workload.start();
-    this.#plague();
-    // A cluster that hardly ever has a leader takes few steps: it has had its chance.
-    const eventsMax = config.steps * 3;
-    await this.#simulation.run(() => this.#simulation.steps >= config.steps || world.events >= eventsMax);
-    this.#faultsEnded = true;
+    await (script === undefined ? this.#draw() : this.#play(script));
+    this.faultsEndedAt = world.time;
     workload.stop();
     this.#simulation.heal();
     await this.#within("V2", "converge", () => this.#hasConverged());
@@ -99,12 +123,33 @@ class Run {
     this.#checkHistory();
   }
 
+  #draw(): Promise<void> {
+    const { config, workload, world } = this.#simulation;
+    workload.start();
+    this.#plague();
+    // A cluster that hardly ever has a leader takes few steps: it has had its chance.
+    const eventsMax = config.steps * 3;
+    return this.#simulation.run(() => this.#simulation.steps >= config.steps || world.events >= eventsMax);
+  }
+
+  #play({ decisions, until }: Script): Promise<void> {
+    const { workload, world } = this.#simulation;
+    workload.play(decisions.filter(isCall));
+    for (const decision of decisions) {
+      if (isCall(decision)) continue;
+      const { at, action } = decision;
+      world.schedule(-1, Port.nemesis, at - world.time, "nemesis", () => this.#simulation.perform(action));
+    }
+    world.schedule(-1, Port.phase, until - world.time, "faults end", () => {});
+    return this.#simulation.run(() => world.time >= until);
+  }
+
   /** Faults, one after the other. */
   #plague(): void {
     const { world, config } = this.#simulation;
     const delay = this.#random.between(1, config.faultEvery * 2);
     world.schedule(-1, Port.nemesis, delay, "nemesis", () => {
-      if (this.#faultsEnded) return;
+      if (this.faultsEndedAt !== undefined) return;
       const action = drawAction(this.#random, config, { leader: this.#simulation.leader?.index });
       const isRoom = this.#simulation.faultsNow < config.faultsAtOnce &&
         this.#simulation.performed.length < config.faultsMax;

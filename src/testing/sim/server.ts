@@ -21,6 +21,7 @@ import { type SimCommand, SimMachine, type SimResult } from "./machine.ts";
 import type { Network } from "./network.ts";
 import { Port, type SimEvent } from "./queue.ts";
 import type { Random } from "./random.ts";
+import type { Distortion } from "./script.ts";
 import type { CrashKind, Storage } from "./storage.ts";
 import type { DiskView, NodeView, StepView } from "./view.ts";
 import type { World } from "./world.ts";
@@ -48,6 +49,8 @@ export interface ServerParts {
   readonly tap: ServerTap;
   readonly settings: Partial<RaftSettings>;
   readonly bootstrap: Readonly<Record<ServerId, ServerAddress>>;
+  /** Makes every core another one. */
+  readonly distort?: Distortion | undefined;
 }
 
 /** How fast a server's clock runs, and how late its timers fire. */
@@ -226,13 +229,14 @@ export class SimServer {
 
   /** Looks at every step of the core, from outside. */
   #observe(life: Life, core: Core, cache: LogCache): void {
-    const { tap } = this.#parts;
+    const { tap, distort } = this.#parts;
     const { state } = core;
     (life as { core: CoreState }).core = state;
     // By now entry 1 may have been written.
     (life as { log: ChainLog }).log = this.disk.log.clone();
     life.cache = cache;
-    const step = core.step.bind(core);
+    const honest = core.step.bind(core);
+    const step: typeof honest = distort === undefined ? honest : (event, now) => distort(state, event, now, honest);
     core.step = (event, now) => {
       this.sync(life);
       const { term, votedFor, role, leader, electionAt, commitIndex, verifiedIndex, log } = state;

@@ -16,6 +16,7 @@ import type { Action } from "./nemesis.ts";
 import { Network } from "./network.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
+import type { Distortion, ScriptedFault } from "./script.ts";
 import { type Life, type ServerTap, SimServer } from "./server.ts";
 import { openStorage } from "./storage.ts";
 import { Trace } from "./trace.ts";
@@ -31,6 +32,7 @@ export interface SimulationOptions {
   /** Whether the trace keeps text. */
   readonly keepsLines?: boolean;
   readonly checkers?: readonly Checker[];
+  readonly distort?: Distortion | undefined;
 }
 
 /** Servers, network, disks and clients; nothing happens before {@linkcode Simulation.start}. */
@@ -42,7 +44,7 @@ export class Simulation {
   readonly workload: Workload;
   readonly ghost: Ghost = new Ghost();
   /** Faults performed, in order, with when. */
-  readonly performed: { readonly at: number; readonly action: Action }[] = [];
+  readonly performed: ScriptedFault[] = [];
   /** Steps of all cores, since the first leader. */
   steps = 0;
   /** Faults that have not ended. */
@@ -69,6 +71,7 @@ export class Simulation {
       tap: this.#tap(),
       settings: config.settings,
       bootstrap: Object.fromEntries(ids.map((id, i) => [id, addresses[i]!])),
+      distort: options.distort,
     };
     this.servers = ids.map((id, i) => {
       const storage = openStorage(this.world, random.split(`disk ${id}`), i, id, config.disk);

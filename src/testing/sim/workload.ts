@@ -10,6 +10,7 @@ import type { Ghost } from "./ghost.ts";
 import { hashText, type SimCommand, type SimResult } from "./machine.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
+import type { ScriptedCall } from "./script.ts";
 import type { Life, SimServer } from "./server.ts";
 import type { World } from "./world.ts";
 
@@ -63,6 +64,8 @@ export class Workload {
   #stopped = false;
   /** Every call that has ended. */
   readonly history: SimOperation[] = [];
+  /** Every call that the clients made, in order. */
+  readonly calls: ScriptedCall[] = [];
 
   /** Clients that don't call yet. */
   constructor(world: World, servers: readonly SimServer[], config: SimConfig, ghost: Ghost, random: Random) {
@@ -95,6 +98,17 @@ export class Workload {
   start(): void {
     this.#stopped = false;
     for (let client = 0; client < this.#random.length; client++) this.#think(client);
+  }
+
+  /** Makes exactly these calls, in the place of what clients would draw. */
+  play(calls: readonly ScriptedCall[]): void {
+    // What later phases draw must not have the values of these.
+    this.#values = 1_000_000;
+    for (const { at, client, server, input } of calls) {
+      this.#world.schedule(-1, Port.client, at - this.#world.time, client, () => {
+        if (!this.#stopped) this.#make(server, input, client);
+      });
+    }
   }
 
   /** No new calls. */
@@ -134,11 +148,17 @@ export class Workload {
     const delay = random.spread(1, this.#config.thinkTime * 2);
     this.#world.schedule(-1, Port.client, delay, `client ${client}`, () => {
       if (this.#stopped) return;
-      const server = random.pick(this.#servers);
-      const done = this.call(server, this.draw(random), `c${client}`);
+      const server = random.below(this.#servers.length);
+      const done = this.#make(server, this.draw(random), `c${client}`);
       if (done === undefined) this.#think(client);
       else done.then(() => this.#think(client));
     });
+  }
+
+  /** A call that goes down in the script. */
+  #make(server: number, input: SimInput, client: string): Promise<boolean> | undefined {
+    this.calls.push({ at: this.#world.time, client, server, input });
+    return this.call(this.#servers[server]!, input, client);
   }
 
   async #apply(call: Call, life: Life, command: SimCommand): Promise<boolean> {

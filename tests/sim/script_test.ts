@@ -1,0 +1,42 @@
+import { assert, assertEquals } from "@std/assert";
+import { runScript, runSeed } from "../../src/testing/sim/run.ts";
+import { isCall } from "../../src/testing/sim/script.ts";
+import { test } from "../harness.ts";
+
+const steps = 5000;
+
+test("sim: a run is written down and runs again from what was written", async () => {
+  let faults = 0;
+  for (const seed of [3, 4, 5]) {
+    const drawn = await runSeed(seed, { steps, servers: 3, faults: ["partition", "power"] });
+    const { script } = drawn;
+    const calls = script.decisions.filter(isCall);
+    faults += script.decisions.length - calls.length;
+    assert(calls.length > 20, `seed ${seed} does too little`);
+    const again = await runScript(JSON.parse(JSON.stringify(script)));
+    assertEquals([again.violation, again.crashes], [undefined, drawn.crashes]);
+    assertEquals(again.script.decisions, script.decisions);
+    // What happens at one and the same microsecond may change places.
+    assert(again.entries > drawn.entries / 2, `${again.entries} entries instead of ${drawn.entries}`);
+    assertEquals((await runScript(script)).hash, again.hash);
+  }
+  assert(faults > 0);
+});
+
+test("sim: a script without decisions leaves a cluster alone", async () => {
+  const { script } = await runSeed(3, { steps, servers: 3, faults: ["power"] });
+  const { violation, crashes, script: done } = await runScript({ ...script, decisions: [] });
+  assertEquals([violation, crashes, done.decisions], [undefined, 0, []]);
+});
+
+test("sim: a core that is made another one is found out", async () => {
+  const forgetful = await runSeed(3, {
+    steps,
+    distort: (state, event, now, step) => {
+      const effects = step(event, now);
+      // It tells others what its disk does not know yet (BE06).
+      return [...effects, ...state.withheld.splice(0).map((sent) => ({ type: "send" as const, ...sent }))];
+    },
+  });
+  assertEquals(forgetful.violation?.invariant.startsWith("E"), true, forgetful.violation?.message);
+});
