@@ -45,9 +45,13 @@ async function freeRange(count: number): Promise<number> {
   });
 }
 
-async function withDemo(args: string[], use: (demo: DemoProcess, args: string[]) => Promise<void>): Promise<void> {
+async function withDemo(
+  args: string[],
+  nodes: number,
+  use: (demo: DemoProcess, args: string[]) => Promise<void>,
+): Promise<void> {
   const directory = await Deno.makeTempDir();
-  const ports = ["--http-port", String(await freeRange(3)), "--raft-port", String(await freeRange(3))];
+  const ports = ["--http-port", String(await freeRange(nodes)), "--raft-port", String(await freeRange(nodes))];
   const all = [...ports, "--data", `${directory}/demo`, ...args];
   const demo = new DemoProcess(...all);
   try {
@@ -74,7 +78,7 @@ async function putGreeting(url: string): Promise<void> {
 }
 
 test("demo: starts a cluster, tells of elections and deaths, and stops everything on Ctrl-C", async () => {
-  await withDemo([], async (demo, args) => {
+  await withDemo([], 3, async (demo, args) => {
     await demo.untilPrinted(/Ctrl-C stops all/);
     const servers = [...demo.output.matchAll(/^ {2}(n\d) {2}(\S+) {2}pid (\d+) {2}deno(.*)$/gm)];
     assertEquals(servers.map(([, id]) => id), ["n1", "n2", "n3"]);
@@ -101,7 +105,7 @@ test("demo: starts a cluster, tells of elections and deaths, and stops everythin
 }, { runtimes: ["deno"], timeoutMs: 90_000 });
 
 test("demo: goes on where it was, unless it is told to forget", async () => {
-  await withDemo(["--nodes", "1"], async (demo, args) => {
+  await withDemo(["--nodes", "1"], 2, async (demo, args) => {
     const again = async (...more: string[]) => {
       const next = new DemoProcess(...args, ...more);
       const url = (await next.untilPrinted(/http:\S+(?=[^]*Ctrl-C stops all)/))[0];
@@ -122,3 +126,20 @@ test("demo: goes on where it was, unless it is told to forget", async () => {
     assertEquals((await again("--fresh"))[0], 404);
   });
 }, { runtimes: ["deno"], timeoutMs: 90_000 });
+
+test("demo: starts five servers on a mix of runtimes, and each answers", async () => {
+  await withDemo(["--nodes", "5", "--runtime", "mixed"], 5, async (demo) => {
+    await demo.untilPrinted(/5 servers are up:[^]*Ctrl-C stops all/);
+    const servers = [...demo.output.matchAll(/^ {2}(n\d) {2}(\S+) {2}pid \d+ {2}(\w+)/gm)];
+    assertEquals(servers.map(([, id, , runtime]) => `${id} ${runtime}`), [
+      "n1 deno",
+      "n2 bun",
+      "n3 node",
+      "n4 deno",
+      "n5 bun",
+    ]);
+    for (const [, , url] of servers) await putGreeting(url!);
+    demo.kill("SIGINT");
+    assertEquals(await demo.exited, 0);
+  });
+}, { runtimes: ["deno"], timeoutMs: 120_000 });

@@ -315,26 +315,6 @@ test("§5.4.2 a leader commits by counting only entries of its own term", () => 
   assertEquals(receive(core, "b", accepted({ term: 4, matchIndex: 3 })).effects, [{ type: "apply", upTo: 3 }]);
 });
 
-// §5.5 Follower and candidate crashes
-
-test("§5.5 requests are idempotent: one that was carried out before a crash changes nothing after it", () => {
-  const cluster = new Cluster({ servers: "a b" });
-  cluster.elect("a");
-  cluster.propose("a");
-  const [request] = cluster.between("a", "b");
-  cluster.settle();
-  const { log } = cluster.of("b");
-  cluster.restart("b");
-  cluster.hand(request!);
-  assertEquals([cluster.of("b").log, cluster.of("b").core.state.epoch], [log, 0]);
-  const vote = voteRequest({ term: 9, lastIndex: 9, lastTerm: 9 });
-  for (let i = 0; i < 2; i++) {
-    cluster.restart("b");
-    cluster.hand({ from: "a", to: "b", message: vote, entries: [] });
-    assertEquals(cluster.of("b").disk.vote, { term: 9, votedFor: "a" });
-  }
-});
-
 // §5.6 Timing and availability
 
 test("§5.6 safety does not depend on timing: a clock that jumps elects no second leader of a term", () => {

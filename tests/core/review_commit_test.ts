@@ -18,7 +18,7 @@ import {
 
 const { entry, complete } = review("BC", numbered("BC", 16), {
   BC08: "needs membership changes: later",
-  BC11: "the core counts no uncommitted bytes: the driver's limits",
+  BC11: "the core counts no uncommitted bytes, the driver does: pending_test.ts",
   BC12: "there are no hooks before a commit",
   BC13: "there are no hooks before a commit",
 });

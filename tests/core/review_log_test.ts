@@ -19,11 +19,11 @@ import {
 
 const { entry, complete } = review("BL", numbered("BL", 25), {
   BL11: "needs compaction: later (a start from a compacted log must then give the term before the first index)",
-  BL12: "a read error is the sender's: it answers send-failed",
+  BL12: "reading is the sender's: sender_test.ts",
   BL16: "needs snapshots: later",
-  BL17: "a failed write is the driver's: it never answers entries-persisted",
-  BL18: "the truncation mark on disk is the store's",
-  BL19: "a truncation that fails is the store's",
+  BL17: "a failed write is the driver's and the store's: writer_test.ts, wal_damage_test.ts",
+  BL18: "the truncation mark on disk is the store's: wal_crash_test.ts",
+  BL19: "a truncation that fails is the store's: wal_damage_test.ts",
   BL20: "needs compaction: later",
 });
 

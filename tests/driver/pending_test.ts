@@ -332,7 +332,7 @@ test("Pending.close() of queued commands says not-applied, and later ones are re
   assertEquals(pending.count, 0);
 });
 
-test("Pending settles every command exactly once and counts to zero, whatever happens", () => {
+test("Pending settles every command exactly once and counts to zero, whatever happens (BC11)", () => {
   const step = fc.oneof(
     fc.record({ do: fc.constantFrom("add", "propose", "forward", "requeue", "abort") }),
     fc.record({ do: fc.constantFrom("apply", "lose-leader", "sweep", "wait") }),

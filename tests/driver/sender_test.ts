@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import type { Event } from "../../src/core/event.ts";
 import { type Replicate, Sender } from "../../src/driver/sender.ts";
 import { ProtocolError } from "../../src/errors.ts";
@@ -146,13 +146,24 @@ test("Sender.replicate() tells of a frame that was not taken after the disk was 
   assertEquals(reports, [{ type: "send-failed", to: "b", term: 3, sequence: 9 }]);
 });
 
-test("Sender.replicate() reports a disk that can't be read", async () => {
+test("Sender.replicate() reports a disk that can't be read, and sends nothing that looks like a success (BL12)", async () => {
   const { sender, sent, failures, store } = await setUp(6);
   store.readError = new Error("EIO");
   sender.replicate(ask);
   await drain();
   assertEquals(failures, [store.readError]);
   assertEquals(sent, []);
+});
+
+test("Sender.replicate() sends nothing when the store gives nothing, or other entries than asked for (BL12)", async () => {
+  for (const given of [[], [entries(2, 3, 7)]]) {
+    const { sender, sent, reports, failures, store } = await setUp(6);
+    store.read = () => given;
+    sender.replicate(ask);
+    await drain();
+    assertEquals([sent.length, reports.length, failures.length], [0, 0, 1]);
+    assertStringIncludes((failures[0] as Error).message, "the store must give entry 1");
+  }
 });
 
 test("Sender.replicate() sends heartbeats while a slow disk is read", async () => {

@@ -152,7 +152,7 @@ test("Writer.truncate() of entries in a write under way goes into the next write
   await writer.close();
 });
 
-test("Writer credits nothing after a failed write and reports it once (D1)", async () => {
+test("Writer credits nothing after a failed write and reports it once (D1, BL17)", async () => {
   const { store, writer, persisted, failures } = await setUp();
   writer.append(entries(1, 1, 1), 0);
   writer.flush();

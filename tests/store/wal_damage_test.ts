@@ -249,7 +249,7 @@ test("read() refuses an entry that was damaged since, and names file and offset"
   assertEquals(error.offset, at - 48);
 });
 
-test("walStore takes no write after a failed one, whatever failed, and tries nothing twice", async () => {
+test("walStore takes no write after a failed one, whatever failed, and tries nothing twice (BL17, BL19)", async () => {
   for (const kind of ["write", "rename", "sync", "sync-directory", "truncate", "open"] as const) {
     const files = new MemoryFiles();
     const store = smallStore(files);
