@@ -4,25 +4,32 @@
  * @module
  */
 import type { RaftSettings } from "../../options.ts";
-import type { NetworkBehaviour } from "./network.ts";
+import type { ClockBehaviour } from "./clock.ts";
+import { DELAY_SHAPES } from "./delays.ts";
+import type { NetworkBehaviour } from "./lines.ts";
 import type { Random } from "./random.ts";
-import type { ClockBehaviour } from "./server.ts";
 import type { DiskBehaviour } from "./storage.ts";
 
 /** Faults that a run may inject, by name. */
 export const FAULTS = [
   "loss",
   "delay",
+  "late",
   "duplicate",
   "replay",
   "reorder",
   "refuse",
+  "refuse-dial",
+  "narrow",
   "reset",
   "partition",
   "clog",
+  "swizzle",
   "kill",
   "power",
+  "restart",
   "pause",
+  "suspend",
   "clock",
   "stall",
 ] as const;
@@ -40,6 +47,8 @@ export interface SimConfig {
   readonly faults: readonly Fault[];
   /** Mean time between faults, microseconds. */
   readonly faultEvery: number;
+  /** The shortest a fault lasts, microseconds. */
+  readonly faultMin: number;
   /** The longest a fault lasts, microseconds. */
   readonly faultMax: number;
   /** Faults in all. */
@@ -52,6 +61,8 @@ export interface SimConfig {
   readonly thinkTime: number;
   /** Steps of all cores after the first leader, until the faults end. */
   readonly steps: number;
+  /** The term that every disk holds at first: terms beyond 32 bits must be as good as any. */
+  readonly termStart: number;
 }
 
 /** What a caller may fix; the rest is drawn. */
@@ -74,18 +85,20 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
   return {
     servers,
     settings: settingsOf(random.split("settings"), heartbeat, election),
-    network: networkOf(random.split("network"), new Set(faults), heartbeat * 1000),
+    network: networkOf(random.split("network"), new Set(faults), heartbeat * 1000, election * 1000),
     disk: diskOf(random.split("disk"), new Set(faults), heartbeat * 1000, request),
     clocks: clocksOf(random.split("clocks"), servers, faults.includes("clock")),
     faults,
     faultEvery: election * 1000 * timing.pick([1, 2, 5]),
-    faultMax: election * 1000 * timing.pick([2, 4, 10, 30]),
+    faultMin: heartbeat * 1000,
+    faultMax: election * 1000 * timing.pick([2, 4, 10, 50]),
     faultsMax: 40,
     faultsAtOnce: timing.pick([1, 1, 2, 4]),
     clients: random.between(1, 6),
     keys: random.spread(1, 32),
     thinkTime: heartbeat * 1000 * random.pick([1, 2, 4]) / 2,
     steps: request.steps ?? 20_000,
+    termStart: random.weighted([[0, 6], [2 ** 31 - 3, 1], [2 ** 32 - 3, 1], [2 ** 53 - 1_000_000, 1]]),
   };
 }
 
@@ -111,21 +124,34 @@ function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number):
   };
 }
 
-function networkOf(random: Random, faults: ReadonlySet<Fault>, heartbeat: number): NetworkBehaviour {
+function networkOf(
+  random: Random,
+  faults: ReadonlySet<Fault>,
+  heartbeat: number,
+  election: number,
+): NetworkBehaviour {
   const some = (fault: Fault, max: number) => {
     const chance = max / random.pick([1, 4, 16]);
     return faults.has(fault) ? chance : 0;
   };
+  const shape = random.pick(DELAY_SHAPES);
+  const bytesPerMs = random.pick([20, 100, 1000]);
   return {
+    delayShape: faults.has("delay") ? shape : "uniform",
     delayMin: Math.floor(heartbeat / 100),
     delayMax: Math.floor(heartbeat / random.pick([4, 10, 20])),
     tailChance: some("delay", 0.1),
     tailMax: heartbeat * 20,
+    late: some("late", 0.05),
+    lateMax: election * 10,
     loss: some("loss", 0.2),
     duplicate: some("duplicate", 0.2),
     replay: some("replay", 0.05),
     reorder: faults.has("reorder"),
     refuse: some("refuse", 0.05),
+    refuseDial: some("refuse-dial", 0.5),
+    bytesPerMs: faults.has("narrow") ? bytesPerMs : 0,
+    queueBytesMax: random.pick([500, 2000, 20_000]),
     silence: heartbeat * random.pick([10, 40]),
   };
 }
@@ -148,10 +174,13 @@ function diskOf(
 }
 
 function clocksOf(random: Random, servers: number, areFaulty: boolean): readonly ClockBehaviour[] {
+  // Milliseconds until a clock passes what fits into 31 and 32 bits: after 25 and 50 days.
+  const base = random.weighted([[0, 4], [2 ** 31, 1], [2 ** 32, 1]]);
   return Array.from({ length: servers }, () => {
     // Parts per thousand; leases are not used yet, so no bound is needed.
     const drift = random.between(-100, 100);
     const timerLateMax = random.pick([0, 1000, 5000]);
-    return areFaulty ? { rate: (1000 + drift) / 1000, timerLateMax } : { rate: 1, timerLateMax: 0 };
+    const start = Math.max(0, base - random.below(10_000));
+    return areFaulty ? { rate: (1000 + drift) / 1000, start, timerLateMax } : { rate: 1, start, timerLateMax: 0 };
   });
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { SimConfig } from "./config.ts";
+import { type Direction, drawPartition, type PartitionName } from "./partitions.ts";
 import type { Random } from "./random.ts";
 import type { CrashKind } from "./storage.ts";
 
@@ -12,19 +13,34 @@ export type Action =
   /** Frames in these directions get lost, for so long. */
   | {
     readonly type: "cut";
-    readonly directions: readonly (readonly [from: number, to: number])[];
+    readonly shape: PartitionName;
+    readonly directions: readonly Direction[];
     readonly for: number;
   }
   /** Frames in this direction wait. */
   | { readonly type: "clog"; readonly from: number; readonly to: number; readonly for: number }
+  /** Servers are clogged one after the other, and freed in another order. */
+  | {
+    readonly type: "swizzle";
+    readonly clogs: readonly { readonly server: number; readonly from: number; readonly until: number }[];
+    readonly for: number;
+  }
   /** The connection of two servers ends. */
   | { readonly type: "reset"; readonly a: number; readonly b: number }
   /** The server dies and starts again after so long. */
   | { readonly type: "crash"; readonly server: number; readonly kind: CrashKind; readonly for: number }
+  /** The server is shut down, which lets it hand over and say goodbye, and starts again after so long. */
+  | { readonly type: "restart"; readonly server: number; readonly for: number }
   /** The process does nothing, then everything at once. */
   | { readonly type: "pause"; readonly server: number; readonly for: number }
-  /** The wall clock jumps. */
-  | { readonly type: "step-clock"; readonly server: number; readonly ms: number };
+  /** The machine sleeps: nobody reaches it, and its monotonic clock stands still. */
+  | { readonly type: "suspend"; readonly server: number; readonly for: number }
+  /** The wall clock jumps, either way. */
+  | { readonly type: "step-wall"; readonly server: number; readonly ms: number }
+  /** The monotonic clock jumps ahead. */
+  | { readonly type: "step-monotonic"; readonly server: number; readonly ms: number }
+  /** The clocks run at another rate for so long. */
+  | { readonly type: "drift"; readonly server: number; readonly rate: number; readonly for: number };
 
 /** What a nemesis knows of the cluster. */
 export interface Situation {
@@ -32,65 +48,60 @@ export interface Situation {
   readonly leader: number | undefined;
 }
 
+/** One fault and how likely it is among those that the configuration allows. */
+type Choice = readonly [action: Action | undefined, weight: number];
+
 /** Draws the next fault; undefined when the configuration allows none. */
 export function drawAction(random: Random, config: SimConfig, { leader }: Situation): Action | undefined {
-  const { servers, faults, faultMax, network } = config;
-  const duration = random.spread(Math.max(1, network.delayMax), faultMax);
+  const { servers, faults, faultMin, faultMax } = config;
+  const duration = random.spread(faultMin, faultMax);
   // The leader is what most bugs are about.
   const wantsLeader = random.chance(0.4);
   const anyone = random.below(servers);
   const server = wantsLeader && leader !== undefined ? leader : anyone;
-  const other = (server + random.between(1, Math.max(1, servers - 1))) % servers;
-  const all: readonly (readonly [Action | undefined, number])[] = [
-    [faults.includes("partition") && servers > 1 ? partition(random, servers, server, duration) : undefined, 4],
-    [faults.includes("clog") && servers > 1 ? { type: "clog", from: server, to: other, for: duration } : undefined, 1],
-    [faults.includes("reset") && servers > 1 ? { type: "reset", a: server, b: other } : undefined, 2],
-    [faults.includes("kill") ? { type: "crash", server, kind: "kill", for: duration } : undefined, 2],
-    [faults.includes("power") ? { type: "crash", server, kind: "power", for: duration } : undefined, 3],
-    [faults.includes("pause") ? { type: "pause", server, for: duration } : undefined, 2],
-    [faults.includes("clock") ? { type: "step-clock", server, ms: random.between(-10_000, 10_000) } : undefined, 1],
+  const has = (fault: SimConfig["faults"][number]) => faults.includes(fault);
+  const choices: readonly Choice[] = [
+    ...servers > 1 ? betweenServers(random, config, server, duration) : [],
+    [has("kill") ? { type: "crash", server, kind: "kill", for: duration } : undefined, 2],
+    [has("power") ? { type: "crash", server, kind: "power", for: duration } : undefined, 3],
+    [has("restart") ? { type: "restart", server, for: duration } : undefined, 2],
+    [has("pause") ? { type: "pause", server, for: duration } : undefined, 2],
+    [has("suspend") ? { type: "suspend", server, for: duration } : undefined, 1],
+    [has("clock") ? clockFault(random, config, server, duration) : undefined, 2],
   ];
-  const possible = all.filter((entry): entry is readonly [Action, number] => entry[0] !== undefined);
+  const possible = choices.filter((choice): choice is readonly [Action, number] => choice[0] !== undefined);
   return possible.length === 0 ? undefined : random.weighted(possible);
 }
 
-/** A partition of a random shape around one server (§4.3 of the plan: isolation is what finds most). */
-function partition(random: Random, servers: number, around: number, duration: number): Action {
-  const order = [around, ...random.shuffle(range(servers).filter((server) => server !== around))];
-  const directions = random.weighted<() => [number, number][]>([
-    [() => between([around], order.slice(1)), 5],
-    [() => halves(order, random.between(1, Math.max(1, servers - 1))), 3],
-    [() => oneWay([around], order.slice(1)), 1],
-    [() => oneWay(order.slice(1), [around]), 1],
-    // Two halves that both see one server.
-    [() => halves(order.slice(1), (servers - 1) >> 1), 1],
-    // A ring in which each sees its two neighbours only.
-    [
-      () => order.flatMap((a, i) => order.flatMap((b, j) => isNear(i, j, servers) ? [] : [[a, b] as [number, number]])),
-      1,
-    ],
-    [() => between([around], order.slice(1, 2)), 2],
-  ])();
-  return { type: "cut", directions, for: duration };
+function betweenServers(random: Random, { servers, faults }: SimConfig, server: number, duration: number): Choice[] {
+  const other = (server + random.between(1, servers - 1)) % servers;
+  const partition = drawPartition(random, servers, server);
+  return [
+    [faults.includes("partition") ? { type: "cut", ...partition, for: duration } : undefined, 4],
+    [faults.includes("clog") ? { type: "clog", from: server, to: other, for: duration } : undefined, 1],
+    [faults.includes("swizzle") ? swizzle(random, servers, duration) : undefined, 1],
+    [faults.includes("reset") ? { type: "reset", a: server, b: other } : undefined, 2],
+  ];
 }
 
-function halves(order: readonly number[], at: number): [number, number][] {
-  return between(order.slice(0, at), order.slice(at));
+function swizzle(random: Random, servers: number, duration: number): Action {
+  const some = random.shuffle(Array.from({ length: servers }, (_, i) => i)).slice(0, random.between(1, servers));
+  const freed = random.shuffle(some);
+  const step = Math.floor(duration / (2 * some.length + 1));
+  const clogs = some.map((server, i) => ({
+    server,
+    from: step * i,
+    until: step * (some.length + freed.indexOf(server) + 1),
+  }));
+  return { type: "swizzle", clogs, for: duration };
 }
 
-function between(some: readonly number[], others: readonly number[]): [number, number][] {
-  return [...oneWay(some, others), ...oneWay(others, some)];
-}
-
-function oneWay(from: readonly number[], to: readonly number[]): [number, number][] {
-  return from.flatMap((a) => to.map((b) => [a, b] as [number, number]));
-}
-
-function isNear(i: number, j: number, count: number): boolean {
-  const distance = Math.abs(i - j);
-  return distance <= 1 || distance === count - 1;
-}
-
-function range(count: number): number[] {
-  return Array.from({ length: count }, (_, i) => i);
+function clockFault(random: Random, { faultMax }: SimConfig, server: number, duration: number): Action {
+  const most = Math.max(2, Math.floor(faultMax / 1000));
+  const ms = random.spread(1, most);
+  return random.pick<Action>([
+    { type: "step-wall", server, ms: random.chance(0.5) ? ms : -ms },
+    { type: "step-monotonic", server, ms },
+    { type: "drift", server, rate: random.pick([0.5, 0.9, 1.1, 2]), for: duration },
+  ]);
 }

@@ -8,39 +8,17 @@
  */
 import { ProtocolError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
-import type {
-  Channel,
-  LocalServer,
-  RemoteServer,
-  Transport,
-  TransportFactory,
-  TransportHandler,
-  TransportLink,
-} from "../../transport/transport.ts";
-import type { ServerAddress, ServerId } from "../../types.ts";
+import type { Transport, TransportFactory } from "../../transport/transport.ts";
+import type { ServerAddress } from "../../types.ts";
 import { type DecodedMessage, decodeMessage } from "../../wire/message_codec.ts";
-import { Port, type SimEvent } from "./queue.ts";
+import { Lines, type NetworkBehaviour } from "./lines.ts";
+import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
+import { type LinkHost, SimLink } from "./sim_link.ts";
 import type { World } from "./world.ts";
 
-/** How the network behaves in one run; chances in `[0, 1]`, times in microseconds. */
-export interface NetworkBehaviour {
-  readonly delayMin: number;
-  readonly delayMax: number;
-  /** A frame that takes up to `tailMax` instead. */
-  readonly tailChance: number;
-  readonly tailMax: number;
-  readonly loss: number;
-  readonly duplicate: number;
-  /** An old frame of the link is sent again beside a new one. */
-  readonly replay: number;
-  /** Frames overtake one another. */
-  readonly reorder: boolean;
-  /** The queue to the peer is full: a frame is not taken. */
-  readonly refuse: number;
-  /** A connection whose other end is unreachable ends after this long. */
-  readonly silence: number;
-}
+/** What falls on single frames and dials. */
+export type NetworkFault = "loss" | "duplicate" | "replay" | "refuse" | "full" | "refuse-dial";
 
 /** What the network shows. */
 export interface NetworkTap {
@@ -49,7 +27,7 @@ export interface NetworkTap {
   /** A frame is about to be handed to its receiver. */
   onReceive(from: number, to: number, decoded: DecodedMessage): void;
   /** A fault fell on a frame. */
-  onFault(kind: "loss" | "duplicate" | "replay" | "refuse"): void;
+  onFault(kind: NetworkFault): void;
 }
 
 /** A connection between two servers. */
@@ -59,27 +37,28 @@ interface Connection {
   readonly lastArrival: Map<number, number>;
 }
 
-/** Frames kept for replay, per direction. */
-const oldFramesMax = 32;
+/** Frames kept for replay, per direction: with some luck of an earlier term, or of an earlier life of either end. */
+const oldFramesMax = 200;
+
+/** What somebody waits for. */
+const answers: ReadonlySet<Message["type"]> = new Set(["append-response", "vote-response", "read-response"]);
 
 /** Repeating these would repeat what a user asked for; the Transport port promises order and no repetition. */
 const neverRepeated: ReadonlySet<Message["type"]> = new Set(["forward-request", "forward-response"]);
 
 /** The network between all servers of a simulation. */
-export class Network {
+export class Network implements LinkHost {
   readonly world: World;
   readonly tap: NetworkTap;
   readonly addresses: readonly ServerAddress[];
-  behaviour: NetworkBehaviour;
-  /** How many partitions cut a direction, by `from * count + to`. */
-  readonly #cuts: Uint8Array;
-  readonly #clogs: Float64Array;
+  readonly lines: Lines;
   readonly #links: (SimLink | undefined)[];
   /** What each server believes: `[believer * count + peer]`. */
   readonly #connections: (Connection | undefined)[];
   readonly #random: readonly Random[];
   readonly #old: { readonly frame: Uint8Array; readonly decoded: DecodedMessage }[][];
 
+  /** Lines between servers at these addresses; nobody is there yet. */
   constructor(
     world: World,
     random: Random,
@@ -90,10 +69,8 @@ export class Network {
     const count = addresses.length;
     this.world = world;
     this.addresses = addresses;
-    this.behaviour = behaviour;
     this.tap = tap;
-    this.#cuts = new Uint8Array(count * count);
-    this.#clogs = new Float64Array(count * count);
+    this.lines = new Lines(count, behaviour);
     this.#links = new Array(count).fill(undefined);
     this.#connections = new Array(count * count).fill(undefined);
     this.#random = this.#connections.map((_, i) => random.split(`link ${i}`));
@@ -116,39 +93,29 @@ export class Network {
     };
   }
 
-  /** Cuts one direction; every cut needs its {@linkcode Network.heal}. */
+  /** Cuts one direction; every cut needs its {@linkcode Lines.mend}. */
   cut(from: number, to: number): void {
-    this.#cuts[this.#at(from, to)]!++;
-    const { silence } = this.behaviour;
-    this.world.schedule(-1, Port.network, silence, "silence", () => {
-      if (!this.isCut(from, to)) return;
+    this.lines.cut(from, to);
+    this.world.schedule(-1, Port.network, this.lines.behaviour.silence, "silence", () => {
+      if (!this.lines.isCut(from, to)) return;
       this.#end(to, from, "nothing heard for long");
       this.#end(from, to, "no answer for long");
     });
   }
 
-  /** Undoes one cut. */
-  heal(from: number, to: number): void {
-    const at = this.#at(from, to);
-    if (this.#cuts[at]! > 0) this.#cuts[at]!--;
-  }
-
   /** Undoes all cuts and clogs. */
   healAll(): void {
-    this.#cuts.fill(0);
-    const count = this.addresses.length;
-    for (let at = 0; at < count * count; at++) {
-      // What is stuck would arrive at the end of the clog only, and all that follows it.
-      if (this.#clogs[at]! <= this.world.time) continue;
-      this.#end(Math.floor(at / count), at % count, "connection reset");
-      this.#end(at % count, Math.floor(at / count), "connection reset");
+    const { world: { time }, lines, addresses } = this;
+    const soon = time + lines.behaviour.delayMax * 4;
+    for (let at = 0; at < addresses.length ** 2; at++) {
+      const [from, to] = [Math.floor(at / addresses.length), at % addresses.length];
+      const arrival = this.#connections[at]?.lastArrival.get(from) ?? 0;
+      // What is stuck would arrive late, and all that follows it.
+      if (arrival <= soon && !lines.isClogged(from, to, time)) continue;
+      this.#end(from, to, "connection reset");
+      this.#end(to, from, "connection reset");
     }
-    this.#clogs.fill(0);
-  }
-
-  /** Whether frames in this direction get lost. */
-  isCut(from: number, to: number): boolean {
-    return this.#cuts[this.#at(from, to)]! > 0;
+    lines.mendAll();
   }
 
   /** Whether the server believes in a connection to the peer. */
@@ -156,19 +123,14 @@ export class Network {
     return this.#connections[this.#at(server, peer)] !== undefined;
   }
 
-  /** Whether every two servers have a connection that both know of. */
-  get isWhole(): boolean {
-    return this.#links.every((_, a) =>
-      this.#links.every((_, b) => {
-        return a === b ||
-          (this.isConnected(a, b) && this.#connections[this.#at(a, b)] === this.#connections[this.#at(b, a)]);
+  /** Whether every two of these servers have a connection that both know of. */
+  isWhole(servers: readonly number[]): boolean {
+    return servers.every((a) =>
+      servers.every((b) => {
+        const mine = this.#connections[this.#at(a, b)];
+        return a === b || (mine !== undefined && mine === this.#connections[this.#at(b, a)]);
       })
     );
-  }
-
-  /** Holds frames of one direction up until then. */
-  clog(from: number, to: number, duration: number): void {
-    this.#clogs[this.#at(from, to)] = this.world.time + duration;
   }
 
   /** Ends the connection of two servers, for each at its own time: each loses an unknown part of what was sent to it. */
@@ -176,7 +138,7 @@ export class Network {
     const random = this.#random[this.#at(a, b)]!;
     for (const [server, peer] of [[a, b], [b, a]] as const) {
       const connection = this.#connections[this.#at(server, peer)];
-      const delay = random.between(0, this.behaviour.delayMax);
+      const delay = random.between(0, this.lines.behaviour.delayMax);
       this.world.schedule(-1, Port.network, delay, `reset ${server}-${peer}`, () => {
         if (connection !== undefined && this.#connections[this.#at(server, peer)] === connection) {
           this.#end(server, peer, "connection reset");
@@ -193,7 +155,7 @@ export class Network {
       const theirs = this.#connections[this.#at(peer, server)];
       if (theirs === undefined) continue;
       const random = this.#random[this.#at(server, peer)]!;
-      const delay = isPowerCut ? this.behaviour.silence : random.between(0, this.behaviour.delayMax);
+      const delay = isPowerCut ? this.lines.behaviour.silence : random.between(0, this.lines.behaviour.delayMax);
       this.world.schedule(-1, Port.network, delay, `${peer} loses ${server}`, () => {
         if (this.#connections[this.#at(peer, server)] === theirs) this.#end(peer, server, "closed by peer");
       }, peer);
@@ -211,8 +173,9 @@ export class Network {
       return false;
     }
     const random = this.#random[this.#at(from, target)]!;
-    if (random.chance(this.behaviour.refuse)) {
-      this.tap.onFault("refuse");
+    const isRefused = random.chance(this.lines.behaviour.refuse);
+    if (isRefused || !this.lines.hasRoom(from, target, this.world.time)) {
+      this.tap.onFault(isRefused ? "refuse" : "full");
       return false;
     }
     const frame = join(parts);
@@ -224,11 +187,12 @@ export class Network {
 
   #transmit(connection: Connection, from: number, to: number, frame: Uint8Array, decoded: DecodedMessage): void {
     const random = this.#random[this.#at(from, to)]!;
-    const { loss, duplicate, replay } = this.behaviour;
+    const { loss, duplicate, replay } = this.lines.behaviour;
     const isRepeatable = !neverRepeated.has(decoded.message.type);
     const [isLost, isDoubled, isReplayed] = [random.chance(loss), random.chance(duplicate), random.chance(replay)];
+    if (this.lines.isCut(from, to)) return;
     if (isLost) this.tap.onFault("loss");
-    else if (!this.isCut(from, to)) this.#carry(connection, from, to, frame, decoded);
+    else this.#carry(connection, from, to, frame, decoded);
     if (!isRepeatable) return;
     if (isDoubled) {
       this.tap.onFault("duplicate");
@@ -251,14 +215,14 @@ export class Network {
     frame: Uint8Array,
     decoded: DecodedMessage,
   ): void {
-    const at = this.#at(from, to);
-    const random = this.#random[at]!;
-    const { delayMin, delayMax, tailChance, tailMax, reorder } = this.behaviour;
-    let delay = random.chance(tailChance) ? random.spread(delayMin + 1, tailMax) : random.between(delayMin, delayMax);
-    delay = Math.max(delay, this.#clogs[at]! - this.world.time);
-    if (connection !== undefined && !(reorder && !neverRepeated.has(decoded.message.type))) {
-      delay = Math.max(delay, (connection.lastArrival.get(from) ?? 0) - this.world.time);
-      connection.lastArrival.set(from, this.world.time + delay);
+    const { world, lines } = this;
+    const { type } = decoded.message;
+    const isAnswer = answers.has(type);
+    let delay = lines.delayOf(this.#random[this.#at(from, to)]!, from, to, world.time, frame.length, isAnswer);
+    const overtakes = lines.behaviour.reorder && !neverRepeated.has(type);
+    if (connection !== undefined && !overtakes) {
+      delay = Math.max(delay, (connection.lastArrival.get(from) ?? 0) - world.time);
+      connection.lastArrival.set(from, world.time + delay);
     }
     const what = `${from}→${to} ${decoded.message.type} of ${decoded.message.term}`;
     this.world.schedule(from, Port.network, delay, what, () => {
@@ -282,8 +246,8 @@ export class Network {
 
   /** The receiver knows nothing of this connection, which its sender learns. */
   #refuse(connection: Connection | undefined, from: number, to: number): void {
-    if (connection === undefined || this.isCut(to, from)) return;
-    this.world.schedule(-1, Port.network, this.behaviour.delayMin, `${to} refuses ${from}`, () => {
+    if (connection === undefined || this.lines.isCut(to, from)) return;
+    this.world.schedule(-1, Port.network, this.lines.behaviour.delayMin, `${to} refuses ${from}`, () => {
       if (this.#connections[this.#at(from, to)] === connection) this.#end(from, to, "connection reset");
     }, from);
   }
@@ -294,7 +258,7 @@ export class Network {
     if (to === from || this.#links[from] !== link || link.dialling.has(to)) return;
     if (this.#connections[this.#at(from, to)] !== undefined) return;
     const random = this.#random[this.#at(from, to)]!;
-    const { delayMin, delayMax, silence } = this.behaviour;
+    const { delayMin, delayMax, silence } = this.lines.behaviour;
     const there = random.between(delayMin, delayMax);
     const back = random.between(delayMin, delayMax);
     const giveUp = this.world.schedule(-1, Port.network, silence, `${from} gives up dialling ${to}`, () => {
@@ -302,10 +266,10 @@ export class Network {
     }, from);
     link.dialling.set(to, giveUp);
     this.world.schedule(from, Port.network, there, `${from} dials ${to}`, () => {
-      if (this.isCut(from, to)) return;
+      if (this.lines.isCut(from, to)) return;
       const connection = this.#accept(link, to);
       this.world.schedule(-1, Port.network, back, `${to} answers ${from}`, () => {
-        if (this.isCut(to, from) || link.dialling.get(to) !== giveUp) return;
+        if (this.lines.isCut(to, from) || link.dialling.get(to) !== giveUp) return;
         if (connection === undefined) return this.#dialFailed(link, to, random);
         giveUp.run = undefined;
         link.dialling.delete(to);
@@ -319,7 +283,7 @@ export class Network {
     if (giveUp !== undefined) giveUp.run = undefined;
     link.dialling.delete(to);
     if (this.#links[link.server] !== link) return;
-    const { delayMax } = this.behaviour;
+    const { delayMax } = this.lines.behaviour;
     this.world.schedule(
       link.server,
       Port.network,
@@ -335,6 +299,10 @@ export class Network {
   #accept(link: SimLink, to: number): Connection | undefined {
     const target = this.#links[to];
     const from = link.server;
+    if (this.#random[this.#at(from, to)]!.chance(this.lines.behaviour.refuseDial)) {
+      this.tap.onFault("refuse-dial");
+      return undefined;
+    }
     if (target === undefined || this.#links[from] !== link) return undefined;
     // When two dials cross, the one of the first server is kept.
     if (target.dialling.has(from) && to < from) return undefined;
@@ -365,6 +333,7 @@ export class Network {
     const link = this.#links[server];
     if (this.#connections[at] === undefined) return;
     this.#connections[at] = undefined;
+    this.lines.drain(server, peer);
     if (link === undefined) return;
     const remote = link.peers.get(peer);
     link.peers.delete(peer);
@@ -379,48 +348,6 @@ export class Network {
 
   #at(a: number, b: number): number {
     return a * this.addresses.length + b;
-  }
-}
-
-/** One life of a server on the network. */
-export class SimLink implements TransportLink {
-  readonly server: number;
-  readonly local: LocalServer;
-  readonly handler: TransportHandler;
-  /** Who is at the other end of each connection. */
-  readonly peers: Map<number, RemoteServer> = new Map();
-  readonly wanted: Set<number> = new Set();
-  /** The moment at which each dial under way is given up. */
-  readonly dialling: Map<number, SimEvent> = new Map();
-  readonly #network: Network;
-  #closed = false;
-
-  constructor(network: Network, server: number, local: LocalServer, handler: TransportHandler) {
-    this.#network = network;
-    this.server = server;
-    this.local = local;
-    this.handler = handler;
-  }
-
-  send(_to: ServerId, address: ServerAddress, _channel: Channel, parts: readonly Uint8Array[]): boolean {
-    return !this.#closed && this.#network.send(this, address, parts);
-  }
-
-  setPeers(peers: readonly { readonly id: ServerId; readonly address: ServerAddress }[]): void {
-    if (this.#closed) return;
-    this.wanted.clear();
-    for (const { address } of peers) {
-      const server = this.#network.addresses.indexOf(address);
-      if (server < 0 || server === this.server) continue;
-      this.wanted.add(server);
-      this.#network.dial(this, server);
-    }
-  }
-
-  close(): Promise<void> {
-    if (!this.#closed) this.#network.close(this);
-    this.#closed = true;
-    return Promise.resolve();
   }
 }
 

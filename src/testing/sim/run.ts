@@ -74,7 +74,7 @@ async function runConfig(
       ? error
       : new InvariantViolation("S0", `the simulator failed: ${error instanceof Error ? error.stack : error}`);
   }
-  const { world, ghost, workload, performed } = simulation;
+  const { world, ghost, workload, plague } = simulation;
   return {
     seed,
     config,
@@ -85,14 +85,14 @@ async function runConfig(
     entries: ghost.commits.length,
     operations: workload.history.length,
     elections: ghost.leaders.size,
-    crashes: performed.filter(({ action }) => action.type === "crash").length,
+    crashes: plague.performed.filter(({ action }) => action.type === "crash").length,
     hash: world.trace.hash,
     lines: world.trace.lines(),
     script: {
       seed,
       config,
       until: run.faultsEndedAt ?? world.time,
-      decisions: mergeDecisions(performed, workload.calls),
+      decisions: mergeDecisions(plague.performed, workload.calls),
     },
   };
 }
@@ -115,7 +115,7 @@ class Run {
     await (script === undefined ? this.#draw() : this.#play(script));
     this.faultsEndedAt = world.time;
     workload.stop();
-    this.#simulation.heal();
+    this.#simulation.plague.heal();
     await this.#within("V2", "converge", () => this.#hasConverged());
     await this.#serve();
     await this.#within("V2", "converge again", () => this.#hasConverged());
@@ -138,7 +138,7 @@ class Run {
     for (const decision of decisions) {
       if (isCall(decision)) continue;
       const { at, action } = decision;
-      world.schedule(-1, Port.nemesis, at - world.time, "nemesis", () => this.#simulation.perform(action));
+      world.schedule(-1, Port.nemesis, at - world.time, "nemesis", () => this.#simulation.plague.perform(action));
     }
     world.schedule(-1, Port.phase, until - world.time, "faults end", () => {});
     return this.#simulation.run(() => world.time >= until);
@@ -151,9 +151,9 @@ class Run {
     world.schedule(-1, Port.nemesis, delay, "nemesis", () => {
       if (this.faultsEndedAt !== undefined) return;
       const action = drawAction(this.#random, config, { leader: this.#simulation.leader?.index });
-      const isRoom = this.#simulation.faultsNow < config.faultsAtOnce &&
-        this.#simulation.performed.length < config.faultsMax;
-      if (action !== undefined && isRoom) this.#simulation.perform(action);
+      const { plague } = this.#simulation;
+      const isRoom = plague.now < config.faultsAtOnce && plague.performed.length < config.faultsMax;
+      if (action !== undefined && isRoom) plague.perform(action);
       this.#plague();
     });
   }
@@ -161,7 +161,7 @@ class Run {
   /** V1, V2: everybody is up, follows one leader and has applied all there is. */
   #hasConverged(): boolean {
     const { servers, lives, leader, workload, network } = this.#simulation;
-    if (!network.isWhole) return false;
+    if (!network.isWhole(servers.map(({ index }) => index))) return false;
     if (leader === undefined || lives.length < servers.length || workload.open > 0) return false;
     const { commitIndex, log, term } = leader.core;
     return commitIndex === log.lastIndex &&

@@ -14,17 +14,21 @@ import { startServer } from "../../server.ts";
 import type { LogCache } from "../../store/log_cache.ts";
 import type { Store, StoreFactory, StoreWrite } from "../../store/store.ts";
 import type { LogIndex, ServerAddress, ServerId } from "../../types.ts";
+import { bootstrapConfiguration, bootstrapEntry } from "../../bootstrap.ts";
 import type { AppliedView, RecoveryView } from "./check/checker.ts";
 import { ChainLog } from "./chain.ts";
+import { type ClockBehaviour, SimClock, type SimTimer } from "./clock.ts";
 import { applyWrite } from "./disk_view.ts";
 import { type SimCommand, SimMachine, type SimResult } from "./machine.ts";
 import type { Network } from "./network.ts";
-import { Port, type SimEvent } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { Distortion } from "./script.ts";
 import type { CrashKind, Storage } from "./storage.ts";
 import type { DiskView, NodeView, StepView } from "./view.ts";
 import type { World } from "./world.ts";
+
+/** Without one a digest would be computed, on a thread of its own and in real time. */
+const clusterId = "simulated";
 
 /** What a server shows to whoever checks it. */
 export interface ServerTap {
@@ -51,22 +55,18 @@ export interface ServerParts {
   readonly bootstrap: Readonly<Record<ServerId, ServerAddress>>;
   /** Makes every core another one. */
   readonly distort?: Distortion | undefined;
-}
-
-/** How fast a server's clock runs, and how late its timers fire. */
-export interface ClockBehaviour {
-  /** Local milliseconds per true millisecond. */
-  readonly rate: number;
-  /** Microseconds by which a timer may be late. */
-  readonly timerLateMax: number;
+  /** The term that every disk holds at first. */
+  readonly termStart: number;
 }
 
 /** One life of a server, from start to crash. */
 export interface Life extends NodeView {
   raft: Raft<SimCommand, SimResult> | undefined;
   readonly machine: SimMachine;
-  /** Set when it crashed or stopped. */
+  /** Set when it crashed or has stopped. */
   isOver: boolean;
+  /** Set when it was shut down, and did. */
+  hasStopped: boolean;
   /** Removed from the log since the views were brought up to date. */
   truncatedFrom: LogIndex;
   cache: LogCache | undefined;
@@ -82,13 +82,12 @@ export class SimServer {
   /** What its disk holds; see {@linkcode DiskView}. */
   disk: DiskView = { term: 0, votedFor: undefined, log: new ChainLog() };
   readonly #parts: ServerParts;
-  readonly #clock: ClockBehaviour;
+  readonly clock: SimClock;
   readonly #random: Random;
   #lives = 0;
   #inFlight: StoreWrite | undefined;
   /** What may be found on the disk now; undefined while a store has it open. */
   #possible: readonly DiskView[] | undefined;
-  #wallOffset = 0;
 
   /** Takes a disk; nothing happens before `start`. */
   constructor(parts: ServerParts, index: number, storage: Storage, clock: ClockBehaviour, random: Random) {
@@ -96,7 +95,7 @@ export class SimServer {
     this.index = index;
     this.storage = storage;
     this.#parts = parts;
-    this.#clock = clock;
+    this.clock = new SimClock(parts.world, index, clock, random.split("clock"));
     this.#random = random;
   }
 
@@ -112,7 +111,8 @@ export class SimServer {
 
   async #start(life: Life): Promise<void> {
     const found = await this.#recover();
-    const { settings, bootstrap, network, tap } = this.#parts;
+    const { settings, bootstrap, network, tap, termStart } = this.#parts;
+    if (found.term < termStart) await this.#age(life, found);
     const raft = await startServer<SimCommand, SimResult>({
       ...settings,
       id: this.id,
@@ -120,14 +120,23 @@ export class SimServer {
       store: this.#shadowed(life, found),
       transport: network.transport(this.index),
       bootstrap,
-      // Without it a digest would be computed, on a thread of its own and in real time.
-      clusterId: "simulated",
+      clusterId,
     }, this.#environment(life));
     if (life.isOver) return;
     life.raft = raft;
     raft.closed.then((error: RaftError | undefined) => {
       if (error !== undefined && !life.isOver) tap.onTrouble(this, "stop", error);
     });
+  }
+
+  /** A disk as if many elections had gone by. */
+  async #age(life: Life, found: DiskView): Promise<void> {
+    const { bootstrap, termStart } = this.#parts;
+    const store = await this.#shadowed(life, found).open({});
+    await store.open(this.id);
+    const records = [bootstrapEntry(bootstrapConfiguration(bootstrap, this.id))];
+    await store.write({ records, vote: { term: termStart, votedFor: undefined }, clusterId });
+    await store.close();
   }
 
   /** Finds what the crash left, and lets the checkers judge it. Returns what the store is going to find. */
@@ -157,6 +166,7 @@ export class SimServer {
       disk: this.disk,
       raft: undefined,
       isOver: false,
+      hasStopped: false,
       truncatedFrom: Infinity,
       cache: undefined,
       machine: new SimMachine((command, applied) => {
@@ -166,12 +176,24 @@ export class SimServer {
     return life;
   }
 
+  /** Shuts the server down as its user would. Whether it did: it may as well have crashed meanwhile. */
+  async stop(): Promise<boolean> {
+    const { life } = this;
+    if (life?.raft === undefined) return false;
+    await life.raft.shutdown();
+    if (life.isOver) return false;
+    life.hasStopped = true;
+    this.crash("kill");
+    return true;
+  }
+
   /** Ends the life, from one moment to the next. */
   crash(kind: CrashKind): void {
     const { life } = this;
     if (life === undefined) return;
     life.isOver = true;
     this.life = undefined;
+    this.clock.clear();
     this.#parts.network.detach(this.index, kind === "power");
     this.storage.crash(kind);
     if (this.#possible !== undefined) return;
@@ -182,11 +204,6 @@ export class SimServer {
     applyWrite(after, this.#inFlight);
     this.#possible = [before, after];
     this.#inFlight = undefined;
-  }
-
-  /** Moves the wall clock, in milliseconds. */
-  stepWallClock(ms: number): void {
-    this.#wallOffset += ms;
   }
 
   /** Brings the view of the log in memory up to date. */
@@ -205,24 +222,17 @@ export class SimServer {
   }
 
   #environment(life: Life): Environment {
-    const { world } = this.#parts;
-    const { rate, timerLateMax } = this.#clock;
-    const random = this.#random;
-    const now = (): number => world.time * rate / 1000;
+    const { clock } = this;
     return {
-      now,
-      wallNow: () => 1_700_000_000_000 + Math.floor(now()) + this.#wallOffset,
-      setTimeout: (callback, ms) => {
-        const delay = Math.max(0, ms) * 1000 / rate + random.below(timerLateMax + 1);
-        return world.schedule(this.index, Port.timer, delay, `${this.id} timer`, () => {
-          if (!life.isOver) callback();
-        });
-      },
+      now: () => clock.now(),
+      wallNow: () => clock.wallNow(),
+      // Code of a dead process may still run to its next wait.
+      setTimeout: (callback, ms) => life.isOver ? undefined : clock.setTimeout(callback, ms),
       clearTimeout: (handle) => {
-        if (handle !== undefined) (handle as SimEvent).run = undefined;
+        if (handle !== undefined) clock.clearTimeout(handle as SimTimer);
       },
       defer: (callback) => queueMicrotask(callback),
-      randomSeed: () => random.u32(),
+      randomSeed: () => this.#random.u32(),
       observe: (core, cache) => this.#observe(life, core, cache),
     };
   }
@@ -250,6 +260,7 @@ export class SimServer {
         if (effect.type === "truncate") life.truncatedFrom = Math.min(life.truncatedFrom, effect.from);
       }
       if (!life.isOver) tap.onStep(this, life, { before, event, effects, now });
+      else if (life.hasStopped) tap.onTrouble(this, "stay shut down", new Error(`it steps ${event.type}`));
       return effects;
     };
   }

@@ -12,13 +12,13 @@ import { elections } from "./check/elections.ts";
 import { logs } from "./check/logs.ts";
 import type { SimConfig } from "./config.ts";
 import { Ghost } from "./ghost.ts";
-import type { Action } from "./nemesis.ts";
 import { Network } from "./network.ts";
+import { Plague } from "./plague.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
-import type { Distortion, ScriptedFault } from "./script.ts";
+import type { Distortion } from "./script.ts";
 import { type Life, type ServerTap, SimServer } from "./server.ts";
-import { openStorage } from "./storage.ts";
+import { type CrashKind, openStorage } from "./storage.ts";
 import { Trace } from "./trace.ts";
 import type { StepView } from "./view.ts";
 import { Workload } from "./workload.ts";
@@ -43,12 +43,9 @@ export class Simulation {
   readonly servers: readonly SimServer[];
   readonly workload: Workload;
   readonly ghost: Ghost = new Ghost();
-  /** Faults performed, in order, with when. */
-  readonly performed: ScriptedFault[] = [];
+  readonly plague: Plague;
   /** Steps of all cores, since the first leader. */
   steps = 0;
-  /** Faults that have not ended. */
-  faultsNow = 0;
   readonly #checkers: readonly Checker[];
   readonly #dirty = new Set<Life>();
   #hasLed = false;
@@ -72,12 +69,14 @@ export class Simulation {
       settings: config.settings,
       bootstrap: Object.fromEntries(ids.map((id, i) => [id, addresses[i]!])),
       distort: options.distort,
+      termStart: config.termStart,
     };
     this.servers = ids.map((id, i) => {
       const storage = openStorage(this.world, random.split(`disk ${id}`), i, id, config.disk);
       return new SimServer(parts, i, storage, config.clocks[i]!, random.split(`server ${id}`));
     });
     for (const server of this.servers) this.ghost.disks.set(server.id, server.disk);
+    this.plague = new Plague(this);
     this.workload = new Workload(this.world, this.servers, config, this.ghost, random.split("clients"));
   }
 
@@ -113,58 +112,14 @@ export class Simulation {
     return leader;
   }
 
-  /** Performs a fault, and schedules its end. */
-  perform(action: Action): void {
-    this.performed.push({ at: this.world.time, action });
-    this.world.trace.say(() => `    fault ${JSON.stringify(action)}`);
-    switch (action.type) {
-      case "cut":
-        for (const [from, to] of action.directions) this.network.cut(from, to);
-        return this.#after(action.for, "heal", () => {
-          for (const [from, to] of action.directions) this.network.heal(from, to);
-        });
-      case "clog":
-        this.network.clog(action.from, action.to, action.for);
-        return this.#after(action.for, "unclogged", () => {});
-      case "reset":
-        return this.network.reset(action.a, action.b);
-      case "crash":
-        this.crash(action.server, action.kind);
-        return this.#after(action.for, `s${action.server} restarts`, () => this.servers[action.server]!.start());
-      case "pause":
-        this.world.pause(action.server);
-        return this.#after(action.for, `s${action.server} resumes`, () => this.world.resume(action.server));
-      case "step-clock":
-        return this.servers[action.server]!.stepWallClock(action.ms);
-    }
-  }
-
   /** Ends a server's life. */
-  crash(index: number, kind: "kill" | "power"): void {
+  crash(index: number, kind: CrashKind): void {
     const server = this.servers[index]!;
     const { life } = server;
     // A machine that is paused and loses power is not paused any more.
     this.world.resume(index);
     server.crash(kind);
     if (life !== undefined) this.workload.onCrash(life);
-  }
-
-  /** Ends all faults: everything is up and reaches everything. */
-  heal(): void {
-    this.network.healAll();
-    this.network.behaviour = { ...this.network.behaviour, tailChance: 0, loss: 0, duplicate: 0, replay: 0, refuse: 0 };
-    for (const server of this.servers) {
-      this.world.resume(server.index);
-      server.start();
-    }
-  }
-
-  #after(delay: number, what: string, run: () => void): void {
-    this.faultsNow++;
-    this.world.schedule(-1, Port.nemesis, delay, what, () => {
-      this.faultsNow--;
-      run();
-    });
   }
 
   #tap(): ServerTap {
