@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isServerId } from "./options.ts";
+import { isServerId, serverIdProblem } from "./options.ts";
 import { type Configuration, EntryType, type ServerAddress, type ServerId } from "./types.ts";
 import { encodeConfiguration } from "./wire/configuration.ts";
 import { encodeRecords, type Records } from "./wire/record.ts";
@@ -24,7 +24,7 @@ export function bootstrapConfiguration(
   const seen = new Map<ServerAddress, ServerId>();
   for (const id of ids) {
     const address = bootstrap[id]!;
-    if (!isServerId(id)) throw new TypeError(`Cannot bootstrap with the server id ${JSON.stringify(id)}`);
+    if (!isServerId(id)) throw new TypeError(serverIdProblem(id));
     if (typeof address !== "string" || address === "") {
       throw new TypeError(`Cannot bootstrap as server "${id}" has no address: give it "host:port"`);
     }

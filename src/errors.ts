@@ -189,7 +189,7 @@ export class InvariantError extends RaftError {
   /** `invariant`. */
   override readonly code = "invariant";
   /** Takes what does not hold, with the state. */
-  constructor(message: string) {
-    super(message, "unknown");
+  constructor(message: string, cause?: unknown) {
+    super(message, "unknown", cause === undefined ? {} : { cause });
   }
 }

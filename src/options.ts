@@ -8,6 +8,7 @@ import type { Store, StoreFactory } from "./store/store.ts";
 import type { Transport, TransportFactory } from "./transport/transport.ts";
 import type { ServerAddress, ServerId } from "./types.ts";
 import { SERVER_ID_PATTERN } from "./wire/configuration.ts";
+import { isPrintable } from "./wire/handshake_codec.ts";
 
 /** Where a server's log lines go. Never given payloads or tokens. */
 export interface Logger {
@@ -205,11 +206,46 @@ export function isServerId(id: unknown): id is ServerId {
   return typeof id === "string" && SERVER_ID_PATTERN.test(id);
 }
 
-function checkServerId(id: ServerId): void {
-  if (isServerId(id)) return;
+function checkServerId(id: unknown): void {
+  if (!isServerId(id)) throw new TypeError(serverIdProblem(id));
+}
+
+/** Why this can't be a server's id. */
+export function serverIdProblem(id: unknown): string {
+  return `Cannot use the server id ${
+    JSON.stringify(id)
+  }: an id has 1 to 64 letters, digits, dots, dashes or underscores`;
+}
+
+/**
+ * Checks what is no number: who calls from JavaScript, or with a cast, is told here what is missing, and not by an error
+ * that each server's machine would take for a command's result.
+ *
+ * @throws {TypeError} Names the option and what it must be.
+ */
+export function checkParts<C, R>(options: RaftOptions<C, R>): void {
+  const { id, machine, store, transport, codec, clusterId } = options;
+  checkServerId(id);
+  mustHave("machine", machine, [["apply"]], "a state machine");
+  mustHave("store", store, [["open"]], "a store or a factory, like fileStore(directory)");
+  mustHave("transport", transport, [["attach"], ["open"]], "a transport or a factory, like tcp({ listen })");
+  if (codec !== undefined) mustHave("codec", codec, [["encode", "decode"]], "a codec");
+  if (clusterId === undefined || isClusterId(clusterId)) return;
   throw new TypeError(
-    `Cannot use the server id ${JSON.stringify(id)}: an id has 1 to 64 letters, digits, dots, dashes or underscores`,
+    "Cannot use the options as 'clusterId' must be 1 to 255 bytes of text without control characters",
   );
+}
+
+function isClusterId(id: unknown): boolean {
+  return typeof id === "string" && id !== "" && new TextEncoder().encode(id).length <= 255 && isPrintable(id);
+}
+
+/** Checks that the option has all methods of one of these sets. */
+function mustHave(name: string, part: unknown, sets: readonly (readonly string[])[], what: string): void {
+  const has = (method: string) => typeof (part as Record<string, unknown> | null | undefined)?.[method] === "function";
+  if (sets.some((methods) => methods.every(has))) return;
+  const methods = sets.map((set) => set.map((method) => `${method}()`).join(" and ")).join(" or ");
+  throw new TypeError(`Cannot use the options as '${name}' must be ${what}, with ${methods}`);
 }
 
 /** Numbers of things and bytes: a fraction of one is a mistake. */

@@ -12,7 +12,7 @@ import { type LeaderHint, type RaftError, ShutdownError } from "./errors.ts";
 import { EventHub, type EventsOptions, type EventStream } from "./events.ts";
 import type { Codec } from "./machine.ts";
 import type { Histogram, RaftMetrics } from "./metrics.ts";
-import { type RaftOptions, type RaftSettings, validateOptions } from "./options.ts";
+import { checkParts, type RaftOptions, type RaftSettings, validateOptions } from "./options.ts";
 import { closeAll, type Closers, type OpenParts, openParts } from "./parts.ts";
 import type { Applied, ApplyOptions, Raft, ReadOptions } from "./raft.ts";
 import type { RaftStatus, ServerStatus } from "./status.ts";
@@ -25,6 +25,7 @@ export async function startServer<Command, Result>(
   options: RaftOptions<Command, Result>,
   environment: Environment,
 ): Promise<Raft<Command, Result>> {
+  checkParts(options);
   const settings = validateOptions(options);
   return await openParts(options, (parts) => new Server(options, settings, environment, parts));
 }

@@ -1,5 +1,8 @@
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { defaultOptions, isServerId, type RaftSettings, validateOptions } from "../src/options.ts";
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { defaultOptions, isServerId, type RaftOptions, type RaftSettings, validateOptions } from "../src/options.ts";
+import { createRaft } from "../src/raft.ts";
+import { memoryStore } from "../src/store/memory.ts";
+import { memoryNetwork } from "../src/transport/memory.ts";
 import { test } from "./harness.ts";
 
 test("defaultOptions() are valid, and a copy each time", () => {
@@ -82,4 +85,40 @@ test("isServerId() takes 1 to 64 letters, digits, dots, dashes and underscores",
     assertEquals(isServerId(id), false);
   }
   assertThrows(() => validateOptions({ id: "a b" }), TypeError, '"a b"');
+});
+
+/** Options that are complete, with one of them changed. */
+function changed(change: Readonly<Record<string, unknown>>): RaftOptions<string, string> {
+  return {
+    id: "a",
+    machine: { apply: (command: string) => command },
+    store: memoryStore(),
+    transport: memoryNetwork().transport("a"),
+    bootstrap: { a: "a" },
+    ...change,
+  };
+}
+
+test("createRaft() refuses parts that are missing or no parts, names them and opens nothing", async () => {
+  for (const name of ["id", "machine", "store", "transport", "codec"]) {
+    for (const value of name === "codec" ? [null, {}, { encode: () => 0 }] : [undefined, null, {}, 5]) {
+      let opened = 0;
+      const open = () => Promise.reject(opened++);
+      const options = changed({ store: { open }, transport: { open }, [name]: value });
+      const error = await assertRejects(() => createRaft(options), TypeError);
+      assertStringIncludes(error.message, name === "id" ? "the server id" : `'${name}' must be a`);
+      assertEquals(opened, 0);
+    }
+  }
+});
+
+test("createRaft() refuses a clusterId that no peer or disk would take, and takes the longest", async () => {
+  for (const clusterId of ["", "x".repeat(256), "ü".repeat(128), "a\nb", "\ud800", 5, null]) {
+    await assertRejects(() => createRaft(changed({ clusterId })), TypeError, "'clusterId' must be 1 to 255 bytes");
+  }
+  for (const clusterId of ["x", "x".repeat(255), "Zürich 1"]) {
+    const raft = await createRaft(changed({ clusterId }));
+    assertEquals(raft.status.clusterId, clusterId);
+    await raft.shutdown();
+  }
 });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertInstanceOf } from "@std/assert";
 import { InvariantError, ShutdownError, StorageError } from "../src/errors.ts";
 import type { Raft } from "../src/raft.ts";
 import { drain } from "./virtual_environment.ts";
@@ -196,7 +196,7 @@ for (const role of ["leader", "follower"] as const) {
       const calls = [raft.apply("x"), raft.barrier(), raft.read(() => 0), raft.apply("y")].map(watch);
       const closed = await cluster.settled(raft.closed);
       assertInstanceOf(closed, StorageError);
-      assertStringIncludes(closed.message, "EIO");
+      assertEquals(closed.message, "Cannot write the log: EIO: see to the disk, then restart");
       assertEquals([raft.state, raft.leader], ["shutdown", undefined]);
       for (const { error, text } of await Promise.all(calls)) {
         assertEquals(text.startsWith("shutdown ") || text === "0", true, text);
@@ -231,8 +231,24 @@ test("Raft whose disk can't be read stops too", () =>
     for (let i = 0; i < 3; i++) await cluster.settled(leader.apply("x"));
     cluster.stores.get(leader.id)!.readError = new Error("EIO");
     cluster.heal();
-    assertInstanceOf(await cluster.settled(leader.closed), StorageError);
+    const closed = await cluster.settled(leader.closed);
+    assertInstanceOf(closed, StorageError);
+    assertEquals(closed.message, "Cannot read the log: EIO: see to the disk, then restart");
   }, { logCacheBytesMax: 0 }));
+
+test("Raft that meets an error of its own says so, and blames no disk", () =>
+  withCluster(3, async (cluster) => {
+    const { leader } = await cluster.elect();
+    const bug = new TypeError("x is undefined");
+    cluster.environment.wallNow = () => {
+      throw bug;
+    };
+    const call = watch(leader.apply("x"));
+    const closed = await cluster.settled(leader.closed);
+    assertInstanceOf(closed, InvariantError);
+    assertEquals([closed.message, closed.cause], ["Cannot go on: x is undefined", bug]);
+    assertEquals((await call).text, "shutdown unknown");
+  }));
 
 test("Raft with a log cache of nothing reads all from disk, and loses nothing", () =>
   withCluster(3, async (cluster) => {

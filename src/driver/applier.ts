@@ -20,8 +20,8 @@ export interface ApplierHost {
   onApplied(index: LogIndex, term: Term, applied: Applied): void;
   /** No entry is being applied now, and all up to here were. */
   onPause(upTo: LogIndex): void;
-  /** The log can't be read, or the machine reported that it must not go on. */
-  onFailure(error: unknown): void;
+  /** The log can't be read (`read`), or the machine reported that it must not go on. */
+  onFailure(error: unknown, operation?: "read"): void;
 }
 
 /** Entries between two looks at the clock. */
@@ -193,7 +193,7 @@ export class Applier<Command, Result> {
       this.#run(true);
     }, (error) => {
       this.#waiting = "no";
-      if (!this.#closed) this.#host.onFailure(error);
+      if (!this.#closed) this.#host.onFailure(error, what === "disk" ? "read" : undefined);
     });
   }
 

@@ -8,22 +8,21 @@ import type { Effect } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
 import { configurationOf } from "../core/membership.ts";
 import type { CoreState } from "../core/state.ts";
-import { type LeaderHint, RaftError, ShutdownError, StorageError } from "../errors.ts";
+import { InvariantError, type LeaderHint, RaftError, ShutdownError, StorageError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import type { Codec, StateMachine } from "../machine.ts";
 import type { Logger, RaftSettings } from "../options.ts";
 import { LogCache } from "../store/log_cache.ts";
 import type { Store, StoreState } from "../store/store.ts";
 import type { RemoteServer, TransportLink, TransportTrouble } from "../transport/transport.ts";
-import { type Configuration, EntryType, type LogIndex, type ServerId, type Term } from "../types.ts";
-import { encodeConfiguration } from "../wire/configuration.ts";
+import type { Configuration, LogIndex, ServerId, Term } from "../types.ts";
 import { decodeMessage } from "../wire/message_codec.ts";
-import { encodeRecords, type EntryParts, type Records } from "../wire/record.ts";
 import { Applier } from "./applier.ts";
 import { Calls } from "./calls.ts";
 import { Deadline } from "./deadline.ts";
+import { Encoder } from "./encoder.ts";
 import type { Environment } from "./environment.ts";
-import type { Item, Origin } from "./item.ts";
+import type { Item } from "./item.ts";
 import { Peers } from "./peers.ts";
 import { Sender } from "./sender.ts";
 import { Writer } from "./writer.ts";
@@ -58,6 +57,7 @@ export class Driver<Command, Result> {
   readonly #environment: Environment;
   readonly #core: Core;
   readonly #cache: LogCache;
+  readonly #encoder: Encoder;
   readonly #writer: Writer;
   readonly #sender: Sender;
   readonly #applier: Applier<Command, Result>;
@@ -68,8 +68,6 @@ export class Driver<Command, Result> {
   #turnScheduled = false;
   #inTurn = false;
   #stopped = false;
-  /** Time stamp of the last entry: the log's time never decreases. */
-  #lastTimeMs: number;
   #clusterId: string;
   #leader: { readonly id: ServerId | undefined; readonly term: Term } = { id: undefined, term: 0 };
 
@@ -84,7 +82,7 @@ export class Driver<Command, Result> {
     this.#parts = parts;
     this.#handler = handler;
     this.#environment = environment;
-    this.#lastTimeMs = found.lastTimeMs;
+    this.#encoder = new Encoder(environment, found.lastTimeMs);
     this.#clusterId = found.identity.clusterId;
     const { vote, firstIndex, lastIndex, terms, configurations } = found;
     const seed = environment.randomSeed();
@@ -96,13 +94,13 @@ export class Driver<Command, Result> {
     this.#cache = new LogCache(settings.logCacheBytesMax, lastIndex + 1);
     this.#writer = new Writer(store, environment, {
       onPersisted: (event) => this.#onPersisted(event),
-      onFailure: (error) => this.fail(error),
+      onFailure: (error) => this.#fail(error, "write"),
     });
     this.#sender = new Sender(this.#cache, store, {
       isLeading: (term) => !this.#stopped && this.#core.state.term === term && this.#core.state.role === "leader",
       transmit: (to, frame, checkedBytes) => this.#peers.transmit(to, frame, checkedBytes),
       report: (event) => this.#enqueue({ event }),
-      onFailure: (error) => this.fail(error),
+      onFailure: (error) => this.#fail(error, "read"),
     });
     this.calls = this.#makeCalls();
     this.#applier = this.#makeApplier();
@@ -133,7 +131,7 @@ export class Driver<Command, Result> {
     return new Applier(machine, codec, { cache: this.#cache, store }, this.#environment, {
       onApplied: (index, term, applied) => pending.onApplied(index, term, applied),
       onPause: (upTo) => this.#onApplied(upTo),
-      onFailure: (error) => this.fail(error),
+      onFailure: (error, operation) => this.#fail(error, operation),
     }, found.firstIndex - 1);
   }
 
@@ -191,12 +189,10 @@ export class Driver<Command, Result> {
     await this.#writer.close();
   }
 
-  /** The server can't go on. */
-  fail(error: unknown): void {
+  /** The server can't go on: the store failed in that operation, or something is wrong in the library itself. */
+  #fail(error: unknown, operation?: "read" | "write"): void {
     if (this.#stopped) return;
-    const fatal = error instanceof RaftError
-      ? error
-      : new StorageError(`Cannot go on: ${error instanceof Error ? error.message : String(error)}`, "write", error);
+    const fatal = fatalOf(error, operation);
     this.#parts.logger.error(`${this.#parts.id} stopped: ${fatal.message}`);
     void this.stop(fatal instanceof ShutdownError ? new ShutdownError() : fatal);
     this.#handler.onFatal(fatal);
@@ -319,7 +315,7 @@ export class Driver<Command, Result> {
     try {
       run();
     } catch (error) {
-      this.fail(error);
+      this.#fail(error);
     }
   }
 
@@ -367,17 +363,11 @@ export class Driver<Command, Result> {
   }
 
   #append(effect: Extract<Effect, { type: "append" }>, item: Item): void {
-    const { source, from, end, term, epoch } = effect;
-    const records = source === "message" ? item.records!.slice(from, end) : this.#encode(effect, item.origin);
-    this.#lastTimeMs = records.timeMs(end - 1);
+    const { source, from, term, epoch } = effect;
+    const records = this.#encoder.recordsOf(effect, item.records, item.origin);
     this.#cache.append(records);
     this.#writer.append(records, epoch);
     if (source === "proposals") this.calls.onAppended(item.origin!, from, term);
-  }
-
-  #encode(effect: Extract<Effect, { type: "append" }>, origin: Origin | undefined): Records {
-    const timeMs = Math.max(this.#lastTimeMs, Math.floor(this.#environment.wallNow()));
-    return encodeRecords(effect.from, effect.term, timeMs, entriesOf(effect, origin));
   }
 
   #announceRole({ role, term, leader, reason }: Extract<Effect, { type: "announce-role" }>): void {
@@ -399,14 +389,10 @@ export class Driver<Command, Result> {
   }
 }
 
-/** What the entries to be appended are made of. */
-function entriesOf(effect: Extract<Effect, { type: "append" }>, origin: Origin | undefined): readonly EntryParts[] {
-  switch (effect.source) {
-    case "proposals":
-      return origin!.type === "own" ? origin!.proposals : origin!.entries;
-    case "configuration":
-      return [{ type: EntryType.configuration, payload: encodeConfiguration(effect.configuration!) }];
-    default:
-      return [{ type: EntryType.noop, payload: new Uint8Array() }];
-  }
+/** What stopped the server, as its user is told: a store may reject with anything. */
+function fatalOf(error: unknown, operation: "read" | "write" | undefined): RaftError {
+  if (error instanceof RaftError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  if (operation === undefined) return new InvariantError(`Cannot go on: ${message}`, error);
+  return new StorageError(`Cannot ${operation} the log: ${message}: see to the disk, then restart`, operation, error);
 }

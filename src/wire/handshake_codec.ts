@@ -176,10 +176,12 @@ function serverId(value: unknown, name: string): ServerId {
   throw new ProtocolError(`Cannot decode a handshake: ${name} is not a server id`);
 }
 
-/** What ends up in logs: no control characters that forge lines, no lone surrogates. */
+/** Whether it may end up in logs: no control characters that forge lines, no lone surrogates. */
+export function isPrintable(text: string): boolean {
+  return !/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u.test(text);
+}
+
 function text(value: unknown, name: string, lengthMax = 256): string {
-  if (typeof value === "string" && value.length <= lengthMax && !/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u.test(value)) {
-    return value;
-  }
+  if (typeof value === "string" && value.length <= lengthMax && isPrintable(value)) return value;
   throw new ProtocolError(`Cannot decode a handshake: ${name} is not a short printable text`);
 }
