@@ -90,6 +90,14 @@ export interface TimeoutNow {
   readonly term: Term;
 }
 
+/** The leader lets a server know that it was removed, so that it does not campaign. */
+export interface Removed {
+  readonly type: "removed";
+  readonly term: Term;
+  /** Index of the (committed) configuration without it. */
+  readonly index: LogIndex;
+}
+
 /** Asks the leader for an index that is safe to read at (Raft §8, thesis §6.4). */
 export interface ReadRequest {
   readonly type: "read-request";
@@ -141,6 +149,7 @@ export type Message =
   | AppendRequest
   | AppendResponse
   | TimeoutNow
+  | Removed
   | ReadRequest
   | ReadResponse
   | ForwardRequest

@@ -32,6 +32,8 @@ export interface Server {
   readonly suffrage: Suffrage;
   /** Preference for leadership; 0 never leads. Undefined means 1. */
   readonly priority?: number;
+  /** While joint: a nonvoter that is gone when the joint configuration is left. */
+  readonly leaving?: true;
 }
 
 /** The servers of a cluster, sorted by id. */
@@ -41,6 +43,25 @@ export interface Configuration {
   /** While joint (Raft §6): the voters of the configuration that is being left. Undefined otherwise. */
   readonly outgoing?: readonly ServerId[];
 }
+
+/**
+ * One wish for the servers of a cluster. What is so already is no change.
+ *
+ * - `add-voter`: a server that is to vote. One that does not vote yet becomes `staging` first and votes when it has
+ *   caught up; of a voter only the address (and priority, when given) change.
+ * - `add-nonvoter`: a server that only receives the log; of a voter only the address (and priority) change.
+ * - `demote-voter`: a voter or staging server becomes a nonvoter.
+ * - `remove-server`: it is no longer part of the cluster.
+ */
+export type ConfigurationChange =
+  | {
+    readonly type: "add-voter" | "add-nonvoter";
+    readonly id: ServerId;
+    readonly address: ServerAddress;
+    /** See {@linkcode Server.priority}; left as it is when undefined. */
+    readonly priority?: number | undefined;
+  }
+  | { readonly type: "demote-voter" | "remove-server"; readonly id: ServerId };
 
 /** A configuration and the log index of the entry that holds it. */
 export interface IndexedConfiguration {

@@ -15,6 +15,7 @@ import { configurationIndex, configurationOf, isPromotable } from "./membership.
 import { allVoters } from "./quorum.ts";
 import { seedRandom } from "./random.ts";
 import { onReadRequested } from "./read.ts";
+import { onChangeRequested, onRemoved } from "./reconfiguration.ts";
 import {
   onAppendResponse,
   onLeaderClockJump,
@@ -129,6 +130,7 @@ function initialState(start: CoreStart): CoreState {
     leaderHeardAt: -Infinity,
     electionAt: Infinity,
     roundAnswered: 0,
+    removedAt: 0,
     ackOwed: undefined,
     campaign: undefined,
     leading: undefined,
@@ -165,6 +167,8 @@ function take(step: Step, event: Event): void {
       return onPeerDisconnected(step, event.peer);
     case "transfer-requested":
       return onTransferRequested(step, event.to);
+    case "change-requested":
+      return onChangeRequested(step, event);
     case "clock-jumped":
       return step.state.leading === undefined ? armElection(step) : onLeaderClockJump(step);
   }
@@ -184,6 +188,8 @@ function onMessage(step: Step, from: ServerId, message: Message): void {
       return onVoteResponse(step, from, message);
     case "timeout-now":
       return onTimeoutNow(step, from, message.term);
+    case "removed":
+      return onRemoved(step, from, message.term, message.index);
     case "read-request":
     case "read-response":
     case "forward-request":

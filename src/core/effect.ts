@@ -78,7 +78,44 @@ export type Effect =
   /** The configuration in force changed (appended, truncated or loaded). */
   | { readonly type: "announce-configuration"; readonly index: LogIndex; readonly configuration: Configuration }
   /** The leadership transfer ended without a new leader. */
-  | { readonly type: "announce-transfer-failed"; readonly reason: "timeout" | "no-target" | "not-leader" };
+  | { readonly type: "announce-transfer-failed"; readonly reason: "timeout" | "no-target" | "not-leader" | "busy" }
+  /** A `change-requested` is done, with the index of the configuration that has it, or given up. */
+  | {
+    readonly type: "settle-change";
+    readonly id: number;
+    readonly index: LogIndex | undefined;
+    readonly refusal: ChangeRefusal | undefined;
+  }
+  /** A staging server has what was there when this round began. */
+  | {
+    readonly type: "announce-catch-up";
+    readonly peer: ServerId;
+    readonly matchIndex: LogIndex;
+    readonly lastIndex: LogIndex;
+    readonly round: number;
+  }
+  /** This server is no longer part of the cluster, as of the configuration at that index. */
+  | { readonly type: "announce-removed"; readonly index: LogIndex }
+  /** A removed server need not be talked to any more. */
+  | { readonly type: "forget-peer"; readonly peer: ServerId };
+
+/** Why a change of the servers is not (wholly) made. */
+export interface ChangeRefusal {
+  readonly reason:
+    | "not-leader"
+    | "leadership-lost"
+    | "overloaded"
+    | "conflict"
+    | "invalid"
+    | "no-quorum"
+    | "unreachable"
+    | "too-slow"
+    | "removed";
+  /** In words, for the end of a sentence. */
+  readonly detail: string;
+  /** Whether a first entry of it was appended, which stays. */
+  readonly begun: boolean;
+}
 
 /** Why a role, term or leader changed. */
 export type RoleReason =
@@ -90,4 +127,5 @@ export type RoleReason =
   | "election-lost"
   | "higher-term"
   | "leader-heard"
-  | "quorum-lost";
+  | "quorum-lost"
+  | "removed";

@@ -7,6 +7,7 @@ import type { VoteRequest, VoteResponse } from "../message.ts";
 import type { ServerId } from "../types.ts";
 import { configurationOf, isPromotable } from "./membership.ts";
 import { allVoters, tally } from "./quorum.ts";
+import { answerStranger } from "./reconfiguration.ts";
 import { becomeLeader } from "./replication.ts";
 import {
   announceRole,
@@ -102,6 +103,7 @@ function decide(step: Step): boolean {
 export function onVoteRequest(step: Step, from: ServerId, request: VoteRequest): void {
   const { state } = step;
   if (!isCredible(step, request.term)) return;
+  answerStranger(step, from);
   if (request.pre) return respond(step, from, request, wouldGrant(step, from, request));
   // Whoever hears a leader helps nobody to depose it, and does not take over the term (thesis §4.2.3).
   if (!request.transfer && hearsLeader(step)) return respond(step, from, request, false);

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Message } from "../message.ts";
-import type { LogIndex, ServerId, Term } from "../types.ts";
+import type { ConfigurationChange, LogIndex, ServerId, Term } from "../types.ts";
 
 /** What {@linkcode step} takes. */
 export type Event =
@@ -41,5 +41,15 @@ export type Event =
   | { readonly type: "applied"; readonly upTo: LogIndex }
   /** Hand leadership over, to the most caught-up voter when nobody is named (thesis §3.10). */
   | { readonly type: "transfer-requested"; readonly to: ServerId | undefined }
+  /** Somebody wants other servers: all changes at once, answered by `settle-change` with this number. */
+  | {
+    readonly type: "change-requested";
+    readonly id: number;
+    readonly changes: readonly ConfigurationChange[];
+    /** The index of the configuration that the changes were made for; any when undefined. */
+    readonly prevIndex: LogIndex | undefined;
+    /** Whether to go on although too few of the servers can be reached. */
+    readonly force: boolean;
+  }
   /** The process slept, or a turn came so late that leases can't be trusted. */
   | { readonly type: "clock-jumped" };

@@ -28,7 +28,7 @@ export function peersOf(state: CoreState): ServerId[] {
 
 /** Whether this server may campaign. */
 export function isPromotable(state: CoreState): boolean {
-  return mayLead(configurationOf(state), state.id);
+  return state.removedAt <= configurationIndex(state) && mayLead(configurationOf(state), state.id);
 }
 
 /** Whether the server may lead: it votes, and its priority is not 0. */
@@ -47,7 +47,7 @@ export function appendConfigurations(
   const added = configurations.filter(({ index }) => index >= from && index < end);
   if (added.length === 0) return;
   step.state.configurations.push(...added);
-  announce(step);
+  announceConfiguration(step);
 }
 
 /** Goes back to the configuration before a truncation. */
@@ -55,10 +55,11 @@ export function truncateConfigurations(step: Step, from: LogIndex): void {
   const kept = step.state.configurations.filter(({ index }) => index < from);
   if (kept.length === step.state.configurations.length) return;
   step.state.configurations = kept;
-  announce(step);
+  announceConfiguration(step);
 }
 
-function announce(step: Step): void {
+/** Tells the driver which configuration is in force. */
+export function announceConfiguration(step: Step): void {
   step.effects.push({
     type: "announce-configuration",
     index: configurationIndex(step.state),

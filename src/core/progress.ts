@@ -21,6 +21,17 @@ export interface Sending {
   readonly round: number;
 }
 
+/** How a staging server catches up: in rounds, each over when it has what was there when the round began. */
+export interface CatchUp {
+  /** Counts from 1. */
+  readonly round: number;
+  /** Last index when the round began. */
+  readonly target: LogIndex;
+  readonly startedAt: number;
+  /** Whether the last round took no longer than an election timeout. */
+  readonly ready: boolean;
+}
+
 /**
  * What a leader knows of one peer. In `probe` it does not know where the logs agree and sends one append at a time; in
  * `replicate` it does, and keeps a window full (Raft §5.3; the split follows thesis §10.2.1).
@@ -52,6 +63,10 @@ export interface Progress {
   ackedRound: number;
   /** When the peer last answered in this term; -Infinity when never. */
   heardAt: number;
+  /** Set while the peer is `staging`. */
+  catchUp: CatchUp | undefined;
+  /** Set when the peer was removed: by which entry, and until when it is still sent the log. */
+  leaving: { readonly index: LogIndex; readonly until: number } | undefined;
 }
 
 /** A peer that nothing is known of. */
@@ -71,6 +86,8 @@ export function newProgress(nextIndex: LogIndex, now: number): Progress {
     commitSent: 0,
     ackedRound: 0,
     heardAt: now,
+    catchUp: undefined,
+    leaving: undefined,
   };
 }
 

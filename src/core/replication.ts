@@ -11,10 +11,11 @@ import { configurationOf, peersOf } from "./membership.ts";
 import { acknowledge, becomeProbing, becomeReplicating, hasRoom, newProgress, type Progress } from "./progress.ts";
 import { quorumValue } from "./quorum.ts";
 import { startReadRound, tryReadRound } from "./read.ts";
+import { onCatchUp, partWithLeaving, reconfigure, watchStaging } from "./reconfiguration.ts";
 import { announceRole, becomeFollower, isCredible } from "./role.ts";
 import type { Step } from "./state.ts";
 import { appendTerm, lastAtMost, termAt } from "./term_index.ts";
-import { onCaughtUp, onTransferDeadline } from "./transfer.ts";
+import { onCaughtUp, onTransferDeadline, preferHigherPriority } from "./transfer.ts";
 
 /** Won the election: begins with an entry of its own term, without which nothing could be committed (Raft §8). */
 export function becomeLeader(step: Step): void {
@@ -34,12 +35,17 @@ export function becomeLeader(step: Step): void {
     readRound: undefined,
     readsWaiting: [],
     transfer: undefined,
+    reconfigurations: [],
+    // An earlier leader may have left something unfinished.
+    reconfigures: true,
+    preferAt: now + state.settings.electionMaxMs,
   };
+  watchStaging(step);
   announceRole(step, "election-won");
   appendOwn(step, "noop", 1);
 }
 
-/** Appends entries of this term to the leader's own log. */
+/** Appends entries of this term to the leader's own log; configurations see reconfiguration.ts. */
 function appendOwn(step: Step, source: "noop" | "proposals", count: number): void {
   const { state, effects } = step;
   const from = state.log.lastIndex + 1;
@@ -76,6 +82,8 @@ export function onLeaderDeadline(step: Step): void {
     progress.heartbeatDue = true;
     progress.blocked = false;
   }
+  partWithLeaving(step);
+  preferHigherPriority(step);
 }
 
 /** Since when, at the earliest, a quorum has been heard. */
@@ -102,6 +110,8 @@ export function onLeaderClockJump(step: Step): void {
 /** The turn is over: asks for what each peer should get now, in one piece. */
 export function replicateAll(step: Step): void {
   const { state } = step;
+  reconfigure(step);
+  if (state.leading === undefined) return; // Removed, and that is committed.
   startReadRound(step);
   for (const [id, progress] of state.leading!.progress) replicate(step, id, progress);
 }
@@ -219,6 +229,7 @@ function onAccepted(step: Step, from: ServerId, progress: Progress, response: Ap
     const probed = progress.probe?.sequence === response.sequence ? progress.probe.end : progress.nextIndex;
     becomeReplicating(progress, Math.max(probed, progress.matchIndex + 1));
   }
+  onCatchUp(step, from, progress);
   if (!news) return;
   commitByQuorum(step);
   onCaughtUp(step, from, progress);

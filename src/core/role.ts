@@ -7,6 +7,7 @@ import type { ServerId, Term } from "../types.ts";
 import type { RoleReason, SmallMessage } from "./effect.ts";
 import { invariant } from "./invariant.ts";
 import { randomBetween } from "./random.ts";
+import { abandonChanges } from "./reconfiguration.ts";
 import type { Step } from "./state.ts";
 
 /** A term may jump at most this far in one message: a damaged or hostile one must not use up all terms. */
@@ -104,6 +105,7 @@ export function endLeadership(step: Step): boolean {
   const { leading } = step.state;
   if (leading === undefined) return false;
   step.state.leading = undefined;
+  abandonChanges(step, leading);
   const reads = [...(leading.readRound?.ids ?? []), ...leading.readsWaiting];
   for (const id of reads) step.effects.push({ type: "refuse-read", id, leader: undefined });
   return true;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { IndexedConfiguration, LogIndex, Role, ServerId, Term } from "../types.ts";
+import type { ConfigurationChange, IndexedConfiguration, LogIndex, Role, ServerId, Term } from "../types.ts";
 import type { Effect, SmallMessage } from "./effect.ts";
 import type { Progress } from "./progress.ts";
 import type { RandomState } from "./random.ts";
@@ -54,6 +54,26 @@ export interface Leading {
   /** Reads that came while a round was under way, or before the first entry was committed. */
   readsWaiting: number[];
   transfer: Transfer | undefined;
+  /** Wishes for other servers that have no answer yet, in the order they came. */
+  reconfigurations: Reconfiguration[];
+  /** Whether there may be something to do about the configuration. */
+  reconfigures: boolean;
+  /** No server of higher priority is handed the leadership before this. */
+  preferAt: number;
+}
+
+/** A wish for other servers. */
+export interface Reconfiguration {
+  readonly id: number;
+  readonly changes: readonly ConfigurationChange[];
+  /** The configuration it was made for; any when undefined. */
+  readonly prevIndex: LogIndex | undefined;
+  /** Whether to go on although too few servers answer. */
+  readonly force: boolean;
+  /** Waits for its turn; for servers that are to vote to catch up; for its last entry to be committed. */
+  phase: "waiting" | "catching-up" | "committing";
+  /** Whether an entry was appended for it. */
+  begun: boolean;
 }
 
 /** A leadership transfer under way. */
@@ -101,6 +121,8 @@ export interface CoreState {
   electionAt: number;
   /** The latest round of this term's leader that was answered. */
   roundAnswered: number;
+  /** Index of the configuration with which this server was removed, as its leader said; 0 when none did. */
+  removedAt: LogIndex;
   /** The latest append that is answered when its entries are durable. */
   ackOwed: { readonly sequence: number; readonly round: number } | undefined;
   campaign: Campaign | undefined;

@@ -4,9 +4,10 @@
  * @module
  */
 import type { ServerId } from "../types.ts";
-import { configurationOf, mayLead } from "./membership.ts";
+import { configurationIndex, configurationOf, mayLead } from "./membership.ts";
 import type { Progress } from "./progress.ts";
-import { send } from "./role.ts";
+import { isVoter } from "./quorum.ts";
+import { becomeFollower, send } from "./role.ts";
 import type { Step } from "./state.ts";
 
 /** Stops taking commands, brings the target up to date and lets it campaign; for one election timeout at most. */
@@ -15,6 +16,13 @@ export function onTransferRequested(step: Step, to: ServerId | undefined): void 
   const { leading } = state;
   if (leading === undefined) {
     effects.push({ type: "announce-transfer-failed", reason: "not-leader" });
+    return;
+  }
+  if (leading.transfer !== undefined) {
+    // One at a time; who asks for what is under way already may wait for its end.
+    if (to !== undefined && to !== leading.transfer.to) {
+      effects.push({ type: "announce-transfer-failed", reason: "busy" });
+    }
     return;
   }
   const target = to ?? mostCaughtUp(step);
@@ -50,10 +58,43 @@ export function onCaughtUp(step: Step, peer: ServerId, progress: Progress): void
   if (progress.matchIndex < state.log.lastIndex) return;
   transfer.told = true;
   send(step, peer, { type: "timeout-now", term: state.term });
+  makeWay(step);
+}
+
+/** A leader that has no vote any more has nothing left to do when its successor is told (M6). */
+function makeWay(step: Step): void {
+  const { state } = step;
+  if (isVoter(configurationOf(state), state.id)) return;
+  becomeFollower(step, state.term, undefined, "removed");
 }
 
 /** The target did not take over in time: goes on as leader (P6: whatever happens, this ends). */
 export function onTransferDeadline(step: Step): void {
   step.state.leading!.transfer = undefined;
   step.effects.push({ type: "announce-transfer-failed", reason: "timeout" });
+  makeWay(step);
+}
+
+/** Between two attempts to hand leadership to a server of higher priority, in election timeouts. */
+const preferEvery = 10;
+
+/** A voter of higher priority that has all there is is the better leader. */
+export function preferHigherPriority(step: Step): void {
+  const { state, now } = step;
+  const leading = state.leading!;
+  if (now < leading.preferAt || leading.transfer !== undefined) return;
+  const configuration = configurationOf(state);
+  if (configuration.outgoing !== undefined || state.commitIndex < configurationIndex(state)) return;
+  const priorityOf = (id: ServerId) => configuration.servers.find((server) => server.id === id)?.priority ?? 1;
+  let best: ServerId | undefined;
+  let bestPriority = priorityOf(state.id);
+  for (const [id, { matchIndex, heardAt }] of leading.progress) {
+    if (!mayLead(configuration, id) || priorityOf(id) <= bestPriority) continue;
+    if (matchIndex < state.commitIndex || heardAt < now - state.settings.leaseMs) continue;
+    best = id;
+    bestPriority = priorityOf(id);
+  }
+  if (best === undefined) return;
+  leading.preferAt = now + preferEvery * state.settings.electionMaxMs;
+  onTransferRequested(step, best);
 }

@@ -1,7 +1,7 @@
 /**
  * Configurations as bytes: hashicorp's `Configuration` as a msgpack map, keys in alphabetical order as Go writes them,
- * with `Priority` and `Outgoing` added (Go members skip keys that they don't know). Without these two the bytes are
- * those that Go writes, as long as ids and addresses have fewer than 32 bytes.
+ * with `Leaving`, `Priority` and `Outgoing` added (Go members skip keys that they don't know). Without these the bytes
+ * are those that Go writes, as long as ids and addresses have fewer than 32 bytes.
  *
  * The bytes depend on nothing but the configuration: entry 1 must be identical on every server that bootstraps.
  *
@@ -74,6 +74,10 @@ export function problemOf(configuration: Configuration): string | undefined {
     addresses.add(server.address);
   }
   if (!servers.some((server) => server.suffrage === "voter")) return "it has no voter";
+  const going = servers.find(({ leaving }) => leaving !== undefined);
+  if (going !== undefined && (going.suffrage !== "nonvoter" || outgoing?.includes(going.id) !== true)) {
+    return `"${going.id}" is leaving and not an outgoing voter`;
+  }
   return outgoing === undefined ? undefined : problemOfOutgoing(outgoing);
 }
 
@@ -97,11 +101,14 @@ function problemOfOutgoing(outgoing: readonly ServerId[]): string | undefined {
   return new Set(outgoing).size < outgoing.length ? "an outgoing voter is in it twice" : undefined;
 }
 
-function serverToMap({ id, address, suffrage, priority }: Server): ValueMap {
-  const number = SUFFRAGES.indexOf(suffrage);
-  return priority === undefined
-    ? { Address: address, ID: id, Suffrage: number }
-    : { Address: address, ID: id, Priority: priority, Suffrage: number };
+function serverToMap({ id, address, suffrage, priority, leaving }: Server): ValueMap {
+  return {
+    Address: address,
+    ID: id,
+    ...leaving === undefined ? {} : { Leaving: true },
+    ...priority === undefined ? {} : { Priority: priority },
+    Suffrage: SUFFRAGES.indexOf(suffrage),
+  };
 }
 
 function serverOf(value: ValueType): Server {
@@ -110,9 +117,15 @@ function serverOf(value: ValueType): Server {
   const address = asText(own(map, "Address"), "a server's address");
   const number = asNumber(own(map, "Suffrage") ?? 0, "a server's suffrage");
   const suffrage = SUFFRAGES[number] ?? refuse(`the suffrage ${number} of "${id}" is unknown`);
-  const priority = own(map, "Priority");
-  if (priority === undefined || priority === null) return { id, address, suffrage };
-  return { id, address, suffrage, priority: asNumber(priority, "a server's priority") };
+  const priority = own(map, "Priority") ?? undefined;
+  const leaving = own(map, "Leaving") === true;
+  return {
+    id,
+    address,
+    suffrage,
+    ...priority === undefined ? {} : { priority: asNumber(priority, "a server's priority") },
+    ...leaving ? { leaving } : {},
+  };
 }
 
 function decodeValue(bytes: Uint8Array): ValueType {

@@ -37,6 +37,7 @@ const MessageNumber = {
   readResponse: 7,
   forwardRequest: 8,
   forwardResponse: 9,
+  removed: 13,
 } as const;
 
 const REFUSALS = [undefined, "not-leader", "overloaded", "transferring"] as const;
@@ -98,6 +99,8 @@ function itemsOf(message: Message): readonly Item[] {
       return appendResponseItems(message);
     case "timeout-now":
       return [MessageNumber.timeoutNow, message.term];
+    case "removed":
+      return [MessageNumber.removed, message.term, message.index];
     case "read-request":
       return [MessageNumber.readRequest, message.term, message.id];
     case "read-response":
@@ -160,6 +163,8 @@ function bareMessageOf(number: number, items: Items): Message {
       return appendResponseOf(items);
     case MessageNumber.timeoutNow:
       return { type: "timeout-now", term: items.integer("term") };
+    case MessageNumber.removed:
+      return { type: "removed", term: items.integer("term"), index: items.index("index") };
     case MessageNumber.readRequest:
       return { type: "read-request", term: items.integer("term"), id: items.integer("id") };
     case MessageNumber.readResponse:

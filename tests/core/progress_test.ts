@@ -38,7 +38,15 @@ test("newProgress() probes from the next index, owes a heartbeat and counts as h
   assertEquals(newProgress(8, 30), {
     ...{ state: "probe", matchIndex: 0, nextIndex: 8, sequence: 1, stateSequence: 1 },
     ...{ sending: undefined, probe: undefined, inFlight: [], inFlightBytes: 0 },
-    ...{ blocked: false, heartbeatDue: true, commitSent: 0, ackedRound: 0, heardAt: 30 },
+    ...{
+      blocked: false,
+      heartbeatDue: true,
+      commitSent: 0,
+      ackedRound: 0,
+      heardAt: 30,
+      catchUp: undefined,
+      leaving: undefined,
+    },
   });
 });
 

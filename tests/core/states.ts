@@ -26,12 +26,13 @@ export const settings: CoreSettings = {
 
 const suffrages: Record<string, Suffrage> = { "~": "nonvoter", "+": "staging" };
 
-/** `a b ~c +d e!`: voters a and b, nonvoter c, staging d, voter e of priority 0; `a b / b c`: joint, leaving b c. */
+/** `a b ~c +d e!`: voters a and b, nonvoter c, staging d, voter e of priority 0; `a b -c / b c`: joint, c is leaving. */
 export function configuration(text: string): Configuration {
   const [incoming = "", outgoing] = text.split("/");
   const servers = words(incoming).map((word): Server => {
-    const id = word.replace(/[~+!]/g, "");
+    const id = word.replace(/[~+!-]/g, "");
     const server = { id, address: `${id}:1`, suffrage: suffrages[word[0]!] ?? "voter" };
+    if (word[0] === "-") return { ...server, suffrage: "nonvoter", leaving: true };
     return word.endsWith("!") ? { ...server, priority: 0 } : server;
   });
   return outgoing === undefined ? { servers } : { servers, outgoing: words(outgoing) };
@@ -113,6 +114,9 @@ export function leaderOf(given: GivenLeader = {}): Core {
     readRound: undefined,
     readsWaiting: [],
     transfer: undefined,
+    reconfigurations: [],
+    reconfigures: false,
+    preferAt: Infinity,
     ...given.leading,
   };
   return Core.load({ ...core.state, role: "leader", leader: id, termLeader: id, leading, ...given.state });

@@ -29,6 +29,7 @@ function cloneLeading(leading: Leading): Leading {
     ...leading,
     progress,
     readsWaiting: [...leading.readsWaiting],
+    reconfigurations: leading.reconfigurations.map((change) => ({ ...change })),
     transfer: transfer === undefined ? undefined : { ...transfer },
   };
 }

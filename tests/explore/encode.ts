@@ -70,7 +70,7 @@ export class Encoder {
     this.#id(core.termLeader);
     row.push(core.log.lastIndex, core.configurations.length, core.voteAsked - core.votePersisted);
     row.push(core.persistedIndex, core.epoch, core.commitIndex, core.appliedIndex, core.verifiedIndex);
-    row.push(core.leaderHeardAt === -Infinity ? 0 : 1, core.roundAnswered);
+    row.push(core.leaderHeardAt === -Infinity ? 0 : 1, core.roundAnswered, core.removedAt);
     row.push(core.ackOwed?.sequence ?? 0, core.ackOwed?.round ?? 0);
     this.#entries(log);
     this.#disk(disk);
@@ -123,7 +123,8 @@ export class Encoder {
       row.push(0);
       return;
     }
-    row.push(1, leading.firstIndex, leading.round);
+    // Nobody asks for other servers here, so what belongs to that is always empty.
+    row.push(1, leading.firstIndex, leading.round, Number(leading.reconfigures));
     for (const server of this.#names.from) {
       const progress = leading.progress.get(names[server]!);
       if (progress !== undefined) this.#progress(progress);

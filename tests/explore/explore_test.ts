@@ -95,14 +95,15 @@ test("explorer: a state's row and copy know every field that a core has", () => 
   const { state } = leaderOf();
   // A new field here must be encoded, or states that differ in it would be taken for one; then add it to the list.
   const known = "ackOwed appliedIndex campaign commitIndex configurations electionAt epoch id leader leaderHeardAt " +
-    "leading log persistedIndex random role roundAnswered settings term termLeader verifiedIndex voteAsked " +
+    "leading log persistedIndex random removedAt role roundAnswered settings term termLeader verifiedIndex voteAsked " +
     "votePersisted votedFor withheld";
   assertEquals(Object.keys(state).sort().join(" "), known);
-  const ofLeader = "creditedAt firstIndex heartbeatAt progress readRound readsWaiting round transfer";
+  const ofLeader = "creditedAt firstIndex heartbeatAt preferAt progress readRound readsWaiting " +
+    "reconfigurations reconfigures round transfer";
   assertEquals(Object.keys(state.leading!).sort().join(" "), ofLeader);
   const ofPeer =
-    "ackedRound blocked commitSent heardAt heartbeatDue inFlight inFlightBytes matchIndex nextIndex probe " +
-    "sending sequence state stateSequence";
+    "ackedRound blocked catchUp commitSent heardAt heartbeatDue inFlight inFlightBytes leaving matchIndex nextIndex " +
+    "probe sending sequence state stateSequence";
   assertEquals(Object.keys(newProgress(1, 0)).sort().join(" "), ofPeer);
   const copy = cloneState(state);
   assertEquals(copy, state);

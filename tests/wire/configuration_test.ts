@@ -83,6 +83,10 @@ test("decodeConfiguration() refuses what can't be a configuration", () => {
     [{ Servers: [a, { ...a, Address: "b:1" }] }, 'the id "a"'],
     [{ Servers: [a, { ...a, ID: "b" }] }, 'the address "a:1"'],
     [{ Servers: [a], Outgoing: [] }, "joint without"],
+    [{ Servers: [{ ...a, Leaving: true }], Outgoing: ["a"] }, '"a" is leaving'],
+    [{ Servers: [a, { ...a, ID: "b", Address: "b", Suffrage: 1, Leaving: true }] }, '"b" is leaving'],
+    [{ Servers: [a, { ...a, ID: "b", Address: "b", Suffrage: 1, Leaving: true }], Outgoing: ["a"] }, '"b" is leaving'],
+    [{ Servers: [a, { ...a, ID: "b", Address: "b", Suffrage: 2, Leaving: true }], Outgoing: ["b"] }, '"b" is leaving'],
     [{ Servers: [a], Outgoing: "a" }, "not an array"],
     [{ Servers: [a], Outgoing: ["a", "a"] }, "twice"],
     [{ Servers: [a], Outgoing: ["/"] }, 'the outgoing id "/"'],
@@ -93,6 +97,16 @@ test("decodeConfiguration() refuses what can't be a configuration", () => {
   }
   const nested = new Uint8Array(1 << 20).fill(0x91);
   assertThrows(() => decodeConfiguration(nested), ProtocolError);
+});
+
+test("a joint configuration says who is leaving, and only then", () => {
+  const servers: Server[] = [
+    { id: "a", address: "a:1", suffrage: "voter" },
+    { id: "b", address: "b:1", suffrage: "nonvoter", leaving: true },
+  ];
+  const joint = { servers, outgoing: ["a", "b"] };
+  assertEquals(decodeConfiguration(encodeConfiguration(joint)), joint);
+  assertThrows(() => encodeConfiguration({ servers }), InvariantError, '"b" is leaving and not an outgoing voter');
 });
 
 test("decodeConfiguration() takes the largest configuration", () => {

@@ -70,6 +70,7 @@ export const GOLDEN: readonly (readonly [sample: Sample, hex: string])[] = [
     "1100980404cb427000000000000007000c0b03",
   ],
   [bare({ type: "timeout-now", term: 4 }), "0300920504"],
+  [bare({ type: "removed", term: 4, index: 11 }), "040093 0d04 0b".replaceAll(" ", "")],
   [bare({ type: "read-request", term: 4, id: 200 }), "0500930604ccc8"],
   [bare({ type: "read-response", term: 4, id: 200, index: undefined }), "0600940704ccc8c0"],
   [bare({ type: "read-response", term: 4, id: 200, index: 11 }), "0600940704ccc80b"],
