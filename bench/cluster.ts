@@ -20,9 +20,10 @@ export async function startCluster(runtime: RuntimeName, dir: string): Promise<C
   const ids = ["n1", "n2", "n3"];
   const ports = await freePorts(ids.length);
   const servers = Object.fromEntries(ids.map((id, i) => [id, `127.0.0.1:${ports[i]}`]));
+  const command = await commandOf(runtime);
   const children = ids.map((id) => {
     const plan: ServerPlan = { id, dir: join(dir, id), servers };
-    return new Child([...commandOf(runtime), scriptPath("./server.ts"), JSON.stringify(plan)]);
+    return new Child([...command, scriptPath("./server.ts"), JSON.stringify(plan)]);
   });
   const stop = async () => {
     await Promise.all(children.map((child) => child.stop({ job: "stop" } satisfies Job)));

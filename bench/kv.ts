@@ -63,10 +63,11 @@ class KvCluster {
     const ids = ["n1", "n2", "n3"];
     const ports = await freePorts(2 * ids.length);
     const cluster = ids.map((id, i) => `${id}=127.0.0.1:${ports[i]}`).join(",");
+    const command = await commandOf(runtime);
     const script = scriptPath("../examples/kv/main.ts");
     const kv = new KvCluster((id, port) =>
       new Child([
-        ...commandOf(runtime),
+        ...command,
         script,
         ...["--id", id, "--http", `127.0.0.1:${port}`, "--data", join(dir, id), "--cluster", cluster],
         "--stop-with-stdin",

@@ -8,21 +8,16 @@ import { createServer } from "node:net";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { programOf } from "../examples/kv/programs.ts";
 
 /** Where a server may run. */
 export type RuntimeName = "deno" | "bun" | "node";
 
 /** A program and the arguments that come before the script. */
-export function commandOf(runtime: RuntimeName): readonly [string, ...string[]] {
-  const onDeno = "Deno" in globalThis;
-  switch (runtime) {
-    case "deno":
-      return [onDeno ? process.execPath : "deno", "run", "-A", "--no-check", "--quiet"];
-    case "bun":
-      return ["npx", "-y", "bun"];
-    case "node":
-      return ["npx", "-y", "node@24", "--disable-warning=ExperimentalWarning"];
-  }
+export async function commandOf(runtime: RuntimeName): Promise<readonly string[]> {
+  const program = await programOf(runtime);
+  if (runtime === "deno") return [program, "run", "-A", "--no-check", "--quiet"];
+  return runtime === "node" ? [program, "--disable-warning=ExperimentalWarning"] : [program];
 }
 
 /** A script beside this file, or below the repository's root. */
@@ -89,6 +84,8 @@ export class Child {
 
   /** SIGKILL, at once. */
   kill(): void {
-    this.#process.kill("SIGKILL");
+    // Not by the process object's own method: Deno's closes its stdin first, and a leader would begin to hand over.
+    const { pid, exitCode, signalCode } = this.#process;
+    if (pid !== undefined && exitCode === null && signalCode === null) process.kill(pid, "SIGKILL");
   }
 }

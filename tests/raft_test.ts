@@ -5,7 +5,7 @@ import { memoryNetwork } from "../src/transport/memory.ts";
 import { test } from "./harness.ts";
 import { watch, withCluster } from "./virtual_cluster.ts";
 
-for (const size of [1, 2, 3, 5]) {
+for (const size of [1, 2, 3, 4, 5, 7, 9]) {
   test(`Raft.apply(), read() and barrier() work on every one of ${size} servers`, () =>
     withCluster(size, async (cluster) => {
       const leader = await cluster.leader();

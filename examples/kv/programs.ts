@@ -17,9 +17,14 @@ const MAIN = join(ROOT, "examples/kv/main.ts");
 
 /** The command line that starts a server on that runtime, up to the server's own arguments. */
 export async function serverCommand(runtime: Runtime): Promise<readonly string[]> {
-  if (runtime !== "deno") await installPackages();
-  const program = await locate(runtime);
+  const program = await programOf(runtime);
   return runtime === "deno" ? [program, "run", "-A", "--quiet", MAIN] : [program, MAIN];
+}
+
+/** Where that runtime's program is, with all that a server needs installed. Never a launcher: it may be killed. */
+export async function programOf(runtime: Runtime): Promise<string> {
+  if (runtime !== "deno") await installPackages();
+  return await locate(runtime);
 }
 
 async function locate(runtime: Runtime): Promise<string> {

@@ -101,7 +101,7 @@ function followLeader(step: Step, leader: ServerId | undefined): void {
 }
 
 /** Leaves nothing of a leadership behind: reads that wait are refused. True when there was one. */
-export function endLeadership(step: Step): boolean {
+function endLeadership(step: Step): boolean {
   const { leading } = step.state;
   if (leading === undefined) return false;
   step.state.leading = undefined;

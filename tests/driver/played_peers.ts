@@ -27,6 +27,20 @@ export const remote = (serverId: string): RemoteServer => ({
   protocol: 1,
 });
 
+/** After the configuration, by the leader of term 2. */
+const firstAppend: AppendRequest = {
+  type: "append-request",
+  term: 2,
+  sequence: 1,
+  prevIndex: 1,
+  prevTerm: 1,
+  end: 0,
+  runs: [],
+  configurations: [],
+  commitIndex: 0,
+  round: 1,
+};
+
 /** The server and its test's hands. */
 export interface PlayedPeers {
   readonly environment: VirtualEnvironment;
@@ -89,19 +103,7 @@ export async function setUp(settings: Partial<RaftSettings> = {}): Promise<Playe
     handler!.onFrame(remote(from), "consensus", new Uint8Array(frame));
   };
   const append = (from: string, over: Partial<AppendRequest>, ...values: number[]) => {
-    const message: AppendRequest = {
-      type: "append-request",
-      term: 2,
-      sequence: 1,
-      prevIndex: 1,
-      prevTerm: 1,
-      end: 0,
-      runs: [],
-      configurations: [],
-      commitIndex: 0,
-      round: 1,
-      ...over,
-    };
+    const message = { ...firstAppend, ...over };
     const entries = values.map((value) => ({ type: EntryType.command, flags: 1, payload: Uint8Array.of(value) }));
     receive(from, message, [encodeRecords(message.prevIndex + 1, message.term, 0, entries).bytes]);
     return drain();

@@ -67,6 +67,8 @@ test("lint: adapters see the ports, programs the package", async () => {
   await assertImport("examples/kv/main.ts", "../../src/raft.ts", false);
   await assertImport("bench/main.ts", "../adapters/fs/mod.ts", true);
   await assertImport("bench/main.ts", "../src/core/core.ts", false);
+  await assertImport("bench/processes.ts", "../examples/kv/programs.ts", true);
+  await assertImport("bench/processes.ts", "../examples/kv/machine.ts", false);
   await assertImport("mod.ts", "./src/raft.ts", true);
   await assertImport("mod.ts", "./src/core/core.ts", false);
   await assertImport("tests/core/core_test.ts", "../../src/core/core.ts", true);
