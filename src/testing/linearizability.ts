@@ -167,6 +167,8 @@ interface Found<Input, Output> {
 interface Placed<State, Input, Output> {
   readonly call: Entry<Input, Output>;
   readonly before: State;
+  /** A read that fits now may as well be now: it changes nothing, so that no other place for it needs to be tried. */
+  readonly isForced: boolean;
 }
 
 /** The search for one key. */
@@ -203,9 +205,12 @@ class Search<State, Input, Output> {
         entry = this.#place(entry) ? this.#head.next : entry.next;
       } else {
         this.#remember(entry);
-        const last = this.#placed.pop();
-        if (last === undefined) return this.#found("violation");
-        this.#takeBack(last);
+        let last: Placed<State, Input, Output> | undefined;
+        do {
+          last = this.#placed.pop();
+          if (last === undefined) return this.#found("violation");
+          this.#takeBack(last);
+        } while (last.isForced);
         entry = last.call.next;
       }
     }
@@ -226,7 +231,7 @@ class Search<State, Input, Output> {
       this.#linearized.flip(call.id);
       return false;
     }
-    this.#placed.push({ call, before: this.#state });
+    this.#placed.push({ call, before: this.#state, isForced: this.#model.isRead(call.operation.input) });
     this.#state = step.state;
     unlink(call);
     if (call.match !== undefined) {

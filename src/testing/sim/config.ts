@@ -9,6 +9,8 @@ import { DELAY_SHAPES } from "./delays.ts";
 import type { NetworkBehaviour } from "./lines.ts";
 import type { Random } from "./random.ts";
 import type { DiskBehaviour } from "./storage.ts";
+import { commandBytesMax } from "./touches.ts";
+import type { ClientBehaviour } from "./workload.ts";
 
 /** Faults that a run may inject, by name. */
 export const FAULTS = [
@@ -55,10 +57,7 @@ export interface SimConfig {
   readonly faultsMax: number;
   /** Faults at a time. */
   readonly faultsAtOnce: number;
-  readonly clients: number;
-  readonly keys: number;
-  /** Mean time between the calls of a client, microseconds. */
-  readonly thinkTime: number;
+  readonly client: ClientBehaviour;
   /** Steps of all cores after the first leader, until the faults end. */
   readonly steps: number;
   /** The term that every disk holds at first: terms beyond 32 bits must be as good as any. */
@@ -94,9 +93,7 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
     faultMax: election * 1000 * timing.pick([2, 4, 10, 50]),
     faultsMax: 40,
     faultsAtOnce: timing.pick([1, 1, 2, 4]),
-    clients: random.between(1, 6),
-    keys: random.spread(1, 32),
-    thinkTime: heartbeat * 1000 * random.pick([1, 2, 4]) / 2,
+    client: clientsOf(random.split("clients"), heartbeat * 1000, election * 1000),
     steps: request.steps ?? 20_000,
     termStart: random.weighted([[0, 6], [2 ** 31 - 3, 1], [2 ** 32 - 3, 1], [2 ** 53 - 1_000_000, 1]]),
   };
@@ -112,6 +109,7 @@ function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number):
     leaderWaitMs: electionMinMs * 6,
     preVote: random.chance(0.75),
     shutdownTransferMs: electionMinMs * 2,
+    commandBytesMax,
     ...(small
       ? {
         appendEntriesMax: random.pick([1, 2, 8]),
@@ -121,6 +119,27 @@ function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number):
         logCacheBytesMax: random.pick([0, 512, 8192]),
       }
       : {}),
+  };
+}
+
+function clientsOf(random: Random, heartbeat: number, election: number): ClientBehaviour {
+  const some = (chance: number) => random.chance(0.5) ? chance : 0;
+  return {
+    clients: random.between(1, 6),
+    keys: random.spread(1, 32),
+    callsPerKeyMax: 400,
+    thinkTime: heartbeat * random.pick([1, 2, 4]) / 2,
+    burstChance: some(0.05),
+    burstMax: random.pick([4, 16, 64]),
+    quietChance: some(0.01),
+    quietMax: election * random.pick([2, 10]),
+    isSticky: random.chance(0.3),
+    tailsOff: random.chance(0.3),
+    staleReads: random.chance(0.5),
+    lists: random.chance(0.5),
+    touchChance: some(0.05),
+    workChance: some(0.05),
+    workMax: heartbeat * random.pick([1, 4]),
   };
 }
 

@@ -5,6 +5,7 @@
  */
 import type { LogIndex, ServerId, Term } from "../../types.ts";
 import type { ChainLog } from "./chain.ts";
+import type { SimResult } from "./machine.ts";
 import type { DiskView, NodeView } from "./view.ts";
 
 /** An invariant that does not hold. Ends the run. */
@@ -76,8 +77,8 @@ export class Ghost {
   readFloor: LogIndex = 0;
   /** K1, K5: where each command was applied, by its value. */
   readonly appliedAt: Map<string, LogIndex[]> = new Map();
-  /** The event in which each command was first applied, by its value. */
-  readonly appliedFirst: Map<string, number> = new Map();
+  /** The event in which each command was first applied, and what the machine answered, by its value. */
+  readonly appliedFirst: Map<string, { readonly event: number; readonly result: SimResult }> = new Map();
   readonly #notApplied = new Set<string>();
   /** The first violation. */
   violation: InvariantViolation | undefined;
@@ -99,7 +100,7 @@ export class Ghost {
   }
 
   /** K1, K5: a machine applied a command; each has a value of its own. */
-  noteApplied(value: string, index: LogIndex, event: number): void {
+  noteApplied(value: string, index: LogIndex, event: number, result: SimResult): void {
     const at = this.appliedAt.get(value);
     if (at?.includes(index) === true) return;
     this.must(at === undefined, "K1", () => `"${value}" is applied at ${at} and again at ${index}`);
@@ -110,7 +111,7 @@ export class Ghost {
     );
     if (at !== undefined) return void at.push(index);
     this.appliedAt.set(value, [index]);
-    this.appliedFirst.set(value, event);
+    this.appliedFirst.set(value, { event, result });
   }
 
   /** The vote of a server in a term, if it ever gave one. */

@@ -1,63 +1,115 @@
 /**
- * The replicated machine of the simulator's own workload: registers whose state has a hash.
+ * The replicated machine of the simulator's own workload: registers and lists whose state has a hash.
  *
  * @module
  */
-import type { AppliedView } from "./check/checker.ts";
 import type { ApplyContext, StateMachine } from "../../machine.ts";
+import type { AppliedView } from "./check/checker.ts";
 
 /** A command. Every one has another value. */
 export type SimCommand =
   | { readonly type: "put"; readonly key: string; readonly value: string }
+  /** Puts a value at the end of a list. */
   | { readonly type: "append"; readonly key: string; readonly value: string }
-  | { readonly type: "cas"; readonly key: string; readonly expect: string | null; readonly value: string };
+  | { readonly type: "cas"; readonly key: string; readonly expect: SimState; readonly value: string }
+  /** Is refused by the machine, on every server alike. */
+  | { readonly type: "fail"; readonly key: string; readonly value: string };
 
-/** Whether a `cas` took place; the value before otherwise. */
-export type SimResult = string | boolean | null;
+/**
+ * What a key holds, null at first: how many writes there were, and what they left, as `serial:value`. A list is a hash
+ * over all its items in their order, so that two of the same length with the same hash have the same history.
+ */
+export type SimState = string | null;
 
-/** Called with every command that a machine applies. */
-export type ApplyTap = (command: SimCommand, applied: AppliedView) => void;
+/** Whether a `cas` took place; the state before otherwise. */
+export type SimResult = SimState | boolean;
 
-/** Registers by key. */
+/** What the machine throws at `fail`. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+}
+
+/** What a machine tells of itself. */
+export interface MachineTap {
+  /** It applied a command. */
+  onApplied(command: SimCommand, applied: AppliedView, result: SimResult): void;
+  /** How long it goes on working at a command; undefined when it is done at once. */
+  work(): Promise<void> | undefined;
+}
+
+/** Registers and lists by key. */
 export class SimMachine implements StateMachine<SimCommand, SimResult> {
-  readonly #registers = new Map<string, string>();
-  readonly #tap: ApplyTap;
+  readonly #states = new Map<string, string>();
+  readonly #tap: MachineTap;
   #hash = 0;
+  /** Set while it works at a command: nobody may look at it. */
+  isBusy = false;
 
-  /** Calls the tap after each command. */
-  constructor(tap: ApplyTap) {
+  /** Tells the tap of each command. */
+  constructor(tap: MachineTap) {
     this.#tap = tap;
   }
 
-  /** The value of a register, null when it is absent. */
-  get(key: string): string | null {
-    return this.#registers.get(key) ?? null;
+  /** What a key holds. */
+  get(key: string): SimState {
+    return this.#states.get(key) ?? null;
+  }
+
+  /** All keys that hold something. */
+  get keys(): Iterable<string> {
+    return this.#states.keys();
   }
 
   /** See {@linkcode StateMachine.apply}. */
-  apply(command: SimCommand, { index, term }: ApplyContext): SimResult {
-    const before = this.get(command.key);
-    const result = this.#perform(command, before);
-    this.#hash = hashText(`${index} ${command.key} ${this.get(command.key)}`, this.#hash);
-    this.#tap(command, { index, term, state: this.#hash, result: hashText(String(result), 0) });
-    return result;
+  apply(command: SimCommand, context: ApplyContext): SimResult | Promise<SimResult> {
+    const work = this.#tap.work();
+    if (work === undefined) return this.#take(command, context);
+    this.isBusy = true;
+    return work.then(() => {
+      this.isBusy = false;
+      return this.#take(command, context);
+    });
   }
 
-  #perform(command: SimCommand, before: string | null): SimResult {
-    switch (command.type) {
-      case "put":
-        this.#registers.set(command.key, command.value);
-        return before;
-      case "append":
-        // Bounded, as every value goes into the hash.
-        this.#registers.set(command.key, `${before ?? ""},${command.value}`.slice(-64));
-        return before;
-      case "cas":
-        if (before !== command.expect) return false;
-        this.#registers.set(command.key, command.value);
-        return true;
-    }
+  #take(command: SimCommand, { index, term }: ApplyContext): SimResult {
+    const before = this.get(command.key);
+    const { state, result } = transition(before, command);
+    if (state !== null && state !== before) this.#states.set(command.key, state);
+    this.#hash = hashText(`${index} ${command.key} ${state}`, this.#hash);
+    this.#tap.onApplied(command, { index, term, state: this.#hash, result: hashText(String(result), 0) }, result);
+    if (command.type === "fail") throw new Refusal(command.value);
+    return result;
   }
+}
+
+/** What a command makes of a key. */
+export function transition(
+  before: SimState,
+  command: SimCommand,
+): { readonly state: SimState; readonly result: SimResult } {
+  const next = (value: string) => `${serialOf(before) + 1}:${value}`;
+  switch (command.type) {
+    case "put":
+      return { state: next(command.value), result: before };
+    case "append":
+      return { state: next(linkOf(before, command.value)), result: before };
+    case "cas":
+      return before === command.expect
+        ? { state: next(command.value), result: true }
+        : { state: before, result: false };
+    case "fail":
+      return { state: before, result: before };
+  }
+}
+
+/** How many writes led to a state. */
+export function serialOf(state: SimState): number {
+  return state === null ? 0 : Number.parseInt(state, 10);
+}
+
+/** What is left of a list's order when it is one item longer. */
+function linkOf(before: SimState, value: string): string {
+  return (hashText(value, hashText(before ?? "", 0)) >>> 0).toString(36);
 }
 
 /** FNV-1a. */

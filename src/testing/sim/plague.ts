@@ -66,10 +66,9 @@ export class Plague {
   /** Shuts a server down; it starts again so much later. */
   restart(server: number, delay: number): void {
     const target = this.#simulation.servers[server]!;
-    this.now++;
-    void target.stop().then((hasStopped) => {
-      this.now--;
-      if (hasStopped) this.#after(this.#isOver ? 0 : delay, `s${server} restarts`, () => target.start());
+    void this.#simulation.stop(target).then((hasStopped) => {
+      if (!hasStopped) return;
+      this.#after(this.#isOver ? 0 : delay, `s${server} restarts`, () => target.start());
     });
   }
 

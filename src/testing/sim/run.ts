@@ -129,7 +129,10 @@ class Run {
     this.#plague();
     // A cluster that hardly ever has a leader takes few steps: it has had its chance.
     const eventsMax = config.steps * 3;
-    return this.#simulation.run(() => this.#simulation.steps >= config.steps || world.events >= eventsMax);
+    return this.#simulation.run(() => {
+      workload.progress = Math.max(this.#simulation.steps / config.steps, world.events / eventsMax);
+      return workload.progress >= 1;
+    });
   }
 
   #play({ decisions, until }: Script): Promise<void> {
@@ -175,7 +178,7 @@ class Run {
   async #serve(): Promise<void> {
     const { servers, workload } = this.#simulation;
     for (const server of servers) {
-      for (const input of [workload.draw(this.#random), { type: "get", key: "k0" } as const]) {
+      for (const input of [workload.drawWrite(this.#random), { type: "get", key: "r0.0" } as const]) {
         let answer: boolean | undefined;
         workload.call(server, input, "after")?.then((ok) => answer = ok);
         await this.#within("V3", `answer on ${server.id}`, () => answer !== undefined);
@@ -190,9 +193,9 @@ class Run {
 
   /** V8: every server stops in bounded time. */
   async #shutDown(): Promise<void> {
-    const lives = this.#simulation.lives;
-    let left = lives.length;
-    for (const life of lives) life.raft!.shutdown().then(() => left--);
+    const servers = this.#simulation.servers.filter(({ life }) => life?.raft !== undefined);
+    let left = servers.length;
+    for (const server of servers) this.#simulation.stop(server).then(() => left--);
     await this.#within("V8", "stop", () => left === 0);
   }
 

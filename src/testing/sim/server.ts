@@ -25,6 +25,7 @@ import type { Random } from "./random.ts";
 import type { Distortion } from "./script.ts";
 import type { CrashKind, Storage } from "./storage.ts";
 import type { DiskView, NodeView, StepView } from "./view.ts";
+import type { ClientBehaviour } from "./workload.ts";
 import type { World } from "./world.ts";
 
 /** Without one a digest would be computed, on a thread of its own and in real time. */
@@ -37,7 +38,7 @@ export interface ServerTap {
   /** A write is durable. The view has it already. */
   onPersisted(server: SimServer, life: Life, write: StoreWrite): void;
   /** A machine applied a command. */
-  onApplied(life: Life, command: SimCommand, applied: AppliedView): void;
+  onApplied(life: Life, command: SimCommand, applied: AppliedView, result: SimResult): void;
   /** A store is open. */
   onOpen(server: SimServer): void;
   /** The disk was recovered after a crash. */
@@ -57,6 +58,8 @@ export interface ServerParts {
   readonly distort?: Distortion | undefined;
   /** The term that every disk holds at first. */
   readonly termStart: number;
+  /** How machines work. */
+  readonly machine: Pick<ClientBehaviour, "workChance" | "workMax">;
 }
 
 /** One life of a server, from start to crash. */
@@ -169,22 +172,35 @@ export class SimServer {
       hasStopped: false,
       truncatedFrom: Infinity,
       cache: undefined,
-      machine: new SimMachine((command, applied) => {
-        if (!life.isOver) tap.onApplied(life, command, applied);
+      machine: new SimMachine({
+        onApplied: (command, applied, result) => {
+          if (!life.isOver) tap.onApplied(life, command, applied, result);
+        },
+        work: () => this.#work(life),
       }),
     };
     return life;
   }
 
-  /** Shuts the server down as its user would. Whether it did: it may as well have crashed meanwhile. */
-  async stop(): Promise<boolean> {
+  /** Some commands keep a machine busy. */
+  #work(life: Life): Promise<void> | undefined {
+    const { workChance, workMax } = this.#parts.machine;
+    if (!this.#random.chance(workChance)) return undefined;
+    const { clock } = this;
+    return new Promise((resolve) => {
+      if (!life.isOver) clock.setTimeout(resolve, this.#random.spread(1, workMax) / 1000);
+    });
+  }
+
+  /** Shuts the server down as its user would. The life that has thereby ended: it may as well crash meanwhile. */
+  async stop(): Promise<Life | undefined> {
     const { life } = this;
-    if (life?.raft === undefined) return false;
+    if (life?.raft === undefined) return undefined;
     await life.raft.shutdown();
-    if (life.isOver) return false;
+    if (life.isOver) return undefined;
     life.hasStopped = true;
     this.crash("kill");
-    return true;
+    return life;
   }
 
   /** Ends the life, from one moment to the next. */

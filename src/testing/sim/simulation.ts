@@ -19,6 +19,7 @@ import type { Random } from "./random.ts";
 import type { Distortion } from "./script.ts";
 import { type Life, type ServerTap, SimServer } from "./server.ts";
 import { type CrashKind, openStorage } from "./storage.ts";
+import { touchStopped } from "./touches.ts";
 import { Trace } from "./trace.ts";
 import type { StepView } from "./view.ts";
 import { Workload } from "./workload.ts";
@@ -70,6 +71,7 @@ export class Simulation {
       bootstrap: Object.fromEntries(ids.map((id, i) => [id, addresses[i]!])),
       distort: options.distort,
       termStart: config.termStart,
+      machine: config.client,
     };
     this.servers = ids.map((id, i) => {
       const storage = openStorage(this.world, random.split(`disk ${id}`), i, id, config.disk);
@@ -112,6 +114,16 @@ export class Simulation {
     return leader;
   }
 
+  /** Shuts a server down; whether it did, as it may crash meanwhile. K4: by then it has answered everybody. */
+  async stop(server: SimServer): Promise<boolean> {
+    const life = await server.stop();
+    if (life === undefined) return false;
+    // Its answers are on their way to their callers.
+    this.ghost.later.push(() => this.workload.onOver(life));
+    void touchStopped(this.ghost, life);
+    return true;
+  }
+
   /** Ends a server's life. */
   crash(index: number, kind: CrashKind): void {
     const server = this.servers[index]!;
@@ -119,7 +131,7 @@ export class Simulation {
     // A machine that is paused and loses power is not paused any more.
     this.world.resume(index);
     server.crash(kind);
-    if (life !== undefined) this.workload.onCrash(life);
+    if (life !== undefined) this.workload.onOver(life);
   }
 
   #tap(): ServerTap {
@@ -129,8 +141,8 @@ export class Simulation {
       onPersisted: (_server, life, write: StoreWrite) => {
         for (const checker of this.#checkers) checker.onPersisted?.(ghost, life, write);
       },
-      onApplied: (life, command, applied) => {
-        ghost.noteApplied(command.value, applied.index, this.world.events);
+      onApplied: (life, command, applied, result) => {
+        ghost.noteApplied(command.value, applied.index, this.world.events, result);
         for (const checker of this.#checkers) checker.onApplied?.(ghost, life, applied);
       },
       onOpen: (server) => void ghost.disks.set(server.id, server.disk),

@@ -3,52 +3,67 @@
  *
  * @module
  */
-import { RaftError } from "../../errors.ts";
 import type { Model, Operation, Step } from "../linearizability.ts";
+import { Calls, type KeyInput, type SimInput, type SimOperation } from "./calls.ts";
 import type { SimConfig } from "./config.ts";
 import type { Ghost } from "./ghost.ts";
-import { hashText, type SimCommand, type SimResult } from "./machine.ts";
+import { hashText, type SimCommand, type SimResult, type SimState, transition } from "./machine.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { ScriptedCall } from "./script.ts";
 import type { Life, SimServer } from "./server.ts";
+import { TOUCHES } from "./touches.ts";
 import type { World } from "./world.ts";
 
-/** What a client asks for. */
-export type SimInput = SimCommand | { readonly type: "get"; readonly key: string };
+export type { KeyInput, SimInput, SimOperation } from "./calls.ts";
 
-/** A call as its client saw it. */
-export type SimOperation = Operation<SimInput, SimResult>;
-
-/** What the registers should do. */
-export const simModel: Model<string | null, SimInput, SimResult> = {
-  init: () => null,
-  step: stepRegister,
-  equal: (a, b) => a === b,
-  hash: (state) => hashText(state ?? "-", 0),
-  isRead: (input) => input.type === "get",
-};
-
-function stepRegister(state: string | null, { input, outcome, output }: SimOperation): Step<string | null> {
-  const is = (right: SimResult) => outcome !== "ok" || output === undefined || output === right;
-  switch (input.type) {
-    case "get":
-      return { ok: is(state), state };
-    case "put":
-      return { ok: is(state), state: input.value };
-    case "append":
-      return { ok: is(state), state: `${state ?? ""},${input.value}`.slice(-64) };
-    case "cas":
-      return { ok: is(state === input.expect), state: state === input.expect ? input.value : state };
-  }
+/** What clients are like; chances in `[0, 1]`, times in microseconds. */
+export interface ClientBehaviour {
+  readonly clients: number;
+  readonly keys: number;
+  /** Calls of a key after which another key takes its place: histories are checked key by key. */
+  readonly callsPerKeyMax: number;
+  /** Mean time between the calls of a client. */
+  readonly thinkTime: number;
+  /** Many calls at once. */
+  readonly burstChance: number;
+  readonly burstMax: number;
+  /** No call of anybody for up to this long. */
+  readonly quietChance: number;
+  readonly quietMax: number;
+  /** Each client asks one server only. */
+  readonly isSticky: boolean;
+  /** Fewer and fewer calls before the faults end. */
+  readonly tailsOff: boolean;
+  /** Reads that any state will do for. */
+  readonly staleReads: boolean;
+  /** Keys that hold lists. */
+  readonly lists: boolean;
+  /** A call of something else; see {@linkcode TOUCHES}. */
+  readonly touchChance: number;
+  /** A machine that works at a command for up to this long. */
+  readonly workChance: number;
+  readonly workMax: number;
 }
 
-/** A call under way. */
-interface Call {
-  readonly input: SimInput;
-  readonly called: number;
-  readonly life: Life;
-  readonly client: string;
+/** A `cas` that did not take place changed nothing, which makes it a read. */
+export type ModelInput = KeyInput | { readonly type: "miss"; readonly key: string; readonly expect: SimState };
+
+/** What keys should do. */
+export const simModel: Model<SimState, ModelInput, SimResult> = {
+  init: () => null,
+  step: stepKey,
+  equal: (a, b) => a === b,
+  hash: (state) => hashText(state ?? "-", 0),
+  isRead: (input) => input.type === "get" || input.type === "miss",
+};
+
+function stepKey(before: SimState, { input, outcome, output }: Operation<ModelInput, SimResult>): Step<SimState> {
+  const isFree = outcome !== "ok" || output === undefined;
+  if (input.type === "get") return { ok: isFree || output === before, state: before };
+  if (input.type === "miss") return { ok: before !== input.expect, state: before };
+  const { state, result } = transition(before, input);
+  return { ok: isFree || output === result, state };
 }
 
 /** All clients of a run. */
@@ -58,12 +73,14 @@ export class Workload {
   readonly #config: SimConfig;
   readonly #ghost: Ghost;
   readonly #random: readonly Random[];
-  readonly #open = new Set<Call>();
-  readonly #last: string[] = [];
+  readonly #calls: Calls;
+  /** Calls of each key so far, of which each so many make a new one. */
+  readonly #ofKey: number[];
   #values = 0;
-  #stopped = false;
-  /** Every call that has ended. */
-  readonly history: SimOperation[] = [];
+  #stopped = true;
+  #quietUntil = 0;
+  /** How far the run has come, from 0 to 1. */
+  progress = 0;
   /** Every call that the clients made, in order. */
   readonly calls: ScriptedCall[] = [];
 
@@ -73,35 +90,48 @@ export class Workload {
     this.#servers = servers;
     this.#config = config;
     this.#ghost = ghost;
-    this.#random = Array.from({ length: config.clients }, (_, i) => random.split(`client ${i}`));
+    this.#calls = new Calls(world, ghost);
+    this.#random = Array.from({ length: config.client.clients }, (_, i) => random.split(`client ${i}`));
+    this.#ofKey = new Array(config.client.keys).fill(0);
   }
 
   /** Calls without an answer. */
   get open(): number {
-    return this.#open.size;
+    return this.#calls.open;
+  }
+
+  /** Every call of a key that has ended. */
+  get history(): readonly SimOperation[] {
+    return this.#calls.history;
   }
 
   /**
    * The history, once nothing can happen any more: what nobody knew then is known now. A command that is in no log never
-   * happened; one that was applied had happened when it was first applied.
+   * happened; one that was applied had happened, with that answer, when it was first applied.
    */
-  settledHistory(): readonly SimOperation[] {
-    return this.history.map((operation) => {
-      const { input, outcome } = operation;
-      if (outcome !== "unknown" || input.type === "get") return operation;
-      const returned = this.#ghost.appliedFirst.get(input.value);
-      return returned === undefined ? { ...operation, outcome: "failed" } : { ...operation, outcome: "ok", returned };
-    });
+  settledHistory(): readonly Operation<ModelInput, SimResult>[] {
+    return this.history.map((operation) => missed(this.#settled(operation)));
+  }
+
+  #settled(operation: SimOperation): SimOperation {
+    const { input, outcome } = operation;
+    if (outcome !== "unknown" || input.type === "get") return operation;
+    const applied = this.#ghost.appliedFirst.get(input.value);
+    if (applied === undefined) return { ...operation, outcome: "failed" };
+    // What machines answered keeps the search short: without it many unknown writes may stand in any order.
+    return { ...operation, outcome: "ok", returned: applied.event, output: applied.result };
   }
 
   /** Lets every client call, one call after the other. */
   start(): void {
+    if (!this.#stopped) return;
     this.#stopped = false;
     for (let client = 0; client < this.#random.length; client++) this.#think(client);
   }
 
   /** Makes exactly these calls, in the place of what clients would draw. */
   play(calls: readonly ScriptedCall[]): void {
+    this.#stopped = false;
     // What later phases draw must not have the values of these.
     this.#values = 1_000_000;
     for (const { at, client, server, input } of calls) {
@@ -117,42 +147,79 @@ export class Workload {
   }
 
   /** What waits at a life that is over gets no answer. */
-  onCrash(life: Life): void {
-    for (const call of [...this.#open]) if (call.life === life) this.#end(call, "unknown");
+  onOver(life: Life): void {
+    this.#calls.onOver(life);
+  }
+
+  /** O4: every machine holds what clients have seen. */
+  endure({ id, machine }: Life): void {
+    this.#calls.oracle.endure(id, (key) => machine.get(key));
   }
 
   /** One call to a server that is up; undefined when it is not. For phases that need an answer. */
   call(server: SimServer, input: SimInput, client: string): Promise<boolean> | undefined {
     const { life } = server;
-    if (life?.raft === undefined) return undefined;
-    const call: Call = { input, called: this.#world.events, life, client };
-    this.#open.add(call);
-    return input.type === "get" ? this.#read(call, life, input.key) : this.#apply(call, life, input);
+    return life?.raft === undefined ? undefined : this.#calls.make(life, input, client);
   }
 
-  /** A command or a read with a value of its own. */
+  /** A call with a value of its own. */
   draw(random: Random): SimInput {
-    const key = `k${random.below(this.#config.keys)}`;
+    const { staleReads, lists, touchChance, quietMax } = this.#config.client;
     const value = `v${++this.#values}`;
-    const seen = this.#last.length === 0 ? null : random.pick(this.#last);
+    if (random.chance(touchChance)) {
+      return { type: random.pick(TOUCHES), value, after: random.spread(1, Math.max(1, quietMax)) };
+    }
+    const { key, isList } = this.#drawKey(random, lists);
+    if (staleReads && random.chance(0.1)) return { type: "stale", key };
     return random.weighted<SimInput>([
-      [{ type: "get", key }, 4],
-      [{ type: "put", key, value }, 3],
-      [{ type: "append", key, value }, 2],
-      [{ type: "cas", key, expect: random.chance(0.3) ? null : seen, value }, 1],
+      [{ type: "get", key }, 40],
+      [isList ? { type: "append", key, value } : this.#drawWrite(random, key, value), 59],
+      [{ type: "fail", key, value }, 1],
     ]);
+  }
+
+  /** A write whose answer is not a boolean, on a key of its own kind. */
+  drawWrite(random: Random): SimCommand {
+    return { type: "put", key: this.#drawKey(random, false).key, value: `v${++this.#values}` };
+  }
+
+  #drawKey(random: Random, lists: boolean): { readonly key: string; readonly isList: boolean } {
+    const { keys, callsPerKeyMax } = this.#config.client;
+    // Some keys are asked for much more often than others.
+    const at = random.chance(0.5) ? random.below(keys) : random.below(Math.min(2, keys));
+    const generation = Math.floor(this.#ofKey[at]!++ / callsPerKeyMax);
+    const isList = lists && at % 2 === 1;
+    return { key: `${isList ? "l" : "r"}${at}.${generation}`, isList };
+  }
+
+  #drawWrite(random: Random, key: string, value: string): SimCommand {
+    if (random.chance(0.75)) return { type: "put", key, value };
+    const expect = random.chance(0.2) ? null : this.#calls.seen.get(key) ?? null;
+    return { type: "cas", key, expect, value };
   }
 
   #think(client: number): void {
     const random = this.#random[client]!;
-    const delay = random.spread(1, this.#config.thinkTime * 2);
-    this.#world.schedule(-1, Port.client, delay, `client ${client}`, () => {
-      if (this.#stopped) return;
-      const server = random.below(this.#servers.length);
+    const { thinkTime, quietChance, quietMax, tailsOff } = this.#config.client;
+    const { time } = this.#world;
+    if (random.chance(quietChance)) this.#quietUntil = time + random.spread(1, quietMax);
+    const pace = tailsOff && this.progress > 0.7 ? 8 : 1;
+    const delay = random.spread(1, thinkTime * 2) * pace + Math.max(0, this.#quietUntil - time);
+    this.#world.schedule(-1, Port.client, delay, `client ${client}`, () => this.#act(client, random));
+  }
+
+  #act(client: number, random: Random): void {
+    const { burstChance, burstMax, isSticky } = this.#config.client;
+    if (this.#stopped) return;
+    const server = isSticky ? client % this.#servers.length : random.below(this.#servers.length);
+    const count = random.chance(burstChance) ? random.between(2, burstMax) : 1;
+    const calls: Promise<boolean>[] = [];
+    for (let i = 0; i < count; i++) {
       const done = this.#make(server, this.draw(random), `c${client}`);
-      if (done === undefined) this.#think(client);
-      else done.then(() => this.#think(client));
-    });
+      if (done !== undefined) calls.push(done);
+    }
+    if (calls.length === 0) this.#think(client);
+    else Promise.all(calls).then(() => this.#think(client));
   }
 
   /** A call that goes down in the script. */
@@ -160,73 +227,10 @@ export class Workload {
     this.calls.push({ at: this.#world.time, client, server, input });
     return this.call(this.#servers[server]!, input, client);
   }
+}
 
-  async #apply(call: Call, life: Life, command: SimCommand): Promise<boolean> {
-    try {
-      const { index, term, result } = await life.raft!.applyEntry({ data: command });
-      if (!this.#open.has(call)) return false;
-      this.#end(call, "ok", result);
-      this.#ghost.readFloor = Math.max(this.#ghost.readFloor, index);
-      this.#ghost.later.push(() => this.#acknowledged(command, index, term, result));
-      return true;
-    } catch (error) {
-      this.#failed(call, error);
-      return false;
-    }
-  }
-
-  async #read(call: Call, life: Life, key: string): Promise<boolean> {
-    const ghost = this.#ghost;
-    const floor = ghost.readFloor;
-    try {
-      let at = 0;
-      const value = await life.raft!.read(() => {
-        at = life.raft!.appliedIndex;
-        return life.machine.get(key);
-      });
-      if (!this.#open.has(call)) return false;
-      ghost.must(
-        at >= floor,
-        "R1",
-        () => `a read on "${life.id}" saw ${at}, others had seen ${floor} before it was asked`,
-      );
-      ghost.readFloor = Math.max(ghost.readFloor, at);
-      this.#end(call, "ok", value);
-      return true;
-    } catch (error) {
-      this.#failed(call, error);
-      return false;
-    }
-  }
-
-  /** K3: what a client is told is what was committed. */
-  #acknowledged(command: SimCommand, index: number, term: number, result: SimResult): void {
-    const ghost = this.#ghost;
-    const committed = ghost.commits[index - 1];
-    ghost.must(committed?.term === term, "K3", () => {
-      return `"${command.value}" is acknowledged as entry ${index} of term ${term}, which has term ${committed?.term}`;
-    });
-    const applied = ghost.applied.get(index);
-    ghost.must(applied?.result === hashText(String(result), 0), "K3", () => {
-      return `"${command.value}" at ${index} is answered with another result than machines computed`;
-    });
-    ghost.must(ghost.appliedAt.get(command.value)?.[0] === index, "K3", () => {
-      return `"${command.value}" is acknowledged at ${index} and was applied at ${ghost.appliedAt.get(command.value)}`;
-    });
-  }
-
-  #failed(call: Call, error: unknown): void {
-    if (!this.#open.has(call)) return;
-    if (!(error instanceof RaftError)) throw error;
-    this.#end(call, error.outcome === "not-applied" ? "failed" : "unknown");
-  }
-
-  #end(call: Call, outcome: SimOperation["outcome"], output?: SimResult): void {
-    if (!this.#open.delete(call)) return;
-    const { input, called, client } = call;
-    const value = input.type === "get" ? undefined : input.value;
-    if (outcome === "failed" && value !== undefined) this.#ghost.noteNotApplied(value);
-    if (value !== undefined && this.#last.push(value) > 16) this.#last.shift();
-    this.history.push({ key: input.key, input, outcome, output, called, returned: this.#world.events, client });
-  }
+function missed(operation: SimOperation): Operation<ModelInput, SimResult> {
+  const { input, output } = operation;
+  if (input.type !== "cas" || output !== false) return operation;
+  return { ...operation, input: { type: "miss", key: input.key, expect: input.expect } };
 }

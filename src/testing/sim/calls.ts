@@ -1,0 +1,208 @@
+/**
+ * Calls as clients make them, and what they must be answered.
+ *
+ * @module
+ */
+import { RaftError } from "../../errors.ts";
+import type { Operation } from "../linearizability.ts";
+import type { Ghost } from "./ghost.ts";
+import { hashText, Refusal, serialOf, type SimCommand, type SimResult, type SimState } from "./machine.ts";
+import { Oracle } from "./oracle.ts";
+import type { Life } from "./server.ts";
+import { touch, type TouchInput } from "./touches.ts";
+import type { World } from "./world.ts";
+
+/** What a client asks of a key. */
+export type KeyInput = SimCommand | { readonly type: "get"; readonly key: string };
+
+/** What a client asks for. */
+export type SimInput = KeyInput | { readonly type: "stale"; readonly key: string } | TouchInput;
+
+/** A call of a key as its client saw it. */
+export type SimOperation = Operation<KeyInput, SimResult>;
+
+/** A call under way. */
+interface Call {
+  readonly input: SimInput;
+  readonly called: number;
+  readonly life: Life;
+  readonly client: string;
+  /** Tells whoever waits whether there was an answer. */
+  readonly settle: (isAnswered: boolean) => void;
+}
+
+/** All calls of a run. */
+export class Calls {
+  readonly #world: World;
+  readonly #ghost: Ghost;
+  readonly #open = new Set<Call>();
+  /** What was last seen on each life without asking anybody. */
+  readonly #stale = new WeakMap<Life, Map<string, number>>();
+  readonly oracle: Oracle;
+  /** Every call of a key that has ended. */
+  readonly history: SimOperation[] = [];
+  /** What somebody saw last under each key. */
+  readonly seen: Map<string, SimState> = new Map();
+
+  /** Nothing is called yet. */
+  constructor(world: World, ghost: Ghost) {
+    this.#world = world;
+    this.#ghost = ghost;
+    this.oracle = new Oracle(ghost);
+  }
+
+  /** Calls without an answer. */
+  get open(): number {
+    return this.#open.size;
+  }
+
+  /** What waits on a life that is over gets no answer. K4: one that has stopped has answered everybody. */
+  onOver(life: Life): void {
+    for (const call of [...this.#open]) {
+      if (call.life !== life) continue;
+      this.#ghost.must(!life.hasStopped, "K4", () => `"${life.id}" has stopped and not answered a ${call.input.type}`);
+      this.#end(call, "unknown");
+    }
+  }
+
+  /** Makes one call. Resolves when its caller knows more: with true when it was answered. Never rejects. */
+  make(life: Life, input: SimInput, client: string): Promise<boolean> {
+    return new Promise((settle) => {
+      const call: Call = { input, called: this.#world.events, life, client, settle };
+      this.#open.add(call);
+      void this.#make(call);
+    });
+  }
+
+  #make(call: Call): Promise<void> {
+    const { input } = call;
+    switch (input.type) {
+      case "get":
+        return this.#read(call, input.key);
+      case "stale":
+        return this.#readStale(call, input.key);
+      case "put":
+      case "append":
+      case "cas":
+      case "fail":
+        return this.#apply(call, input);
+      default:
+        return this.#touch(call, input);
+    }
+  }
+
+  async #apply(call: Call, command: SimCommand): Promise<void> {
+    const { oracle } = this;
+    const floor = oracle.floor(command.key);
+    if (command.type !== "fail") oracle.ask(command.key);
+    try {
+      const { index, term, result } = await call.life.raft!.applyEntry({ data: command });
+      if (!this.#open.has(call)) return;
+      this.#end(call, "ok", result);
+      if (typeof result !== "boolean") oracle.written(command, floor, result);
+      else if (command.type === "cas" && result) oracle.written(command, floor, command.expect);
+      this.#ghost.readFloor = Math.max(this.#ghost.readFloor, index);
+      this.#ghost.later.push(() => this.#acknowledged(command, index, term, result));
+    } catch (error) {
+      if (command.type !== "fail" || !(error instanceof Refusal)) return this.#failed(call, error);
+      this.#ghost.must(this.#ghost.appliedAt.has(command.value), "K3", () => {
+        return `"${command.value}" is said to be refused by a machine, none of which has seen it`;
+      });
+      this.#end(call, "ok");
+    }
+  }
+
+  async #read(call: Call, key: string): Promise<void> {
+    const { oracle } = this;
+    const ghost = this.#ghost;
+    const { life } = call;
+    const [floor, serialFloor] = [ghost.readFloor, oracle.floor(key)];
+    try {
+      let at = 0;
+      const state = await life.raft!.read(() => {
+        at = life.raft!.appliedIndex;
+        return this.#look(life, key);
+      });
+      if (!this.#open.has(call)) return;
+      ghost.must(
+        at >= floor,
+        "R1",
+        () => `a read on "${life.id}" saw ${at}, others had seen ${floor} before it was asked`,
+      );
+      ghost.readFloor = Math.max(ghost.readFloor, at);
+      oracle.read(key, serialFloor, state);
+      this.#end(call, "ok", state);
+    } catch (error) {
+      this.#failed(call, error);
+    }
+  }
+
+  /** R5: what is read without asking anybody may be old, and never goes back on one server. */
+  async #readStale(call: Call, key: string): Promise<void> {
+    const { life } = call;
+    try {
+      const state = await life.raft!.read(() => this.#look(life, key), { consistency: "stale" });
+      if (!this.#open.has(call)) return;
+      this.oracle.see(key, state);
+      const serials = this.#stale.get(life) ?? new Map<string, number>();
+      this.#stale.set(life, serials);
+      const before = serials.get(key) ?? 0;
+      this.#ghost.must(serialOf(state) >= before, "R5", () => {
+        return `"${life.id}" shows ${state} under "${key}" after it showed ${before} writes`;
+      });
+      serials.set(key, serialOf(state));
+      this.#end(call, "ok");
+    } catch (error) {
+      this.#failed(call, error);
+    }
+  }
+
+  /** A6: nobody looks at a machine that is at work. */
+  #look({ id, machine }: Life, key: string): SimState {
+    this.#ghost.must(!machine.isBusy, "A6", () => `a read on "${id}" looks at a machine that is at work`);
+    return machine.get(key);
+  }
+
+  async #touch(call: Call, input: TouchInput): Promise<void> {
+    const answered = await touch(this.#world, this.#ghost, call.life, input);
+    this.#end(call, answered ? "ok" : "unknown");
+  }
+
+  /** K3: what a client is told is what was committed. */
+  #acknowledged(command: SimCommand, index: number, term: number, result: SimResult): void {
+    const ghost = this.#ghost;
+    const committed = ghost.commits[index - 1];
+    ghost.must(committed?.term === term, "K3", () => {
+      return `"${command.value}" is acknowledged as entry ${index} of term ${term}, which has term ${committed?.term}`;
+    });
+    const applied = ghost.applied.get(index);
+    ghost.must(applied?.result === hashText(String(result), 0), "K3", () => {
+      return `"${command.value}" at ${index} is answered with another result than machines computed`;
+    });
+    ghost.must(ghost.appliedAt.get(command.value)?.[0] === index, "K3", () => {
+      return `"${command.value}" is acknowledged at ${index} and was applied at ${ghost.appliedAt.get(command.value)}`;
+    });
+  }
+
+  #failed(call: Call, error: unknown): void {
+    if (!this.#open.has(call)) return;
+    this.#ghost.must(error instanceof RaftError, "K4", () => `a ${call.input.type} is answered with ${error}`);
+    const isDefinite = error instanceof RaftError && error.outcome === "not-applied";
+    const { input } = call;
+    if (isDefinite && "value" in input) this.#ghost.noteNotApplied(input.value);
+    this.#end(call, isDefinite ? "failed" : "unknown");
+  }
+
+  #end(call: Call, outcome: SimOperation["outcome"], output?: SimResult): void {
+    if (!this.#open.delete(call)) return;
+    const { input, called, client } = call;
+    call.settle(outcome === "ok");
+    if (!isKeyInput(input) || input.type === "fail") return;
+    if (typeof output === "string") this.seen.set(input.key, output);
+    this.history.push({ key: input.key, input, outcome, output, called, returned: this.#world.events, client });
+  }
+}
+
+function isKeyInput(input: SimInput): input is KeyInput {
+  return "key" in input && input.type !== "stale";
+}

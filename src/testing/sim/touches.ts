@@ -1,0 +1,208 @@
+/**
+ * Calls of everything else that a server offers, in any role and at any moment.
+ *
+ * @module
+ */
+import { RaftError, ShutdownError } from "../../errors.ts";
+import type { Raft } from "../../raft.ts";
+import type { Ghost } from "./ghost.ts";
+import { Refusal, type SimCommand, type SimResult } from "./machine.ts";
+import { Port } from "./queue.ts";
+import type { Life } from "./server.ts";
+import type { World } from "./world.ts";
+
+/** Which call; `value` is one of its own, `after` a time in microseconds. */
+export interface TouchInput {
+  readonly type: Touch;
+  readonly value: string;
+  readonly after: number;
+}
+
+/** All touches. */
+export const TOUCHES = [
+  /** A barrier. */
+  "barrier",
+  /** Status, metrics and everything that can be asked at once. */
+  "inspect",
+  /** Events for a while, with a queue that is too short. */
+  "watch",
+  /** A command whose caller had given up before. */
+  "apply-aborted",
+  /** A command whose caller gives up later. */
+  "apply-aborting",
+  /** A read whose caller gives up later. */
+  "read-aborting",
+  /** A query that throws. */
+  "read-throwing",
+  /** A command that is too large. */
+  "apply-oversized",
+] as const;
+
+/** One of {@linkcode TOUCHES}. */
+export type Touch = (typeof TOUCHES)[number];
+
+/** The largest command of a simulation, bytes. */
+export const commandBytesMax = 4096;
+
+type Server = Raft<SimCommand, SimResult>;
+
+/** What a touch is done with. */
+interface Scene {
+  readonly world: World;
+  readonly ghost: Ghost;
+  readonly life: Life;
+  readonly raft: Server;
+  readonly input: TouchInput;
+}
+
+/** Makes the call and judges its answer; true when there was one. */
+export async function touch(world: World, ghost: Ghost, life: Life, input: TouchInput): Promise<boolean> {
+  try {
+    return await touches[input.type]({ world, ghost, life, raft: life.raft!, input });
+  } catch (error) {
+    if (life.isOver) return false;
+    ghost.must(error instanceof RaftError, "K4", () => `a ${input.type} on "${life.id}" is answered with ${error}`);
+    return false;
+  }
+}
+
+const touches: Readonly<Record<Touch, (scene: Scene) => Promise<boolean>>> = {
+  async barrier({ ghost, life, raft }) {
+    const floor = ghost.readFloor;
+    const index = await raft.barrier();
+    if (life.isOver) return false;
+    ghost.must(index > floor && raft.appliedIndex >= index, "R1", () => {
+      return `a barrier on "${life.id}" is at ${index}, applied is ${raft.appliedIndex}; others had seen ${floor}`;
+    });
+    ghost.readFloor = Math.max(ghost.readFloor, index);
+    return true;
+  },
+
+  inspect({ ghost, life, raft }) {
+    inspect(ghost, life, raft);
+    return Promise.resolve(true);
+  },
+
+  async watch({ world, ghost, life, raft, input }) {
+    const leaving = after(world, input.after);
+    let term = 0;
+    for await (const event of raft.events({ bufferMax: 2, signal: leaving })) {
+      if (life.isOver) return false;
+      if (event.type !== "role") continue;
+      const { term: now } = event;
+      ghost.must(now >= term, "K6", () => `"${life.id}" tells of term ${now} after term ${term}`);
+      term = now;
+    }
+    return true;
+  },
+
+  async "apply-aborted"({ ghost, life, raft, input: { value } }) {
+    const signal = AbortSignal.abort(new Refusal("aborted"));
+    const error = await reason(raft.apply({ type: "put", key: "aborted", value }, { signal }));
+    ghost.must(error === signal.reason, "K4", () => `an aborted apply on "${life.id}" is answered with ${error}`);
+    ghost.noteNotApplied(value);
+    return true;
+  },
+
+  async "apply-aborting"({ world, ghost, life, raft, input }) {
+    const signal = after(world, input.after);
+    const error = await reason(raft.apply({ type: "put", key: "aborted", value: input.value }, { signal }));
+    if (life.isOver) return false;
+    if (error instanceof RaftError && error.outcome === "not-applied") ghost.noteNotApplied(input.value);
+    expect(ghost, life, input, signal, error);
+    return true;
+  },
+
+  async "read-aborting"({ world, ghost, life, raft, input }) {
+    const signal = after(world, input.after);
+    const error = await reason(raft.read(() => life.machine.get("aborted"), { signal }));
+    if (!life.isOver) expect(ghost, life, input, signal, error);
+    return true;
+  },
+
+  async "read-throwing"({ ghost, life, raft, input }) {
+    const refusal = new Refusal(input.value);
+    const error = await reason(raft.read(() => {
+      throw refusal;
+    }));
+    ghost.must(error === refusal || error instanceof RaftError, "K4", () => {
+      return `a query that throws on "${life.id}" is answered with ${error}`;
+    });
+    return true;
+  },
+
+  async "apply-oversized"({ ghost, life, raft, input: { value } }) {
+    const large = value.padEnd(commandBytesMax + 1, ".");
+    const error = await reason(raft.apply({ type: "put", key: "oversized", value: large }));
+    ghost.must(error instanceof RangeError || error instanceof ShutdownError, "K4", () => {
+      return `a command that is too large for "${life.id}" is answered with ${error}`;
+    });
+    ghost.noteNotApplied(large);
+    return true;
+  },
+};
+
+/** V8: a server that has stopped takes nothing more, says so, and stops once only. */
+export async function touchStopped(ghost: Ghost, life: Life): Promise<void> {
+  const raft = life.raft!;
+  const value = `after the end of ${life.id} ${life.life}`;
+  const errors = [
+    await reason(raft.apply({ type: "put", key: "aborted", value })),
+    await reason(raft.barrier()),
+    await reason(raft.read(() => 0)),
+    await reason(raft.read(() => 0, { consistency: "stale" })),
+  ];
+  await Promise.all([raft.shutdown(), raft[Symbol.asyncDispose]()]);
+  const cause = await raft.closed;
+  const refuses = errors.every((error) => error instanceof ShutdownError && error.outcome === "not-applied");
+  ghost.must(refuses && cause === undefined && raft.state === "shutdown", "V8", () => {
+    return `"${life.id}" has stopped as ${cause}, is ${raft.state} and answers ${errors.join(" and ")}`;
+  });
+  ghost.noteNotApplied(value);
+}
+
+/** K6: what a server says of itself at once is what it knows. */
+function inspect(ghost: Ghost, life: Life, raft: Server): void {
+  const { status } = raft;
+  const metrics = raft.metrics();
+  const { term, votedFor, commitIndex, log, role } = life.core;
+  const isOver = raft.state === "shutdown";
+  const agrees = status.term === term && status.votedFor === votedFor && status.commitIndex === commitIndex &&
+    status.lastIndex === log.lastIndex && (isOver || status.role === role) && raft.currentTerm === term &&
+    raft.commitIndex === commitIndex && raft.lastIndex === log.lastIndex && metrics.term === term;
+  ghost.must(agrees, "K6", () => `"${life.id}" says ${JSON.stringify(status)}, and is ${role} in ${term}`);
+  const { appliedIndex, durableIndex, lastIndex, servers } = status;
+  const isOrdered = appliedIndex <= commitIndex && commitIndex <= lastIndex && durableIndex <= lastIndex;
+  ghost.must(isOrdered, "A1", () => `"${life.id}" says ${JSON.stringify(status)}`);
+  const { proposalsPending, proposalsPendingBytes } = metrics;
+  ghost.must(proposalsPending >= 0 && proposalsPendingBytes >= 0, "V6", () => {
+    return `"${life.id}" counts ${proposalsPending} calls of ${proposalsPendingBytes} bytes`;
+  });
+  ghost.must((raft.leader?.id ?? life.core.leader) === life.core.leader, "K6", () => {
+    return `"${life.id}" names "${raft.leader?.id}" and follows "${life.core.leader}"`;
+  });
+  ghost.must(servers.length > 0 && `${raft}` === `Raft ${life.id} [${raft.state}]`, "K6", () => `it is ${raft}`);
+}
+
+/** Somebody who gives up gets their own reason, unless the answer was there first. */
+function expect(ghost: Ghost, life: Life, { type }: TouchInput, signal: AbortSignal, error: unknown): void {
+  const isKnown = error === undefined || error instanceof RaftError || (signal.aborted && error === signal.reason);
+  ghost.must(isKnown, "K4", () => `an ${type} on "${life.id}" is answered with ${error}`);
+}
+
+/** Aborts after so many microseconds. */
+function after(world: World, delay: number): AbortSignal {
+  const controller = new AbortController();
+  world.schedule(-1, Port.client, delay, "gives up", () => controller.abort(new Refusal("gave up")));
+  return controller.signal;
+}
+
+/** Why it rejects; undefined when it does not. */
+async function reason(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise;
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
