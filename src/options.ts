@@ -133,7 +133,8 @@ export interface RaftOptions<Command, Result> extends Partial<RaftSettings> {
    */
   readonly bootstrap?: Readonly<Record<ServerId, ServerAddress>>;
   /**
-   * Keeps clusters apart that can reach one another. By default a fingerprint of `bootstrap`.
+   * Keeps clusters apart that can reach one another: 1 to 255 bytes of text without control characters. By default a
+   * fingerprint of `bootstrap`.
    */
   readonly clusterId?: string;
   /** How commands become bytes. By default MessagePack; `Uint8Array` commands pass untouched. */
