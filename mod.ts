@@ -61,6 +61,7 @@ export {
   type Identity,
   type IndexedConfiguration,
   type LogIndex,
+  type LogStart,
   type Role,
   type Server,
   type ServerAddress,

@@ -105,6 +105,14 @@ export interface Vote {
   readonly votedFor: ServerId | undefined;
 }
 
+/** Where a log begins once it was compacted: what was before is in a snapshot. */
+export interface LogStart {
+  /** Index of the first entry that is kept. */
+  readonly firstIndex: LogIndex;
+  /** Term of the entry before it; 0 at index 0. */
+  readonly prevTerm: Term;
+}
+
 /** What a disk says about whom it belongs to. */
 export interface Identity {
   /** The cluster; empty until the server has bootstrapped or met its first leader. */

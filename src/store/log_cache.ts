@@ -86,6 +86,23 @@ export class LogCache {
     this.#durableEnd = Math.min(this.#durableEnd, index);
   }
 
+  /**
+   * Removes the entries before this one. Beyond the end, none is left and the log goes on there. What was forgotten
+   * already stays so.
+   */
+  compactTo(firstIndex: LogIndex): void {
+    if (firstIndex >= this.#end) return this.reset(firstIndex);
+    while (this.#head < this.#chunks.length && this.#chunk(this.#head).end <= firstIndex) this.#forgetFirst();
+    const first = this.#chunks[this.#head];
+    if (first !== undefined && first.from < firstIndex) {
+      const kept = first.slice(firstIndex, first.end);
+      this.#chunks[this.#head] = kept;
+      this.#byteLength -= first.byteLength - kept.byteLength;
+    }
+    this.#durableEnd = Math.max(this.#durableEnd, firstIndex);
+    this.#evict();
+  }
+
   /** Forgets everything and goes on at `end`: a snapshot has taken the log's place. All before `end` is durable. */
   reset(end: LogIndex): void {
     this.#chunks = [];
@@ -148,13 +165,17 @@ export class LogCache {
     while (this.#byteLength > this.#bytesMax && this.#head < this.#chunks.length) {
       const first = this.#chunk(this.#head);
       if (first.end > this.#durableEnd) break;
-      this.#byteLength -= first.byteLength;
-      this.#chunks[this.#head++] = undefined;
+      this.#forgetFirst();
     }
     // Not shift(), which moves all others each time: half of the array at once, so that each chunk moves once on average.
     if (this.#head > 32 && this.#head * 2 > this.#chunks.length) {
       this.#chunks = this.#chunks.slice(this.#head);
       this.#head = 0;
     }
+  }
+
+  #forgetFirst(): void {
+    this.#byteLength -= this.#chunk(this.#head).byteLength;
+    this.#chunks[this.#head++] = undefined;
   }
 }

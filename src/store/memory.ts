@@ -4,11 +4,11 @@
  * @module
  */
 import { EntryNotFoundError, StorageError } from "../errors.ts";
-import type { Identity, IndexedConfiguration, LogIndex, TermRun, Vote } from "../types.ts";
+import type { Identity, IndexedConfiguration, LogIndex, Term, TermRun, Vote } from "../types.ts";
 import { configurationsOf, type Records, termRunsOf } from "../wire/record.ts";
 import { LogCache } from "./log_cache.ts";
 import type { Store, StoreState, StoreWrite } from "./store.ts";
-import { lastIndexAfter } from "./write_check.ts";
+import { boundsAfter } from "./write_check.ts";
 
 /** What {@linkcode memoryStore} takes. */
 export interface MemoryStoreOptions {
@@ -28,6 +28,8 @@ class MemoryStore implements Store {
   readonly #random: () => string;
   readonly #log = new LogCache(Infinity);
   #vote: Vote = { term: 0, votedFor: undefined };
+  /** Term of the entry before the first. */
+  #prevTerm: Term = 0;
   #identity: Identity | undefined;
   #open = false;
 
@@ -54,8 +56,11 @@ class MemoryStore implements Store {
 
   write(write: StoreWrite): undefined {
     this.#checkOpen("write");
-    lastIndexAfter(write, this.#log.firstIndex, this.#log.end - 1);
+    const { firstIndex, end } = this.#log;
+    const after = boundsAfter(write, { firstIndex, prevTerm: this.#prevTerm, lastIndex: end - 1 });
+    this.#prevTerm = after.prevTerm;
     if (write.truncateFrom !== undefined) this.#log.truncateFrom(write.truncateFrom);
+    if (write.compactTo !== undefined) this.#log.compactTo(write.compactTo.firstIndex);
     for (const records of write.records) this.#log.append(records);
     this.#log.durableEnd = this.#log.end;
     if (write.vote !== undefined) this.#vote = write.vote;
@@ -87,7 +92,8 @@ class MemoryStore implements Store {
       index = records.end;
     }
     const { firstIndex, end } = log;
-    return { vote: this.#vote, firstIndex, lastIndex: end - 1, terms, configurations, lastTimeMs, identity };
+    const [vote, prevTerm] = [this.#vote, this.#prevTerm];
+    return { vote, firstIndex, prevTerm, lastIndex: end - 1, terms, configurations, lastTimeMs, identity };
   }
 
   #checkOpen(operation: string): void {

@@ -3,17 +3,25 @@
  *
  * @module
  */
-import type { Identity, IndexedConfiguration, LogIndex, TermRun, Vote } from "../types.ts";
+import type { Identity, IndexedConfiguration, LogIndex, LogStart, Term, TermRun, Vote } from "../types.ts";
 import type { Records } from "../wire/record.ts";
 
-/** One write: truncation first, then the vote and the records. Durable as a whole or not at all. At least one of them. */
+/**
+ * One write: truncation first, then compaction, then the vote and the records. Durable as a whole or not at all. At least
+ * one of them.
+ */
 export interface StoreWrite {
-  /** Entries that follow the log's end without a gap (after the truncation), in order. */
+  /** Entries that follow the log's end without a gap (after truncation and compaction), in order. */
   readonly records: readonly Records[];
   /** The new vote, when it changed. */
   readonly vote?: Vote | undefined;
   /** Remove every entry from this index on, before the records are appended. */
   readonly truncateFrom?: LogIndex | undefined;
+  /**
+   * Entries before this one are gone, as a durable snapshot holds them. When it is beyond the log's end, no entry is left
+   * and the log goes on there. `prevTerm` is the snapshot's term when it ends there, else that of the entry before.
+   */
+  readonly compactTo?: LogStart | undefined;
   /** The cluster this disk belongs to from now on; written once, when it was not known at `open`. */
   readonly clusterId?: string | undefined;
 }
@@ -24,13 +32,15 @@ export interface StoreState {
   readonly vote: Vote;
   /** Index of the first entry; 1 unless the log was compacted. */
   readonly firstIndex: LogIndex;
+  /** Term of the entry before the first; 0 when that is index 0. */
+  readonly prevTerm: Term;
   /** Index of the last entry; `firstIndex - 1` when there is none. */
   readonly lastIndex: LogIndex;
   /** Terms of `[firstIndex, lastIndex]`, ascending, the first run at `firstIndex`; empty without entries. */
   readonly terms: readonly TermRun[];
-  /** Every configuration in the log, ascending. */
+  /** Every configuration in the log, ascending; what was compacted away is in the snapshot. */
   readonly configurations: readonly IndexedConfiguration[];
-  /** The leader's time stamp of the last entry, milliseconds since 1970; 0 without entries. */
+  /** The leader's time stamp of the last entry, milliseconds since 1970; 0 without entries, whatever was compacted away. */
   readonly lastTimeMs: number;
   /** Whose disk it is. `clusterId` is empty on a fresh store. */
   readonly identity: Identity;
@@ -59,7 +69,7 @@ export interface Store {
    * Entries from `from` on up to (not including) `end`, at least one, at most `bytesMax` bytes unless a single one is
    * larger. Every record's checksums are verified.
    *
-   * @throws {EntryNotFoundError} When `from` is not in the log.
+   * @throws {EntryNotFoundError} When `from` is not in the log, or no longer.
    * @throws {CorruptionError} When a checksum is wrong; names file and offset.
    */
   read(from: LogIndex, end: LogIndex, bytesMax: number): Promise<Records[]> | Records[];

@@ -4,29 +4,47 @@
  * @module
  */
 import { InvariantError } from "../errors.ts";
-import type { LogIndex } from "../types.ts";
+import type { LogIndex, LogStart } from "../types.ts";
 import type { StoreWrite } from "./store.ts";
 
+/** Which entries a log holds, and the term of the one before. */
+export interface LogBounds extends LogStart {
+  /** `firstIndex - 1` when there is no entry. */
+  readonly lastIndex: LogIndex;
+}
+
 /**
- * The log's last index after this write.
+ * The log's bounds after this write.
  *
- * @throws {InvariantError} When the truncation is outside of the log or the records leave a gap: the caller is wrong, and
- *   must learn it before anything is on disk.
+ * @throws {InvariantError} When truncation or compaction are outside of the log or the records leave a gap: the caller is
+ *   wrong, and must learn it before anything is on disk.
  */
-export function lastIndexAfter(write: StoreWrite, firstIndex: LogIndex, lastIndex: LogIndex): LogIndex {
-  const { truncateFrom, records } = write;
-  let last = lastIndex;
+export function boundsAfter(write: StoreWrite, bounds: LogBounds): LogBounds {
+  const { truncateFrom, compactTo, records } = write;
+  let { firstIndex, prevTerm, lastIndex } = bounds;
   if (truncateFrom !== undefined) {
     if (!(truncateFrom >= firstIndex && truncateFrom <= lastIndex + 1)) {
       throw new InvariantError(`Cannot truncate from ${truncateFrom}: the log holds ${firstIndex} to ${lastIndex}`);
     }
-    last = truncateFrom - 1;
+    lastIndex = truncateFrom - 1;
+  }
+  if (compactTo !== undefined) {
+    if (
+      !(compactTo.firstIndex >= firstIndex) || (compactTo.firstIndex === firstIndex && compactTo.prevTerm !== prevTerm)
+    ) {
+      throw new InvariantError(
+        `Cannot compact to entry ${compactTo.firstIndex} after term ${compactTo.prevTerm}: ` +
+          `the log begins at ${firstIndex} after term ${prevTerm}`,
+      );
+    }
+    ({ firstIndex, prevTerm } = compactTo);
+    lastIndex = Math.max(lastIndex, firstIndex - 1);
   }
   for (const part of records) {
-    if (part.from !== last + 1) {
-      throw new InvariantError(`Cannot write entries from ${part.from} on: the log ends at ${last}`);
+    if (part.from !== lastIndex + 1) {
+      throw new InvariantError(`Cannot write entries from ${part.from} on: the log ends at ${lastIndex}`);
     }
-    last = part.end - 1;
+    lastIndex = part.end - 1;
   }
-  return last;
+  return { firstIndex, prevTerm, lastIndex };
 }

@@ -49,6 +49,7 @@ export const storeCases: readonly StoreCase[] = [
       equal({ ...state, identity: undefined }, {
         vote: { term: 0, votedFor: undefined },
         firstIndex: 1,
+        prevTerm: 0,
         lastIndex: 0,
         terms: [],
         configurations: [],
@@ -75,6 +76,7 @@ export const storeCases: readonly StoreCase[] = [
       equal(state, {
         vote: { term: 2, votedFor: "b" },
         firstIndex: 1,
+        prevTerm: 0,
         lastIndex: 4,
         terms: [{ term: 1, from: 1 }, { term: 2, from: 3 }, { term: 3, from: 4 }],
         configurations: [{ index: 1, configuration }],
@@ -151,6 +153,10 @@ export const storeCases: readonly StoreCase[] = [
           { records: [commandsOf(2, 1, "b"), commandsOf(4, 1, "d")] },
           { truncateFrom: 3, records: [] },
           { truncateFrom: 0, records: [] },
+          { compactTo: { firstIndex: 0, prevTerm: 0 }, records: [] },
+          { compactTo: { firstIndex: 1, prevTerm: 1 }, records: [] },
+          { compactTo: { firstIndex: 2, prevTerm: 1 }, records: [commandsOf(3, 1, "c")] },
+          { compactTo: { firstIndex: 5, prevTerm: 1 }, records: [commandsOf(2, 1, "b")] },
         ]
       ) {
         check(await rejection(async () => await store.write(write)) instanceof InvariantError, "not refused");
@@ -158,6 +164,96 @@ export const storeCases: readonly StoreCase[] = [
       await store.write({ records: [commandsOf(2, 1, "b")] });
       equal(textsOf(await store.read(1, 3, 100)), ["a", "b"]);
       await store.close();
+    },
+  },
+  {
+    name: "write() compacts: what is before is gone, what is left is where it was",
+    async run({ next }) {
+      const { store } = await opened(next);
+      await store.write({ records: [commandsOf(1, 1, "a", "b"), commandsOf(3, 2, "c", "d")] });
+      await store.write({ records: [commandsOf(5, 3, "e")], compactTo: { firstIndex: 4, prevTerm: 2 } });
+      for (const index of [1, 3]) await missing(store, index);
+      equal(textsOf(await store.read(4, 9, 1_000)), ["d", "e"]);
+      await missing(store, 6);
+      await store.close();
+      const { store: again, state } = await opened(next);
+      equal([state.firstIndex, state.prevTerm, state.lastIndex, state.lastTimeMs], [4, 2, 5, 3_000]);
+      equal(state.terms, [{ term: 2, from: 4 }, { term: 3, from: 5 }]);
+      await missing(again, 3);
+      equal(textsOf(await again.read(4, 9, 1_000)), ["d", "e"]);
+      check(
+        await rejection(async () => await again.write({ truncateFrom: 3, records: [] })) instanceof InvariantError,
+        "truncated what is gone",
+      );
+      await again.write({ truncateFrom: 4, records: [commandsOf(4, 4, "D")] });
+      equal(textsOf(await again.read(4, 9, 1_000)), ["D"]);
+      await again.close();
+    },
+  },
+  {
+    name: "write() compacts the whole log, and goes on after it or far beyond",
+    async run({ next }) {
+      for (const firstIndex of [3, 1_000]) {
+        const { store, state } = await opened(next);
+        const from = state.lastIndex + 1;
+        await store.write({ records: [commandsOf(from, firstIndex, "a", "b")] });
+        const compactTo = { firstIndex, prevTerm: firstIndex };
+        await store.write({ compactTo, records: [] });
+        await missing(store, firstIndex - 1);
+        await missing(store, firstIndex);
+        await store.close();
+        const { store: again, state: compacted } = await opened(next);
+        equal({ ...compacted, identity: 0 }, {
+          ...compactTo,
+          vote: { term: 0, votedFor: undefined },
+          lastIndex: firstIndex - 1,
+          terms: [],
+          configurations: [],
+          lastTimeMs: 0,
+          identity: 0,
+        });
+        await again.write({ compactTo, records: [commandsOf(firstIndex, firstIndex, "x")] });
+        equal(textsOf(await again.read(firstIndex, firstIndex + 1, 0)), ["x"]);
+        await again.close();
+      }
+    },
+  },
+  {
+    name: "write() truncates, compacts and appends in this order",
+    async run({ next }) {
+      const { store } = await opened(next);
+      await store.write({ records: [commandsOf(1, 1, "a", "b", "c", "d")] });
+      await store.write({
+        truncateFrom: 4,
+        compactTo: { firstIndex: 3, prevTerm: 1 },
+        records: [commandsOf(4, 2, "D", "E")],
+        vote: { term: 2, votedFor: "b" },
+      });
+      await store.write({
+        truncateFrom: 5,
+        compactTo: { firstIndex: 9, prevTerm: 7 },
+        records: [commandsOf(9, 8, "I")],
+      });
+      await store.close();
+      const { store: again, state } = await opened(next);
+      equal([state.firstIndex, state.prevTerm, state.lastIndex, state.vote.term], [9, 7, 9, 2]);
+      equal(state.terms, [{ term: 8, from: 9 }]);
+      equal(textsOf(await again.read(9, 10, 0)), ["I"]);
+      await again.close();
+    },
+  },
+  {
+    name: "write() compacts away configurations",
+    async run({ next }) {
+      const { store } = await opened(next);
+      const configuration = { servers: [{ id: "a", address: "a:1", suffrage: "voter" as const }] };
+      const entry: EntryParts = { type: EntryType.configuration, payload: encodeConfiguration(configuration) };
+      await store.write({ records: [encodeRecords(1, 1, 7, [entry, entry, entry])] });
+      await store.write({ compactTo: { firstIndex: 3, prevTerm: 1 }, records: [] });
+      await store.close();
+      const { store: again, state } = await opened(next);
+      equal(state.configurations, [{ index: 3, configuration }]);
+      await again.close();
     },
   },
   {

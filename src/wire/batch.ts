@@ -27,7 +27,7 @@
  * @module
  */
 import { ProtocolError } from "../errors.ts";
-import type { LogIndex, Vote } from "../types.ts";
+import type { LogIndex, LogStart, Vote } from "../types.ts";
 import { crc32c } from "./crc32c.ts";
 import { getU32, getU64, setU32, setU64 } from "./integers.ts";
 import { decodeRecords, type Records } from "./record.ts";
@@ -65,15 +65,15 @@ export interface BatchHead {
   /** The group it belongs to; 0 unless several share a log. */
   readonly group: number;
   /** Bounds of the log before this batch: what the first batch of a segment says, see `walStore`. */
-  readonly base?: { readonly firstIndex: LogIndex; readonly nextIndex: LogIndex } | undefined;
+  readonly base?: (LogStart & { readonly nextIndex: LogIndex }) | undefined;
   /** Cluster and start counter from here on. The cluster id has at most 255 bytes. */
   readonly identity?: { readonly clusterId: string; readonly starts: number } | undefined;
   /** The vote from here on. */
   readonly vote?: Vote | undefined;
   /** Entries from here on are removed, before the records are appended. */
   readonly truncateFrom?: LogIndex | undefined;
-  /** Entries before this one are gone: a snapshot holds them. */
-  readonly compactTo?: LogIndex | undefined;
+  /** Entries before this one are gone, after the truncation and before the records: a snapshot holds them. */
+  readonly compactTo?: LogStart | undefined;
 }
 
 /** A batch's head as found on disk, with what its records must be. */
@@ -150,7 +150,8 @@ function setSections(bytes: Uint8Array, head: BatchHead): number {
     flags |= Flag.base;
     setU64(bytes, at, base.firstIndex);
     setU64(bytes, at + 8, base.nextIndex);
-    at += 16;
+    setU64(bytes, at + 16, base.prevTerm);
+    at += 24;
   }
   if (identity !== undefined) {
     flags |= Flag.identity;
@@ -169,8 +170,9 @@ function setSections(bytes: Uint8Array, head: BatchHead): number {
   }
   if (compactTo !== undefined) {
     flags |= Flag.compaction;
-    setU64(bytes, at, compactTo);
-    at += 8;
+    setU64(bytes, at, compactTo.firstIndex);
+    setU64(bytes, at + 8, compactTo.prevTerm);
+    at += 16;
   }
   setU32(bytes, 40, flags);
   return at;
@@ -216,8 +218,12 @@ function sectionsAt(bytes: Uint8Array, from: number, end: number, flags: number)
   const sections: { -readonly [K in keyof BatchHead]?: BatchHead[K] } = {};
   let at = from;
   if ((flags & Flag.base) !== 0) {
-    sections.base = { firstIndex: integerAt(bytes, at), nextIndex: integerAt(bytes, at + 8) };
-    at += 16;
+    sections.base = {
+      firstIndex: integerAt(bytes, at),
+      nextIndex: integerAt(bytes, at + 8),
+      prevTerm: integerAt(bytes, at + 16),
+    };
+    at += 24;
   }
   if ((flags & Flag.identity) !== 0) {
     sections.identity = { starts: integerAt(bytes, at), clusterId: textAt(bytes, at + 8) };
@@ -233,8 +239,8 @@ function sectionsAt(bytes: Uint8Array, from: number, end: number, flags: number)
     at += 8;
   }
   if ((flags & Flag.compaction) !== 0) {
-    sections.compactTo = integerAt(bytes, at);
-    at += 8;
+    sections.compactTo = { firstIndex: integerAt(bytes, at), prevTerm: integerAt(bytes, at + 8) };
+    at += 16;
   }
   if (at !== end) refuse("its sections do not fill it");
   return sections;

@@ -12,6 +12,7 @@ type Command =
   | { readonly type: "append"; readonly sizes: readonly number[] }
   | { readonly type: "truncate"; readonly back: number }
   | { readonly type: "durable"; readonly back: number }
+  | { readonly type: "compact"; readonly back: number }
   | { readonly type: "reset"; readonly ahead: number };
 
 const commandArbitrary: fc.Arbitrary<Command> = fc.oneof(
@@ -21,12 +22,17 @@ const commandArbitrary: fc.Arbitrary<Command> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("truncate" as const), back: fc.nat(12) }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant("durable" as const), back: fc.nat(6) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ type: fc.constant("compact" as const), back: fc.integer({ min: -3, max: 12 }) }),
+  },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("reset" as const), ahead: fc.nat(5) }) },
 );
 
 /** The same as a plain array of all entries, which never forgets. */
 class Model {
   texts = new Map<number, string>();
+  firstIndex = 1;
   end = 1;
   durableEnd = 1;
   serial = 0;
@@ -37,13 +43,19 @@ class Model {
       cache.append(commandsOf(this.end, 1, ...texts));
       for (const text of texts) this.texts.set(this.end++, text);
     } else if (command.type === "truncate") {
-      const index = Math.max(cache.firstIndex - 1, this.end - command.back, 1);
+      const index = Math.max(cache.firstIndex - 1, this.end - command.back, this.firstIndex);
       cache.truncateFrom(index);
       this.end = Math.min(this.end, index);
       this.durableEnd = Math.min(this.durableEnd, index);
     } else if (command.type === "durable") {
       cache.durableEnd = this.end - command.back;
       this.durableEnd = Math.max(this.durableEnd, this.end - command.back);
+    } else if (command.type === "compact") {
+      const index = Math.max(1, this.end - command.back);
+      cache.compactTo(index);
+      this.firstIndex = Math.max(this.firstIndex, index);
+      this.end = Math.max(this.end, index);
+      this.durableEnd = Math.max(this.durableEnd, index);
     } else {
       this.end += command.ahead;
       this.durableEnd = this.end;
@@ -77,6 +89,7 @@ test("LogCache gives what a plain array would, for as long as it must and may ho
       model.run(cache, command);
       const { firstIndex, end } = cache;
       assertEquals([end, cache.durableEnd], [model.end, model.durableEnd]);
+      assertLessOrEqual(model.firstIndex, firstIndex);
       assertLessOrEqual(firstIndex, Math.max(model.durableEnd, firstIndex === end ? end : 0));
       let bytes = 0;
       for (let index = firstIndex; index < end; index++) {

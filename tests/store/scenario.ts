@@ -11,6 +11,9 @@ import type { Vote } from "../../src/types.ts";
 export interface Content {
   readonly vote: Vote;
   readonly clusterId: string;
+  /** Index of the first entry, and term of the one before. */
+  readonly firstIndex: number;
+  readonly prevTerm: number;
   /** `term:payload` of each entry. */
   readonly entries: readonly string[];
 }
@@ -19,7 +22,13 @@ export interface Content {
 export type Step = StoreWrite | "mark" | "reopen";
 
 /** Before anything was written. */
-export const NOTHING: Content = { vote: { term: 0, votedFor: undefined }, clusterId: "", entries: [] };
+export const NOTHING: Content = {
+  vote: { term: 0, votedFor: undefined },
+  clusterId: "",
+  firstIndex: 1,
+  prevTerm: 0,
+  entries: [],
+};
 
 /** A store as the crash tests use it: short segments, so that they change often. */
 export function smallStore(files: MemoryFiles): Store {
@@ -30,13 +39,17 @@ export function smallStore(files: MemoryFiles): Store {
 /** What is there after a step. */
 export function after(content: Content, step: Step): Content {
   if (typeof step === "string") return content;
-  const kept = step.truncateFrom === undefined ? content.entries : content.entries.slice(0, step.truncateFrom - 1);
+  const { firstIndex, prevTerm } = step.compactTo ?? content;
+  const truncated = content.entries.slice(0, (step.truncateFrom ?? Infinity) - content.firstIndex);
+  const kept = truncated.slice(firstIndex - content.firstIndex);
   const texts = step.records.flatMap((records) =>
     textsOf([records]).map((text, i) => `${records.term(records.from + i)}:${text}`)
   );
   return {
     vote: step.vote ?? content.vote,
     clusterId: step.clusterId ?? content.clusterId,
+    firstIndex,
+    prevTerm,
     entries: [...kept, ...texts],
   };
 }
@@ -60,6 +73,14 @@ export function history(): Step[] {
     { records: [], vote: { term: 6, votedFor: "a" } },
     { truncateFrom: 4, records: [commandsOf(4, 6, "x".repeat(9_000), "y"), commandsOf(6, 6, "z")] },
     { records: [commandsOf(7, 6, "end")] },
+    { records: [commandsOf(8, 6, "more")], compactTo: { firstIndex: 5, prevTerm: 6 } },
+    "mark",
+    { records: [commandsOf(9, 7, large, large)] },
+    { records: [commandsOf(11, 7, large, large)], compactTo: { firstIndex: 10, prevTerm: 7 } },
+    { truncateFrom: 12, records: [commandsOf(12, 8, "end")] },
+    "reopen",
+    { compactTo: { firstIndex: 40, prevTerm: 9 }, records: [], vote: { term: 9, votedFor: undefined } },
+    { records: [commandsOf(40, 9, "end")] },
   ];
 }
 
@@ -69,14 +90,20 @@ export function randomSteps(content: Content, count: number, choose: Choose): St
   let now = content;
   for (let i = 0; i < count; i++) {
     const term = now.vote.term + choose(2, "term") || 1;
-    const last = now.entries.length;
-    const truncateFrom = last > 0 && choose(5, "truncate") === 0
-      ? last + 1 - choose(Math.min(last, 8), "depth")
+    const count = now.entries.length;
+    const last = now.firstIndex + count - 1;
+    const truncateFrom = count > 0 && choose(5, "truncate") === 0
+      ? last + 1 - choose(Math.min(count, 8), "depth")
+      : undefined;
+    const end = truncateFrom ?? last + 1;
+    const compactTo = choose(8, "compact") === 0
+      ? { firstIndex: now.firstIndex + 1 + choose(end - now.firstIndex + 3, "distance"), prevTerm: term }
       : undefined;
     const texts = Array.from({ length: choose(4, "entries") }, (_, k) => `${i}.${k}`.repeat(1 + choose(400, "size")));
     const write: StoreWrite = {
-      records: texts.length === 0 ? [] : [commandsOf(truncateFrom ?? last + 1, term, ...texts)],
+      records: texts.length === 0 ? [] : [commandsOf(Math.max(end, compactTo?.firstIndex ?? 0), term, ...texts)],
       truncateFrom,
+      compactTo,
       vote: term > now.vote.term || texts.length === 0 ? { term, votedFor: "abc"[choose(3, "vote")] } : undefined,
     };
     const step = choose(10, "mark") === 0 ? "mark" : write;
@@ -141,8 +168,8 @@ export async function contentOf(
   }
   if (end === "close") await store.close();
   else files.kill();
-  const { vote, identity } = state;
-  return { content: { vote, clusterId: identity.clusterId, entries }, starts: identity.starts, state };
+  const { vote, identity: { clusterId, starts }, firstIndex, prevTerm } = state;
+  return { content: { vote, clusterId, firstIndex, prevTerm, entries }, starts, state };
 }
 
 /** What may survive a crash: extremes, patterns of sectors, and pseudo-random choices. */

@@ -15,7 +15,8 @@ const SECOND = "0000000000000002.wal";
 
 /** Short, so that each byte can be tried. */
 const steps: readonly Step[] = [
-  { records: [commandsOf(1, 1, "one", "two")], vote: { term: 1, votedFor: "a" }, clusterId: "cluster" },
+  // Not so little that a start would merge it with what comes next.
+  { records: [commandsOf(1, 1, "one", "two".repeat(70))], vote: { term: 1, votedFor: "a" }, clusterId: "cluster" },
   { records: [commandsOf(3, 1, "three")] },
   "reopen",
   { truncateFrom: 3, records: [commandsOf(3, 2, "THREE")], vote: { term: 2, votedFor: "b" } },
@@ -109,7 +110,7 @@ test("walStore refuses a segment of another history of the same disk", async () 
   const forks: MemoryFiles[] = [];
   for (const text of ["ours", "hers"]) {
     const files = new MemoryFiles();
-    const write = { records: [commandsOf(1, 1, text)] };
+    const write = { records: [commandsOf(1, 1, text.repeat(70))] };
     await runHistory(files, [write, { records: [commandsOf(2, 1, "x")] }, "reopen", {
       records: [commandsOf(3, 1, "y")],
     }]);

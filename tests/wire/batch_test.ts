@@ -21,11 +21,11 @@ const full: BatchHead = {
   mark: 2 ** 40 - 1,
   chain: 0xffff_ffff,
   group: 7,
-  base: { firstIndex: 3, nextIndex: 9 },
+  base: { firstIndex: 3, nextIndex: 9, prevTerm: 2 },
   identity: { clusterId: "Zürich", starts: 5 },
   vote: { term: 2 ** 33, votedFor: "b" },
   truncateFrom: 6,
-  compactTo: 4,
+  compactTo: { firstIndex: 4, prevTerm: 2 },
 };
 
 function joined({ parts }: EncodedBatch): Uint8Array {

@@ -11,18 +11,19 @@
  *   an earlier start has taken over, or garbage.
  *
  * The last batch of all has no successor to say that it was durable: it may be in the operating system's cache only. So
- * every start begins a new segment, and writes what that batch said once more as the segment's first one, under the same
- * sequence. Nothing is overwritten; a crash in between leaves what was there.
+ * every start writes what that batch said once more, as the first batch of a segment: see start.ts. It may take the
+ * place of the latest segments when there is little in them, which is why it says how often the server was started:
+ * segments that say less than the one before them are left over.
  *
  * @module
  */
 import { CorruptionError, ProtocolError, StorageError } from "../../errors.ts";
-import type { LogIndex } from "../../types.ts";
+import type { LogIndex, LogStart } from "../../types.ts";
 import type { DecodedBatchHead } from "../../wire/batch.ts";
 import type { Files } from "../files.ts";
 import { LogState } from "./log_state.ts";
 import { readFully, type ScannedBatch, SegmentScanner, withFile } from "./scanner.ts";
-import { Segment, truncateSegments } from "./segment.ts";
+import { compactSegments, Segment, truncateSegments } from "./segment.ts";
 import {
   decodeSegmentHeader,
   FORMAT_VERSION,
@@ -37,21 +38,24 @@ import {
 export interface Recovered {
   /** With the last batch. */
   readonly state: LogState;
+  /** The segments that hold batches, in order. */
+  readonly walked: readonly WalkedSegment[];
   /** The last batch; undefined when there is none. */
   readonly last: ScannedBatch | undefined;
-  /** Index after the last entry before that batch. */
-  readonly nextIndex: LogIndex;
-  /** Checksum and sequence of the batch before it. */
-  readonly chain: number;
-  readonly sequence: number;
-  /** Segments that hold something besides the last batch, in order. `end` is where they end without it. */
-  readonly segments: Segment[];
+  /** The log's bounds before that batch. */
+  readonly before: LogStart & { readonly nextIndex: LogIndex };
   /** The header of one of them, if there is any. */
   readonly header: SegmentHeader | undefined;
-  /** Sequence of the segment to begin. Its file may be there: there is nothing in it but the last batch, or nothing. */
-  readonly startSequence: number;
-  /** Files beyond that one, with nothing in them. */
-  readonly obsolete: readonly string[];
+  /** All segments' sequences, those without a batch and those that are left over included. */
+  readonly sequences: readonly number[];
+}
+
+/** A segment with what is in it. */
+export interface WalkedSegment {
+  readonly segment: Segment;
+  readonly first: DecodedBatchHead;
+  /** The lowest index from which a batch of it truncates. */
+  truncateFrom: LogIndex | undefined;
 }
 
 interface FoundSegment {
@@ -61,6 +65,8 @@ interface FoundSegment {
   readonly header: SegmentHeader;
   /** The first batch, or what is wrong there. */
   readonly first: DecodedBatchHead | string;
+  /** How often the server was started when it was begun, when that can be read. */
+  readonly starts: number | undefined;
 }
 
 /**
@@ -73,11 +79,21 @@ export async function recover(files: Files, serverId: string): Promise<Recovered
   const sequences = (await files.list()).map(sequenceOfName).filter((sequence) => sequence !== undefined);
   sequences.sort((a, b) => a - b);
   const found: FoundSegment[] = [];
-  for (const sequence of sequences) {
-    found.push(await look(files, sequence));
-    checkHeader(files, found, serverId);
+  for (const sequence of sequences) found.push(await look(files, sequence));
+  const current = withoutLeftOver(found);
+  for (let i = 0; i < current.length; i++) checkHeader(files, current[i], current[i - 1], serverId);
+  return await new Recovery(files, current, sequences).run();
+}
+
+/** A start takes the place of segments by taking the first one's; a crash may leave the others. */
+function withoutLeftOver(found: readonly FoundSegment[]): readonly FoundSegment[] {
+  let latest = 0;
+  for (let i = 0; i < found.length; i++) {
+    const { starts = latest } = found[i];
+    if (starts < latest) return found.slice(0, i);
+    latest = starts;
   }
-  return await new Recovery(files, found).run();
+  return found;
 }
 
 /** Reads a segment's header and first batch. */
@@ -95,20 +111,25 @@ async function look(files: Files, sequence: number): Promise<FoundSegment> {
     // A segment gets its name when its header is durable: without one it is damaged, never unfinished.
     if ("problem" in decoded) throw new CorruptionError(location, 0, decoded.problem);
     const segment = new Segment(sequence, seedOf(sector), SEGMENT_HEADER_BYTES, 0, 0);
-    const batch = await new SegmentScanner(file, location, segment.seed).batchAt(SEGMENT_HEADER_BYTES);
+    const scanner = new SegmentScanner(file, location, segment.seed);
+    const batch = await scanner.batchAt(SEGMENT_HEADER_BYTES);
     const first = typeof batch === "string" ? batch : batch.head;
     if (typeof first !== "string" && !(first.base && first.identity && first.vote)) {
       const detail = "the segment does not begin with base, identity and vote";
       throw new CorruptionError(location, SEGMENT_HEADER_BYTES, detail);
     }
-    return { segment, location, header: decoded.header, first };
+    const starts = (await scanner.headAt(SEGMENT_HEADER_BYTES))?.identity?.starts;
+    return { segment, location, header: decoded.header, first, starts };
   });
 }
 
-/** Checks the latest segment's header against the others'. */
-function checkHeader(files: Files, found: readonly FoundSegment[], serverId: string): void {
-  const { header, segment, location } = found[found.length - 1];
-  const before = found[found.length - 2];
+/** Checks a segment's header against that of the one before. */
+function checkHeader(
+  files: Files,
+  { header, segment, location }: FoundSegment,
+  before: FoundSegment | undefined,
+  serverId: string,
+): void {
   if (header.serverId !== serverId) {
     const owners = `it belongs to server "${header.serverId}"`;
     throw new StorageError(
@@ -132,18 +153,21 @@ function checkHeader(files: Files, found: readonly FoundSegment[], serverId: str
 class Recovery {
   readonly #files: Files;
   readonly #found: readonly FoundSegment[];
+  readonly #sequences: readonly number[];
   /** How many segments have a first batch; the others come after them. */
   readonly #usedCount: number;
   readonly #state = new LogState();
   readonly #segments: Segment[] = [];
+  readonly #walked: WalkedSegment[] = [];
   /** The latest batch, which is not in the state yet. */
   #last: { readonly batch: ScannedBatch; readonly found: FoundSegment } | undefined;
   #sequence = 0;
   #chain = 0;
 
-  constructor(files: Files, found: readonly FoundSegment[]) {
+  constructor(files: Files, found: readonly FoundSegment[], sequences: readonly number[]) {
     this.#files = files;
     this.#found = found;
+    this.#sequences = sequences;
     this.#usedCount = found.findLastIndex(({ first }) => typeof first !== "string") + 1;
   }
 
@@ -152,25 +176,15 @@ class Recovery {
     for (let i = 0; i < this.#usedCount; i++) await this.#walk(found[i], found[i + 1]);
     for (const unused of found.slice(this.#usedCount)) await this.#checkUnused(unused);
     const last = this.#last?.batch;
-    const nextIndex = this.#state.lastIndex + 1;
+    const state = this.#state;
+    const before = { firstIndex: state.firstIndex, prevTerm: state.prevTerm, nextIndex: state.lastIndex + 1 };
     this.#applyLast();
-    // The segment to begin will have them.
-    if (last !== undefined && last.records.count > 0) truncateSegments(this.#segments, last.records.from);
-    const holdsOnlyLast = last?.offset === SEGMENT_HEADER_BYTES;
-    const lastUsed = found[this.#usedCount - 1]?.segment.sequence ?? 0;
-    const startSequence = holdsOnlyLast ? lastUsed : lastUsed + 1;
-    const obsolete = found.map(({ segment }) => segment).filter(({ sequence }) => sequence > startSequence);
-    return {
-      state: this.#state,
-      last,
-      nextIndex,
-      chain: last?.head.chain ?? 0,
-      sequence: last === undefined ? 0 : last.head.sequence - 1,
-      segments: holdsOnlyLast ? this.#segments.slice(0, -1) : this.#segments,
-      header: found.at(-1)?.header,
-      startSequence,
-      obsolete: obsolete.map(({ name }) => name),
-    };
+    if (state.firstIndex < state.absentEnd) {
+      const detail = `the segments with entries ${state.firstIndex} to ${state.absentEnd - 1} are missing`;
+      throw new CorruptionError(found[0].location, SEGMENT_HEADER_BYTES, detail);
+    }
+    const [walked, sequences, header] = [this.#walked, this.#sequences, found.at(-1)?.header];
+    return { state, walked, last, before, header, sequences };
   }
 
   /** Follows the batches of a segment, up to where the next one says that it ends. */
@@ -199,21 +213,22 @@ class Recovery {
   /** Checks how a segment begins. */
   #begin({ segment, location }: FoundSegment, first: DecodedBatchHead): void {
     const base = first.base!;
-    let problem: string | undefined;
     if (this.#segments.length === 0) {
       // What was before it is gone for good, or was never there.
       this.#sequence = first.sequence - 1;
       this.#chain = first.chain;
       this.#state.firstIndex = base.firstIndex;
+      this.#state.prevTerm = base.prevTerm;
       this.#state.lastIndex = base.nextIndex - 1;
-      if (base.firstIndex < base.nextIndex) problem = `the segments with entries before ${base.nextIndex} are missing`;
+      this.#state.absentEnd = base.nextIndex;
     }
-    problem ??= this.#problemOf(first, segment);
+    const problem = this.#problemOf(first, segment);
     if (problem !== undefined) throw new CorruptionError(location, SEGMENT_HEADER_BYTES, problem);
     // The batch before is not the last one, so it can go into the state before this segment's entries have a place.
     this.#applyLast();
     segment.entries.from = base.nextIndex;
     this.#segments.push(segment);
+    this.#walked.push({ segment, first, truncateFrom: undefined });
   }
 
   /** Adds a batch whose place in the chain is right. */
@@ -249,7 +264,12 @@ class Recovery {
       if (!(error instanceof ProtocolError)) throw error;
       throw new CorruptionError(found.location, offset, error.message);
     }
-    if (head.truncateFrom !== undefined) truncateSegments(this.#segments, head.truncateFrom);
+    if (head.truncateFrom !== undefined) {
+      truncateSegments(this.#segments, head.truncateFrom);
+      const walked = this.#walked[this.#walked.length - 1];
+      walked.truncateFrom = Math.min(walked.truncateFrom ?? Infinity, head.truncateFrom);
+    }
+    if (head.compactTo !== undefined) compactSegments(this.#segments, head.compactTo.firstIndex);
     found.segment.entries.append(records, offset + head.headBytes);
   }
 

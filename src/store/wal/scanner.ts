@@ -63,6 +63,12 @@ export class SegmentScanner {
     }
   }
 
+  /** The head of the batch at this offset, whatever its records are; undefined when there is none. */
+  async headAt(offset: number): Promise<DecodedBatchHead | undefined> {
+    const start = await this.#bytes(offset, BATCH_HEAD_BYTES_MAX);
+    return isBatchHead(start, 0, this.#seed) ? this.#headOf(start, 0, offset) : undefined;
+  }
+
   /**
    * Looks for a batch beyond this offset that was written when the batch `sequence` was durable already: the proof that
    * `sequence` was not torn. Returns its offset.

@@ -79,6 +79,20 @@ export class EntryTable {
     this.from = Math.min(this.from, index);
   }
 
+  /** Forgets the entries before this one when that are all: the table goes on there. */
+  compactTo(index: LogIndex): void {
+    if (index < this.end) return;
+    this.#count = 0;
+    this.from = index;
+  }
+
+  /** Bytes of the records of the entries from this one on. */
+  bytesFrom(index: LogIndex): number {
+    let bytes = 0;
+    for (let i = Math.max(index, this.from); i < this.end; i++) bytes += this.byteLength(i);
+    return bytes;
+  }
+
   #reserve(count: number): void {
     if (count <= this.#offsets.length) return;
     const capacity = Math.max(count, this.#offsets.length * 2);
@@ -104,6 +118,14 @@ export function segmentOf(segments: readonly Segment[], index: LogIndex): Segmen
 export function truncateSegments(segments: readonly Segment[], index: LogIndex): void {
   for (let i = segments.length - 1; i >= 0 && segments[i].entries.end > index; i--) {
     segments[i].entries.truncateFrom(index);
+  }
+}
+
+/** Forgets the entries before this one, as far as a segment has no others. */
+export function compactSegments(segments: readonly Segment[], index: LogIndex): void {
+  for (const { entries } of segments) {
+    if (entries.end > index) break;
+    entries.compactTo(index);
   }
 }
 

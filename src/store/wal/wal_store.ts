@@ -13,11 +13,13 @@ import { BATCH_HEAD_BYTES_MAX, type BatchHead, encodeBatch, type EncodedBatch } 
 import type { Records } from "../../wire/record.ts";
 import type { FileHandle, Files } from "../files.ts";
 import type { Store, StoreState, StoreWrite } from "../store.ts";
-import { lastIndexAfter } from "../write_check.ts";
+import { boundsAfter, type LogBounds } from "../write_check.ts";
 import { recover, type Recovered } from "./recovery.ts";
 import { withFile } from "./scanner.ts";
-import { Segment, segmentOf, truncateSegments } from "./segment.ts";
+import { Reaper } from "./reaper.ts";
+import { compactSegments, Segment, segmentOf, truncateSegments } from "./segment.ts";
 import { makeStartSegment, Preparation, UNFINISHED_NAME } from "./segment_file.ts";
+import { planStart } from "./start.ts";
 import { readEntries } from "./segment_reader.ts";
 import { SEGMENT_HEADER_BYTES, type SegmentHeader, sequenceOfName } from "./segment_header.ts";
 
@@ -39,6 +41,9 @@ export interface WalOptions {
 
 /** The first segment of a start is short, as most starts follow a clean stop and write little. */
 const START_SEGMENT_BYTES = 1 << 20;
+
+/** Entries of at most so many bytes are written once more at a start, to save segments; fewer when segments are small. */
+const MERGED_BYTES_MAX = 256 << 10;
 
 /** A segment may grow to so many times its size when the next one isn't ready. */
 const OVERSIZE_FACTOR = 4;
@@ -72,16 +77,18 @@ class WalStore implements Store {
   #segments: Segment[] = [];
   #file: FileHandle | undefined;
   #preparation: Preparation | undefined;
+  readonly #reaper: Reaper;
 
   #header: Omit<SegmentHeader, "sequence" | "clusterId"> = { serverId: "", incarnation: "", salt: "" };
   #clusterId = "";
   #starts = 0;
   #vote: Vote = { term: 0, votedFor: undefined };
-  #firstIndex: LogIndex = 1;
-  #lastIndex: LogIndex = 0;
+  #bounds: LogBounds = { firstIndex: 1, prevTerm: 0, lastIndex: 0 };
   /** Sequence and checksum of the latest durable batch. */
   #sequence = 0;
   #chain = 0;
+  /** Sequence of the latest batch that removes entries: once a later one is durable, that one is beyond doubt. */
+  #removedAt = 0;
   /** Whether that batch is nothing but a mark. */
   #isMarked = false;
 
@@ -92,6 +99,7 @@ class WalStore implements Store {
       throw new RangeError(`Cannot make segments of ${segmentBytes} bytes: use ${range}`);
     }
     this.#files = files;
+    this.#reaper = new Reaper(files);
     this.#segmentBytes = segmentBytes;
     this.#random = options.random ?? (() => crypto.randomUUID());
     this.#now = options.now ?? (() => performance.now());
@@ -114,17 +122,17 @@ class WalStore implements Store {
 
   write(write: StoreWrite): Promise<void> {
     return this.#exclusively(async () => {
-      const last = lastIndexAfter(write, this.#firstIndex, this.#lastIndex);
-      const { clusterId = this.#clusterId, vote, truncateFrom, records } = write;
+      const bounds = boundsAfter(write, this.#bounds);
+      const { clusterId = this.#clusterId, vote, truncateFrom, compactTo, records } = write;
       if (clusterId !== this.#clusterId && this.#clusterId !== "") {
         throw new InvariantError(`Cannot move from cluster "${this.#clusterId}" to "${clusterId}"`);
       }
       const identity = write.clusterId === undefined ? undefined : { clusterId, starts: this.#starts };
       this.#isMarked = false;
-      await this.#append({ identity, vote, truncateFrom }, records);
+      await this.#append({ identity, vote, truncateFrom, compactTo }, records);
       this.#clusterId = clusterId;
       this.#vote = vote ?? this.#vote;
-      this.#lastIndex = last;
+      this.#bounds = bounds;
     });
   }
 
@@ -139,10 +147,17 @@ class WalStore implements Store {
 
   async read(from: LogIndex, end: LogIndex, bytesMax: number): Promise<Records[]> {
     if (this.#phase !== "open") throw this.#notOpen("read");
-    if (!(from >= this.#firstIndex && from <= this.#lastIndex && end > from)) {
-      throw new EntryNotFoundError(from, this.#firstIndex, this.#lastIndex);
+    const { firstIndex, lastIndex } = this.#bounds;
+    if (!(from >= firstIndex && from <= lastIndex && end > from)) {
+      throw new EntryNotFoundError(from, firstIndex, lastIndex);
     }
-    return [await readEntries(this.#files, segmentOf(this.#segments, from), from, end, bytesMax)];
+    try {
+      return [await readEntries(this.#files, segmentOf(this.#segments, from), from, end, bytesMax)];
+    } catch (error) {
+      // Its file may have been removed meanwhile.
+      const { firstIndex, lastIndex } = this.#bounds;
+      throw from < firstIndex ? new EntryNotFoundError(from, firstIndex, lastIndex) : error;
+    }
   }
 
   close(): Promise<void> {
@@ -160,53 +175,48 @@ class WalStore implements Store {
     const { incarnation = this.#random(), salt = this.#random() } = recovered.header ?? {};
     this.#header = { serverId, incarnation, salt };
     await this.#start(recovered);
-    for (const name of recovered.obsolete) await files.remove(name);
-    await shorten(files, recovered.segments.at(-1));
     this.#phase = "open";
-    const { firstIndex, lastIndex, vote, terms, configurations, clusterId, starts } = recovered.state;
+    const { firstIndex, prevTerm, lastIndex, vote, terms, configurations, clusterId, starts } = recovered.state;
     const newest = lastIndex < firstIndex ? undefined : (await this.read(lastIndex, lastIndex + 1, 0))[0];
     const identity: Identity = { clusterId, serverId, incarnation, starts };
     const lastTimeMs = newest?.timeMs(lastIndex) ?? 0;
-    return { vote, firstIndex, lastIndex, terms, configurations, lastTimeMs, identity };
+    return { vote, firstIndex, prevTerm, lastIndex, terms, configurations, lastTimeMs, identity };
   }
 
-  /** Begins a segment that says again what the last batch of all said: see recovery.ts. */
-  async #start({ state, last, nextIndex, sequence, chain, segments, startSequence }: Recovered): Promise<void> {
-    const records = last === undefined || last.records.count === 0 ? [] : [last.records];
-    const truncateFrom = last?.head.truncateFrom;
+  /** Begins a segment that says again what the last batch of all said: see start.ts. */
+  async #start(recovered: Recovered): Promise<void> {
+    const { state } = recovered;
+    const plan = await planStart(this.#files, recovered, Math.min(MERGED_BYTES_MAX, this.#segmentBytes / 16));
+    const { kept, obsolete, records } = plan;
     state.starts++;
     this.#starts = state.starts;
     this.#clusterId = state.clusterId;
     this.#vote = state.vote;
-    this.#firstIndex = state.firstIndex;
-    const head: BatchHead = {
-      segment: startSequence,
-      sequence: sequence + 1,
-      mark: sequence,
-      chain,
-      group: 0,
-      base: { firstIndex: state.firstIndex, nextIndex },
-      identity: { clusterId: state.clusterId, starts: state.starts },
-      vote: state.vote,
-      truncateFrom,
-    };
+    this.#bounds = { firstIndex: state.firstIndex, prevTerm: state.prevTerm, lastIndex: state.lastIndex };
+    const head: BatchHead = { ...plan.head, identity: { clusterId: state.clusterId, starts: state.starts } };
     let batch: EncodedBatch | undefined;
     const capacity = Math.min(START_SEGMENT_BYTES, this.#segmentBytes);
-    const made = await makeStartSegment(this.#files, this.#headerOf(startSequence), capacity, (seed) => {
+    const made = await makeStartSegment(this.#files, this.#headerOf(head.segment), capacity, (seed) => {
       batch = encodeBatch(head, records, seed);
       return batch.parts;
     });
     this.#file = made.file;
-    const segment = new Segment(startSequence, made.seed, SEGMENT_HEADER_BYTES, made.capacity, nextIndex);
-    this.#segments = [...segments, segment];
-    this.#sequence = sequence;
-    this.#advance(segment, batch!, truncateFrom, records);
-    this.#lastIndex = state.lastIndex;
+    const { nextIndex } = plan.head.base;
+    const segment = new Segment(head.segment, made.seed, SEGMENT_HEADER_BYTES, made.capacity, nextIndex);
+    this.#segments = [...kept, segment];
+    this.#sequence = head.sequence - 1;
+    this.#advance(segment, batch!, head, records);
+    // The last one first, and each durably, so that a crash leaves no hole.
+    for (const name of obsolete.toReversed()) {
+      await this.#files.remove(name);
+      await this.#files.syncDirectory();
+    }
+    await shorten(this.#files, kept.at(-1));
   }
 
   /** Writes a batch; an error is the end of this store. */
   async #append(
-    content: Pick<BatchHead, "identity" | "vote" | "truncateFrom">,
+    content: Pick<BatchHead, "identity" | "vote" | "truncateFrom" | "compactTo">,
     records: readonly Records[],
   ): Promise<void> {
     try {
@@ -235,13 +245,23 @@ class WalStore implements Store {
       throw this.#fail("write", cause);
     }
     this.#onSync?.(this.#now() - start);
-    this.#advance(segment, batch, content.truncateFrom, records);
+    this.#advance(segment, batch, content, records);
+    this.#removeEmptied();
+  }
+
+  /** Removes the first segments when none of their entries is left, and damage to the last batch can't bring them back. */
+  #removeEmptied(): void {
+    if (this.#removedAt >= this.#sequence) return;
+    let count = 0;
+    while (count < this.#segments.length - 1 && this.#segments[count].entries.end <= this.#bounds.firstIndex) count++;
+    if (count > 0) this.#reaper.remove(this.#segments.splice(0, count));
   }
 
   /** What the first batch of a segment says besides, so that nothing but entries depends on the segments before. */
   #firstSections(content: Pick<BatchHead, "identity" | "vote">): Pick<BatchHead, "base" | "identity" | "vote"> {
+    const { firstIndex, prevTerm, lastIndex } = this.#bounds;
     return {
-      base: { firstIndex: this.#firstIndex, nextIndex: this.#lastIndex + 1 },
+      base: { firstIndex, prevTerm, nextIndex: lastIndex + 1 },
       identity: content.identity ?? { clusterId: this.#clusterId, starts: this.#starts },
       vote: content.vote ?? this.#vote,
     };
@@ -251,10 +271,14 @@ class WalStore implements Store {
   #advance(
     segment: Segment,
     batch: EncodedBatch,
-    truncateFrom: LogIndex | undefined,
+    { truncateFrom, compactTo }: Pick<BatchHead, "truncateFrom" | "compactTo">,
     records: readonly Records[],
   ): void {
     if (truncateFrom !== undefined) truncateSegments(this.#segments, truncateFrom);
+    if (compactTo !== undefined) {
+      compactSegments(this.#segments, compactTo.firstIndex);
+    }
+    if (truncateFrom !== undefined || compactTo !== undefined) this.#removedAt = this.#sequence + 1;
     let offset = segment.end + batch.headBytes;
     for (const part of records) {
       segment.entries.append(part, offset);
@@ -279,7 +303,7 @@ class WalStore implements Store {
     await this.#file!.close();
     this.#file = ready.file;
     this.#segments.push(
-      new Segment(ready.sequence, ready.seed, SEGMENT_HEADER_BYTES, ready.capacity, this.#lastIndex + 1),
+      new Segment(ready.sequence, ready.seed, SEGMENT_HEADER_BYTES, ready.capacity, this.#bounds.lastIndex + 1),
     );
   }
 
@@ -317,6 +341,7 @@ class WalStore implements Store {
     while (this.#busy !== undefined) await this.#busy;
     if (this.#phase !== "open") return;
     this.#phase = "closed";
+    await this.#reaper.settle();
     await this.#preparation?.stop().catch(() => {});
     await this.#file?.close().catch(() => {});
     if (this.#failure === undefined) await shorten(this.#files, this.#current()).catch(() => {});
