@@ -1,84 +1,131 @@
 /**
- * Runs seeds of the simulator, or replays one: `deno task sim --help`.
+ * Runs seeds of the simulator, or looks into one: `deno task sim --help`.
  *
  * @module
  */
 import { spawnSync } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
 import process from "node:process";
-import { parseArgs } from "node:util";
-import { type Fault, FAULTS } from "../../src/testing/sim/config.ts";
+import { fileURLToPath } from "node:url";
 import { describeConfig, describeFailure } from "../../src/testing/sim/report.ts";
-import { type RunReport, type RunRequest, runSeed } from "../../src/testing/sim/run.ts";
+import { runScript, runSeed } from "../../src/testing/sim/run.ts";
+import type { Script } from "../../src/testing/sim/script.ts";
+import { shrink } from "../../src/testing/sim/shrink.ts";
+import { type Command, HELP, parseCommand, type SimRequest, UsageError, wordsOf } from "./args.ts";
+import { distortionOf } from "./bugs.ts";
+import { runCampaign } from "./campaign.ts";
+import { describeScript, formatRegression, parseRegression } from "./regressions.ts";
+import { describeRun } from "./summary.ts";
 
-const help = `deno task sim [options]
+/** Between two lines that say how far it is. */
+const progressMs = 10_000;
 
-  --seeds N      how many seeds to run (100)
-  --start N      the first one (0)
-  --seed N       replays one seed and says what it was like
-  --minutes M    stops after this long
-  --servers N    1 to 7; drawn by default
-  --steps N      steps of all cores until the faults end (20000)
-  --faults A,B   only these faults: ${FAULTS.join(", ")}
-  --store S      wal or memory; drawn by default
-  --hashes       prints a line with seed and trace hash for each
-`;
-
-interface Options {
-  readonly start: number;
-  readonly seeds: number;
-  readonly isReplay: boolean;
-  readonly minutes: number;
-  readonly hashes: boolean;
-  readonly request: RunRequest;
+function main(command: Command): Promise<number> {
+  switch (command.type) {
+    case "help":
+      console.log(HELP);
+      return Promise.resolve(0);
+    case "seeds":
+      return runSeeds(command);
+    case "replay":
+      return replay(command.seed, command.request);
+    case "script":
+      return replayScript(command.path, command.request);
+    case "shrink":
+      return shrinkSeed(command);
+  }
 }
 
-async function main(): Promise<number> {
-  const options = parse(process.argv.slice(2));
-  if (options === undefined) return 0;
-  const { start, seeds, minutes, request, hashes, isReplay } = options;
+async function runSeeds(command: Extract<Command, { type: "seeds" }>): Promise<number> {
+  const { start, seeds, minutes, request, hashes } = command;
   const startedAt = performance.now();
-  const elapsed = () => (performance.now() - startedAt) / 1000;
-  let [ran, events, steps, saidAt] = [0, 0, 0, 0];
-  for (let seed = start; seed < start + seeds && elapsed() < minutes * 60; seed++) {
-    const report = await runSeed(seed, request);
-    ran++;
-    events += report.events;
-    steps += report.steps;
-    if (hashes) console.log(`${seed} ${report.hash}`);
-    if (isReplay) console.log(describe(report));
-    if (report.violation !== undefined) {
-      console.log(await describeFailure(report, request, replayCommand(seed, request)));
-      console.log(`  commit: ${commit()}`);
-      return 1;
-    }
-    if (elapsed() - saidAt < 10) continue;
-    saidAt = elapsed();
-    console.log(`${ran} of ${seeds} seeds, ${Math.round(events / elapsed())} events/s`);
-  }
+  let saidAt = startedAt;
+  const outcome = await runCampaign(command, (_, soFar) => {
+    if (performance.now() - saidAt < progressMs) return;
+    saidAt = performance.now();
+    const of = minutes < Infinity ? `${((saidAt - startedAt) / 60_000).toFixed(1)} of ${minutes} minutes` : seeds;
+    console.log(`${soFar.seeds} seeds of ${of}: ${soFar.describe()}`);
+  });
+  const { failed, summaries, totals, jobs } = outcome;
+  if (hashes) { for (const { seed, hash } of summaries) console.log(`${seed} ${hash}`); }
+  if (failed !== undefined) await explain(failed.seed, request);
   if (!hashes) {
-    console.log(
-      `${ran} seeds from ${start}: no violation; ${events} events, ${steps} steps, ${
-        Math.round(events / elapsed())
-      } events/s`,
-    );
+    const verdict = failed === undefined ? "no violation" : `seed ${failed.seed} breaks ${failed.invariant}`;
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+    console.log(`${totals.seeds} seeds from ${start}: ${verdict}; ${totals.describe()}, ${seconds} s on ${jobs} cores`);
   }
-  return 0;
+  return failed === undefined ? 0 : 1;
 }
 
-function describe(report: RunReport): string {
-  const { seed, events, steps, timeMs, entries, operations, elections, crashes, hash, config } = report;
-  return `seed ${seed}: ${events} events, ${steps} steps, ${
-    (timeMs / 1000).toFixed(1)
-  } virtual seconds, ${entries} entries, ` +
-    `${operations} calls, ${elections} leaders, ${crashes} crashes, hash ${hash}\n  ${describeConfig(config)}`;
+async function replay(seed: number, request: SimRequest): Promise<number> {
+  const report = await runSeed(seed, runRequest(request));
+  console.log(`${describeRun(report)}\n  configuration ${describeConfig(report.config)}`);
+  if (report.violation === undefined) {
+    const { lines } = await runSeed(seed, { ...runRequest(request), keepsLines: true });
+    console.log(`  last events:\n${lines.map((line) => `    ${line.slice(0, 600)}`).join("\n")}\n  no violation`);
+    return 0;
+  }
+  await explain(seed, request);
+  return 1;
 }
 
-function replayCommand(seed: number, { servers, steps, faults, store }: RunRequest): string {
-  const options = { seed, servers, steps, faults: faults?.join(","), store };
-  const words = Object.entries(options).filter(([, value]) => value !== undefined).map(([key, value]) =>
-    `--${key} ${value}`
-  );
-  return `deno task sim ${words.join(" ")}`;
+async function replayScript(path: string, request: SimRequest): Promise<number> {
+  const { invariant, what, script } = parseRegression(await readText(path), path);
+  console.log(`${path}: ${invariant}, ${what}\n${describeScript(script)}`);
+  const report = await runScript(script, { ...runRequest(request), keepsLines: true });
+  console.log(`  last events:\n${report.lines.map((line) => `    ${line.slice(0, 600)}`).join("\n")}`);
+  console.log(report.violation === undefined ? "  no violation" : `  ${report.violation.message}`);
+  return report.violation === undefined ? 0 : 1;
+}
+
+async function shrinkSeed(command: Extract<Command, { type: "shrink" }>): Promise<number> {
+  const { seed, request, tries: triesMax } = command;
+  const { violation, script } = await runSeed(seed, runRequest(request));
+  if (violation === undefined) {
+    console.log(`seed ${seed}: no violation, so there is nothing to shrink`);
+    return 0;
+  }
+  const { invariant, message } = violation;
+  console.log(`seed ${seed}: ${message}\n  ${script.decisions.length} decisions, ${script.config.servers} servers`);
+  let saidAt = performance.now();
+  const run = (candidate: Script) => runScript(candidate, runRequest(request));
+  const onProgress = ({ decisions, config }: Script, tries: number) => {
+    if (performance.now() - saidAt < progressMs) return;
+    saidAt = performance.now();
+    console.log(`  after ${tries} runs: ${decisions.length} decisions, ${config.servers} servers`);
+  };
+  const shrunk = await shrink(script, { run, invariant, triesMax, onProgress });
+  if (shrunk === undefined) {
+    console.log(`  Its decisions alone do not break ${invariant}: only the seed does`);
+    return 1;
+  }
+  const what = shrunk.report.violation!.message;
+  const out = command.out ?? fileURLToPath(new URL(`./regressions/${invariant}-seed-${seed}.json`, import.meta.url));
+  await writeFile(out, formatRegression({ invariant, what, script: shrunk.script }));
+  console.log(`  ${what}\n${describeScript(shrunk.script)}\n  after ${shrunk.tries} runs; written to ${out}`);
+  console.log(`  replay: deno task sim --script ${out}${wordsOf({ bug: request.bug })}`);
+  return 1;
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new UsageError(`Cannot read the script ${path}: ${(error as Error).message}`);
+  }
+}
+
+/** Says everything about a failure. */
+async function explain(seed: number, request: SimRequest): Promise<void> {
+  const report = await runSeed(seed, runRequest(request));
+  const replay = `deno task sim --seed ${seed}${wordsOf(request)}`;
+  console.log(await describeFailure(report, runRequest(request), replay));
+  console.log(`  shrink: deno task sim --shrink ${seed}${wordsOf(request)}`);
+  console.log(`  commit: ${commit()}`);
+}
+
+function runRequest({ bug, ...request }: SimRequest) {
+  return { ...request, distort: distortionOf(bug) };
 }
 
 function commit(): string {
@@ -86,55 +133,9 @@ function commit(): string {
   return stdout?.trim() || "unknown";
 }
 
-function parse(args: string[]): Options | undefined {
-  const text = { type: "string" } as const;
-  const { values } = parseArgs({
-    args,
-    options: {
-      ...{ seeds: text, start: text, seed: text, minutes: text, servers: text, steps: text, faults: text, store: text },
-      hashes: { type: "boolean" },
-      help: { type: "boolean", short: "h" },
-    },
-  });
-  if (values.help === true) {
-    console.log(help);
-    return undefined;
-  }
-  const isReplay = values.seed !== undefined;
-  return {
-    isReplay,
-    start: isReplay ? integer("seed", values.seed!) : integer("start", values.start ?? "0"),
-    seeds: isReplay ? 1 : integer("seeds", values.seeds ?? (values.minutes === undefined ? "100" : "1000000000")),
-    minutes: values.minutes === undefined ? Infinity : Number(values.minutes),
-    hashes: values.hashes ?? false,
-    request: {
-      servers: values.servers === undefined ? undefined : integer("servers", values.servers),
-      steps: values.steps === undefined ? undefined : integer("steps", values.steps),
-      faults: values.faults === undefined ? undefined : values.faults.split(",").filter(Boolean).map(fault),
-      store: values.store === undefined ? undefined : store(values.store),
-    },
-  };
-}
-
-function integer(name: string, text: string): number {
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new Error(`Cannot use --${name} ${text}: it must be an integer of at least 0`);
-}
-
-function fault(text: string): Fault {
-  const found = FAULTS.find((name) => name === text);
-  if (found !== undefined) return found;
-  throw new Error(`Cannot use --faults ${text}: faults are ${FAULTS.join(", ")}`);
-}
-
-function store(text: string): "wal" | "memory" {
-  if (text === "wal" || text === "memory") return text;
-  throw new Error(`Cannot use --store ${text}: it must be wal or memory`);
-}
-
 try {
-  process.exitCode = await main();
+  process.exitCode = await main(parseCommand(process.argv.slice(2)));
 } catch (error) {
-  console.error((error as Error).message);
+  console.error(error instanceof UsageError ? error.message : error);
   process.exitCode = 2;
 }

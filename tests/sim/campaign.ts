@@ -1,0 +1,107 @@
+/**
+ * Many seeds on all cores. What comes out does not depend on how many there are.
+ *
+ * @module
+ */
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import type { SimRequest } from "./args.ts";
+import { runSummary, type Summary, Totals } from "./summary.ts";
+
+/** Many seeds. */
+export interface Campaign {
+  readonly start: number;
+  readonly seeds: number;
+  /** No seed begins after this long; Infinity by default. */
+  readonly minutes?: number | undefined;
+  /** Seeds that run at a time; by default one for each core. */
+  readonly jobs?: number | undefined;
+  readonly request: SimRequest;
+}
+
+/** What came out. */
+export interface Outcome {
+  /** The first seed, by number, that failed. */
+  readonly failed: Summary | undefined;
+  /** All seeds up to that one. */
+  readonly summaries: readonly Summary[];
+  readonly totals: Totals;
+  readonly jobs: number;
+}
+
+/** A seed that runs longer than this hangs. */
+const seedMsMax = 600_000;
+
+/**
+ * Runs them. Begins no seed after a failure, and takes none into account that comes after it by number.
+ *
+ * @param onSummary Called with each run that has ended, in any order.
+ */
+export async function runCampaign(
+  campaign: Campaign,
+  onSummary: (summary: Summary, soFar: Totals) => void = () => {},
+): Promise<Outcome> {
+  const { start, seeds, minutes = Infinity, request } = campaign;
+  const jobs = Math.min(seeds, campaign.jobs ?? availableParallelism());
+  const startedAt = performance.now();
+  let [next, end] = [start, start + seeds];
+  const summaries: Summary[] = [];
+  const soFar = new Totals();
+  const take = (): number | undefined =>
+    next >= end || performance.now() - startedAt >= minutes * 60_000 ? undefined : next++;
+  const onEnd = (summary: Summary) => {
+    if (summary.invariant !== undefined) end = Math.min(end, summary.seed + 1);
+    summaries.push(summary);
+    soFar.add(summary);
+    onSummary(summary, soFar);
+  };
+  if (jobs === 1) await runHere(take, request, onEnd);
+  else await Promise.all(Array.from({ length: jobs }, () => runInWorker(take, request, onEnd)));
+  const counted = summaries.filter(({ seed }) => seed < end).sort((a, b) => a.seed - b.seed);
+  const totals = new Totals();
+  for (const summary of counted) totals.add(summary);
+  return { failed: counted.find(({ invariant }) => invariant !== undefined), summaries: counted, totals, jobs };
+}
+
+async function runHere(
+  take: () => number | undefined,
+  request: SimRequest,
+  onEnd: (summary: Summary) => void,
+): Promise<void> {
+  for (let seed = take(); seed !== undefined; seed = take()) onEnd(await runSummary(seed, request));
+}
+
+async function runInWorker(
+  take: () => number | undefined,
+  request: SimRequest,
+  onEnd: (summary: Summary) => void,
+): Promise<void> {
+  const worker = new Worker(new URL("./worker.ts", import.meta.url));
+  try {
+    for (let seed = take(); seed !== undefined; seed = take()) onEnd(await askWorker(worker, seed, request));
+  } finally {
+    await worker.terminate();
+  }
+}
+
+function askWorker(worker: Worker, seed: number, request: SimRequest): Promise<Summary> {
+  return new Promise<Summary>((resolve, reject) => {
+    const timer = setTimeout(() => fail(new Error("it does not end")), seedMsMax);
+    const done = () => {
+      clearTimeout(timer);
+      worker.off("message", onMessage);
+      worker.off("error", fail);
+    };
+    const onMessage = (summary: Summary) => {
+      done();
+      resolve(summary);
+    };
+    const fail = (error: Error) => {
+      done();
+      reject(new Error(`Cannot run seed ${seed}: ${error.message}`, { cause: error }));
+    };
+    worker.on("message", onMessage);
+    worker.on("error", fail);
+    worker.postMessage({ seed, request });
+  });
+}

@@ -1,0 +1,73 @@
+import { assert, assertEquals } from "@std/assert";
+import process from "node:process";
+import { runtime, test } from "../harness.ts";
+import { runCampaign } from "./campaign.ts";
+import type { Summary } from "./summary.ts";
+
+const steps = 500;
+
+function figures(summaries: readonly Summary[]) {
+  return summaries.map(({ seed, hash, events, invariant }) => ({ seed, hash, events, invariant }));
+}
+
+test("sim: a campaign runs every seed, whatever the number of threads", async () => {
+  const campaign = { start: 40, seeds: 6, request: { steps } };
+  const one = await runCampaign({ ...campaign, jobs: 1 });
+  assertEquals(one.summaries.map(({ seed }) => seed), [40, 41, 42, 43, 44, 45]);
+  assertEquals([one.failed, one.totals.seeds, one.jobs], [undefined, 6, 1]);
+  assert(one.totals.steps >= 6 * steps && one.totals.timeMs > 0 && one.totals.eventsPerSecond > 0);
+  const seen: number[] = [];
+  const three = await runCampaign({ ...campaign, jobs: 3 }, ({ seed }) => seen.push(seed));
+  assertEquals(figures(three.summaries), figures(one.summaries));
+  assertEquals([three.totals.events, three.jobs, seen.length], [one.totals.events, 3, 6]);
+}, { timeoutMs: 120_000 });
+
+test("sim: a campaign ends with its first failure by number", async () => {
+  // Nothing is asked for but a core that has no bug until it holds an entry of an earlier term.
+  const campaign = { start: 0, seeds: 200, request: { steps: 3000, bug: "BE09" } };
+  const one = await runCampaign({ ...campaign, jobs: 1 });
+  assertEquals(one.failed?.invariant, "E7");
+  assertEquals(one.summaries.at(-1)?.seed, one.failed?.seed);
+  const two = await runCampaign({ ...campaign, jobs: 2 });
+  assertEquals(figures(two.summaries), figures(one.summaries));
+}, { timeoutMs: 120_000, runtimes: ["deno"] });
+
+test("sim: a campaign begins nothing when its time is over", async () => {
+  const { summaries, failed } = await runCampaign({ start: 0, seeds: 50, minutes: 1e-9, jobs: 1, request: { steps } });
+  assertEquals([summaries.length, failed], [0, undefined]);
+});
+
+test("sim: the command line says how it ended by its status", async () => {
+  const { spawnSync } = await import("node:child_process");
+  const run = runtime === "deno" ? ["run", "-A", "--no-check"] : [];
+  const sim = (line: string) => {
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [...run, "tests/sim/main.ts", ...line.split(" ")],
+      { encoding: "utf8", env: { ...process.env, NO_COLOR: "1" } },
+    );
+    return { status, text: stdout + stderr };
+  };
+  const good = sim(`--seeds 2 --steps ${steps}`);
+  assertEquals(good.status, 0, good.text);
+  assert(/^2 seeds from 0: no violation; \d+ events, \d+ steps, \d+ events\/s per core, /.test(good.text), good.text);
+  const bad = sim(`--seeds 2 --steps ${steps} --bug BE06`);
+  assertEquals(bad.status, 1, bad.text);
+  for (
+    const words of [
+      "seed 0: E4: ",
+      "  configuration {",
+      "  last events:\n",
+      "  replay: deno task sim --seed 0 ",
+      "commit:",
+    ]
+  ) assert(bad.text.includes(words), `"${words}" is missing in ${bad.text}`);
+  const [, replay] = bad.text.match(/replay: deno task sim (.*)/)!;
+  const again = sim(replay!);
+  assertEquals(again.status, 1);
+  assert(again.text.includes("E4: "), again.text);
+  assertEquals(sim("--seeds none"), {
+    ...{ status: 2, text: "Cannot use --seeds none: it must be an integer of at least 1\n" },
+  });
+  assertEquals(sim("--script nothing.json").status, 2);
+}, { timeoutMs: 120_000 });

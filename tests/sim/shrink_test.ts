@@ -1,0 +1,68 @@
+import { assert, assertEquals } from "@std/assert";
+import { runScript, runSeed } from "../../src/testing/sim/run.ts";
+import { isCall, type Script } from "../../src/testing/sim/script.ts";
+import { shrink } from "../../src/testing/sim/shrink.ts";
+import { test } from "../harness.ts";
+import { distortionOf } from "./bugs.ts";
+import { formatRegression, parseRegression } from "./regressions.ts";
+
+/** The first of some seeds that a bug shows in, with enough going on. */
+async function failing(bug: string) {
+  const distort = distortionOf(bug);
+  for (let seed = 0; seed < 100; seed++) {
+    const report = await runSeed(seed, { steps: 5000, distort });
+    if (report.violation !== undefined && report.script.decisions.length > 20) return report;
+  }
+  throw new Error(`no seed shows ${bug}`);
+}
+
+test("sim: a failure is shrunk to the few decisions that it takes", async () => {
+  for (const bug of ["BE09", "BL06"]) {
+    const distort = distortionOf(bug);
+    const { script, violation } = await failing(bug);
+    const { invariant } = violation!;
+    const run = (candidate: Script) => runScript(candidate, { distort });
+    const shrunk = (await shrink(script, { run, invariant, triesMax: 400 }))!;
+    const { decisions, config } = shrunk.script;
+    assert(decisions.length <= 8 && decisions.length < script.decisions.length / 3, `${decisions.length} are left`);
+    assert(config.servers <= 3, `${config.servers} servers are left`);
+    assertEquals((await run(shrunk.script)).violation?.invariant, invariant);
+    // As a file it is the same.
+    const text = formatRegression({ invariant, what: "", script: shrunk.script });
+    const again = parseRegression(text, "again").script;
+    assertEquals((await run(again)).hash, shrunk.report.hash);
+    assertEquals((await runScript(again)).violation, undefined);
+    assert(await isMinimal(shrunk.script, run, invariant), `${bug} has a decision too many`);
+  }
+}, { timeoutMs: 240_000, runtimes: ["deno"] });
+
+async function isMinimal(script: Script, run: (script: Script) => ReturnType<typeof runScript>, invariant: string) {
+  for (let i = 0; i < script.decisions.length; i++) {
+    const without = { ...script, decisions: script.decisions.toSpliced(i, 1) };
+    if ((await run(without)).violation?.invariant === invariant) return false;
+  }
+  return true;
+}
+
+test("sim: nothing is shrunk that does not fail in that way", async () => {
+  const { script } = await runSeed(3, { steps: 1000 });
+  let tries = 0;
+  const run = (candidate: Script) => {
+    tries++;
+    return runScript(candidate);
+  };
+  assertEquals(await shrink(script, { run, invariant: "E1", triesMax: 100 }), undefined);
+  assertEquals(tries, 1);
+});
+
+test("sim: shrinking ends when it has taken the runs it may take", async () => {
+  const { script, violation } = await failing("BE09");
+  let tries = 0;
+  const run = (candidate: Script) => {
+    tries++;
+    return runScript(candidate, { distort: distortionOf("BE09") });
+  };
+  const shrunk = await shrink(script, { run, invariant: violation!.invariant, triesMax: 5 });
+  assertEquals([tries, shrunk?.tries], [5, 5]);
+  assertEquals(shrunk!.script.decisions.every((decision) => isCall(decision) || decision.action !== undefined), true);
+}, { timeoutMs: 120_000, runtimes: ["deno"] });

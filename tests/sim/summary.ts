@@ -1,0 +1,74 @@
+/**
+ * What is left of a run when only its figures matter, and what many runs add up to.
+ *
+ * @module
+ */
+import { type RunReport, runSeed } from "../../src/testing/sim/run.ts";
+import type { SimRequest } from "./args.ts";
+import { distortionOf } from "./bugs.ts";
+
+/** A seed to run. */
+export interface Task {
+  readonly seed: number;
+  readonly request: SimRequest;
+}
+
+/** A run in figures. Can be sent from one thread to another. */
+export interface Summary {
+  readonly seed: number;
+  readonly invariant: string | undefined;
+  readonly events: number;
+  readonly steps: number;
+  /** Virtual milliseconds. */
+  readonly timeMs: number;
+  readonly hash: string;
+  /** Real milliseconds. */
+  readonly tookMs: number;
+}
+
+/** Runs a seed and keeps its figures. */
+export async function runSummary(seed: number, { bug, ...request }: SimRequest): Promise<Summary> {
+  const startedAt = performance.now();
+  const report = await runSeed(seed, { ...request, distort: distortionOf(bug) });
+  const { violation, events, steps, timeMs, hash } = report;
+  const invariant = violation?.invariant;
+  return { seed, invariant, events, steps, timeMs, hash, tookMs: performance.now() - startedAt };
+}
+
+/** What many runs add up to. */
+export class Totals {
+  seeds = 0;
+  events = 0;
+  steps = 0;
+  timeMs = 0;
+  tookMs = 0;
+
+  /** Counts a run. */
+  add({ events, steps, timeMs, tookMs }: Summary): void {
+    this.seeds++;
+    this.events += events;
+    this.steps += steps;
+    this.timeMs += timeMs;
+    this.tookMs += tookMs;
+  }
+
+  /** Events per second of one core. */
+  get eventsPerSecond(): number {
+    return this.tookMs === 0 ? 0 : Math.round(this.events / this.tookMs * 1000);
+  }
+
+  /** The figures on one line. */
+  describe(): string {
+    const hours = (this.timeMs / 3_600_000).toFixed(2);
+    return `${this.events} events, ${this.steps} steps, ${this.eventsPerSecond} events/s per core, ` +
+      `${hours} simulated hours`;
+  }
+}
+
+/** A run in words, for whoever replays it. */
+export function describeRun(report: RunReport): string {
+  const { seed, events, steps, timeMs, entries, operations, elections, crashes, hash } = report;
+  const seconds = (timeMs / 1000).toFixed(1);
+  return `seed ${seed}: ${events} events, ${steps} steps, ${seconds} virtual seconds, ${entries} entries, ` +
+    `${operations} calls, ${elections} leaders, ${crashes} crashes, hash ${hash}`;
+}
