@@ -12,8 +12,10 @@ const PACKAGE = "@securecollc/raft";
 const OWN_FOLDER = "own folder";
 
 const VOCABULARY = ["src/types.ts", "src/errors.ts"];
+/** Set by whoever decides or performs, read by the simulator alone. */
+const MARKS = "src/marks.ts";
 const MESSAGES = [...VOCABULARY, "src/message.ts"];
-const STORES = ["src/store/", "src/wire/", ...VOCABULARY];
+const STORES = ["src/store/", "src/wire/", MARKS, ...VOCABULARY];
 const TRANSPORTS = ["src/transport/", "src/wire/", ...VOCABULARY];
 const SETTINGS = ["src/machine.ts", "src/options.ts", "src/events.ts", "src/metrics.ts"];
 const FACADE = ["src/*", "src/driver/", "src/wire/", "src/store/", "src/transport/", "@std/msgpack"];
@@ -25,15 +27,16 @@ const PROGRAM = [PACKAGE, "mod.ts", "adapters/", "node:", "@std/", "hono", "@hon
  * holds, `a/*` only the files right in it, `node:` a scheme, anything else a file or package (with its subpaths).
  */
 const DIRECTIONS: readonly (readonly [importer: string, allowed: readonly string[]])[] = [
-  ["src/core/", ["src/core/", ...MESSAGES]],
+  ["src/core/", ["src/core/", MARKS, ...MESSAGES]],
   ["src/wire/", ["src/wire/", ...MESSAGES, "@std/msgpack"]],
   ["src/store/", STORES],
   ["src/transport/", TRANSPORTS],
   ["src/driver/", [
     ...["src/driver/", "src/core/", "src/wire/", "src/store/*", "src/transport/*"],
-    ...[...SETTINGS, ...MESSAGES],
+    ...[...SETTINGS, MARKS, ...MESSAGES],
   ]],
   ["src/testing/", ["src/", "mod.ts", "@std/"]],
+  [MARKS, []],
   ["src/types.ts", MESSAGES],
   ["src/errors.ts", MESSAGES],
   ["src/message.ts", MESSAGES],

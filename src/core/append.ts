@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mark } from "../marks.ts";
 import type { AppendRequest } from "../message.ts";
 import type { LogIndex, ServerId } from "../types.ts";
 import { invariant } from "./invariant.ts";
@@ -20,22 +21,28 @@ export function onAppendRequest(step: Step, from: ServerId, request: AppendReque
   if (request.term < state.term) {
     // A leader that was cut off learns here that its term is over, and nothing else: should it lead our term by now, the
     // answer must not pass for one to a request of this term, which counts its own sequences and rounds from 1 (BR03).
+    mark("append-denied-for-term");
     return answer(step, from, nothing, 0);
   }
   if (!isCredible(step, request.term)) return;
   hearLeader(step, from, request);
   const { prevIndex, prevTerm } = request;
-  if (prevIndex > state.log.lastIndex) return reject(step, from, request, state.log.lastIndex);
+  if (prevIndex > state.log.lastIndex) {
+    mark("append-rejected-for-gap");
+    return reject(step, from, request, state.log.lastIndex);
+  }
   const ours = termAt(state.log, prevIndex);
   // What was compacted was committed, so it is the leader's too (ours === undefined: before the first index).
   if (ours !== undefined && ours !== prevTerm) {
     const hint = lastAtMost(state.log, prevIndex, prevTerm);
     invariant(prevIndex > state.commitIndex, () => conflict(prevIndex, from));
+    mark("append-rejected-for-term");
     return reject(step, from, request, hint);
   }
   takeEntries(step, from, request);
   // Only what this leader's requests have verified may be taken as committed (BC03), not all that the log holds.
   state.verifiedIndex = Math.max(state.verifiedIndex, request.end - 1);
+  if (request.commitIndex > state.verifiedIndex) mark("commit-capped-by-verified");
   advanceCommit(step, Math.min(request.commitIndex, state.verifiedIndex));
   acknowledge(step, from, request);
 }
@@ -58,7 +65,7 @@ function takeEntries(step: Step, from: ServerId, request: AppendRequest): void {
   const { state, effects } = step;
   const { end, runs } = request;
   const missing = firstMissing(state.log, runs, request.prevIndex + 1, end);
-  if (missing >= end) return;
+  if (missing >= end) return request.prevIndex + 1 < end ? mark("append-again-accepted") : undefined;
   if (missing <= state.log.lastIndex) truncate(step, from, missing);
   appendRuns(state.log, runs, missing, end);
   appendConfigurations(step, request.configurations, missing, end);
@@ -69,6 +76,7 @@ function takeEntries(step: Step, from: ServerId, request: AppendRequest): void {
 function truncate(step: Step, leader: ServerId, from: LogIndex): void {
   const { state } = step;
   invariant(from > state.commitIndex && from > state.verifiedIndex, () => conflict(from, leader));
+  mark("append-truncated");
   truncateTerms(state.log, from);
   state.persistedIndex = Math.min(state.persistedIndex, from - 1);
   state.epoch++;

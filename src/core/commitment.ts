@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mark } from "../marks.ts";
 import { advanceCommit } from "./append.ts";
 import { configurationOf } from "./membership.ts";
 import { quorumValue } from "./quorum.ts";
@@ -21,5 +22,7 @@ export function commitByQuorum(step: Step): void {
     configurationOf(state),
     (id) => id === state.id ? state.persistedIndex : leading.progress.get(id)?.matchIndex ?? 0,
   );
-  if (durable > state.commitIndex && termAt(state.log, durable) === state.term) advanceCommit(step, durable);
+  if (durable <= state.commitIndex) return;
+  if (termAt(state.log, durable) === state.term) advanceCommit(step, durable);
+  else mark("commit-withheld-for-earlier-term");
 }

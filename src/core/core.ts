@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mark } from "../marks.ts";
 import type { Message } from "../message.ts";
 import type { IndexedConfiguration, LogIndex, ServerId, TermRun, Vote } from "../types.ts";
 import { acknowledgePersisted, onAppendRequest } from "./append.ts";
@@ -207,7 +208,8 @@ function onDeadline(step: Step): void {
 /** Entries became durable; what was asked before a truncation is not credited (BL05, BL06). */
 function onEntriesPersisted(step: Step, end: LogIndex, epoch: number): void {
   const { state } = step;
-  if (epoch !== state.epoch || end - 1 <= state.persistedIndex) return;
+  if (epoch !== state.epoch) return mark("write-before-truncation-ignored");
+  if (end - 1 <= state.persistedIndex) return;
   invariant(end - 1 <= state.log.lastIndex, () => `entries up to ${end - 1} cannot be durable: the log ends before`);
   state.persistedIndex = end - 1;
   if (state.leading === undefined) acknowledgePersisted(step);

@@ -4,6 +4,7 @@
  * @module
  */
 import type { VoteRequest, VoteResponse } from "../message.ts";
+import { type Mark, mark } from "../marks.ts";
 import type { ServerId } from "../types.ts";
 import { configurationOf, isPromotable } from "./membership.ts";
 import { allVoters, tally } from "./quorum.ts";
@@ -27,7 +28,7 @@ export function onElectionDeadline(step: Step): void {
   const { state } = step;
   armElection(step);
   // An election whose own vote is still being written has not begun: a second one would only burn a term (BE15).
-  if (state.role === "candidate" && !isVoteDurable(step)) return;
+  if (state.role === "candidate" && !isVoteDurable(step)) return mark("election-waited-for-own-vote");
   if (!isPromotable(state)) {
     if (state.leader !== undefined) becomeFollower(step, state.term, undefined, "election-timeout");
     return;
@@ -104,11 +105,20 @@ export function onVoteRequest(step: Step, from: ServerId, request: VoteRequest):
   const { state } = step;
   if (!isCredible(step, request.term)) return;
   answerStranger(step, from);
-  if (request.pre) return respond(step, from, request, wouldGrant(step, from, request));
+  if (request.pre) {
+    const granted = wouldGrant(step, from, request);
+    if (!granted) mark("pre-vote-denied");
+    return respond(step, from, request, granted);
+  }
   // Whoever hears a leader helps nobody to depose it, and does not take over the term (thesis §4.2.3).
-  if (!request.transfer && hearsLeader(step)) return respond(step, from, request, false);
+  if (!request.transfer && hearsLeader(step)) {
+    mark("vote-denied-for-lease");
+    return respond(step, from, request, false);
+  }
   if (request.term > state.term) becomeFollower(step, request.term, undefined, "higher-term");
-  const granted = request.term === state.term && isFree(state, from) && isUpToDate(state, request);
+  const denial = denialOf(state, from, request);
+  if (denial !== undefined) mark(denial);
+  const granted = denial === undefined;
   if (granted) {
     armElection(step);
     if (state.role === "pre-candidate") becomeFollower(step, state.term, undefined, "election-lost");
@@ -118,6 +128,13 @@ export function onVoteRequest(step: Step, from: ServerId, request: VoteRequest):
     }
   }
   respond(step, from, request, granted);
+}
+
+/** What speaks against giving the vote of our term; undefined when nothing does. */
+function denialOf(state: CoreState, from: ServerId, request: VoteRequest): Mark | undefined {
+  if (request.term !== state.term) return "vote-denied-for-term";
+  if (!isFree(state, from)) return "vote-denied-for-vote";
+  return isUpToDate(state, request) ? undefined : "vote-denied-for-log";
 }
 
 /** Whether a vote would be granted. Asking changes nothing (E8). */
@@ -160,7 +177,9 @@ export function onVoteResponse(step: Step, from: ServerId, response: VoteRespons
     return;
   }
   const mine = state.campaign;
-  if (mine === undefined || mine.pre !== response.pre || mine.term !== response.campaign) return;
+  if (mine === undefined || mine.pre !== response.pre || mine.term !== response.campaign) {
+    return mark("vote-response-stale");
+  }
   if (state.role !== (mine.pre ? "pre-candidate" : "candidate") || mine.votes.has(from)) return;
   // Until our own vote is durable there is nobody who could have been asked.
   if (!mine.pre && !mine.votes.has(state.id)) return;

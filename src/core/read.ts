@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mark } from "../marks.ts";
 import { configurationOf } from "./membership.ts";
 import { quorumValue } from "./quorum.ts";
 import type { Leading, Step } from "./state.ts";
@@ -22,7 +23,7 @@ export function startReadRound(step: Step): void {
   const { state } = step;
   const leading = state.leading!;
   if (leading.readsWaiting.length === 0 || leading.readRound !== undefined) return;
-  if (state.commitIndex < leading.firstIndex) return;
+  if (state.commitIndex < leading.firstIndex) return mark("read-waited-for-own-term");
   leading.round++;
   leading.readRound = { round: leading.round, index: state.commitIndex, ids: leading.readsWaiting };
   leading.readsWaiting = [];
@@ -36,6 +37,7 @@ export function tryReadRound(step: Step): void {
   if (leading?.readRound === undefined) return;
   const { round, index, ids } = leading.readRound;
   if (answeredRound(step, leading) < round) return;
+  mark("read-confirmed");
   leading.readRound = undefined;
   for (const id of ids) step.effects.push({ type: "answer-read", id, index });
 }

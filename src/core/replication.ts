@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mark } from "../marks.ts";
 import type { AppendRejection, AppendResponse } from "../message.ts";
 import type { LogIndex, ServerId } from "../types.ts";
 import { commitByQuorum } from "./commitment.ts";
@@ -20,6 +21,7 @@ import { onCaughtUp, onTransferDeadline, preferHigherPriority } from "./transfer
 /** Won the election: begins with an entry of its own term, without which nothing could be committed (Raft §8). */
 export function becomeLeader(step: Step): void {
   const { state, now } = step;
+  if (state.campaign?.transfer === true) mark("transfer-succeeded");
   const firstIndex = state.log.lastIndex + 1;
   const progress = new Map(peersOf(state).map((id) => [id, newProgress(firstIndex, now)]));
   state.role = "leader";
@@ -73,6 +75,7 @@ export function onLeaderDeadline(step: Step): void {
   if (now < leading.heartbeatAt) return;
   // A leader that no quorum answers makes way: its clients wait for nothing (thesis §6.2, BV02).
   if (quorumHeardAt(step) < now - state.settings.leaseMs) {
+    mark("leader-lost-quorum");
     return becomeFollower(step, state.term, undefined, "quorum-lost");
   }
   leading.heartbeatAt = now + state.settings.heartbeatMs;
@@ -101,6 +104,7 @@ export function onLeaderClockJump(step: Step): void {
   const { state, now } = step;
   const leading = state.leading!;
   const { heartbeatMs, leaseMs } = state.settings;
+  mark("leader-clock-jumped");
   leading.heartbeatAt = now;
   if (now - leading.creditedAt < leaseMs) return;
   leading.creditedAt = now;
@@ -212,7 +216,9 @@ export function onAppendResponse(step: Step, from: ServerId, response: AppendRes
     return;
   }
   const progress = state.leading?.progress.get(from);
-  if (progress === undefined || response.term !== state.term || response.sequence >= progress.sequence) return;
+  if (progress === undefined || response.term !== state.term || response.sequence >= progress.sequence) {
+    return mark("append-response-stale");
+  }
   progress.heardAt = now;
   progress.ackedRound = Math.max(progress.ackedRound, Math.min(response.round, state.leading!.round));
   if (response.rejected !== undefined) onRejected(step, progress, response.sequence, response.rejected);
@@ -240,7 +246,7 @@ function onRejected(step: Step, progress: Progress, sequence: number, rejection:
   const { log } = step.state;
   const { prevIndex, hintIndex, hintTerm } = rejection;
   // Rejections of what was sent before the last change of mind, or below what is known to match, are stale (BL10).
-  if (sequence < progress.stateSequence || prevIndex <= progress.matchIndex) return;
+  if (sequence < progress.stateSequence || prevIndex <= progress.matchIndex) return mark("rejection-stale");
   if (progress.state === "probe" && prevIndex !== progress.nextIndex - 1) return;
   const agree = lastAtMost(log, Math.min(hintIndex, prevIndex - 1), hintTerm);
   becomeProbing(progress, agree + 1);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mark } from "../marks.ts";
 import type { ServerId, Term } from "../types.ts";
 import type { RoleReason, SmallMessage } from "./effect.ts";
 import { invariant } from "./invariant.ts";
@@ -107,6 +108,7 @@ function endLeadership(step: Step): boolean {
   step.state.leading = undefined;
   abandonChanges(step, leading);
   const reads = [...(leading.readRound?.ids ?? []), ...leading.readsWaiting];
+  if (reads.length > 0) mark("read-refused-by-step-down");
   for (const id of reads) step.effects.push({ type: "refuse-read", id, leader: undefined });
   return true;
 }

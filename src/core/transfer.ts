@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mark } from "../marks.ts";
 import type { ServerId } from "../types.ts";
 import { configurationIndex, configurationOf, mayLead } from "./membership.ts";
 import type { Progress } from "./progress.ts";
@@ -70,6 +71,7 @@ function makeWay(step: Step): void {
 
 /** The target did not take over in time: goes on as leader (P6: whatever happens, this ends). */
 export function onTransferDeadline(step: Step): void {
+  mark("transfer-timed-out");
   step.state.leading!.transfer = undefined;
   step.effects.push({ type: "announce-transfer-failed", reason: "timeout" });
   makeWay(step);

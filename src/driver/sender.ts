@@ -6,6 +6,7 @@
 import type { Effect } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
 import { InvariantError } from "../errors.ts";
+import { mark } from "../marks.ts";
 import type { LogCache } from "../store/log_cache.ts";
 import type { Store } from "../store/store.ts";
 import { byteLengthOf } from "../transport/bytes.ts";
@@ -60,7 +61,8 @@ export class Sender {
     const stop = Math.min(end, from + entriesMax, this.#cache.firstIndex);
     const records = await this.#store.read(from, stop, bytesMax);
     // While the disk was read the world may have changed: entries of another leader may stand there now (BA01, L8).
-    if (!this.#host.isLeading(request.term)) return;
+    if (!this.#host.isLeading(request.term)) return mark("append-read-in-vain");
+    mark("append-read-from-disk");
     // Nothing, or what stands elsewhere, must not leave as if it followed the previous entry (BL12).
     if (records[0]?.from !== from) throw new InvariantError(`the store must give entry ${from} when asked for it`);
     this.#send(request, records);

@@ -15,6 +15,7 @@ export const HELP: string = `deno task sim [options]
   --start N      the first one (0)
   --minutes M    stops after this long; without --seeds as many as there is time for
   --jobs N       seeds that run at a time (one for each core)
+  --marks        prints how often the runs came by each mark
   --hashes       prints a line with seed and trace hash for each
 
   --seed N       replays one seed, with its last events
@@ -48,6 +49,7 @@ export type Command =
     readonly minutes: number;
     readonly jobs: number | undefined;
     readonly hashes: boolean;
+    readonly marks: boolean;
     readonly request: SimRequest;
   }
   | { readonly type: "replay"; readonly seed: number; readonly request: SimRequest }
@@ -119,7 +121,8 @@ function commandOf(values: Values, mode: keyof typeof modes | undefined): Comman
       const start = seedOf("start", values) ?? 0;
       const jobs = integer("jobs", values, 1, 256);
       const hashes = values.hashes === true;
-      return { type: "seeds", start, seeds, minutes: minutes ?? Infinity, jobs, hashes, request };
+      const marks = values.marks === true;
+      return { type: "seeds", start, seeds, minutes: minutes ?? Infinity, jobs, hashes, marks, request };
     }
   }
 }
@@ -129,7 +132,7 @@ function read(args: readonly string[]): Values {
     const { values } = parseArgs({
       args: [...args],
       options: {
-        ...{ seeds: text, start: text, minutes: text, jobs: text, hashes: flag, seed: text, script: text },
+        ...{ seeds: text, start: text, minutes: text, jobs: text, hashes: flag, marks: flag, seed: text, script: text },
         ...{ shrink: text, out: text, tries: text, servers: text, steps: text, faults: text, store: text, bug: text },
         help: { type: "boolean", short: "h" },
       },

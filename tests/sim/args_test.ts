@@ -5,7 +5,16 @@ import { test } from "../harness.ts";
 const request = { servers: undefined, steps: undefined, faults: undefined, store: undefined, bug: undefined };
 
 test("sim: a command line says what to run", () => {
-  const seeds = { type: "seeds", start: 0, seeds: 100, minutes: Infinity, jobs: undefined, hashes: false, request };
+  const seeds = {
+    type: "seeds",
+    start: 0,
+    seeds: 100,
+    minutes: Infinity,
+    jobs: undefined,
+    hashes: false,
+    marks: false,
+    request,
+  };
   assertEquals(parseCommand([]), seeds as unknown);
   assertEquals(parseCommand(["--seeds", "500", "--start", "7"]), { ...seeds, seeds: 500, start: 7 } as unknown);
   assertEquals(parseCommand(["--minutes", "1.5", "--jobs", "2"]), {

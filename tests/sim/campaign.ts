@@ -29,6 +29,9 @@ export interface Outcome {
   readonly jobs: number;
 }
 
+/** So many seeds come by every mark, or something is not tried any more. */
+const seedsForMarks = 500;
+
 /** A seed that runs longer than this hangs. */
 const seedMsMax = 600_000;
 
@@ -61,6 +64,15 @@ export async function runCampaign(
   const totals = new Totals();
   for (const summary of counted) totals.add(summary);
   return { failed: counted.find(({ invariant }) => invariant !== undefined), summaries: counted, totals, jobs };
+}
+
+/** The marks that this many seeds should have come by and did not; none where the request keeps them from it. */
+export function missedMarks(
+  { seeds, missed }: Pick<Totals, "seeds" | "missed">,
+  request: SimRequest,
+): readonly string[] {
+  const isFree = Object.values(request).every((value) => value === undefined);
+  return isFree && seeds >= seedsForMarks ? missed : [];
 }
 
 async function runHere(

@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import process from "node:process";
 import { runtime, test } from "../harness.ts";
-import { runCampaign } from "./campaign.ts";
-import type { Summary } from "./summary.ts";
+import { missedMarks, runCampaign } from "./campaign.ts";
+import { type Summary, Totals } from "./summary.ts";
 
 const steps = 500;
 
@@ -31,6 +31,25 @@ test("sim: a campaign ends with its first failure by number", async () => {
   const two = await runCampaign({ ...campaign, jobs: 2 });
   assertEquals(figures(two.summaries), figures(one.summaries));
 }, { timeoutMs: 120_000, runtimes: ["deno"] });
+
+test("sim: a large campaign must come by every mark", () => {
+  const totals = new Totals();
+  const run = { seed: 0, invariant: undefined, events: 1, steps: 1, timeMs: 1, hash: "", tookMs: 1 };
+  for (let i = 0; i < 499; i++) totals.add({ ...run, marks: { never: 0, once: i === 0 ? 3 : 0, always: 1 } });
+  assertEquals(totals.missed, ["never"]);
+  assertEquals(missedMarks(totals, {}), []);
+  totals.add({ ...run, marks: { never: 0, once: 0, always: 1 } });
+  assertEquals(missedMarks(totals, {}), ["never"]);
+  assertEquals(missedMarks(totals, { faults: undefined }), ["never"]);
+  assertEquals(missedMarks(totals, { faults: [] }), []);
+  assertEquals(missedMarks(totals, { steps: 100 }), []);
+  assertEquals(totals.describeMarks().split("\n"), [
+    "mark       runs       hits",
+    "never         0          0",
+    "once          1          3",
+    "always      500        500",
+  ]);
+});
 
 test("sim: a campaign begins nothing when its time is over", async () => {
   const { summaries, failed } = await runCampaign({ start: 0, seeds: 50, minutes: 1e-9, jobs: 1, request: { steps } });

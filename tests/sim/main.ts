@@ -13,7 +13,7 @@ import type { Script } from "../../src/testing/sim/script.ts";
 import { shrink } from "../../src/testing/sim/shrink.ts";
 import { type Command, HELP, parseCommand, type SimRequest, UsageError, wordsOf } from "./args.ts";
 import { distortionOf } from "./bugs.ts";
-import { runCampaign } from "./campaign.ts";
+import { missedMarks, runCampaign } from "./campaign.ts";
 import { describeScript, formatRegression, parseRegression } from "./regressions.ts";
 import { describeRun } from "./summary.ts";
 
@@ -37,7 +37,7 @@ function main(command: Command): Promise<number> {
 }
 
 async function runSeeds(command: Extract<Command, { type: "seeds" }>): Promise<number> {
-  const { start, seeds, minutes, request, hashes } = command;
+  const { start, seeds, minutes, request, hashes, marks } = command;
   const startedAt = performance.now();
   let saidAt = startedAt;
   const outcome = await runCampaign(command, (_, soFar) => {
@@ -54,7 +54,12 @@ async function runSeeds(command: Extract<Command, { type: "seeds" }>): Promise<n
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
     console.log(`${totals.seeds} seeds from ${start}: ${verdict}; ${totals.describe()}, ${seconds} s on ${jobs} cores`);
   }
-  return failed === undefined ? 0 : 1;
+  if (marks) console.log(totals.describeMarks());
+  if (failed !== undefined) return 1;
+  const missed = missedMarks(totals, request);
+  if (missed.length === 0) return 0;
+  console.log(`So many seeds must come by every mark: ${missed.join(", ")} had no hit`);
+  return 1;
 }
 
 async function replay(seed: number, request: SimRequest): Promise<number> {

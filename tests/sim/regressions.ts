@@ -4,7 +4,9 @@
  * @module
  */
 import { readdir, readFile } from "node:fs/promises";
+import type { ClockBehaviour } from "../../src/testing/sim/clock.ts";
 import { drawConfig, type SimConfig } from "../../src/testing/sim/config.ts";
+import { calm } from "../../src/testing/sim/lines.ts";
 import { Random } from "../../src/testing/sim/random.ts";
 import { isCall, type Script } from "../../src/testing/sim/script.ts";
 import { UsageError } from "./args.ts";
@@ -51,8 +53,12 @@ export function parseRegression(text: string, name: string): Regression {
 }
 
 function complete(config: Partial<SimConfig>): SimConfig {
-  const quiet = drawConfig(Random.seeded(0), { servers: config.servers ?? 3, faults: [] });
-  return merge(quiet, config) as SimConfig;
+  const drawn = drawConfig(Random.seeded(0), { servers: config.servers ?? 3, faults: [] });
+  const quiet = { ...drawn, termStart: 0, network: calm(drawn.network), client: { ...drawn.client, workChance: 0 } };
+  const clocks = (config.clocks ?? drawn.clocks).map((clock: Partial<ClockBehaviour>) => {
+    return { rate: 1, start: 0, timerLateMax: 0, ...clock };
+  });
+  return { ...merge(quiet, config) as SimConfig, clocks };
 }
 
 function merge(base: unknown, over: unknown): unknown {

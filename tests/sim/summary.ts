@@ -22,6 +22,7 @@ export interface Summary {
   /** Virtual milliseconds. */
   readonly timeMs: number;
   readonly hash: string;
+  readonly marks: Readonly<Record<string, number>>;
   /** Real milliseconds. */
   readonly tookMs: number;
 }
@@ -30,9 +31,9 @@ export interface Summary {
 export async function runSummary(seed: number, { bug, ...request }: SimRequest): Promise<Summary> {
   const startedAt = performance.now();
   const report = await runSeed(seed, { ...request, distort: distortionOf(bug) });
-  const { violation, events, steps, timeMs, hash } = report;
+  const { violation, events, steps, timeMs, hash, marks } = report;
   const invariant = violation?.invariant;
-  return { seed, invariant, events, steps, timeMs, hash, tookMs: performance.now() - startedAt };
+  return { seed, invariant, events, steps, timeMs, hash, marks, tookMs: performance.now() - startedAt };
 }
 
 /** What many runs add up to. */
@@ -42,14 +43,37 @@ export class Totals {
   steps = 0;
   timeMs = 0;
   tookMs = 0;
+  /** By each mark: in how many runs it was seen, and how often in all. */
+  readonly marks: Map<string, { runs: number; hits: number }> = new Map();
 
   /** Counts a run. */
-  add({ events, steps, timeMs, tookMs }: Summary): void {
+  add({ events, steps, timeMs, tookMs, marks }: Summary): void {
     this.seeds++;
     this.events += events;
     this.steps += steps;
     this.timeMs += timeMs;
     this.tookMs += tookMs;
+    for (const [name, hits] of Object.entries(marks)) {
+      const mark = this.marks.get(name) ?? { runs: 0, hits: 0 };
+      this.marks.set(name, mark);
+      mark.hits += hits;
+      if (hits > 0) mark.runs++;
+    }
+  }
+
+  /** The marks that no run came by. */
+  get missed(): string[] {
+    return [...this.marks].filter(([, { hits }]) => hits === 0).map(([name]) => name);
+  }
+
+  /** All marks, the rarest first. */
+  describeMarks(): string {
+    const rows = [...this.marks].sort(([, a], [, b]) => a.runs - b.runs || a.hits - b.hits);
+    const width = Math.max(...rows.map(([name]) => name.length));
+    const lines = rows.map(([name, { runs, hits }]) => {
+      return `${name.padEnd(width)} ${String(runs).padStart(8)} ${String(hits).padStart(10)}`;
+    });
+    return [`${"mark".padEnd(width)} ${"runs".padStart(8)} ${"hits".padStart(10)}`, ...lines].join("\n");
   }
 
   /** Events per second of one core. */
@@ -61,7 +85,7 @@ export class Totals {
   describe(): string {
     const hours = (this.timeMs / 3_600_000).toFixed(2);
     return `${this.events} events, ${this.steps} steps, ${this.eventsPerSecond} events/s per core, ` +
-      `${hours} simulated hours`;
+      `${hours} simulated hours, ${this.marks.size - this.missed.length} of ${this.marks.size} marks hit`;
   }
 }
 

@@ -66,6 +66,12 @@ test("lint: adapters see the ports, programs the package", async () => {
   await assertImport("examples/kv/main.ts", "@securecollc/raft/fs", true);
   await assertImport("examples/kv/main.ts", "../../src/raft.ts", false);
   await assertImport("bench/main.ts", "../adapters/fs/mod.ts", true);
+  for (const setter of ["src/core/read.ts", "src/driver/sender.ts", "src/store/wal/recovery.ts"]) {
+    await assertImport(setter, `${"../".repeat(setter.split("/").length - 2)}marks.ts`, true);
+  }
+  await assertImport("src/marks.ts", "./types.ts", false);
+  await assertImport("src/wire/record.ts", "../marks.ts", false);
+  await assertImport("adapters/fs/files.ts", "../../src/marks.ts", false);
   await assertImport("bench/main.ts", "../src/core/core.ts", false);
   await assertImport("bench/processes.ts", "../examples/kv/programs.ts", true);
   await assertImport("bench/processes.ts", "../examples/kv/machine.ts", false);

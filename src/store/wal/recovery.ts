@@ -18,6 +18,7 @@
  * @module
  */
 import { CorruptionError, ProtocolError, StorageError } from "../../errors.ts";
+import { mark } from "../../marks.ts";
 import type { LogIndex, LogStart } from "../../types.ts";
 import type { DecodedBatchHead } from "../../wire/batch.ts";
 import type { Files } from "../files.ts";
@@ -286,7 +287,7 @@ class Recovery {
   /** Refuses to take what is wrong at this offset for a torn write when it is damage. */
   async #requireTorn(scanner: SegmentScanner, location: string, offset: number, problem: string): Promise<void> {
     const proof = await scanner.proofAfter(offset, this.#sequence + 1);
-    if (proof === undefined) return;
+    if (proof === undefined) return mark("torn-tail-dropped");
     throw new CorruptionError(
       location,
       offset,

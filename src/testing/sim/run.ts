@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { takeMarks } from "../../marks.ts";
 import { checkLinearizability } from "../linearizability.ts";
 import { type ConfigRequest, drawConfig, type SimConfig } from "./config.ts";
 import { InvariantViolation } from "./ghost.ts";
@@ -32,6 +33,8 @@ export interface RunReport {
   readonly hash: string;
   /** The last events, when they were asked for. */
   readonly lines: readonly string[];
+  /** How often the run came by each mark. */
+  readonly marks: Readonly<Record<string, number>>;
   /** All that was done to the cluster. */
   readonly script: Script;
 }
@@ -66,6 +69,7 @@ async function runConfig(
   const random = Random.seeded(seed);
   const simulation = new Simulation(config, random, { keepsLines, distort });
   const run = new Run(simulation, random);
+  takeMarks();
   let violation: InvariantViolation | undefined;
   try {
     await run.run(script);
@@ -88,6 +92,7 @@ async function runConfig(
     crashes: plague.performed.filter(({ action }) => action.type === "crash").length,
     hash: world.trace.hash,
     lines: world.trace.lines(),
+    marks: { ...takeMarks(), ...simulation.marks.hits },
     script: {
       seed,
       config,

@@ -5,6 +5,7 @@
  * @module
  */
 import type { SimConfig } from "./config.ts";
+import { calm } from "./lines.ts";
 import type { Action } from "./nemesis.ts";
 import type { RunReport } from "./run.ts";
 import { type Decision, isCall, type Script } from "./script.ts";
@@ -144,11 +145,16 @@ class Shrinker {
 
 /** Changes that leave less to chance. */
 const quieter: readonly ((config: SimConfig) => SimConfig)[] = [
-  (config) => ({ ...config, clocks: config.clocks.map((clock) => ({ ...clock, rate: 1, timerLateMax: 0 })) }),
-  ...(["loss", "duplicate", "replay", "refuse", "tailChance"] as const).map((name) => (config: SimConfig) => ({
-    ...config,
-    network: { ...config.network, [name]: 0 },
-  })),
+  (config) => ({ ...config, network: calm(config.network) }),
+  (config) => ({ ...config, termStart: 0 }),
+  (config) => ({ ...config, client: { ...config.client, workChance: 0 } }),
+  (config) => ({ ...config, clocks: config.clocks.map((clock) => ({ ...clock, rate: 1, start: 0, timerLateMax: 0 })) }),
+  ...(["loss", "duplicate", "replay", "refuse", "tailChance", "late", "refuseDial", "bytesPerMs"] as const).map(
+    (name) => (config: SimConfig) => ({
+      ...config,
+      network: { ...config.network, [name]: 0 },
+    }),
+  ),
   (config) => ({ ...config, network: { ...config.network, reorder: false } }),
   (config) => ({ ...config, network: { ...config.network, delayMax: config.network.delayMin } }),
   (config) => ({ ...config, disk: { ...config.disk, stallChance: 0 } }),
@@ -186,6 +192,11 @@ function actionWithout(action: Action, server: number, place: (at: number) => nu
     if (typeof at !== "number") continue;
     if (at === server) return undefined;
     changed[field] = place(at);
+  }
+  if (action.type === "swizzle") {
+    const clogs = action.clogs.filter((clog) => clog.server !== server);
+    if (clogs.length === 0) return undefined;
+    changed.clogs = clogs.map((clog) => ({ ...clog, server: place(clog.server) }));
   }
   if (action.type === "cut") {
     const directions = action.directions.filter((pair) => !pair.includes(server));

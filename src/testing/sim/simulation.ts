@@ -12,6 +12,7 @@ import { elections } from "./check/elections.ts";
 import { logs } from "./check/logs.ts";
 import type { SimConfig } from "./config.ts";
 import { Ghost } from "./ghost.ts";
+import { MarkObserver } from "./marks.ts";
 import { Network } from "./network.ts";
 import { Plague } from "./plague.ts";
 import { Port } from "./queue.ts";
@@ -47,6 +48,7 @@ export class Simulation {
   readonly plague: Plague;
   /** Steps of all cores, since the first leader. */
   steps = 0;
+  readonly marks: MarkObserver;
   readonly #checkers: readonly Checker[];
   readonly #dirty = new Set<Life>();
   #hasLed = false;
@@ -54,7 +56,8 @@ export class Simulation {
   /** Builds everything from one stream of chance. */
   constructor(config: SimConfig, random: Random, options: SimulationOptions = {}) {
     this.config = config;
-    this.#checkers = options.checkers ?? CHECKERS;
+    this.marks = new MarkObserver(config.servers);
+    this.#checkers = [...options.checkers ?? CHECKERS, this.marks];
     this.world = new World(new Trace(options.keepsLines), () => this.#afterEvent());
     const ids = Array.from({ length: config.servers }, (_, i) => `s${i}`);
     const addresses = ids.map((id) => `${id}:1`);
@@ -128,6 +131,7 @@ export class Simulation {
   crash(index: number, kind: CrashKind): void {
     const server = this.servers[index]!;
     const { life } = server;
+    if (life !== undefined) this.marks.onCrash(life, this.lives);
     // A machine that is paused and loses power is not paused any more.
     this.world.resume(index);
     server.crash(kind);

@@ -1,0 +1,56 @@
+/**
+ * Marks: places in the code that many simulations together must have come by, or they have not tried what matters.
+ * Whoever sets a mark goes on as if it were not there: only the simulator looks at them.
+ *
+ * @module
+ */
+
+const hits = {
+  // Elections.
+  "vote-denied-for-term": 0,
+  "vote-denied-for-vote": 0,
+  "vote-denied-for-log": 0,
+  "vote-denied-for-lease": 0,
+  "pre-vote-denied": 0,
+  "vote-response-stale": 0,
+  "election-waited-for-own-vote": 0,
+  // Appends as followers take them.
+  "append-denied-for-term": 0,
+  "append-rejected-for-gap": 0,
+  "append-rejected-for-term": 0,
+  "append-again-accepted": 0,
+  "append-truncated": 0,
+  "commit-capped-by-verified": 0,
+  "write-before-truncation-ignored": 0,
+  // Appends as leaders see them.
+  "append-response-stale": 0,
+  "rejection-stale": 0,
+  "commit-withheld-for-earlier-term": 0,
+  "leader-lost-quorum": 0,
+  "leader-clock-jumped": 0,
+  // Reads and transfers.
+  "read-waited-for-own-term": 0,
+  "read-confirmed": 0,
+  "read-refused-by-step-down": 0,
+  "transfer-succeeded": 0,
+  "transfer-timed-out": 0,
+  // Disk.
+  "append-read-from-disk": 0,
+  "append-read-in-vain": 0,
+  "torn-tail-dropped": 0,
+};
+
+/** The name of a mark. */
+export type Mark = keyof typeof hits;
+
+/** Counts that the program came by here. */
+export function mark(name: Mark): void {
+  hits[name]++;
+}
+
+/** How often the program came by each mark since the last time this was asked. For the simulator alone. */
+export function takeMarks(): Record<Mark, number> {
+  const taken = { ...hits };
+  for (const name of Object.keys(hits) as Mark[]) hits[name] = 0;
+  return taken;
+}
