@@ -40,3 +40,17 @@ test("sim: a core that is made another one is found out", async () => {
   });
   assertEquals(forgetful.violation?.invariant.startsWith("E"), true, forgetful.violation?.message);
 });
+
+test("sim: a short clog in a long one ends neither it nor what is stuck in it, and healing ends both", async () => {
+  const { script } = await runSeed(3, { steps, servers: 3, faults: ["clog"] });
+  const pairs = [[0, 1], [1, 0], [1, 2], [2, 1], [0, 2], [2, 0]] as const;
+  const clogs = (at: number, duration: number) =>
+    pairs.map(([from, to]) => ({ at, action: { type: "clog", from, to, for: duration } as const }));
+  const calls = [0, 1, 2].map((server) => ({
+    ...{ at: 20_200_000, client: `c${server}`, server },
+    input: { type: "put", key: "k0", value: `v${server}` } as const,
+  }));
+  const decisions = [...clogs(20_000_000, 3_000_000_000), ...calls, ...clogs(20_300_000, 1_000)];
+  const { violation } = await runScript({ ...script, until: 20_400_000, decisions });
+  assertEquals(violation, undefined, violation?.message);
+});
