@@ -8,7 +8,7 @@ import type { Store, StoreFactory } from "./store/store.ts";
 import type { Transport, TransportFactory } from "./transport/transport.ts";
 import type { ServerAddress, ServerId } from "./types.ts";
 import { SERVER_ID_PATTERN } from "./wire/configuration.ts";
-import { isPrintable } from "./wire/handshake_codec.ts";
+import { isClusterId } from "./wire/handshake_codec.ts";
 
 /** Where a server's log lines go. Never given payloads or tokens. */
 export interface Logger {
@@ -235,10 +235,6 @@ export function checkParts<C, R>(options: RaftOptions<C, R>): void {
   throw new TypeError(
     "Cannot use the options as 'clusterId' must be 1 to 255 bytes of text without control characters",
   );
-}
-
-function isClusterId(id: unknown): boolean {
-  return typeof id === "string" && id !== "" && new TextEncoder().encode(id).length <= 255 && isPrintable(id);
 }
 
 /** Checks that the option has all methods of one of these sets. */

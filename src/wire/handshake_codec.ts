@@ -12,6 +12,9 @@ import { SERVER_ID_PATTERN } from "./configuration.ts";
 /** No hello or reply is longer. */
 export const HANDSHAKE_BYTES_MAX = 2048;
 
+/** The longest cluster id: what a store has room for, so that whoever joins a cluster can write its id down. */
+export const CLUSTER_ID_BYTES_MAX = 255;
+
 /** What the dialling server says. */
 export interface Hello {
   readonly protocolMin: number;
@@ -75,6 +78,12 @@ const REFUSAL_CODES = [
 
 const CHANNELS: readonly Hello["channel"][] = ["consensus", "bulk"];
 
+/** Whether this can be a cluster's id: what every handshake takes and every store can hold. */
+export function isClusterId(id: unknown): id is string {
+  if (typeof id !== "string" || id === "" || id.length > CLUSTER_ID_BYTES_MAX || !isPrintable(id)) return false;
+  return new TextEncoder().encode(id).length <= CLUSTER_ID_BYTES_MAX;
+}
+
 /** Encodes a hello. */
 export function encodeHello(hello: Hello): Uint8Array {
   return encode([
@@ -104,7 +113,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
   return {
     protocolMin: integer(items[0], "protocolMin"),
     protocolMax: integer(items[1], "protocolMax"),
-    clusterId: text(items[2], "clusterId"),
+    clusterId: clusterId(items[2]),
     from: serverId(items[3], "from"),
     to: serverId(items[4], "to"),
     channel,
@@ -141,7 +150,7 @@ export function decodeReply(bytes: Uint8Array): HandshakeReply {
   return {
     welcome: {
       protocol: integer(items[1], "protocol"),
-      clusterId: text(items[2], "clusterId"),
+      clusterId: clusterId(items[2]),
       serverId: serverId(items[3], "serverId"),
       incarnation: text(items[4], "incarnation"),
       starts: integer(items[5], "starts"),
@@ -176,8 +185,14 @@ function serverId(value: unknown, name: string): ServerId {
   throw new ProtocolError(`Cannot decode a handshake: ${name} is not a server id`);
 }
 
+/** Empty while there is none. */
+function clusterId(value: unknown): string {
+  if (value === "" || isClusterId(value)) return value;
+  throw new ProtocolError("Cannot decode a handshake: clusterId is not a short printable text");
+}
+
 /** Whether it may end up in logs: no control characters that forge lines, no lone surrogates. */
-export function isPrintable(text: string): boolean {
+function isPrintable(text: string): boolean {
   return !/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u.test(text);
 }
 

@@ -2,13 +2,17 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { encode } from "@std/msgpack";
 import fc from "fast-check";
 import { ProtocolError } from "../../src/errors.ts";
+import { encodeSegmentHeader } from "../../src/store/wal/segment_header.ts";
+import { encodeBatch } from "../../src/wire/batch.ts";
 import {
+  CLUSTER_ID_BYTES_MAX,
   decodeHello,
   decodeReply,
   encodeHello,
   encodeReply,
   HANDSHAKE_BYTES_MAX,
   type Hello,
+  isClusterId,
   type Welcome,
 } from "../../src/wire/handshake_codec.ts";
 import { test } from "../harness.ts";
@@ -77,6 +81,21 @@ test("decodeHello() refuses items of wrong type or range", () => {
       assertThrows(() => decodeHello(helloWith(at, text)), ProtocolError, "printable");
     }
   }
+});
+
+test("a cluster id has at most as many bytes as a store has room for, so that whoever adopts one can write it", () => {
+  for (const unit of ["x", "é", "漢", "😀"]) {
+    const bytes = new TextEncoder().encode(unit).length;
+    const longest = unit.repeat(Math.floor(CLUSTER_ID_BYTES_MAX / bytes));
+    assertEquals([isClusterId(longest), decodeHello(helloWith(2, longest)).clusterId], [true, longest]);
+    const identity = { clusterId: longest, starts: 1 };
+    encodeBatch({ segment: 1, sequence: 1, mark: 0, chain: 0, group: 0, identity }, [], 0);
+    encodeSegmentHeader({ sequence: 1, serverId: "a".repeat(64), incarnation: "i".repeat(36), salt: "", ...identity });
+    assertEquals(isClusterId(longest + unit), false);
+    assertThrows(() => decodeHello(helloWith(2, longest + unit)), ProtocolError, "clusterId");
+  }
+  assertEquals(decodeHello(helloWith(2, "")).clusterId, "");
+  assertEquals(["", "\ud800", "a\nb", 5, null].map(isClusterId), [false, false, false, false, false]);
 });
 
 test("decodeHello() refuses too few items and no items at all", () => {
