@@ -108,7 +108,12 @@ class Server<Command, Result> implements Raft<Command, Result> {
 
   #encode(command: Command): { type: EntryType; flags: number; payload: Uint8Array } {
     const raw = command instanceof Uint8Array;
-    const payload = raw ? command : this.#codec.encode(command);
+    const payload: unknown = raw ? command : this.#codec.encode(command);
+    if (!(payload instanceof Uint8Array)) {
+      throw new TypeError(
+        `Cannot apply the command as the codec must encode it to a Uint8Array, not ${nameOf(payload)}`,
+      );
+    }
     const { commandBytesMax } = this.#settings;
     if (payload.length > commandBytesMax) {
       throw new RangeError(
@@ -124,10 +129,12 @@ class Server<Command, Result> implements Raft<Command, Result> {
     resultOf: (result: ProposalResult) => T,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
+      // The codec is the user's code, and may end the signal or the server.
+      const entry = encode();
       signal?.throwIfAborted();
       if (this.#shutdown !== undefined) throw new ShutdownError();
       const onAbort = () => proposal.reject(signal!.reason);
-      const proposal = new Proposal(encode(), this.#environment.now(), (result) => {
+      const proposal = new Proposal(entry, this.#environment.now(), (result) => {
         signal?.removeEventListener("abort", onAbort);
         try {
           resolve(resultOf(result));
@@ -289,6 +296,12 @@ class Server<Command, Result> implements Raft<Command, Result> {
     this.#events.close();
     this.#resolveClosed(error);
   }
+}
+
+/** What a value is, for messages: its class, or its type when it has none. */
+function nameOf(value: unknown): string {
+  const type = value === null ? "null" : typeof value;
+  return type === "object" ? (value as object).constructor?.name ?? type : type;
 }
 
 /** A query and the caller who waits for its answer. */
