@@ -14,10 +14,12 @@ export function isCrossOriginWrite(request: Request): boolean {
   const site = request.headers.get("sec-fetch-site");
   if (site !== null && site !== "same-origin" && site !== "none") return true;
   const origin = request.headers.get("origin");
-  return origin !== null && hostOf(origin) !== new URL(request.url).host;
+  if (origin === null) return false;
+  const host = hostOf(request.url);
+  return host === undefined || hostOf(origin) !== host;
 }
 
-// An opaque origin is "null": nobody's host.
+// An opaque origin is "null": nobody's host. Nor is a URL that was made of a Host header with nonsense in it.
 function hostOf(origin: string): string | undefined {
   return URL.canParse(origin) ? new URL(origin).host : undefined;
 }

@@ -7,12 +7,14 @@ import type { MiddlewareHandler } from "hono";
 import { bearerAuth } from "hono/bearer-auth";
 import { isCrossOriginWrite } from "@securecollc/raft/hono";
 import { isLoopback } from "./address.ts";
-import { HttpError } from "./answers.ts";
+import { badRequest, HttpError } from "./answers.ts";
 
 /** Refuses what may not come in, and adds the headers that keep stored values harmless in a browser. */
 export function guard(token: string | undefined): MiddlewareHandler {
   const checkToken = token === undefined ? undefined : bearerAuth({ token });
   return async (c, next) => {
+    // Runtimes make it of the Host header, whatever that holds.
+    if (!URL.canParse(c.req.url)) throw badRequest("Cannot tell which host is asked: the Host header must be one");
     if (checkToken === undefined) checkHost(c.req.url);
     else await checkToken(c, () => Promise.resolve()).catch(refuseToken);
     if (isCrossOriginWrite(c.req.raw)) {

@@ -38,6 +38,15 @@ test("isCrossOriginWrite() tells whose page sent a write", () => {
   }
 });
 
+test("isCrossOriginWrite() takes no page's word when the request does not say which host is asked", () => {
+  for (const url of ["http://a b<>/status", "http://127.0.0.1:99999999/status", "/status"]) {
+    const asked = (headers: Record<string, string>) => {
+      return isCrossOriginWrite(Object.defineProperty(requestWith("POST", headers), "url", { value: url }));
+    };
+    assertEquals([asked({}), asked({ origin: "null" }), asked({ origin: "http://127.0.0.1" })], [false, true, true]);
+  }
+});
+
 test("adminApp() refuses writes from pages of other origins", async () => {
   const app = adminApp(fakeTarget(), { insecure: true });
   const response = await app.fetch(requestWith("POST", { origin: "https://evil.example" }));

@@ -370,6 +370,24 @@ test("without a token only this machine's names are answered for", async () => {
   }
 });
 
+test("a Host header that is none makes a bad request, nothing that may have been applied", async () => {
+  const server = new FakeServer();
+  for (const token of [undefined, "s3cret"]) {
+    const app = kvApp({ raft: server, machine: server.machine, token });
+    for (const url of ["http://a b<>/kv/a", "http://127.0.0.1:99999999/kv/a"]) {
+      const headers = { authorization: "Bearer s3cret" };
+      // As Deno and Bun make it of what the client says.
+      const request = Object.defineProperty(new Request(`${ORIGIN}/kv/a`, { method: "PUT", headers }), "url", {
+        value: url,
+      });
+      const response = await app.fetch(request);
+      const { code, outcome } = await response.json();
+      assertEquals([response.status, code, outcome], [400, "bad-request", "not-applied"]);
+    }
+  }
+  assertEquals(server.commands, []);
+});
+
 test("writes from pages of other origins are refused", async () => {
   const server = new FakeServer();
   const app = kvApp({ raft: server, machine: server.machine });
