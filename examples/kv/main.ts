@@ -4,7 +4,7 @@
  * @module
  */
 import process from "node:process";
-import { createRaft, type Raft, type RaftOptions } from "@securecollc/raft";
+import { createRaft, type Raft, type RaftOptions, type RaftStatus } from "@securecollc/raft";
 import { fileStore } from "@securecollc/raft/fs";
 import { formatHostPort } from "./address.ts";
 import { HELP, type KvArgs, parseKvArgs, UsageError } from "./args.ts";
@@ -70,6 +70,7 @@ async function start(args: KvArgs, log: Log): Promise<Running> {
   void logEvents(log, raft.events());
   const stopping = new AbortController();
   try {
+    checkCluster(args, raft.status);
     const app = kvApp({ raft, machine, token: args.token, signal: stopping.signal });
     const address = formatHostPort(args.http);
     const http = await listenHttp(app.fetch, args.http).catch((error) => throwListenError(error, address));
@@ -79,6 +80,19 @@ async function start(args: KvArgs, log: Log): Promise<Running> {
     await raft.shutdown();
     throw error;
   }
+}
+
+/**
+ * A directory keeps the cluster it began with, whatever the command line says. Served on, clients of this server would
+ * see another store than clients of the others.
+ */
+function checkCluster({ data, cluster }: KvArgs, { configurationIndex, servers }: RaftStatus): void {
+  // Once servers came or went, the command line is of an earlier time.
+  if (configurationIndex !== 1) return;
+  const isSame = servers.every(({ id, address }) => Object.hasOwn(cluster, id) && cluster[id] === address);
+  if (isSame && servers.length === Object.keys(cluster).length) return;
+  const found = servers.map(({ id, address }) => `${id}=${address}`).join(",");
+  throw new Error(`Cannot use "${data}" as it belongs to another cluster: pass --cluster ${found}, or another --data`);
 }
 
 async function transportOf({ id, listen, cluster }: KvArgs): Promise<RaftOptions<Command, Result>["transport"]> {

@@ -149,6 +149,21 @@ testProcess("a directory that is in use is refused, and one of a killed process 
   });
 });
 
+testProcess("a directory of another cluster is refused, with that cluster's servers", async () => {
+  await withServer("deno", async (server) => {
+    await server.terminate();
+    const own = server.args[server.args.indexOf("--cluster") + 1]!;
+    const [port] = await freePorts(1);
+    for (const other of [`${own},n2=127.0.0.1:${port}`, `n1=127.0.0.1:${port}`]) {
+      const [code, lines] = await runToEnd(...server.args, "--cluster", other);
+      assertStringIncludes(lines, `as it belongs to another cluster: pass --cluster ${own}, or another --data`);
+      assertEquals(code, 1);
+    }
+    server.start();
+    await until("the server to be back", async () => (await server.status())?.role === "leader");
+  });
+});
+
 testProcess("the command line is explained, and a wrong one refused", async () => {
   const [help, wrong] = await Promise.all([runToEnd("--help"), runToEnd("--id", "n1", "--http", "0.0.0.0:8001")]);
   // What it prints is HELP, which has its own test; nothing of it goes where errors go.
