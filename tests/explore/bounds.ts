@@ -12,7 +12,7 @@ export interface Bounds {
   /** Commands that are proposed, to any leader. */
   readonly entries: number;
   readonly crashes: number;
-  /** Messages that are delivered twice. */
+  /** Messages that are delivered twice; Infinity: any message any number of times, which makes fewer states. */
   readonly duplicates: number;
   readonly heartbeats: number;
   /** How often a leader finds that no majority answers. */
@@ -56,6 +56,8 @@ interface Option {
   readonly min: number;
   readonly max: number;
   readonly help: string;
+  /** Whether it may be `any`, too. */
+  readonly any?: boolean;
 }
 
 // More than these would not fit into the encoding, nor end in a lifetime.
@@ -64,7 +66,13 @@ const numbers: Readonly<Record<string, Option>> = {
   terms: { key: "terms", min: 1, max: 7, help: "elections" },
   entries: { key: "entries", min: 0, max: 7, help: "commands" },
   crashes: { key: "crashes", min: 0, max: 7, help: "crashes, each with a restart" },
-  duplicates: { key: "duplicates", min: 0, max: 7, help: "messages delivered twice" },
+  duplicates: {
+    key: "duplicates",
+    min: 0,
+    max: 7,
+    help: "messages delivered twice, or any number of times",
+    any: true,
+  },
   heartbeats: { key: "heartbeats", min: 0, max: 7, help: "heartbeats of leaders" },
   "step-downs": { key: "stepDowns", min: 0, max: 7, help: "leaders that find no majority" },
   timeouts: { key: "timeouts", min: 1, max: 15, help: "election timeouts; as many as terms unless given" },
@@ -104,10 +112,12 @@ export function boundsOf(args: readonly string[]): Bounds {
   return "timeouts" in given ? bounds : { ...bounds, timeouts: bounds.terms };
 }
 
-function numberOf(flag: string, { min, max }: Option, value: string | undefined): number {
+function numberOf(flag: string, { min, max, any }: Option, value: string | undefined): number {
+  if (any && value === "any") return Infinity;
   const number = Number(value);
   if (value === undefined || !/^\d+$/.test(value) || number < min || number > max) {
-    throw new UsageError(`${flag} takes a whole number from ${min} to ${max}, not "${value ?? ""}"`);
+    const or = any ? ` or "any"` : "";
+    throw new UsageError(`${flag} takes a whole number from ${min} to ${max}${or}, not "${value ?? ""}"`);
   }
   return number;
 }
@@ -120,9 +130,9 @@ function switchOf(flag: string, value: string | undefined): boolean {
 /** All options with their defaults. */
 export function usage(): string {
   const rows = [
-    ...Object.entries(numbers).map(([name, { key, min, max, help }]) => ({
-      name: `--${name} <${min}…${max}>`,
-      text: `${help}. Default: ${defaults[key]}.`,
+    ...Object.entries(numbers).map(([name, { key, min, max, help, any }]) => ({
+      name: `--${name} <${min}…${max}${any ? "|any" : ""}>`,
+      text: `${help}. Default: ${textOf(defaults[key])}.`,
     })),
     ...Object.entries(switches).map(([name, { key, help }]) => ({
       name: `--${name} <on|off>`,
@@ -133,11 +143,15 @@ export function usage(): string {
   return `Options:\n${rows.map(({ name, text }) => `  ${name.padEnd(32)}${text}`).join("\n")}`;
 }
 
+function textOf(value: number | boolean): string {
+  return value === Infinity ? "any" : `${value}`;
+}
+
 /** Bounds as the options that lead to them. */
 export function optionsText(bounds: Bounds): string {
   const budgets = ["states", "seconds"];
   const texts = Object.entries(numbers).filter(([name]) => !budgets.includes(name)).map(([name, { key }]) =>
-    `--${name} ${bounds[key]}`
+    `--${name} ${textOf(bounds[key])}`
   );
   for (const [name, { key }] of Object.entries(switches)) texts.push(`--${name} ${bounds[key] ? "on" : "off"}`);
   return texts.join(" ");

@@ -1,35 +1,22 @@
 /**
- * Copies of a core's state: by hand, as `structuredClone` takes fifty times as long.
+ * Copies of a core's state, whatever fields it has. `structuredClone` takes ten times as long.
  *
  * @module
  */
-import type { Progress } from "../../src/core/progress.ts";
-import type { CoreState, Leading } from "../../src/core/state.ts";
-import type { ServerId } from "../../src/types.ts";
+
+/** What is never changed in place: these are shared. */
+const shared: ReadonlySet<string> = new Set(["settings", "configuration", "message"]);
 
 /** A copy that shares only what is never changed in place. */
-export function cloneState(state: CoreState): CoreState {
-  const { log, campaign, leading } = state;
-  return {
-    ...state,
-    random: [...state.random],
-    log: { ...log, runs: [...log.runs] },
-    configurations: [...state.configurations],
-    withheld: [...state.withheld],
-    campaign: campaign === undefined ? undefined : { ...campaign, votes: new Map(campaign.votes) },
-    leading: leading === undefined ? undefined : cloneLeading(leading),
-  };
+export function cloneState<T>(state: T): T {
+  return copy(state) as T;
 }
 
-function cloneLeading(leading: Leading): Leading {
-  const progress = new Map<ServerId, Progress>();
-  for (const [id, it] of leading.progress) progress.set(id, { ...it, inFlight: [...it.inFlight] });
-  const { transfer } = leading;
-  return {
-    ...leading,
-    progress,
-    readsWaiting: [...leading.readsWaiting],
-    reconfigurations: leading.reconfigurations.map((change) => ({ ...change })),
-    transfer: transfer === undefined ? undefined : { ...transfer },
-  };
+function copy(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(copy);
+  if (value instanceof Map) return new Map([...value].map(([key, item]) => [key, copy(item)]));
+  const fields: Record<string, unknown> = {};
+  for (const [key, item] of Object.entries(value)) fields[key] = shared.has(key) ? item : copy(item);
+  return fields;
 }

@@ -1,15 +1,12 @@
 /**
- * States as short rows of small numbers, the same for states that can't be told apart: times are left out (an election
- * timeout may come at any moment), and so is the generator; sequence numbers of writes start at the last one that ended.
+ * States as rows of small numbers, the same for states that can't be told apart. Whatever fields a core or a message has
+ * are in its row: what must not tell states apart (times, the generator, counters) was made the same before.
  *
  * A row can be made as if the servers had other names. The core never compares names, so states that differ in names
  * alone have the same future, and the explorer looks at one of them.
  *
  * @module
  */
-import type { Progress } from "../../src/core/progress.ts";
-import type { CoreState } from "../../src/core/state.ts";
-import type { Message } from "../../src/message.ts";
 import type { ServerId } from "../../src/types.ts";
 import { type Disk, type Entry, type Ghost, type Local, names, type Packet, type Write } from "./model.ts";
 
@@ -30,8 +27,27 @@ export function renamings(count: number): Renaming[] {
   return all;
 }
 
-const roles = ["follower", "pre-candidate", "candidate", "leader"];
-const nobody = 15;
+/** The same in all states of one exploration. */
+const constant: ReadonlySet<string> = new Set(["settings", "random"]);
+
+// Every number below these stands for itself; each of these says what follows.
+const idBase = 60_000;
+const nobody = idBase + 99;
+const tags = { undefined: 60_100, false: 60_101, true: 60_102, array: 60_103, map: 60_104, record: 60_105 } as const;
+const textTag = 60_106;
+const numberTag = 60_107;
+
+const hashes = new Map<string, number>();
+
+/** The same for a text in every run: the order in which texts are met must not show. */
+function hashOf(text: string): number {
+  const known = hashes.get(text);
+  if (known !== undefined) return known;
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  hashes.set(text, hash >>> 0);
+  return hash >>> 0;
+}
 
 /** Writes rows. */
 export class Encoder {
@@ -49,7 +65,7 @@ export class Encoder {
   }
 
   #id(id: ServerId | undefined): void {
-    this.row.push(id === undefined ? nobody : this.#names.to[id.charCodeAt(0) - 97]!);
+    this.row.push(id === undefined ? nobody : idBase + this.#names.to[id.charCodeAt(0) - 97]!);
   }
 
   #entries(entries: readonly Entry[]): void {
@@ -64,25 +80,100 @@ export class Encoder {
   local({ core, log, disk, writes, verified, acknowledged }: Local): void {
     const { row } = this;
     this.#id(core.id);
-    row.push(core.term, roles.indexOf(core.role), verified, acknowledged.term, acknowledged.index);
-    this.#id(core.votedFor);
-    this.#id(core.leader);
-    this.#id(core.termLeader);
-    row.push(core.log.lastIndex, core.configurations.length, core.voteAsked - core.votePersisted);
-    row.push(core.persistedIndex, core.epoch, core.commitIndex, core.appliedIndex, core.verifiedIndex);
-    row.push(core.leaderHeardAt === -Infinity ? 0 : 1, core.roundAnswered, core.removedAt);
-    row.push(core.ackOwed?.sequence ?? 0, core.ackOwed?.round ?? 0);
+    row.push(verified, acknowledged.term, acknowledged.index);
     this.#entries(log);
     this.#disk(disk);
     row.push(writes.length);
-    for (const write of writes) this.#write(write, core);
-    row.push(core.withheld.length);
-    for (const { to, message } of core.withheld) {
-      this.#id(to);
-      this.message(message);
+    for (const write of writes) this.#write(write);
+    this.value(core);
+  }
+
+  /** Anything made of plain records, arrays, and maps by server. */
+  value(value: unknown): void {
+    const { row } = this;
+    switch (typeof value) {
+      case "number":
+        return this.#number(value);
+      case "string":
+        return this.#text(value);
+      case "boolean":
+        row.push(value ? tags.true : tags.false);
+        return;
+      case "undefined":
+        row.push(tags.undefined);
+        return;
+      case "object":
+        if (Array.isArray(value)) return this.#array(value);
+        if (value instanceof Map) return this.#map(value);
+        if (value !== null) return this.#record(value as Record<string, unknown>);
     }
-    this.#campaign(core);
-    this.#leading(core);
+    throw new TypeError(`a state must be plain data, not ${String(value)}`);
+  }
+
+  #number(value: number): void {
+    const { row } = this;
+    if (Number.isInteger(value) && value >= 0 && value < idBase) row.push(value);
+    else if (!Number.isFinite(value)) row.push(numberTag, value > 0 ? 1 : 0);
+    else this.#wide(value);
+  }
+
+  #wide(value: number): void {
+    const hash = hashOf(`${value}`);
+    this.row.push(numberTag, 2, hash >>> 16, hash & 0xffff);
+  }
+
+  #text(value: string): void {
+    if (value.length === 1 && names.includes(value)) return this.#id(value);
+    const hash = hashOf(value);
+    this.row.push(textTag, hash >>> 16, hash & 0xffff);
+  }
+
+  /** In order, but for servers of a configuration: those stand in the order of their new names. */
+  #array(items: readonly unknown[]): void {
+    this.row.push(tags.array, items.length);
+    const ids = items.map((item) => typeof item === "object" && item !== null && "id" in item ? item.id : undefined);
+    if (items.length < 2 || !ids.every((id) => names.includes(id as ServerId))) {
+      for (const item of items) this.value(item);
+      return;
+    }
+    for (const server of this.#names.from) {
+      const at = ids.indexOf(names[server]);
+      if (at >= 0) this.value(items[at]);
+    }
+  }
+
+  #map(map: ReadonlyMap<unknown, unknown>): void {
+    this.row.push(tags.map, map.size);
+    let found = 0;
+    for (const server of this.#names.from) {
+      const item = map.get(names[server]);
+      if (item === undefined) continue;
+      found++;
+      this.#id(names[server]);
+      this.value(item);
+    }
+    if (found !== map.size) throw new TypeError("a map of a state must be by server");
+  }
+
+  #record(fields: Readonly<Record<string, unknown>>): void {
+    const hash = hashOf(Object.keys(fields).join());
+    this.row.push(tags.record, hash >>> 16, hash & 0xffff);
+    for (const [key, value] of Object.entries(fields)) {
+      if (key === "withheld") this.#unordered(value as unknown[]);
+      else if (!constant.has(key)) this.value(value);
+    }
+  }
+
+  /** Messages that leave together: the network keeps no order. */
+  #unordered(items: readonly unknown[]): void {
+    const { row } = this;
+    const start = row.length;
+    const rows = items.map((item) => {
+      this.value(item);
+      return row.splice(start);
+    });
+    rows.sort(compareRows);
+    row.push(tags.array, rows.length, ...rows.flat());
   }
 
   #disk({ term, votedFor, log }: Disk): void {
@@ -91,10 +182,10 @@ export class Encoder {
     this.#entries(log);
   }
 
-  #write(write: Write, core: CoreState): void {
+  #write(write: Write): void {
     const { row } = this;
     if (write.type === "vote") {
-      row.push(1, write.sequence - core.votePersisted, write.term);
+      row.push(1, write.sequence, write.term);
       this.#id(write.votedFor);
     } else if (write.type === "truncate") {
       row.push(2, write.from);
@@ -104,75 +195,12 @@ export class Encoder {
     }
   }
 
-  #campaign({ campaign }: CoreState): void {
-    const { row } = this;
-    if (campaign === undefined) {
-      row.push(0);
-      return;
-    }
-    row.push(1 + Number(campaign.pre) + 2 * Number(campaign.transfer), campaign.term);
-    for (const server of this.#names.from) {
-      const vote = campaign.votes.get(names[server]!);
-      row.push(vote === undefined ? 2 : Number(vote));
-    }
-  }
-
-  #leading({ leading }: CoreState): void {
-    const { row } = this;
-    if (leading === undefined) {
-      row.push(0);
-      return;
-    }
-    // Nobody asks for other servers here, so what belongs to that is always empty.
-    row.push(1, leading.firstIndex, leading.round, Number(leading.reconfigures));
-    for (const server of this.#names.from) {
-      const progress = leading.progress.get(names[server]!);
-      if (progress !== undefined) this.#progress(progress);
-    }
-  }
-
-  #progress(progress: Progress): void {
-    const { row } = this;
-    const { matchIndex, nextIndex, sequence, stateSequence, probe, inFlight, commitSent, ackedRound } = progress;
-    const flags = Number(progress.state === "replicate") + 2 * Number(progress.blocked) +
-      4 * Number(progress.heartbeatDue) + 8 * Number(progress.sending !== undefined);
-    row.push(flags, matchIndex, nextIndex, sequence, stateSequence, commitSent, ackedRound);
-    row.push(probe?.sequence ?? 0, probe?.end ?? 0, inFlight.length);
-    for (const it of inFlight) row.push(it.sequence, it.end, it.bytes);
-  }
-
   /** A message under way. */
   packet({ from, to, message, entries }: Packet): void {
     this.#id(from);
     this.#id(to);
-    this.message(message);
+    this.value(message);
     this.#entries(entries);
-  }
-
-  /** A message. */
-  message(message: Message): void {
-    const { row } = this;
-    switch (message.type) {
-      case "vote-request":
-        row.push(1, message.term, Number(message.pre), message.lastIndex, message.lastTerm, Number(message.transfer));
-        return;
-      case "vote-response":
-        row.push(2, message.term, Number(message.pre), message.campaign, Number(message.granted));
-        return;
-      case "append-request": {
-        const { term, sequence, prevIndex, prevTerm, end, commitIndex, round } = message;
-        row.push(3, term, sequence, prevIndex, prevTerm, end, commitIndex, round);
-        return;
-      }
-      case "append-response": {
-        const { term, sequence, round, matchIndex, rejected } = message;
-        row.push(4, term, sequence, round, matchIndex, rejected === undefined ? 0 : 1);
-        if (rejected !== undefined) row.push(rejected.prevIndex, rejected.hintIndex, rejected.hintTerm);
-        return;
-      }
-      default:
-        row.push(5, message.term);
-    }
   }
 
   /** What the world remembers. */
@@ -201,6 +229,11 @@ export class Encoder {
     into[at] = finish(low);
     into[at + 1] = finish(high ^ this.row.length);
   }
+}
+
+function compareRows(a: readonly number[], b: readonly number[]): number {
+  for (let i = 0; i < a.length && i < b.length; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
+  return a.length - b.length;
 }
 
 function finish(hash: number): number {

@@ -134,6 +134,7 @@ export class Space {
   }
 
   #deliveries(state: State, packets: readonly number[], visit: (action: Action) => boolean): void {
+    const staysAnyway = this.bounds.duplicates === Infinity;
     const mayDuplicate = this.#left(state, "duplicates") > 0;
     let last = -1;
     for (const uses of packets) {
@@ -145,7 +146,7 @@ export class Space {
       const lapses = packet.message.type === "vote-request" && core.leaderHeardAt !== -Infinity;
       for (const lapsed of lapses ? [false, true] : [false]) {
         const event: LocalEvent = { type: "deliver", packet, lapsed };
-        if (!visit({ server, event, uses, duplicates: false })) return;
+        if (!staysAnyway && !visit({ server, event, uses, duplicates: false })) return;
         if (mayDuplicate && !visit({ server, event, uses, duplicates: true })) return;
       }
     }
@@ -202,7 +203,8 @@ export class Space {
       const ghost = judgeStep({ before, after, truncatedFrom }, servers, this.ghosts.items[state.ghost]!);
       next.ghost = this.ghosts.idOf(ghost);
     }
-    for (const packet of transition.packets) insert(packets, packet);
+    const isSet = this.bounds.duplicates === Infinity;
+    for (const packet of transition.packets) if (!isSet || !packets.includes(packet)) insert(packets, packet);
     if (this.bounds.prune) this.#forget(packets, server, next);
     return next;
   }
@@ -222,7 +224,7 @@ export class Space {
       case "persist":
         return 0;
       case "deliver":
-        return duplicates ? 1 << shifts.duplicates : 0;
+        return duplicates && this.bounds.duplicates < Infinity ? 1 << shifts.duplicates : 0;
     }
   }
 
