@@ -57,13 +57,69 @@ export class OverloadedError extends RaftError {
   /** Their bytes. */
   readonly pendingBytes: number;
   /** Takes what is in flight. */
-  constructor(pendingCount: number, pendingBytes: number) {
+  constructor(pendingCount: number, pendingBytes: number, message?: string) {
     super(
-      `Cannot take the command as too much is in flight: ${pendingCount} commands with ${pendingBytes} bytes`,
+      message ?? `Cannot take the command as too much is in flight: ${pendingCount} commands with ${pendingBytes} bytes`,
       "not-applied",
     );
     this.pendingCount = pendingCount;
     this.pendingBytes = pendingBytes;
+  }
+}
+
+/** The configuration is not the one that the change was made for: read it and decide again. Not applied. */
+export class ConfigurationChangedError extends RaftError {
+  /** `configuration-changed`. */
+  override readonly code = "configuration-changed";
+  /** Says which one it is. */
+  constructor(message: string) {
+    super(message, "not-applied");
+  }
+}
+
+/** The servers can't be changed as asked: `reason` says what to do about it. */
+export class MembershipError extends RaftError {
+  /** `membership`. */
+  override readonly code = "membership";
+  /**
+   * `invalid`: no such configuration can be; `no-quorum`: too few of its voters answer, see `force`; `unreachable`,
+   * `too-slow`: the new server did not catch up, stays `staging` and votes when it has; `removed`: it was taken out
+   * again meanwhile.
+   */
+  readonly reason: "invalid" | "no-quorum" | "unreachable" | "too-slow" | "removed";
+  /** Takes why, and whether something of it stays. */
+  constructor(message: string, reason: MembershipError["reason"], outcome: Outcome) {
+    super(message, outcome);
+    this.reason = reason;
+  }
+}
+
+/** Leadership was not handed over; the leader goes on. */
+export class TransferFailedError extends RaftError {
+  /** `transfer-failed`. */
+  override readonly code = "transfer-failed";
+  /** `timeout`, `no-target`, `busy`, or what happened instead. */
+  readonly reason: string;
+  /** Takes why and who was to lead. */
+  constructor(reason: string, to: ServerId | undefined, leader?: LeaderHint) {
+    const why = {
+      "no-target": "there is no such voter that answers",
+      "busy": "it is being handed to another server",
+      "timeout": "the other server did not take over in time",
+      "not-leader": "this server does not lead",
+    }[reason] ?? reason;
+    super(`Cannot hand leadership over${to === undefined ? "" : ` to "${to}"`}: ${why}`, "unknown", { leader });
+    this.reason = reason;
+  }
+}
+
+/** This server leads, and what was asked is for others. */
+export class IsLeaderError extends RaftError {
+  /** `is-leader`. */
+  override readonly code = "is-leader";
+  /** Says what was asked. */
+  constructor(message: string) {
+    super(message, "not-applied");
   }
 }
 

@@ -25,6 +25,19 @@ export type RaftEvent =
   }
   /** The configuration in force changed. */
   | { readonly type: "configuration"; readonly index: LogIndex; readonly configuration: Configuration }
+  /** On the leader: a staging server has all that was there when this round of catching up began. */
+  | {
+    readonly type: "catch-up";
+    readonly peer: ServerId;
+    /** Up to here its log is known to equal the leader's. */
+    readonly matchIndex: LogIndex;
+    /** The leader's last entry. */
+    readonly lastIndex: LogIndex;
+    /** Rounds so far; it votes after one that took no longer than an election timeout. */
+    readonly round: number;
+  }
+  /** This server is no longer part of the cluster, as of the configuration at that index. */
+  | { readonly type: "removed"; readonly index: LogIndex }
   /** The server stopped because of this. */
   | { readonly type: "fatal"; readonly error: Error };
 

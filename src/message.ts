@@ -142,6 +142,66 @@ export interface ForwardResponse {
   readonly leader: ServerId | undefined;
 }
 
+/** Asks the leader for other servers; the changes travel beside it. Sent again, under its number, until answered. */
+export interface ChangeRequest {
+  readonly type: "change-request";
+  readonly term: Term;
+  /** The asker's own number, given back. */
+  readonly id: number;
+  /** Index of the configuration that the changes were made for; any when undefined. */
+  readonly prevIndex: LogIndex | undefined;
+  /** Whether to go on although too few servers answer. */
+  readonly force: boolean;
+  /** How many changes. */
+  readonly count: number;
+}
+
+/** Answers a {@linkcode ChangeRequest} when all is committed, or given up. */
+export interface ChangeResponse {
+  readonly type: "change-response";
+  readonly term: Term;
+  readonly id: number;
+  /** Index of the configuration that has the changes. */
+  readonly index: LogIndex | undefined;
+  readonly refusal: ChangeRefusal | undefined;
+}
+
+/** Why a change of the servers is not (wholly) made. */
+export interface ChangeRefusal {
+  readonly reason:
+    | "not-leader"
+    | "leadership-lost"
+    | "overloaded"
+    | "conflict"
+    | "invalid"
+    | "no-quorum"
+    | "unreachable"
+    | "too-slow"
+    | "removed";
+  /** In words, for the end of a sentence. At most 1,000 characters. */
+  readonly detail: string;
+  /** Whether a first entry of it was appended, which stays. */
+  readonly begun: boolean;
+}
+
+/** Asks the leader to hand over, to the most caught-up voter when nobody is named. */
+export interface TransferRequest {
+  readonly type: "transfer-request";
+  readonly term: Term;
+  readonly to: ServerId | undefined;
+}
+
+/** The leader asked by a {@linkcode TransferRequest} did not hand over. */
+export interface TransferResponse {
+  readonly type: "transfer-response";
+  readonly term: Term;
+  /** One word. */
+  readonly reason: TransferFailure;
+}
+
+/** Why leadership was not handed over. */
+export type TransferFailure = "timeout" | "no-target" | "not-leader" | "busy";
+
 /** Everything that travels between servers. */
 export type Message =
   | VoteRequest
@@ -153,4 +213,8 @@ export type Message =
   | ReadRequest
   | ReadResponse
   | ForwardRequest
-  | ForwardResponse;
+  | ForwardResponse
+  | ChangeRequest
+  | ChangeResponse
+  | TransferRequest
+  | TransferResponse;

@@ -195,6 +195,10 @@ function onMessage(step: Step, from: ServerId, message: Message): void {
     case "read-response":
     case "forward-request":
     case "forward-response":
+    case "change-request":
+    case "change-response":
+    case "transfer-request":
+    case "transfer-response":
       return;
   }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AppendRequest, Message } from "../message.ts";
+import type { AppendRequest, ChangeRefusal, Message, TransferFailure } from "../message.ts";
 import type { Configuration, LogIndex, Role, ServerId, Term } from "../types.ts";
 
 /** Messages that the core makes in one piece; entries are cut and sent by the sender. */
@@ -78,7 +78,7 @@ export type Effect =
   /** The configuration in force changed (appended, truncated or loaded). */
   | { readonly type: "announce-configuration"; readonly index: LogIndex; readonly configuration: Configuration }
   /** The leadership transfer ended without a new leader. */
-  | { readonly type: "announce-transfer-failed"; readonly reason: "timeout" | "no-target" | "not-leader" | "busy" }
+  | { readonly type: "announce-transfer-failed"; readonly reason: TransferFailure }
   /** A `change-requested` is done, with the index of the configuration that has it, or given up. */
   | {
     readonly type: "settle-change";
@@ -98,24 +98,6 @@ export type Effect =
   | { readonly type: "announce-removed"; readonly index: LogIndex }
   /** A removed server need not be talked to any more. */
   | { readonly type: "forget-peer"; readonly peer: ServerId };
-
-/** Why a change of the servers is not (wholly) made. */
-export interface ChangeRefusal {
-  readonly reason:
-    | "not-leader"
-    | "leadership-lost"
-    | "overloaded"
-    | "conflict"
-    | "invalid"
-    | "no-quorum"
-    | "unreachable"
-    | "too-slow"
-    | "removed";
-  /** In words, for the end of a sentence. */
-  readonly detail: string;
-  /** Whether a first entry of it was appended, which stays. */
-  readonly begun: boolean;
-}
 
 /** Why a role, term or leader changed. */
 export type RoleReason =

@@ -4,9 +4,9 @@
  *
  * @module
  */
+import type { ChangeRefusal } from "../message.ts";
 import type { Configuration, ConfigurationChange, LogIndex, Server, ServerId } from "../types.ts";
 import { isSame, left, problemOf, promoted, serversAfter, towards } from "./change.ts";
-import type { ChangeRefusal } from "./effect.ts";
 import type { Event } from "./event.ts";
 import { announceConfiguration, configurationIndex, configurationOf, peersOf } from "./membership.ts";
 import { newProgress, type Progress } from "./progress.ts";

@@ -6,11 +6,12 @@
  */
 import type { Effect } from "../core/effect.ts";
 import type { CoreState } from "../core/state.ts";
-import { type LeaderHint, ProtocolError } from "../errors.ts";
+import { type LeaderHint, NotLeaderError, ProtocolError, ShutdownError } from "../errors.ts";
 import type { ForwardResponse, Message } from "../message.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { encodeCommands, type ForwardedCommand } from "../wire/command_codec.ts";
 import { encodeMessage } from "../wire/message_codec.ts";
+import { Administration } from "./administration.ts";
 import { Admission, type AdmissionLimits } from "./admission.ts";
 import type { Environment } from "./environment.ts";
 import type { Item, Origin } from "./item.ts";
@@ -38,6 +39,7 @@ export interface CallsHost {
 /** Limits of what may wait and travel together. */
 export interface CallsLimits extends PendingLimits, AdmissionLimits {
   readonly appendBytesMax: number;
+  readonly electionMaxMs: number;
 }
 
 /** How often calls that wait are looked through, milliseconds. */
@@ -51,6 +53,8 @@ export class Calls {
   readonly pending: Pending;
   /** Reads that wait. */
   readonly reads: Reads;
+  /** What operators ask for. */
+  readonly administration: Administration;
   readonly #admission: Admission;
   /** The server that lately said it does not lead, while we still believe it does: not asked again at once. */
   #refusedBy: ServerId | undefined;
@@ -59,6 +63,8 @@ export class Calls {
   #sweepTimer: unknown;
   /** Peers that asked our core for a read index, by the number given to it; negative, so that they differ from ours. */
   readonly #remoteReads = new Map<number, { readonly peer: ServerId; readonly id: number }>();
+  /** Callers who want to know whether this server leads, by a number from the same series. */
+  readonly #verifications = new Map<number, Verification>();
   #nextRemoteRead = -1;
 
   /** Takes the driver's side and the limits. */
@@ -68,6 +74,30 @@ export class Calls {
     this.#admission = new Admission(limits);
     this.pending = new Pending(host.environment, limits);
     this.reads = new Reads(host.environment, limits.leaderWaitMs);
+    this.administration = this.#makeAdministration(limits);
+  }
+
+  #makeAdministration({ leaderWaitMs, electionMaxMs }: CallsLimits): Administration {
+    const host = this.#host;
+    const [durableTerm, leader] = [() => this.#durableTerm, () => this.leader];
+    return new Administration({
+      id: host.id,
+      environment: host.environment,
+      peers: host.peers,
+      state: host.state,
+      get appliedIndex() {
+        return host.appliedIndex;
+      },
+      get durableTerm() {
+        return durableTerm();
+      },
+      get leader() {
+        return leader();
+      },
+      take: (item) => host.take(item),
+      enqueue: (item) => host.enqueue(item),
+      schedule: () => host.schedule(),
+    }, leaderWaitMs, leaderWaitMs + electionMaxMs);
   }
 
   /** Takes a command. */
@@ -83,12 +113,20 @@ export class Calls {
     this.#host.schedule();
   }
 
+  /** Asks whether this server leads: a quorum has to answer what is sent from now on. */
+  verify(verification: Verification): void {
+    const own = this.#nextRemoteRead--;
+    this.#verifications.set(own, verification);
+    this.#host.enqueue({ event: { type: "read-requested", id: own } });
+  }
+
   /** What came in this turn goes to our own core, to the leader, or waits for one. */
   dispatch(): void {
     const { term, voteAsked, votePersisted } = this.#host.state;
     if (voteAsked === votePersisted) this.#durableTerm = term;
     if (this.pending.hasQueued) this.#proposeQueued();
     if (this.reads.hasQueued) this.#askQueued();
+    if (this.administration.hasQueued) this.administration.dispatch(this.#leaderToAsk());
   }
 
   #proposeQueued(): void {
@@ -177,13 +215,22 @@ export class Calls {
       this.#remoteReads.delete(id);
       const { peer, id: theirs } = remote;
       this.#host.peers.send(peer, { type: "read-response", term: this.#durableTerm, id: theirs, index });
-    } else if (index === undefined) this.reads.onRefused(id, undefined);
+    } else if (id < 0) this.#verified(id, index);
+    else if (index === undefined) this.reads.onRefused(id, undefined);
     else this.reads.onIndex(id, undefined, index);
+  }
+
+  #verified(id: number, index: LogIndex | undefined): void {
+    const verification = this.#verifications.get(id);
+    this.#verifications.delete(id);
+    if (index === undefined) verification?.reject(new NotLeaderError(this.leader));
+    else verification?.resolve();
   }
 
   /** Another leader is followed, or none. */
   onLeaderChanged(isLost: boolean): void {
     this.#refusedBy = undefined;
+    this.administration.onLeaderChanged(this.leader, this.#host.state.term);
     if (!isLost) return;
     this.#admission.onLeaderLost();
     this.pending.onLeaderLost();
@@ -239,6 +286,7 @@ export class Calls {
   onPeerLost(peer: ServerId): void {
     this.pending.onPeerLost(peer);
     this.reads.onPeerLost(peer);
+    this.administration.onPeerLost(peer);
     // Whoever comes back under that name may have started anew and use the same numbers for other questions (BR03).
     for (const [own, asked] of this.#remoteReads) if (asked.peer === peer) this.#remoteReads.delete(own);
   }
@@ -247,12 +295,14 @@ export class Calls {
 
   /** Sees to it that nothing waits for ever. */
   armSweep(): void {
-    if (this.#sweepTimer !== undefined || !(this.pending.needsSweep || this.reads.needsSweep)) return;
+    const isNeeded = this.pending.needsSweep || this.reads.needsSweep || this.administration.needsSweep;
+    if (this.#sweepTimer !== undefined || !isNeeded) return;
     this.#sweepTimer = this.#host.environment.setTimeout(() => {
       this.#sweepTimer = undefined;
       this.#refusedBy = undefined;
       this.pending.sweep(this.leader);
       this.reads.sweep(this.leader);
+      this.administration.sweep();
       this.#host.schedule();
     }, sweepMs);
   }
@@ -262,7 +312,19 @@ export class Calls {
     this.#host.environment.clearTimeout(this.#sweepTimer);
     this.pending.close(cause);
     this.reads.close(cause);
+    this.administration.close(cause);
+    const error = new ShutdownError("not-applied", cause instanceof ShutdownError ? undefined : cause);
+    for (const verification of this.#verifications.values()) verification.reject(error);
+    this.#verifications.clear();
   }
+}
+
+/** A caller who wants to know whether this server leads. */
+export interface Verification {
+  /** It did when the call came. */
+  resolve(): void;
+  /** It does not, or nobody knows. */
+  reject(error: unknown): void;
 }
 
 /** Cuts commands into batches that fit into a frame; a larger one travels alone. */

@@ -48,6 +48,8 @@ export interface DriverHandler {
   onRole(): void;
   /** A leadership transfer ended without a new leader. */
   onTransferFailed(): void;
+  /** This server is no longer part of the cluster. */
+  onRemoved(): void;
 }
 
 /** One server's driver. {@linkcode Driver.start} begins, {@linkcode Driver.stop} ends; nothing happens after that. */
@@ -203,7 +205,7 @@ export class Driver<Command, Result> {
   /** A frame came in; see {@linkcode TransportHandler}. */
   onFrame(from: RemoteServer, frame: Uint8Array): void {
     if (this.#stopped) return;
-    const { message, records, commands } = decodeMessage(frame);
+    const { message, records, commands, changes } = decodeMessage(frame);
     const peer = from.serverId;
     switch (message.type) {
       case "forward-request":
@@ -214,6 +216,14 @@ export class Driver<Command, Result> {
         return this.calls.onReadRequest(peer, message.id);
       case "read-response":
         return this.calls.onReadResponse(peer, message.id, message.index);
+      case "change-request":
+        return this.calls.administration.onChangeRequest(peer, message, changes!);
+      case "change-response":
+        return this.calls.administration.onChangeResponse(peer, message);
+      case "transfer-request":
+        return this.calls.administration.onTransferRequest(peer, message.to);
+      case "transfer-response":
+        return this.calls.administration.onTransferResponse(peer, message);
       default:
         if (message.type === "append-request") this.#adoptCluster(from);
         return this.#enqueue({ event: { type: "message-received", from: peer, message }, records });
@@ -354,11 +364,21 @@ export class Driver<Command, Result> {
       case "announce-role":
         return this.#announceRole(effect);
       case "announce-configuration":
-        this.#peers.configure(effect.configuration);
+        this.#configurePeers();
         return this.#parts.events.emit({ ...effect, type: "configuration" });
       case "announce-transfer-failed":
         this.#parts.logger.warn(`${this.#parts.id}: leadership transfer failed: ${effect.reason}`);
+        this.calls.administration.onTransferFailed(effect.reason);
         return this.#handler.onTransferFailed();
+      case "settle-change":
+        return this.calls.administration.onSettled(effect.id, effect.index, effect.refusal);
+      case "announce-catch-up":
+        return this.#parts.events.emit({ ...effect, type: "catch-up" });
+      case "announce-removed":
+        this.#parts.events.emit({ type: "removed", index: effect.index });
+        return this.#handler.onRemoved();
+      case "forget-peer":
+        return this.#configurePeers();
     }
   }
 
@@ -370,10 +390,16 @@ export class Driver<Command, Result> {
     if (source === "proposals") this.calls.onAppended(item.origin!, from, term);
   }
 
+  /** Also those that are leaving are talked to, until the leader parts with them. */
+  #configurePeers(): void {
+    this.#peers.configure(configurationOf(this.#core.state), [...this.#core.state.leading?.progress.keys() ?? []]);
+  }
+
   #announceRole({ role, term, leader, reason }: Extract<Effect, { type: "announce-role" }>): void {
     const { id, events, logger } = this.#parts;
     logger.info(`${id}: ${role} in term ${term}, leader ${leader ?? "unknown"} (${reason})`);
     if (role === "candidate") this.counters.elections++;
+    this.#configurePeers();
     events.emit({ type: "role", role, term, reason });
     this.#announceLeader(leader, term);
     this.#handler.onRole();

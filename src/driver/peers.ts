@@ -25,10 +25,20 @@ export class Peers {
     this.#link = link;
   }
 
-  /** These are the servers from now on. */
-  configure({ servers }: Configuration): void {
-    this.#addresses = new Map(servers.map(({ id, address }) => [id, address]));
-    this.#link?.setPeers(servers.filter(({ id }) => id !== this.#self));
+  /**
+   * These are the servers from now on.
+   *
+   * @param leaving Servers that are talked to a little longer, where they were known to be last.
+   */
+  configure({ servers }: Configuration, leaving: readonly ServerId[]): void {
+    const addresses = new Map(servers.map(({ id, address }) => [id, address]));
+    for (const id of leaving) {
+      const address = this.#addresses.get(id);
+      if (address !== undefined && !addresses.has(id)) addresses.set(id, address);
+    }
+    this.#addresses = addresses;
+    const peers = [...addresses].filter(([id]) => id !== this.#self);
+    this.#link?.setPeers(peers.map(([id, address]) => ({ id, address })));
   }
 
   /** A connection is up. */

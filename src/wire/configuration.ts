@@ -81,11 +81,21 @@ export function problemOf(configuration: Configuration): string | undefined {
   return outgoing === undefined ? undefined : problemOfOutgoing(outgoing);
 }
 
-function problemOfServer({ id, address, suffrage, priority }: Server): string | undefined {
-  if (!SERVER_ID_PATTERN.test(id)) return `the id ${quote(id)} is not 1 to 64 of the characters A-Z a-z 0-9 . _ -`;
+/** What is wrong with a server's id, for the end of a sentence; undefined when nothing is. */
+export function problemOfId(id: unknown): string | undefined {
+  if (typeof id === "string" && SERVER_ID_PATTERN.test(id)) return undefined;
+  return `the id ${quote(String(id))} is not 1 to 64 of the characters A-Z a-z 0-9 . _ -`;
+}
+
+/** What is wrong with a server, for the end of a sentence; undefined when nothing is. */
+export function problemOfServer(
+  { id, address, suffrage, priority }: Omit<Server, "priority"> & { readonly priority?: number | undefined },
+): string | undefined {
+  const unfit = problemOfId(id);
+  if (unfit !== undefined) return unfit;
   // deno-lint-ignore no-control-regex
-  if (address.length < 1 || address.length > ADDRESS_LENGTH_MAX || /[\x00-\x20\x7f]/.test(address)) {
-    return `the address ${quote(address)} of "${id}" is empty, too long or has blanks in it`;
+  if (typeof address !== "string" || address.length < 1 || address.length > ADDRESS_LENGTH_MAX || /[\x00-\x20\x7f]/.test(address)) {
+    return `the address ${quote(String(address))} of "${id}" is empty, too long or has blanks in it`;
   }
   if (!SUFFRAGES.includes(suffrage)) return `the suffrage ${quote(suffrage)} of "${id}" is unknown`;
   if (priority === undefined) return undefined;

@@ -11,9 +11,10 @@
 import { decode, encode } from "@std/msgpack";
 import { ProtocolError } from "../errors.ts";
 import type { AppendRejection, AppendRequest, AppendResponse, ForwardResponse, Message } from "../message.ts";
-import type { TermRun } from "../types.ts";
+import type { ConfigurationChange, TermRun } from "../types.ts";
+import { adminAttachmentOf, adminItemsOf, adminMessageOf } from "./admin_codec.ts";
 import { decodeCommands, type ForwardedCommand } from "./command_codec.ts";
-import { SERVER_ID_PATTERN } from "./configuration.ts";
+import { Items } from "./items.ts";
 import { configurationsOf, decodeRecords, type Records, termRunsOf } from "./record.ts";
 
 /** A message and what travelled beside it. */
@@ -24,6 +25,8 @@ export interface DecodedMessage {
   readonly records?: Records;
   /** The commands of a forward-request. They share the frame's bytes. */
   readonly commands?: readonly ForwardedCommand[];
+  /** The changes of a change-request. */
+  readonly changes?: readonly ConfigurationChange[];
 }
 
 /** The numbers of the messages: written to the wire, never renumber. */
@@ -47,9 +50,6 @@ const ENVELOPE_BYTES_MAX = 256;
 
 const LENGTH_BYTES = 2;
 
-/** Indexes stop short of the largest safe integer, so that adding what one frame can hold is still exact. */
-const INDEX_MAX = Number.MAX_SAFE_INTEGER - 2 ** 32;
-
 type Item = number | string | boolean | null;
 
 /**
@@ -64,7 +64,7 @@ export function encodeMessage(message: Message, attachment: readonly Uint8Array[
   head[0] = envelope.length & 0xff;
   head[1] = envelope.length >>> 8;
   head.set(envelope, LENGTH_BYTES);
-  return [head, ...attachment];
+  return message.type === "change-response" ? [head, ...adminAttachmentOf(message)] : [head, ...attachment];
 }
 
 /**
@@ -111,6 +111,8 @@ function itemsOf(message: Message): readonly Item[] {
       const { term, id, from, entryTerm, refusal, leader } = message;
       return [MessageNumber.forwardResponse, term, id, from, entryTerm, REFUSALS.indexOf(refusal), leader ?? null];
     }
+    default:
+      return adminItemsOf(message);
   }
 }
 
@@ -135,6 +137,8 @@ function messageOf(items: Items, attachment: Uint8Array): DecodedMessage {
   const number = items.integer("message number");
   if (number === MessageNumber.appendRequest) return appendRequestOf(items, attachment);
   if (number === MessageNumber.forwardRequest) return forwardRequestOf(items, attachment);
+  const admin = adminMessageOf(number, items, attachment);
+  if (admin !== undefined) return admin;
   const message = bareMessageOf(number, items);
   items.end();
   if (attachment.length > 0) {
@@ -267,78 +271,4 @@ function forwardRequestOf(items: Items, attachment: Uint8Array): DecodedMessage 
   items.end();
   const commands = decodeCommands(attachment, count);
   return { message: { type: "forward-request", term, id, count }, commands };
-}
-
-/** Takes the items of an envelope one by one, each with the type it must have. */
-class Items {
-  readonly #items: readonly unknown[];
-  #at = 0;
-
-  constructor(items: readonly unknown[]) {
-    this.#items = items;
-  }
-
-  get atEnd(): boolean {
-    return this.#at === this.#items.length;
-  }
-
-  end(): void {
-    if (!this.atEnd) throw new ProtocolError("Cannot decode a message: it has too many items");
-  }
-
-  integer(name: string): number {
-    const value = this.#next(name);
-    // Minus zero passes for an integer, and no sender writes it.
-    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0 || Object.is(value, -0)) {
-      throw new ProtocolError(`Cannot decode a message: ${name} is not a safe non-negative integer`);
-    }
-    return value;
-  }
-
-  index(name: string): number {
-    const value = this.integer(name);
-    if (value > INDEX_MAX) throw new ProtocolError(`Cannot decode a message: ${name} is too large`);
-    return value;
-  }
-
-  /** Index and term of an entry, both 0 for "none"; no entry is of a later term than the sender. */
-  position(name: string, termMax: number): [index: number, term: number] {
-    const index = this.index(`${name}Index`);
-    const term = this.integer(`${name}Term`);
-    if ((index === 0) !== (term === 0)) {
-      throw new ProtocolError(`Cannot decode a message: ${name}Index ${index} cannot be of term ${term}`);
-    }
-    if (term > termMax) {
-      throw new ProtocolError(`Cannot decode a message: ${name}Term ${term} exceeds the message's term ${termMax}`);
-    }
-    return [index, term];
-  }
-
-  boolean(name: string): boolean {
-    const value = this.#next(name);
-    if (typeof value !== "boolean") throw new ProtocolError(`Cannot decode a message: ${name} is not a boolean`);
-    return value;
-  }
-
-  serverId(name: string): string {
-    const value = this.#next(name);
-    if (typeof value !== "string" || !SERVER_ID_PATTERN.test(value)) {
-      throw new ProtocolError(`Cannot decode a message: ${name} is not a server id`);
-    }
-    return value;
-  }
-
-  /** Takes the next item if it is null. */
-  isNull(): boolean {
-    if (this.#items[this.#at] !== null) return false;
-    this.#at += 1;
-    return true;
-  }
-
-  #next(name: string): unknown {
-    if (this.atEnd) throw new ProtocolError(`Cannot decode a message: ${name} is missing`);
-    const value = this.#items[this.#at];
-    this.#at += 1;
-    return value;
-  }
 }
