@@ -24,7 +24,16 @@
  *
  * @module
  */
-export { type Applied, type ApplyOptions, createRaft, type Raft, type ReadOptions } from "./src/raft.ts";
+export {
+  type AddOptions,
+  type Applied,
+  type ApplyOptions,
+  type ChangeOptions,
+  createRaft,
+  type Raft,
+  type ReadOptions,
+  type WaitOptions,
+} from "./src/raft.ts";
 export {
   defaultOptions,
   isServerId,
@@ -37,13 +46,17 @@ export { msgpackCodec } from "./src/codec.ts";
 export type { ApplyContext, Codec, StateMachine } from "./src/machine.ts";
 export type { EventsOptions, EventStream, RaftEvent } from "./src/events.ts";
 export type { HistogramSnapshot, PeerMetrics, RaftMetrics } from "./src/metrics.ts";
-export type { RaftStatus, ServerStatus } from "./src/status.ts";
+export type { RaftStats, StatsKey } from "./src/stats.ts";
+export type { ConfigurationView, RaftStatus, ServerStatus } from "./src/status.ts";
 export {
+  ConfigurationChangedError,
   CorruptionError,
   EntryNotFoundError,
   InvariantError,
+  IsLeaderError,
   type LeaderHint,
   LeadershipLostError,
+  MembershipError,
   NotLeaderError,
   type Outcome,
   OverloadedError,
@@ -53,10 +66,12 @@ export {
   SnapshotNotFoundError,
   StorageError,
   StoreLockedError,
+  TransferFailedError,
   TransportClosedError,
 } from "./src/errors.ts";
 export {
   type Configuration,
+  type ConfigurationChange,
   EntryType,
   type Identity,
   type IndexedConfiguration,

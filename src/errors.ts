@@ -59,7 +59,8 @@ export class OverloadedError extends RaftError {
   /** Takes what is in flight. */
   constructor(pendingCount: number, pendingBytes: number, message?: string) {
     super(
-      message ?? `Cannot take the command as too much is in flight: ${pendingCount} commands with ${pendingBytes} bytes`,
+      message ??
+        `Cannot take the command as too much is in flight: ${pendingCount} commands with ${pendingBytes} bytes`,
       "not-applied",
     );
     this.pendingCount = pendingCount;

@@ -137,6 +137,12 @@ export interface RaftOptions<Command, Result> extends Partial<RaftSettings> {
    * fingerprint of `bootstrap`.
    */
   readonly clusterId?: string;
+  /**
+   * Whether the server shuts down when it learns that it was removed from the cluster.
+   *
+   * @default {false}
+   */
+  readonly shutdownOnRemove?: boolean;
   /** How commands become bytes. By default MessagePack; `Uint8Array` commands pass untouched. */
   readonly codec?: Codec<Command>;
   /** Silent by default. */

@@ -9,8 +9,9 @@ import type { RaftMetrics } from "./metrics.ts";
 import type { RaftOptions } from "./options.ts";
 import { systemEnvironment } from "./driver/environment.ts";
 import { startServer } from "./server.ts";
-import type { RaftStatus } from "./status.ts";
-import type { LogIndex, Role, ServerId, Term } from "./types.ts";
+import type { RaftStats } from "./stats.ts";
+import type { ConfigurationView, RaftStatus } from "./status.ts";
+import type { ConfigurationChange, LogIndex, Role, ServerAddress, ServerId, Term } from "./types.ts";
 
 /** Options of {@linkcode Raft.apply}. */
 export interface ApplyOptions {
@@ -30,6 +31,30 @@ export interface ReadOptions {
    * @default {"linearizable"}
    */
   readonly consistency?: "linearizable" | "stale";
+}
+
+/** Options of calls that wait. */
+export interface WaitOptions {
+  /** Ends the waiting, never what was asked for; the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Options of changes of the servers. */
+export interface ChangeOptions extends WaitOptions {
+  /** Only when the configuration in force is the one of this index; see {@linkcode Raft.configuration}. */
+  readonly prevIndex?: LogIndex;
+  /**
+   * Also when too few of the servers answer to get anything committed afterwards.
+   *
+   * @default {false}
+   */
+  readonly force?: boolean;
+}
+
+/** Options of {@linkcode Raft.addVoter} and {@linkcode Raft.addNonvoter}. */
+export interface AddOptions extends ChangeOptions {
+  /** A whole number: leadership goes to the voter with the highest that is up to date; 0 never leads. Default: 1. */
+  readonly priority?: number;
 }
 
 /** A command's place in the log and its result. */
@@ -78,6 +103,60 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    * server. Rejects as {@linkcode Raft.apply} does.
    */
   barrier(options?: ApplyOptions): Promise<LogIndex>;
+  /**
+   * Adds a server that is to vote, or changes address (and priority) of one that does. A new one is `staging` first: it
+   * gets the log and counts for nothing. The leader of the day promotes it when it has caught up (thesis §4.2.1), and
+   * then the promise resolves with the index of the configuration in which it votes, committed. What is so already
+   * appends nothing. Works on every server, as all that follows.
+   *
+   * @throws {MembershipError} The server can't be had so: see `reason`; what was begun stays, see `outcome`.
+   * @throws {ConfigurationChangedError} `prevIndex` is not the index of the configuration in force: not applied.
+   * @throws {LeadershipLostError} The leader fell meanwhile: see `outcome`; read {@linkcode Raft.configuration}.
+   * @throws {NotLeaderError} No leader could be reached: not applied.
+   * @throws {TypeError} Id or address can't be one.
+   */
+  addVoter(id: ServerId, address: ServerAddress, options?: AddOptions): Promise<{ readonly index: LogIndex }>;
+  /** Adds a server that gets the log and never counts. A voter stays one: see {@linkcode Raft.demoteVoter}. */
+  addNonvoter(id: ServerId, address: ServerAddress, options?: AddOptions): Promise<{ readonly index: LogIndex }>;
+  /** Takes a server's vote; it goes on as a nonvoter. A leader leads until that is committed, then hands over. */
+  demoteVoter(id: ServerId, options?: ChangeOptions): Promise<{ readonly index: LogIndex }>;
+  /** Takes a server out. It is told: see `removed` in {@linkcode Raft.events} and `shutdownOnRemove`. */
+  removeServer(id: ServerId, options?: ChangeOptions): Promise<{ readonly index: LogIndex }>;
+  /**
+   * Several changes as one: all new voters catch up first, then the cluster moves in one step, through a joint
+   * configuration when more than one vote changes (Raft §6). At no moment are there two majorities.
+   */
+  changeMembership(
+    changes: readonly ConfigurationChange[],
+    options?: ChangeOptions,
+  ): Promise<{ readonly index: LogIndex }>;
+  /** {@linkcode Raft.addVoter} for a server known by its address: that is its id too, with `_` for what no id may hold. */
+  addPeer(address: ServerAddress, options?: AddOptions): Promise<{ readonly index: LogIndex }>;
+  /** {@linkcode Raft.removeServer} for the server with that address. */
+  removePeer(address: ServerAddress, options?: ChangeOptions): Promise<{ readonly index: LogIndex }>;
+  /** The servers in force, committed or not. */
+  readonly configuration: ConfigurationView;
+  /**
+   * Hands leadership to a voter, the most caught-up one when none is named, and resolves when it leads. Meanwhile, for at
+   * most one election timeout, the leader takes no commands: they wait.
+   *
+   * @throws {TransferFailedError} It did not take over; the leader goes on.
+   * @throws {NotLeaderError} No leader could be reached.
+   */
+  transferLeadership(to?: ServerId, options?: WaitOptions): Promise<LeaderHint>;
+  /**
+   * Resolves when this server led when the call came: a quorum has answered to requests sent since.
+   *
+   * @throws {NotLeaderError} It does not lead, or lost leadership meanwhile.
+   */
+  verifyLeader(options?: WaitOptions): Promise<void>;
+  /**
+   * For a rolling restart: a leader hands over first and stays when it can't (a {@linkcode TransferFailedError}), unlike
+   * {@linkcode Raft.shutdown}; then the server stops.
+   */
+  drain(options?: WaitOptions): Promise<void>;
+  /** hashicorp/raft's `Stats()`: the same keys, all values text. */
+  stats(): RaftStats;
   /** The leader that this server follows now, or itself; undefined when none is known. */
   readonly leader: LeaderHint | undefined;
   /** What the server is doing. */

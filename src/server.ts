@@ -7,17 +7,27 @@ import { msgpackCodec } from "./codec.ts";
 import { Driver } from "./driver/driver.ts";
 import type { Environment } from "./driver/environment.ts";
 import { Proposal, type ProposalResult } from "./driver/proposal.ts";
-import type { Read } from "./driver/reads.ts";
 import { type LeaderHint, type RaftError, ShutdownError } from "./errors.ts";
 import { EventHub, type EventsOptions, type EventStream } from "./events.ts";
 import type { Codec } from "./machine.ts";
 import type { Histogram, RaftMetrics } from "./metrics.ts";
+import { Operator, peerId } from "./operator.ts";
 import { checkParts, type RaftOptions, type RaftSettings, validateOptions } from "./options.ts";
 import { closeAll, type Closers, type OpenParts, openParts } from "./parts.ts";
-import type { Applied, ApplyOptions, Raft, ReadOptions } from "./raft.ts";
-import type { RaftStatus, ServerStatus } from "./status.ts";
+import { QueryRead } from "./query_read.ts";
+import type { AddOptions, Applied, ApplyOptions, ChangeOptions, Raft, ReadOptions, WaitOptions } from "./raft.ts";
+import { type RaftStats, statsOf } from "./stats.ts";
+import type { ConfigurationView, RaftStatus, ServerStatus } from "./status.ts";
 import type { TransportLink } from "./transport/transport.ts";
-import { EntryType, type LogIndex, type Role, type ServerId, type Term } from "./types.ts";
+import {
+  type ConfigurationChange,
+  EntryType,
+  type LogIndex,
+  type Role,
+  type ServerAddress,
+  type ServerId,
+  type Term,
+} from "./types.ts";
 import { RecordFlag } from "./wire/record.ts";
 
 /** {@linkcode createRaft} in any environment: the simulator's too. */
@@ -37,6 +47,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
   readonly #environment: Environment;
   readonly #codec: Codec<Command>;
   readonly #driver: Driver<Command, Result>;
+  readonly #operator: Operator;
   readonly #events = new EventHub();
   readonly #link: TransportLink;
   readonly #syncs: Histogram;
@@ -75,7 +86,9 @@ class Server<Command, Result> implements Raft<Command, Result> {
       onFatal: (error) => void this.#stop(error),
       onRole: () => driver.state.role === "leader" || this.#leftOver?.(),
       onTransferFailed: () => this.#leftOver?.(),
+      onRemoved: () => options.shutdownOnRemove === true && void this.shutdown(),
     });
+    this.#operator = new Operator(driver.calls, environment);
     const { incarnation, starts } = found.identity;
     this.#link = transport.attach(
       { group: 0, serverId: id, clusterId: () => driver.clusterId, incarnation, starts },
@@ -162,6 +175,69 @@ class Server<Command, Result> implements Raft<Command, Result> {
     });
   }
 
+  addVoter(id: ServerId, address: ServerAddress, options?: AddOptions): Promise<{ readonly index: LogIndex }> {
+    return this.#operator.add("add-voter", id, address, options);
+  }
+
+  addNonvoter(id: ServerId, address: ServerAddress, options?: AddOptions): Promise<{ readonly index: LogIndex }> {
+    return this.#operator.add("add-nonvoter", id, address, options);
+  }
+
+  demoteVoter(id: ServerId, options?: ChangeOptions): Promise<{ readonly index: LogIndex }> {
+    return this.#operator.change([{ type: "demote-voter", id }], options);
+  }
+
+  removeServer(id: ServerId, options?: ChangeOptions): Promise<{ readonly index: LogIndex }> {
+    return this.#operator.change([{ type: "remove-server", id }], options);
+  }
+
+  changeMembership(
+    changes: readonly ConfigurationChange[],
+    options?: ChangeOptions,
+  ): Promise<{ readonly index: LogIndex }> {
+    return this.#operator.change(changes, options);
+  }
+
+  addPeer(address: ServerAddress, options?: AddOptions): Promise<{ readonly index: LogIndex }> {
+    return this.addVoter(this.#peerId(address), address, options);
+  }
+
+  removePeer(address: ServerAddress, options?: ChangeOptions): Promise<{ readonly index: LogIndex }> {
+    return this.removeServer(this.#peerId(address), options);
+  }
+
+  #peerId(address: ServerAddress): ServerId {
+    const known = this.#driver.configuration.servers.find((server) => server.address === address);
+    return known?.id ?? peerId(address);
+  }
+
+  async drain(options: WaitOptions = {}): Promise<void> {
+    if (this.state === "leader" && this.#hasOtherVoters) await this.transferLeadership(undefined, options);
+    await this.shutdown();
+  }
+
+  transferLeadership(to?: ServerId, options?: WaitOptions): Promise<LeaderHint> {
+    return this.#operator.transfer(to, options);
+  }
+
+  verifyLeader(options?: WaitOptions): Promise<void> {
+    return this.#operator.verify(options);
+  }
+
+  get configuration(): ConfigurationView {
+    const { configurations, commitIndex } = this.#driver.state;
+    const index = configurations.at(-1)?.index ?? 0;
+    return { index, ...this.#driver.configuration, committed: index <= commitIndex };
+  }
+
+  stats(): RaftStats {
+    return statsOf(this.status, {
+      lastLogTerm: this.#driver.lastTerm,
+      configuration: this.#driver.configuration,
+      snapshot: { index: 0, term: 0 },
+    });
+  }
+
   get leader(): LeaderHint | undefined {
     return this.#stopped === undefined ? this.#driver.leader : undefined;
   }
@@ -187,7 +263,8 @@ class Server<Command, Result> implements Raft<Command, Result> {
   }
 
   get status(): RaftStatus {
-    const { term, votedFor, commitIndex, log, persistedIndex, configurations } = this.#driver.state;
+    const { term, votedFor, commitIndex, log, persistedIndex, configurations, removedAt } = this.#driver.state;
+    const configurationIndex = configurations.at(-1)?.index ?? 0;
     return {
       id: this.id,
       clusterId: this.#driver.clusterId,
@@ -200,10 +277,19 @@ class Server<Command, Result> implements Raft<Command, Result> {
       firstIndex: log.firstIndex,
       lastIndex: log.lastIndex,
       durableIndex: persistedIndex,
-      configurationIndex: configurations.at(-1)?.index ?? 0,
+      configurationIndex,
+      isRemoved: removedAt > 0 && removedAt >= configurationIndex || this.#isRemovedByLog,
       lastContactMs: this.#lastContactMs(),
       servers: this.#driver.configuration.servers.map((server) => this.#serverStatus(server)),
     };
+  }
+
+  /** Whether the configuration in force is without this server, and one before it was not. */
+  get #isRemovedByLog(): boolean {
+    const [now, ...before] = this.#driver.state.configurations.map(({ configuration: { servers } }) =>
+      servers.some(({ id }) => id === this.id)
+    ).reverse();
+    return now === false && before.includes(true);
   }
 
   #lastContactMs(): number | undefined {
@@ -261,12 +347,13 @@ class Server<Command, Result> implements Raft<Command, Result> {
     return `Raft ${this.id} [${this.state}]`;
   }
 
+  get #hasOtherVoters(): boolean {
+    return this.#driver.configuration.servers.some(({ id, suffrage }) => id !== this.id && suffrage === "voter");
+  }
+
   /** A leader that goes tells another one to lead, so that nobody has to wait for an election timeout. */
   async #handOver(): Promise<void> {
-    const others = this.#driver.configuration.servers.some(({ id, suffrage }) =>
-      id !== this.id && suffrage === "voter"
-    );
-    if (this.state !== "leader" || !others) return;
+    if (this.state !== "leader" || !this.#hasOtherVoters) return;
     await new Promise<void>((resolve) => {
       const timer = this.#environment.setTimeout(resolve, this.#settings.shutdownTransferMs);
       this.#leftOver = () => {
@@ -302,54 +389,4 @@ class Server<Command, Result> implements Raft<Command, Result> {
 function nameOf(value: unknown): string {
   const type = value === null ? "null" : typeof value;
   return type === "object" ? (value as object).constructor?.name ?? type : type;
-}
-
-/** A query and the caller who waits for its answer. */
-class QueryRead<T> implements Read {
-  readonly startedAt: number;
-  readonly #query: () => T;
-  readonly #signal: AbortSignal | undefined;
-  readonly #resolve: (value: T) => void;
-  readonly #reject: (error: unknown) => void;
-  readonly #onAbort = () => this.reject(this.#signal!.reason);
-  #settled = false;
-
-  constructor(
-    query: () => T,
-    startedAt: number,
-    signal: AbortSignal | undefined,
-    resolve: (value: T) => void,
-    reject: (error: unknown) => void,
-  ) {
-    this.#query = query;
-    this.startedAt = startedAt;
-    this.#signal = signal;
-    this.#resolve = resolve;
-    this.#reject = reject;
-    signal?.addEventListener("abort", this.#onAbort, { once: true });
-  }
-
-  get isSettled(): boolean {
-    return this.#settled;
-  }
-
-  answer(): void {
-    if (!this.#settle()) return;
-    try {
-      this.#resolve(this.#query());
-    } catch (error) {
-      this.#reject(error);
-    }
-  }
-
-  reject(error: unknown): void {
-    if (this.#settle()) this.#reject(error);
-  }
-
-  #settle(): boolean {
-    if (this.#settled) return false;
-    this.#settled = true;
-    this.#signal?.removeEventListener("abort", this.#onAbort);
-    return true;
-  }
 }

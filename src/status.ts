@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { LogIndex, Role, ServerAddress, ServerId, Suffrage, Term } from "./types.ts";
+import type { Configuration, LogIndex, Role, ServerAddress, ServerId, Suffrage, Term } from "./types.ts";
 
 /** One server as this one sees it. */
 export interface ServerStatus {
@@ -21,6 +21,14 @@ export interface ServerStatus {
   readonly lag?: number;
   /** On the leader: milliseconds since it was heard from. */
   readonly lastContactMs?: number;
+}
+
+/** The servers of the cluster, as `raft.configuration` gives them. */
+export interface ConfigurationView extends Configuration {
+  /** The entry that holds it; 0 when none is known. */
+  readonly index: LogIndex;
+  /** Whether that entry is known to be committed: before, it is in force but may be taken back. */
+  readonly committed: boolean;
 }
 
 /** A server at one moment. A copy: it does not change. */
@@ -49,6 +57,8 @@ export interface RaftStatus {
   readonly durableIndex: LogIndex;
   /** Entry of the configuration in force. */
   readonly configurationIndex: LogIndex;
+  /** Whether this server was told that it is no longer part of the cluster. */
+  readonly isRemoved: boolean;
   /** Milliseconds since the leader was heard; 0 on the leader, undefined when never. */
   readonly lastContactMs: number | undefined;
   /** Every server of the configuration in force. */

@@ -50,6 +50,10 @@ function describe(event: RaftEvent): string {
       return `peer ${event.peer ?? "unknown"} ${event.kind}: ${event.reason}`;
     case "configuration":
       return `configuration at index ${event.index}: ${event.configuration.servers.map(({ id }) => id).join(", ")}`;
+    case "catch-up":
+      return `peer ${event.peer} catches up: ${event.matchIndex} of ${event.lastIndex} entries, round ${event.round}`;
+    case "removed":
+      return `removed from the cluster at index ${event.index}`;
     case "fatal":
       return `fatal: ${event.error.message}`;
   }

@@ -11,7 +11,7 @@ import type { Event } from "./event.ts";
 import { announceConfiguration, configurationIndex, configurationOf, peersOf } from "./membership.ts";
 import { newProgress, type Progress } from "./progress.ts";
 import { isVoter, majority, voterSets } from "./quorum.ts";
-import { becomeFollower, send } from "./role.ts";
+import { becomeFollower, isCredible, send } from "./role.ts";
 import type { Leading, Reconfiguration, Step } from "./state.ts";
 import { appendTerm } from "./term_index.ts";
 import { onTransferRequested } from "./transfer.ts";
@@ -266,12 +266,14 @@ export function answerStranger(step: Step, from: ServerId): void {
 }
 
 /**
- * The leader of this term says that we were removed: until an entry says otherwise there is no use in campaigning. An
- * older one, or one that our own log has overtaken, says nothing.
+ * A leader says that we were removed: until an entry says otherwise there is no use in campaigning. One of an earlier
+ * term, or one that our own log has overtaken, says nothing.
  */
 export function onRemoved(step: Step, from: ServerId, term: number, index: LogIndex): void {
   const { state } = step;
-  if (term !== state.term || state.leader !== from || index <= state.removedAt) return;
+  if (term < state.term || !isCredible(step, term) || index <= state.removedAt) return;
+  if (term > state.term) becomeFollower(step, term, undefined, "higher-term");
+  else if (state.role === "leader" || (state.termLeader !== undefined && state.termLeader !== from)) return;
   const isMember = configurationOf(state).servers.some(({ id }) => id === state.id);
   if (isMember && configurationIndex(state) >= index) return;
   state.removedAt = index;
@@ -284,6 +286,10 @@ function handOver(step: Step): void {
   if (!configurationOf(state).servers.some(({ id }) => id === state.id)) {
     state.removedAt = configurationIndex(state);
     step.effects.push({ type: "announce-removed", index: state.removedAt });
+  }
+  // Those that go with it hear it from nobody else: once they have the entry they don't campaign.
+  for (const [id, { leaving }] of state.leading!.progress) {
+    if (leaving !== undefined) tellRemoved(step, id, leaving.index);
   }
   onTransferRequested(step, undefined);
   if (state.leading?.transfer === undefined && state.role === "leader") {

@@ -10,7 +10,7 @@ import { type LeaderHint, NotLeaderError, ProtocolError, ShutdownError } from ".
 import type { ForwardResponse, Message } from "../message.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { encodeCommands, type ForwardedCommand } from "../wire/command_codec.ts";
-import { encodeMessage } from "../wire/message_codec.ts";
+import { type DecodedMessage, encodeMessage } from "../wire/message_codec.ts";
 import { Administration } from "./administration.ts";
 import { Admission, type AdmissionLimits } from "./admission.ts";
 import type { Environment } from "./environment.ts";
@@ -66,6 +66,7 @@ export class Calls {
   /** Callers who want to know whether this server leads, by a number from the same series. */
   readonly #verifications = new Map<number, Verification>();
   #nextRemoteRead = -1;
+  #closed: unknown;
 
   /** Takes the driver's side and the limits. */
   constructor(host: CallsHost, limits: CallsLimits) {
@@ -80,24 +81,28 @@ export class Calls {
   #makeAdministration({ leaderWaitMs, electionMaxMs }: CallsLimits): Administration {
     const host = this.#host;
     const [durableTerm, leader] = [() => this.#durableTerm, () => this.leader];
-    return new Administration({
-      id: host.id,
-      environment: host.environment,
-      peers: host.peers,
-      state: host.state,
-      get appliedIndex() {
-        return host.appliedIndex;
+    return new Administration(
+      {
+        id: host.id,
+        environment: host.environment,
+        peers: host.peers,
+        state: host.state,
+        get appliedIndex() {
+          return host.appliedIndex;
+        },
+        get durableTerm() {
+          return durableTerm();
+        },
+        get leader() {
+          return leader();
+        },
+        take: (item) => host.take(item),
+        enqueue: (item) => host.enqueue(item),
+        schedule: () => host.schedule(),
       },
-      get durableTerm() {
-        return durableTerm();
-      },
-      get leader() {
-        return leader();
-      },
-      take: (item) => host.take(item),
-      enqueue: (item) => host.enqueue(item),
-      schedule: () => host.schedule(),
-    }, leaderWaitMs, leaderWaitMs + electionMaxMs);
+      leaderWaitMs,
+      leaderWaitMs + electionMaxMs,
+    );
   }
 
   /** Takes a command. */
@@ -115,6 +120,7 @@ export class Calls {
 
   /** Asks whether this server leads: a quorum has to answer what is sent from now on. */
   verify(verification: Verification): void {
+    if (this.#closed !== undefined) return verification.reject(shutdownError(this.#closed));
     const own = this.#nextRemoteRead--;
     this.#verifications.set(own, verification);
     this.#host.enqueue({ event: { type: "read-requested", id: own } });
@@ -245,6 +251,38 @@ export class Calls {
 
   // --- what peers say ---
 
+  /** A message of a peer's; false when it is not about calls. */
+  onMessage(peer: ServerId, { message, commands, changes }: DecodedMessage): boolean {
+    switch (message.type) {
+      case "forward-request":
+        this.onForwardRequest(peer, message.id, commands!);
+        return true;
+      case "forward-response":
+        this.onForwardResponse(peer, message);
+        return true;
+      case "read-request":
+        this.onReadRequest(peer, message.id);
+        return true;
+      case "read-response":
+        this.onReadResponse(peer, message.id, message.index);
+        return true;
+      case "change-request":
+        this.administration.onChangeRequest(peer, message, changes!);
+        return true;
+      case "change-response":
+        this.administration.onChangeResponse(peer, message);
+        return true;
+      case "transfer-request":
+        this.administration.onTransferRequest(peer, message.to);
+        return true;
+      case "transfer-response":
+        this.administration.onTransferResponse(peer, message);
+        return true;
+      default:
+        return false;
+    }
+  }
+
   /** A peer's callers have commands for us. */
   onForwardRequest(peer: ServerId, id: number, entries: readonly ForwardedCommand[]): void {
     if (entries.length === 0) throw new ProtocolError("Cannot take a forward-request without commands");
@@ -313,10 +351,14 @@ export class Calls {
     this.pending.close(cause);
     this.reads.close(cause);
     this.administration.close(cause);
-    const error = new ShutdownError("not-applied", cause instanceof ShutdownError ? undefined : cause);
-    for (const verification of this.#verifications.values()) verification.reject(error);
+    this.#closed ??= cause;
+    for (const verification of this.#verifications.values()) verification.reject(shutdownError(cause));
     this.#verifications.clear();
   }
+}
+
+function shutdownError(cause: unknown): ShutdownError {
+  return new ShutdownError("not-applied", cause instanceof ShutdownError ? undefined : cause);
 }
 
 /** A caller who wants to know whether this server leads. */

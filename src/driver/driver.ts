@@ -8,6 +8,7 @@ import type { Effect } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
 import { configurationOf } from "../core/membership.ts";
 import type { CoreState } from "../core/state.ts";
+import { lastTerm } from "../core/term_index.ts";
 import { InvariantError, type LeaderHint, RaftError, ShutdownError, StorageError } from "../errors.ts";
 import type { EventHub } from "../events.ts";
 import type { Codec, StateMachine } from "../machine.ts";
@@ -147,6 +148,11 @@ export class Driver<Command, Result> {
     return configurationOf(this.#core.state);
   }
 
+  /** Term of the last entry in the log. */
+  get lastTerm(): Term {
+    return lastTerm(this.#core.state.log);
+  }
+
   /** Index of the last entry that the machine has applied. */
   get appliedIndex(): LogIndex {
     return this.#applier.appliedIndex;
@@ -205,29 +211,12 @@ export class Driver<Command, Result> {
   /** A frame came in; see {@linkcode TransportHandler}. */
   onFrame(from: RemoteServer, frame: Uint8Array): void {
     if (this.#stopped) return;
-    const { message, records, commands, changes } = decodeMessage(frame);
+    const decoded = decodeMessage(frame);
     const peer = from.serverId;
-    switch (message.type) {
-      case "forward-request":
-        return this.calls.onForwardRequest(peer, message.id, commands!);
-      case "forward-response":
-        return this.calls.onForwardResponse(peer, message);
-      case "read-request":
-        return this.calls.onReadRequest(peer, message.id);
-      case "read-response":
-        return this.calls.onReadResponse(peer, message.id, message.index);
-      case "change-request":
-        return this.calls.administration.onChangeRequest(peer, message, changes!);
-      case "change-response":
-        return this.calls.administration.onChangeResponse(peer, message);
-      case "transfer-request":
-        return this.calls.administration.onTransferRequest(peer, message.to);
-      case "transfer-response":
-        return this.calls.administration.onTransferResponse(peer, message);
-      default:
-        if (message.type === "append-request") this.#adoptCluster(from);
-        return this.#enqueue({ event: { type: "message-received", from: peer, message }, records });
-    }
+    if (this.calls.onMessage(peer, decoded)) return;
+    const { message, records } = decoded;
+    if (message.type === "append-request") this.#adoptCluster(from);
+    this.#enqueue({ event: { type: "message-received", from: peer, message }, records });
   }
 
   /** See {@linkcode TransportHandler}. */

@@ -23,6 +23,9 @@ export const ADDRESS_LENGTH_MAX = 300;
 /** The largest {@linkcode Server.priority}. */
 export const PRIORITY_MAX = 0xffff_ffff;
 
+// deno-lint-ignore no-control-regex
+const BLANKS = /[\x00-\x20\x7f]/;
+
 /** In hashicorp's numbering. */
 const SUFFRAGES: readonly Suffrage[] = ["voter", "nonvoter", "staging"];
 
@@ -93,8 +96,8 @@ export function problemOfServer(
 ): string | undefined {
   const unfit = problemOfId(id);
   if (unfit !== undefined) return unfit;
-  // deno-lint-ignore no-control-regex
-  if (typeof address !== "string" || address.length < 1 || address.length > ADDRESS_LENGTH_MAX || /[\x00-\x20\x7f]/.test(address)) {
+  const isText = typeof address === "string" && address.length >= 1 && address.length <= ADDRESS_LENGTH_MAX;
+  if (!isText || BLANKS.test(address)) {
     return `the address ${quote(String(address))} of "${id}" is empty, too long or has blanks in it`;
   }
   if (!SUFFRAGES.includes(suffrage)) return `the suffrage ${quote(suffrage)} of "${id}" is unknown`;

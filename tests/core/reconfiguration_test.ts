@@ -222,9 +222,9 @@ test("membership: a removed server that does not answer is forgotten after two e
 test("membership: a server that is told of its removal campaigns no more, until it is in again", () => {
   const core = coreOf({ id: "c", state: following("a") });
   const removed = { type: "removed", term: 1, index: 7 } as const;
-  // Not from anybody, not of another term.
+  // Not from anybody but the leader of this term, not of an earlier one.
   assertEquals(receive(core, "b", removed).effects, []);
-  assertEquals(receive(core, "a", { ...removed, term: 2 }).effects, []);
+  assertEquals(receive(core, "a", { ...removed, term: 0 }).effects, []);
   assertEquals(receive(core, "a", removed), {
     effects: [{ type: "announce-removed", index: 7 }],
     changes: { removedAt: 7 },
@@ -240,6 +240,13 @@ test("membership: a server that is told of its removal campaigns no more, until 
   core.step({ type: "message-received", from: "a", message: again }, 5000);
   core.step(deadline, 10_000);
   assertEquals(core.state.role, "pre-candidate");
+});
+
+test("membership: a leader of a later term, which never sends anything else, is believed too", () => {
+  const core = coreOf({ id: "c", state: following("a") });
+  const { effects } = receive(core, "d", { type: "removed", term: 5, index: 7 });
+  assertEquals(effects.at(-1), { type: "announce-removed", index: 7 });
+  assertEquals([core.state.term, core.state.leader, core.state.removedAt], [5, undefined, 7]);
 });
 
 test("membership: a word of removal that the own log has overtaken says nothing", () => {

@@ -36,7 +36,7 @@ function setUp(inFlightCountMax = 100) {
     close: () => Promise.resolve(),
   };
   const servers = ["a", "b", "c"].map((id) => ({ id, address: `${id}:1`, suffrage: "voter" as const }));
-  peers.configure({ servers });
+  peers.configure({ servers }, []);
   for (const id of ["b", "c"]) peers.connect(id, `${id}:1`);
   const [taken, enqueued]: [Item[], Item[]] = [[], []];
   const turns = { count: 0 };
@@ -51,7 +51,7 @@ function setUp(inFlightCountMax = 100) {
     schedule: () => void turns.count++,
   };
   const bytes = { inFlightBytesMax: 1e6, appendBytesMax: 100, commandBytesMax: 500 };
-  const limits = { inFlightCountMax, leaderWaitMs: 1_000, ...bytes };
+  const limits = { inFlightCountMax, leaderWaitMs: 1_000, electionMaxMs: 1_000, ...bytes };
   const calls = new Calls(host as unknown as CallsHost, limits);
   const told: string[] = [];
   const propose = (bytes = 10, name = "command") => {

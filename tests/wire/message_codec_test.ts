@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { ProtocolError } from "../../src/errors.ts";
 import { joinParts } from "../../src/transport/bytes.ts";
 import { type DecodedMessage, decodeMessage, encodeMessage } from "../../src/wire/message_codec.ts";
+import { encodeChanges } from "../../src/wire/change_codec.ts";
 import { encodeRecords } from "../../src/wire/record.ts";
 import { test } from "../harness.ts";
 import { fromHex, toHex } from "../hex.ts";
@@ -64,9 +65,14 @@ test("decodeMessage() takes a golden frame with one byte changed for another val
   }
 });
 
-function assertIsWhole({ message, records, commands }: DecodedMessage): void {
+/** Whether the message ends in words, of any length: the frame's own checksum covers them. */
+function hasWords({ message }: Sample): boolean {
+  return message.type === "change-response" && message.refusal !== undefined;
+}
+
+function assertIsWhole({ message, records, commands, changes }: DecodedMessage): void {
   // What was decoded can be encoded and says the same again, so every field has its type and range.
-  const attachment = records === undefined ? [] : [records.bytes];
+  const attachment = records !== undefined ? [records.bytes] : changes !== undefined ? [encodeChanges(changes)] : [];
   if (commands === undefined) assertEquals(decodeMessage(frameOf({ message, attachment })).message, message);
 }
 
@@ -77,13 +83,19 @@ test("decodeMessage() refuses a golden frame that is cut off anywhere", () => {
     for (let length = 0; length < frame.length; length++) {
       // An append without its records is a heartbeat: here the frame's own length and checksum tell.
       if (length === envelopeEnd && sample.message.type === "append-request") continue;
+      if (length >= envelopeEnd && hasWords(sample)) continue;
       refuses(frame.subarray(0, length));
     }
   }
 });
 
 test("decodeMessage() refuses bytes after a message that has no attachment", () => {
-  for (const [sample] of GOLDEN) refuses(joinParts([frameOf(sample), new Uint8Array(1)]));
+  for (const [sample] of GOLDEN) if (!hasWords(sample)) refuses(joinParts([frameOf(sample), new Uint8Array(1)]));
+  const words = { reason: "invalid", detail: "x".repeat(1_001), begun: false } as const;
+  const response = { type: "change-response", term: 1, id: 1, index: undefined, refusal: words } as const;
+  const { message } = decodeMessage(joinParts(encodeMessage(response)));
+  assertEquals(message, { ...response, refusal: { ...words, detail: "x".repeat(1_000) } });
+  refuses(joinParts([frameOf({ message: response, attachment: [] }), new Uint8Array(2_001)]), "too long");
 });
 
 test("decodeMessage() survives any bytes", () => {

@@ -5,7 +5,8 @@
  */
 import fc from "fast-check";
 import type { AppendRequest, Message } from "../../src/message.ts";
-import { EntryType, type Term } from "../../src/types.ts";
+import { type ConfigurationChange, EntryType, type Term } from "../../src/types.ts";
+import { encodeChanges } from "../../src/wire/change_codec.ts";
 import { encodeCommands, type ForwardedCommand } from "../../src/wire/command_codec.ts";
 import { encodeRecords, type EntryParts } from "../../src/wire/record.ts";
 
@@ -14,6 +15,7 @@ export interface Sample {
   readonly message: Message;
   readonly attachment: readonly Uint8Array[];
   readonly commands?: readonly ForwardedCommand[];
+  readonly changes?: readonly ConfigurationChange[];
 }
 
 /** A heartbeat, or an append of entries of one term. */
@@ -41,6 +43,14 @@ const commands: readonly ForwardedCommand[] = [
   { type: EntryType.command, flags: 1, payload: new Uint8Array([1, 2, 3]) },
   { type: EntryType.barrier, flags: 2, payload: new Uint8Array(0), extensions: new Uint8Array([9]) },
 ];
+
+const changes: readonly ConfigurationChange[] = [
+  { type: "add-voter", id: "x", address: "x:1" },
+  { type: "add-nonvoter", id: "y", address: "y:1", priority: 0 },
+  { type: "demote-voter", id: "b" },
+  { type: "remove-server", id: "c" },
+];
+const refusal = { reason: "no-quorum", detail: "b did not answer", begun: false } as const;
 
 /** One message of each kind, and its bytes in hexadecimal. What they are may never change within a protocol version. */
 export const GOLDEN: readonly (readonly [sample: Sample, hex: string])[] = [
@@ -86,6 +96,22 @@ export const GOLDEN: readonly (readonly [sample: Sample, hex: string])[] = [
     bare({ type: "forward-response", term: 4, id: 5, from: 0, entryTerm: 0, refusal: "not-leader", leader: "b.1" }),
     "0b0097090405000001a3622e31",
   ],
+  [
+    {
+      message: { type: "change-request", term: 4, id: 5, prevIndex: undefined, force: false, count: 4 },
+      attachment: [encodeChanges(changes)],
+      changes,
+    },
+    "0700960e0405c0c204949400a178a3783a31c09401a179a3793a31009202a1629203a163",
+  ],
+  [bare({ type: "change-response", term: 4, id: 5, index: 9, refusal: undefined }), "0700960f040509c0c0"],
+  [
+    bare({ type: "change-response", term: 4, id: 5, index: undefined, refusal }),
+    "0700960f0405c005c26220646964206e6f7420616e73776572",
+  ],
+  [bare({ type: "transfer-request", term: 4, to: undefined }), "0400931004c0"],
+  [bare({ type: "transfer-request", term: 4, to: "b" }), "0500931004a162"],
+  [bare({ type: "transfer-response", term: 4, reason: "no-target" }), "040093110401"],
 ];
 
 // Objects without a prototype equal no others.
@@ -178,11 +204,42 @@ const others: fc.Arbitrary<Message> = fc.oneof(
   fc.tuple(integer, integer).map(([term, id]): Message => ({ type: "read-request", term, id })),
   fc.tuple(integer, integer, fc.option(index, { nil: undefined }))
     .map(([term, id, index]): Message => ({ type: "read-response", term, id, index })),
+  fc.tuple(integer, index).map(([term, index]): Message => ({ type: "removed", term, index })),
+  fc.tuple(integer, fc.option(serverId, { nil: undefined }))
+    .map(([term, to]): Message => ({ type: "transfer-request", term, to })),
+  fc.tuple(integer, fc.constantFrom("timeout" as const, "no-target" as const, "not-leader" as const, "busy" as const))
+    .map(([term, reason]): Message => ({ type: "transfer-response", term, reason })),
+  fc.tuple(integer, integer, index)
+    .map(([term, id, index]): Message => ({ type: "change-response", term, id, index, refusal: undefined })),
+  fc.tuple(integer, integer, fc.constantFrom("conflict" as const, "removed" as const), fc.string(), fc.boolean())
+    .map(([term, id, reason, detail, begun]): Message => (
+      { type: "change-response", term, id, index: undefined, refusal: { reason, detail: detail.toWellFormed(), begun } }
+    )),
 );
+
+const change: fc.Arbitrary<ConfigurationChange> = fc.oneof(
+  anyRecord({ type: fc.constantFrom("demote-voter" as const, "remove-server" as const), id: serverId }),
+  anyRecord({
+    type: fc.constantFrom("add-voter" as const, "add-nonvoter" as const),
+    id: serverId,
+    address: fc.stringMatching(/^[!-~]{1,300}$/),
+    priority: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+  }),
+);
+
+const changeRequest = fc.tuple(integer, integer, fc.option(index, { nil: undefined }), fc.boolean(), fc.array(change))
+  .map(
+    ([term, id, prevIndex, force, changes]) => ({
+      message: { type: "change-request", term, id, prevIndex, force, count: changes.length } as const,
+      attachment: [encodeChanges(changes)],
+      changes,
+    }),
+  );
 
 /** Any message. */
 export const anySample: fc.Arbitrary<Sample> = fc.oneof(
   fc.oneof(voteRequest, voteResponse, appendResponse, forwardResponse, others).map(bare),
   append,
   forwardRequest,
+  changeRequest,
 );

@@ -21,6 +21,7 @@ const STATUS: Status = {
   lastIndex: 42,
   durableIndex: 42,
   configurationIndex: 1,
+  isRemoved: false,
   lastContactMs: 12,
   servers: [
     { id: "a", address: "127.0.0.1:7001", suffrage: "voter", connected: true },

@@ -1,0 +1,114 @@
+/**
+ * What operators do with a running server: other servers, another leader, a proof of leadership.
+ *
+ * @module
+ */
+import type { Calls } from "./driver/calls.ts";
+import type { Environment } from "./driver/environment.ts";
+import type { LeaderHint } from "./errors.ts";
+import type { ChangeOptions, WaitOptions } from "./raft.ts";
+import type { ConfigurationChange, LogIndex, ServerAddress, ServerId } from "./types.ts";
+import { problemOfChanges } from "./wire/change_codec.ts";
+
+/** The id that `addPeer` gives to a server it knows by its address alone: what no id may hold becomes `_`. */
+export function peerId(address: ServerAddress): ServerId {
+  return address.replace(/[^A-Za-z0-9._-]/g, "_");
+}
+
+/** One server's. */
+export class Operator {
+  readonly #calls: Calls;
+  readonly #environment: Environment;
+
+  /** Takes what waits for answers, and the clock. */
+  constructor(calls: Calls, environment: Environment) {
+    this.#calls = calls;
+    this.#environment = environment;
+  }
+
+  /** See {@linkcode Raft.addVoter} and {@linkcode Raft.addNonvoter}. */
+  add(
+    type: "add-voter" | "add-nonvoter",
+    id: ServerId,
+    address: ServerAddress,
+    options: ChangeOptions & { readonly priority?: number } = {},
+  ): Promise<{ readonly index: LogIndex }> {
+    return this.change([{ type, id, address, priority: options.priority }], options);
+  }
+
+  /** See {@linkcode Raft.changeMembership}. */
+  async change(
+    changes: readonly ConfigurationChange[],
+    { signal, prevIndex, force = false }: ChangeOptions = {},
+  ): Promise<{ readonly index: LogIndex }> {
+    const problem = problemOfChanges(changes);
+    if (problem !== undefined) throw new TypeError(`Cannot change the servers: ${problem}`);
+    if (prevIndex !== undefined && (!Number.isSafeInteger(prevIndex) || prevIndex < 0)) {
+      throw new RangeError(`Cannot change the servers as 'prevIndex' must be an index: current value is ${prevIndex}`);
+    }
+    const copy = changes.map((change) => ({ ...change }));
+    const index = await this.#call<LogIndex>(signal, (waiter) => {
+      this.#calls.administration.change(Object.assign(waiter, { changes: copy, prevIndex, force }));
+    });
+    return { index };
+  }
+
+  /** See {@linkcode Raft.transferLeadership}. */
+  transfer(to: ServerId | undefined, { signal }: WaitOptions = {}): Promise<LeaderHint> {
+    return this.#call(signal, (waiter) => this.#calls.administration.transfer(Object.assign(waiter, { to })));
+  }
+
+  /** See {@linkcode Raft.verifyLeader}. */
+  verify({ signal }: WaitOptions = {}): Promise<void> {
+    return this.#call(signal, (waiter) => this.#calls.verify(waiter));
+  }
+
+  #call<T>(signal: AbortSignal | undefined, start: (waiter: Waiter<T>) => void): Promise<T> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      start(new Waiter(this.#environment.now(), signal, resolve, reject));
+    });
+  }
+}
+
+/** A caller who waits. Settled once; the signal ends the waiting, never what was asked for. */
+class Waiter<T> {
+  readonly startedAt: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #resolve: (value: T) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #onAbort = () => this.reject(this.#signal!.reason);
+  #settled = false;
+
+  constructor(
+    startedAt: number,
+    signal: AbortSignal | undefined,
+    resolve: (value: T) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.startedAt = startedAt;
+    this.#signal = signal;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  get isSettled(): boolean {
+    return this.#settled;
+  }
+
+  resolve(value: T): void {
+    if (this.#settle()) this.#resolve(value);
+  }
+
+  reject(error: unknown): void {
+    if (this.#settle()) this.#reject(error);
+  }
+
+  #settle(): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    return true;
+  }
+}
