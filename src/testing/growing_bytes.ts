@@ -21,6 +21,11 @@ export class GrowingBytes {
     return this.#buffer.slice(0, this.size);
   }
 
+  /** The bytes `[from, end)` as far as there are any; a view, good until the next change. */
+  view(from: number, end: number): Uint8Array {
+    return this.#buffer.subarray(Math.min(from, this.size), Math.min(end, this.size));
+  }
+
   /** Fills the array from this offset on, as far as there are bytes; returns how many there were. */
   read(into: Uint8Array, offset: number): number {
     const found = this.#buffer.subarray(Math.min(offset, this.size), Math.min(offset + into.length, this.size));

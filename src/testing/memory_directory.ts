@@ -10,57 +10,16 @@ import {
   cloneInode,
   crashInode,
   type FileOperation,
-  halted,
   type Inode,
   makeInode,
   MemoryFile,
 } from "./memory_file.ts";
+import type { Machine } from "./memory_machine.ts";
 
 /** What is behind a name. */
 type Node = Inode | MemoryDirectory;
 
 type DirectoryChange = { readonly name: string; readonly node: Node | undefined };
-
-/** What all directories of one disk share. */
-export class Machine {
-  /** Delays an operation until the promise resolves. */
-  schedule: (operation: FileOperation) => Promise<void> = () => Promise.resolve();
-  /** The error that an operation fails with. */
-  fault: (operation: FileOperation) => Error | undefined = () => undefined;
-  /** Room for all files together. */
-  bytesMax: number = Infinity;
-  /** The outermost directory. */
-  root: MemoryDirectory | undefined;
-  /** Counts crashes and kills; handles and locks of an earlier life are dead. */
-  life = 0;
-  /** Operations that are done before everything fails. */
-  operationsLeft: number = Infinity;
-  /** Operations that were asked for so far. */
-  operationCount = 0;
-
-  /** Waits, fails or halts as told; `change` is what has begun as soon as the operation has. */
-  async perform(operation: FileOperation, change?: () => void): Promise<void> {
-    this.operationCount++;
-    const life = this.life;
-    if (this.operationsLeft < 0) throw halted(operation);
-    this.operationsLeft--;
-    const fault = this.fault(operation);
-    // What failed to be written may be on the disk nevertheless.
-    if (fault === undefined || operation.kind === "write") change?.();
-    if (this.operationsLeft < 0) throw halted(operation);
-    await this.schedule(operation);
-    if (this.life !== life) throw halted(operation);
-    if (fault !== undefined) throw fault;
-  }
-
-  /** Fails when a file of this size has no room beside the others. */
-  checkRoom(inode: Inode, size: number): void {
-    if (this.bytesMax === Infinity) return;
-    let total = Math.max(size, inode.live.size);
-    for (const other of this.root?.inodes() ?? []) if (other !== inode) total += other.live.size;
-    if (total > this.bytesMax) throw Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
-  }
-}
 
 /** A directory. */
 export class MemoryDirectory implements Files {
@@ -98,8 +57,7 @@ export class MemoryDirectory implements Files {
 
   /** The power goes: what isn't synced survives as `choose` says. */
   forget(choose: Choose): void {
-    const kept = choose(this.#unsynced.length + 1, "directory operations kept");
-    for (const changes of this.#unsynced.slice(0, kept)) applyDirectory(this.#durable, changes);
+    for (const changes of this.#survivors(choose)) applyDirectory(this.#durable, changes);
     const nodes = new Set(this.#durable.values());
     for (const [name, node] of this.#durable) {
       if (!nodes.delete(node)) continue; // a hard link by a rename that survived in part
@@ -110,6 +68,15 @@ export class MemoryDirectory implements Files {
     }
     this.#live = new Map(this.#durable);
     this.#unsynced = [];
+  }
+
+  /** What the journal kept of the operations that were not synced: some first ones, or on a disk without one any. */
+  #survivors(choose: Choose): DirectoryChange[][] {
+    const { length } = this.#unsynced;
+    if (length > 1 && choose(2, "directory operations in any order") === 1) {
+      return this.#unsynced.filter(() => choose(2, "directory operation kept") === 1);
+    }
+    return this.#unsynced.slice(0, choose(length + 1, "directory operations kept"));
   }
 
   /** Takes the content of another one, copied; the other must belong to another machine. */
@@ -185,13 +152,19 @@ export class MemoryDirectory implements Files {
     };
     await this.#perform({ kind: "open", name: path, bytes: 0 }, create);
     const inode = this.#inode(name);
-    const perform = (operation: FileOperation, change?: () => void): Promise<void> => {
-      if (this.#machine.life !== life) {
-        throw new Error(`Cannot ${operation.kind} "${path}" as the process that opened it is dead`);
-      }
-      return this.#perform(operation, change);
-    };
-    return new MemoryFile(path, inode, options.durable, perform, (bytes) => this.#machine.checkRoom(inode, bytes));
+    const machine = this.#machine;
+    return new MemoryFile(path, inode, options.durable, {
+      perform: (operation, change) => {
+        if (machine.life !== life) {
+          throw new Error(`Cannot ${operation.kind} "${path}" as the process that opened it is dead`);
+        }
+        return machine.perform(operation, change);
+      },
+      checkRoom: (bytes) => machine.checkRoom(inode, bytes),
+      keepsFailed: (operation) => machine.keepsFailed(operation),
+      misread: (operation, bytes, offset) => machine.misread(operation, bytes, offset),
+      observer: machine.observer,
+    });
   }
 
   /** Renames a file or directory. */
@@ -243,6 +216,9 @@ export class MemoryDirectory implements Files {
     await this.#perform({ kind: "sync-directory", name: this.#path, bytes: 0 });
     for (const change of changes) applyDirectory(this.#durable, change);
     this.#unsynced = this.#unsynced.filter((change) => !changes.includes(change));
+    const { observer } = this.#machine;
+    if (observer === undefined || this.#path !== "") return;
+    for (const { name, node } of changes.flat()) if (!(node instanceof MemoryDirectory)) observer.onNamed(name, node);
   }
 
   /** Takes the directory; free again after a crash. */

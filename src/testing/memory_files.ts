@@ -5,8 +5,9 @@
  *
  * @module
  */
-import { Machine, MemoryDirectory } from "./memory_directory.ts";
-import type { Choose, FileOperation } from "./memory_file.ts";
+import { MemoryDirectory } from "./memory_directory.ts";
+import type { Choose, DurabilityObserver, FileHost, FileOperation } from "./memory_file.ts";
+import { Machine } from "./memory_machine.ts";
 
 export type { Choose, FileOperation } from "./memory_file.ts";
 
@@ -18,6 +19,15 @@ export interface MemoryFilesOptions {
   readonly schedule?: (operation: FileOperation) => Promise<void>;
   /** The error that an operation fails with, `undefined` to let it pass. By default nothing fails. */
   readonly fault?: (operation: FileOperation) => Error | undefined;
+  /**
+   * Whether what a durable write wrote although it failed may get onto the disk all the same; else it is read until the
+   * crash and never written. By default it may.
+   */
+  readonly keepsFailed?: (operation: FileOperation) => boolean;
+  /** May change what a read gives, in place. By default reads are true. */
+  readonly misread?: FileHost["misread"];
+  /** Told of what becomes durable in the outermost directory. */
+  readonly observer?: DurabilityObserver;
   /** Room for all files together; a write beyond it fails with ENOSPC. @default {Infinity} */
   readonly bytesMax?: number;
 }
@@ -40,12 +50,27 @@ export class MemoryFiles extends MemoryDirectory {
     machine.root = this;
     if (options.schedule !== undefined) machine.schedule = options.schedule;
     if (options.fault !== undefined) machine.fault = options.fault;
+    if (options.keepsFailed !== undefined) machine.keepsFailed = options.keepsFailed;
+    if (options.misread !== undefined) machine.misread = options.misread;
+    machine.observer = options.observer;
     if (options.bytesMax !== undefined) machine.bytesMax = options.bytesMax;
   }
 
   /** How many operations were asked for so far. */
   get operationCount(): number {
     return this.#machine.operationCount;
+  }
+
+  /** Replaces the `bytesMax` option. */
+  set bytesMax(bytesMax: number) {
+    this.#machine.bytesMax = bytesMax;
+  }
+
+  /** Bytes of all files together, as reads see them. */
+  get bytesUsed(): number {
+    let total = 0;
+    for (const inode of this.inodes()) total += inode.live.size;
+    return total;
   }
 
   /** Replaces the `fault` option. */

@@ -180,6 +180,12 @@ export const choosers: Readonly<Record<string, () => Choose>> = {
   "names only": () => (options, what) => what.startsWith("directory") ? options - 1 : 0,
   "even sectors": () => everyOther(0),
   "odd sectors": () => everyOther(1),
+  "even pages": () => everyOther(0, true),
+  "all, the last sectors zero": () => torn(0),
+  "all, the last sectors garbage": () => torn(1),
+  "all, of the last sectors the left half": () => torn(2),
+  "all, of the last sectors the right half": () => torn(3),
+  "only lengths": () => onlyLengths,
   "first sector": () => {
     let count = 0;
     return (options, what) => what.startsWith("directory") || count++ === 0 ? options - 1 : 0;
@@ -193,10 +199,22 @@ export const choosers: Readonly<Record<string, () => Choose>> = {
   "random 3": () => pseudoRandom(3),
 };
 
-function everyOther(offset: number): Choose {
+function everyOther(offset: number, isPages = false): Choose {
   let count = offset;
-  return (options, what) => what.startsWith("directory") || count++ % 2 === 0 ? options - 1 : 0;
+  return (options, what) => {
+    if (what.startsWith("sector")) return count++ % 2 === 0 ? 1 : 0;
+    return what.startsWith("pages") && !isPages ? 0 : options - 1;
+  };
 }
+
+/** Keeps all but the last sectors, which come out like this: see {@linkcode Choose}. */
+function torn(how: number): Choose {
+  return (options, what) => what.startsWith("last") ? how : what.startsWith("torn") ? options >> 1 : options - 1;
+}
+
+/** Nothing of what was written, but the room for it. */
+const onlyLengths: Choose = (options, what) =>
+  what.startsWith("directory") || what.startsWith("length") ? options - 1 : 0;
 
 /** A choice from a seed (mulberry32). */
 export function pseudoRandom(seed: number): Choose {
