@@ -55,6 +55,20 @@ export class MemoryDirectory implements Files {
     return found;
   }
 
+  /** Whether anything in it could be lost if the power went now. */
+  get hasUnsynced(): boolean {
+    if (this.#unsynced.length > 0) return true;
+    for (const inode of this.inodes()) if (inode.changes.length > 0) return true;
+    return false;
+  }
+
+  /** The files of this directory whose names are durable. */
+  durableFiles(): Map<string, Inode> {
+    const files = new Map<string, Inode>();
+    for (const [name, node] of this.#durable) if (!(node instanceof MemoryDirectory)) files.set(name, node);
+    return files;
+  }
+
   /** The power goes: what isn't synced survives as `choose` says. */
   forget(choose: Choose): void {
     for (const changes of this.#survivors(choose)) applyDirectory(this.#durable, changes);

@@ -66,8 +66,8 @@ export function makeInode(content?: Uint8Array): Inode {
 /** An independent copy. */
 export function cloneInode({ durable, live, changes }: Inode): Inode {
   return {
-    durable: new GrowingBytes(durable.copy()),
-    live: new GrowingBytes(live.copy()),
+    durable: durable.clone(),
+    live: live.clone(),
     changes: changes.map((change) => ({ ...change })),
   };
 }
@@ -199,7 +199,7 @@ export function crashInode(inode: Inode, choose: Choose): void {
     else if (change.type === "write") keepSome(inode.durable, change.bytes, change.offset, unit, choose);
     else if (choose(2, "truncation kept") === 1) inode.durable.resize(change.size);
   }
-  inode.live = new GrowingBytes(inode.durable.copy());
+  inode.live = inode.durable.clone();
   inode.changes = [];
 }
 

@@ -1,16 +1,51 @@
 /**
- * A disk's contents as checkers see them, kept up write by write.
+ * A disk's contents as checkers see them: kept up write by write, or read back from a store.
  *
  * @module
  */
-import type { StoreWrite } from "../../store/store.ts";
+import type { Store, StoreState, StoreWrite } from "../../store/store.ts";
+import type { LogIndex } from "../../types.ts";
+import type { Records } from "../../wire/record.ts";
+import { ChainLog } from "./chain.ts";
 import type { DiskView } from "./view.ts";
 
+/** A write as it is on the disk. */
+export type DurableWrite = Pick<StoreWrite, "records" | "vote" | "truncateFrom">;
+
+/** The view of a disk with nothing on it. */
+export function emptyView(): DiskView {
+  return { term: 0, votedFor: undefined, log: new ChainLog() };
+}
+
+/** An independent copy. */
+export function cloneView({ term, votedFor, log }: DiskView): DiskView {
+  return { term, votedFor, log: log.clone() };
+}
+
+/** Whether two disks hold the same. */
+export function isSameView(a: DiskView, b: DiskView): boolean {
+  return a.term === b.term && a.votedFor === b.votedFor && a.log.last === b.log.last && a.log.agrees(b.log, a.log.last);
+}
+
 /** What a disk holds after one more write. */
-export function applyWrite(disk: DiskView, { vote, truncateFrom, records }: StoreWrite): void {
+export function applyWrite(disk: DiskView, { vote, truncateFrom, records }: DurableWrite): void {
   if (truncateFrom !== undefined) disk.log.truncateFrom(truncateFrom);
   for (const run of records) disk.log.append(run);
   if (vote === undefined) return;
   disk.term = vote.term;
   disk.votedFor = vote.votedFor;
+}
+
+/** Reads all that an open store holds. */
+export async function viewOf(store: Store, { vote, firstIndex, lastIndex }: StoreState): Promise<DiskView> {
+  const log = new ChainLog();
+  let next: LogIndex = firstIndex;
+  while (next <= lastIndex) {
+    const runs: readonly Records[] = await store.read(next, lastIndex + 1, 1 << 20);
+    for (const records of runs) {
+      log.append(records);
+      next = records.end;
+    }
+  }
+  return { term: vote.term, votedFor: vote.votedFor, log };
 }

@@ -16,14 +16,14 @@ import type { Store, StoreFactory, StoreWrite } from "../../store/store.ts";
 import type { LogIndex, ServerAddress, ServerId } from "../../types.ts";
 import { bootstrapConfiguration, bootstrapEntry } from "../../bootstrap.ts";
 import type { AppliedView, RecoveryView } from "./check/checker.ts";
-import { ChainLog } from "./chain.ts";
+import type { ChainLog } from "./chain.ts";
 import { type ClockBehaviour, SimClock, type SimTimer } from "./clock.ts";
-import { applyWrite } from "./disk_view.ts";
+import { applyWrite, cloneView, type DurableWrite } from "./disk_view.ts";
 import { type SimCommand, SimMachine, type SimResult } from "./machine.ts";
 import type { Network } from "./network.ts";
 import type { Random } from "./random.ts";
 import type { Distortion } from "./script.ts";
-import type { CrashKind, Storage } from "./storage.ts";
+import type { CrashKind, Storage, StorageTap } from "./storage.ts";
 import type { DiskView, NodeView, StepView } from "./view.ts";
 import type { ClientBehaviour } from "./workload.ts";
 import type { World } from "./world.ts";
@@ -36,13 +36,15 @@ export interface ServerTap {
   /** A core took a step. */
   onStep(server: SimServer, life: Life, step: StepView): void;
   /** A write is durable. The view has it already. */
-  onPersisted(server: SimServer, life: Life, write: StoreWrite): void;
+  onPersisted(server: SimServer, life: Life, write: DurableWrite): void;
   /** A machine applied a command. */
   onApplied(life: Life, command: SimCommand, applied: AppliedView, result: SimResult): void;
   /** A store is open. */
   onOpen(server: SimServer): void;
   /** The disk was recovered after a crash. */
   onRecovered(server: SimServer, recovery: RecoveryView): void;
+  /** What is durable was looked up. */
+  onExamined(server: SimServer, said: DiskView, found: DiskView | Error): void;
   /** A recovery that had to succeed failed, or a server stopped that had no reason to. */
   onTrouble(server: SimServer, what: string, error: unknown): void;
 }
@@ -82,8 +84,6 @@ export class SimServer {
   readonly storage: Storage;
   /** Its life, while it is up. */
   life: Life | undefined;
-  /** What its disk holds; see {@linkcode DiskView}. */
-  disk: DiskView = { term: 0, votedFor: undefined, log: new ChainLog() };
   readonly #parts: ServerParts;
   readonly clock: SimClock;
   readonly #random: Random;
@@ -93,13 +93,29 @@ export class SimServer {
   #possible: readonly DiskView[] | undefined;
 
   /** Takes a disk; nothing happens before `start`. */
-  constructor(parts: ServerParts, index: number, storage: Storage, clock: ClockBehaviour, random: Random) {
+  constructor(
+    parts: ServerParts,
+    index: number,
+    open: (tap: StorageTap) => Storage,
+    clock: ClockBehaviour,
+    random: Random,
+  ) {
     this.id = Object.keys(parts.bootstrap)[index]!;
     this.index = index;
-    this.storage = storage;
+    this.storage = open({
+      onDurable: (write) => {
+        if (this.life !== undefined) parts.tap.onPersisted(this, this.life, write);
+      },
+      onExamined: (said, found) => parts.tap.onExamined(this, said, found),
+    });
     this.#parts = parts;
     this.clock = new SimClock(parts.world, index, clock, random.split("clock"));
     this.#random = random;
+  }
+
+  /** What its disk holds; see {@linkcode DiskView}. */
+  get disk(): DiskView {
+    return this.storage.view;
   }
 
   /** Begins a life; it is up when its disk is recovered. */
@@ -115,12 +131,12 @@ export class SimServer {
   async #start(life: Life): Promise<void> {
     const found = await this.#recover();
     const { settings, bootstrap, network, tap, termStart } = this.#parts;
-    if (found.term < termStart) await this.#age(life, found);
+    if (found.term < termStart) await this.#age(life);
     const raft = await startServer<SimCommand, SimResult>({
       ...settings,
       id: this.id,
       machine: life.machine,
-      store: this.#shadowed(life, found),
+      store: this.#watched(life),
       transport: network.transport(this.index),
       bootstrap,
       clusterId,
@@ -133,9 +149,9 @@ export class SimServer {
   }
 
   /** A disk as if many elections had gone by. */
-  async #age(life: Life, found: DiskView): Promise<void> {
+  async #age(life: Life): Promise<void> {
     const { bootstrap, termStart } = this.#parts;
-    const store = await this.#shadowed(life, found).open({});
+    const store = await this.#watched(life).open({});
     await store.open(this.id);
     const records = [bootstrapEntry(bootstrapConfiguration(bootstrap, this.id))];
     await store.write({ records, vote: { term: termStart, votedFor: undefined }, clusterId });
@@ -149,11 +165,10 @@ export class SimServer {
     if (possible === undefined) return this.disk;
     // What a dead process wrote may be in the operating system's cache only: a power cut would still take it.
     const durable = await this.storage.recover(true);
-    const found = await this.storage.recover(false);
-    this.disk = durable;
-    if (this.life !== undefined) (this.life as { disk: DiskView }).disk = this.disk;
+    const found = this.storage.hasUnsynced ? await this.storage.recover(false) : durable;
+    tap.onExamined(this, this.disk, durable);
     tap.onRecovered(this, { possible, found: durable });
-    tap.onRecovered(this, { possible, found });
+    if (found !== durable) tap.onRecovered(this, { possible, found });
     this.#possible = [durable, found];
     return found;
   }
@@ -211,12 +226,12 @@ export class SimServer {
     this.life = undefined;
     this.clock.clear();
     this.#parts.network.detach(this.index, kind === "power");
+    const before = cloneView(this.disk);
     this.storage.crash(kind);
     if (this.#possible !== undefined) return;
-    const before = { ...this.disk, log: this.disk.log.clone() };
     this.#possible = [before];
     if (this.#inFlight === undefined) return;
-    const after = { ...before, log: before.log.clone() };
+    const after = cloneView(before);
     applyWrite(after, this.#inFlight);
     this.#possible = [before, after];
     this.#inFlight = undefined;
@@ -281,42 +296,38 @@ export class SimServer {
     };
   }
 
-  /** The disk's store, with an incremental shadow of what is durable. */
-  #shadowed(life: Life, found: DiskView): StoreFactory {
+  /** The disk's store, seen from outside. */
+  #watched(life: Life): StoreFactory {
     const factory = this.storage.factory();
     return {
       open: async (context) => {
         const store = await factory.open(context);
-        const shadow: Store = {
+        const watched: Store = {
           open: async (serverId) => {
             const state = await store.open(serverId);
-            if (!life.isOver) this.#onOpen(life, found);
+            if (!life.isOver) this.#onOpen(life);
             return state;
           },
           write: (write) => this.#write(life, store, write),
           read: (from, end, bytesMax) => store.read(from, end, bytesMax),
           close: () => store.close(),
         };
-        if (store.mark !== undefined) shadow.mark = () => store.mark!();
-        return shadow;
+        if (store.mark !== undefined) watched.mark = () => store.mark!();
+        return watched;
       },
     };
   }
 
   /** The store has made durable what it found. */
-  #onOpen(life: Life, found: DiskView): void {
+  #onOpen(life: Life): void {
     this.#possible = undefined;
-    this.disk = found;
-    (life as { disk: DiskView }).disk = found;
+    (life as { disk: DiskView }).disk = this.disk;
     this.#parts.tap.onOpen(this);
   }
 
   async #write(life: Life, store: Store, write: StoreWrite): Promise<void> {
     this.#inFlight = write;
     await store.write(write);
-    if (life.isOver) return;
-    this.#inFlight = undefined;
-    applyWrite(this.disk, write);
-    this.#parts.tap.onPersisted(this, life, write);
+    if (!life.isOver) this.#inFlight = undefined;
   }
 }

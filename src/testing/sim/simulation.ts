@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { StoreWrite } from "../../store/store.ts";
 import type { DecodedMessage } from "../../wire/message_codec.ts";
 import type { Checker } from "./check/checker.ts";
 import { commits } from "./check/commits.ts";
@@ -19,7 +18,7 @@ import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { Distortion } from "./script.ts";
 import { type Life, type ServerTap, SimServer } from "./server.ts";
-import { type CrashKind, openStorage } from "./storage.ts";
+import { type CrashKind, openStorage, type StorageTap } from "./storage.ts";
 import { touchStopped } from "./touches.ts";
 import { Trace } from "./trace.ts";
 import type { StepView } from "./view.ts";
@@ -28,6 +27,9 @@ import { World } from "./world.ts";
 
 /** All families of invariants. */
 export const CHECKERS: readonly Checker[] = [elections, logs, commits, disks];
+
+/** Events after which what is said to be on a disk is looked up on it. */
+const EXAMINE_EVERY = 1000;
 
 /** How a simulation is watched. */
 export interface SimulationOptions {
@@ -77,8 +79,8 @@ export class Simulation {
       machine: config.client,
     };
     this.servers = ids.map((id, i) => {
-      const storage = openStorage(this.world, random.split(`disk ${id}`), i, id, config.disk);
-      return new SimServer(parts, i, storage, config.clocks[i]!, random.split(`server ${id}`));
+      const open = (tap: StorageTap) => openStorage(this.world, random.split(`disk ${id}`), i, id, config.disk, tap);
+      return new SimServer(parts, i, open, config.clocks[i]!, random.split(`server ${id}`));
     });
     for (const server of this.servers) this.ghost.disks.set(server.id, server.disk);
     this.plague = new Plague(this);
@@ -142,7 +144,7 @@ export class Simulation {
     const { ghost } = this;
     return {
       onStep: (_server, life, step) => this.#onStep(life, step),
-      onPersisted: (_server, life, write: StoreWrite) => {
+      onPersisted: (_server, life, write) => {
         for (const checker of this.#checkers) checker.onPersisted?.(ghost, life, write);
       },
       onApplied: (life, command, applied, result) => {
@@ -153,6 +155,9 @@ export class Simulation {
       onRecovered: (server, recovery) => {
         ghost.disks.set(server.id, server.disk);
         for (const checker of this.#checkers) checker.onRecovered?.(ghost, server.id, recovery);
+      },
+      onExamined: (server, said, found) => {
+        for (const checker of this.#checkers) checker.onExamined?.(ghost, server.id, said, found);
       },
       onTrouble: (server, what, error) => {
         const detail = error instanceof Error ? error.stack ?? error.message : String(error);
@@ -188,6 +193,10 @@ export class Simulation {
       world.trace.add(commitIndex * 2 ** 24 + life.log.last);
     }
     this.#dirty.clear();
+    // One disk after the other.
+    if (world.events % EXAMINE_EVERY === 0) {
+      this.servers[world.events / EXAMINE_EVERY % this.servers.length]!.storage.examine();
+    }
     for (const check of ghost.later.splice(0)) check();
     if (ghost.violation !== undefined) throw ghost.violation;
   }

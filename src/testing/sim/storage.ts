@@ -3,13 +3,11 @@
  *
  * @module
  */
-import { memoryStore } from "../../store/memory.ts";
-import type { Store, StoreFactory, StoreState, StoreWrite } from "../../store/store.ts";
-import { walStore } from "../../store/wal/wal_store.ts";
-import type { LogIndex, ServerId } from "../../types.ts";
-import type { Records } from "../../wire/record.ts";
-import { type Choose, loseAll, MemoryFiles } from "../memory_files.ts";
-import { ChainLog } from "./chain.ts";
+import type { StoreFactory } from "../../store/store.ts";
+import type { ServerId } from "../../types.ts";
+import { MemoryDisk } from "./disk/memory_disk.ts";
+import { WalDisk } from "./disk/wal_disk.ts";
+import type { DurableWrite } from "./disk_view.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { DiskView } from "./view.ts";
@@ -30,14 +28,36 @@ export interface DiskBehaviour {
 /** How a server's life ends: the process dies, or the machine loses power and with it what was not synced. */
 export type CrashKind = "kill" | "power";
 
+/** What a storage tells. */
+export interface StorageTap {
+  /** A write is durable, and in the view. */
+  onDurable(write: DurableWrite): void;
+  /** What the view says was looked up on the disk, by the store's own recovery. */
+  onExamined(said: DiskView, found: DiskView | Error): void;
+}
+
 /** A server's disk. */
 export interface Storage {
+  /** What would be found if the power went now. Another object after a crash, else the same one. */
+  readonly view: DiskView;
+  /** Whether there is something that a power cut could take. */
+  readonly hasUnsynced: boolean;
   /** The store of the next life. */
   factory(): StoreFactory;
   /** The life ends. */
   crash(kind: CrashKind): void;
   /** What is on the disk, found by the store's own recovery; with `durableOnly` as if power had been cut at this moment. */
   recover(durableOnly: boolean): Promise<DiskView>;
+  /** Looks up whether the view is right; nothing on the disk changes, and nothing of the virtual world. */
+  examine(): void;
+}
+
+/** Operations that take time. */
+export interface Operations {
+  /** Resolves when one is done. */
+  later(what: string, file?: string): Promise<void>;
+  /** None that is under way will ever be done. */
+  end(): void;
 }
 
 /** Storage as the behaviour says. */
@@ -47,146 +67,73 @@ export function openStorage(
   server: number,
   id: ServerId,
   behaviour: DiskBehaviour,
+  tap: StorageTap,
 ): Storage {
-  const latency = (): number => {
-    const { latencyMin, latencyMax, stallChance, stallMax } = behaviour;
+  const operations = new Latency(world, random, server, id, behaviour);
+  return behaviour.store === "wal"
+    ? new WalDisk(id, behaviour.segmentBytes, operations, random, tap)
+    : new MemoryDisk(id, operations, random, tap);
+}
+
+/** What has begun on a file. */
+interface FileTimes {
+  /** When the last operation is done that has begun. */
+  last: number;
+  /** No operation that begins later is done before this. */
+  barrier: number;
+}
+
+/** Lets every operation take as long as chance says. They overtake one another, but none overtakes a sync of its file. */
+class Latency implements Operations {
+  readonly #world: World;
+  readonly #random: Random;
+  readonly #server: number;
+  readonly #id: ServerId;
+  readonly #behaviour: DiskBehaviour;
+  readonly #files = new Map<string, FileTimes>();
+  #life = 0;
+
+  constructor(world: World, random: Random, server: number, id: ServerId, behaviour: DiskBehaviour) {
+    this.#world = world;
+    this.#random = random;
+    this.#server = server;
+    this.#id = id;
+    this.#behaviour = behaviour;
+  }
+
+  later(what: string, file = ""): Promise<void> {
+    const times = this.#timesOf(file);
+    const { time } = this.#world;
+    let end = Math.max(time + this.#draw(), times.barrier);
+    if (what === "sync" || what === "sync-directory") end = times.barrier = Math.max(end, times.last);
+    times.last = Math.max(times.last, end);
+    // What a dead process waits for never comes: its code must not go on beside that of the next life.
+    const mine = this.#life;
+    return new Promise<void>((resolve) => {
+      this.#world.schedule(this.#server, Port.disk, end - time, `${this.#id} ${what}`, () => {
+        if (mine === this.#life) resolve();
+      });
+    });
+  }
+
+  end(): void {
+    this.#life++;
+    this.#files.clear();
+  }
+
+  #timesOf(file: string): FileTimes {
+    const known = this.#files.get(file);
+    if (known !== undefined) return known;
+    const times = { last: 0, barrier: 0 };
+    this.#files.set(file, times);
+    return times;
+  }
+
+  #draw(): number {
+    const random = this.#random;
+    const { latencyMin, latencyMax, stallChance, stallMax } = this.#behaviour;
     return random.chance(stallChance)
       ? random.spread(latencyMin + 1, stallMax)
       : random.between(latencyMin, latencyMax);
-  };
-  let life = 0;
-  const operations: Operations = {
-    // What a dead process waits for never comes: its code must not go on beside that of the next life.
-    later: (what) => {
-      const mine = life;
-      return new Promise<void>((resolve) => {
-        world.schedule(server, Port.disk, latency(), `${id} ${what}`, () => {
-          if (mine === life) resolve();
-        });
-      });
-    },
-    end: () => void life++,
-  };
-  return behaviour.store === "wal"
-    ? new WalStorage(id, behaviour.segmentBytes, operations, random)
-    : new MemoryStorage(id, operations, random);
-}
-
-/** Operations that take time. */
-interface Operations {
-  /** Resolves when one is done. */
-  later(what: string): Promise<void>;
-  /** None that is under way will ever be done. */
-  end(): void;
-}
-
-class MemoryStorage implements Storage {
-  readonly #id: ServerId;
-  readonly #store: Store;
-  readonly #operations: Operations;
-  readonly #random: Random;
-  #inFlight: StoreWrite | undefined;
-
-  constructor(id: ServerId, operations: Operations, random: Random) {
-    this.#id = id;
-    this.#operations = operations;
-    this.#random = random;
-    this.#store = memoryStore({ random: () => `disk of ${id}` });
   }
-
-  factory(): StoreFactory {
-    const store = this.#store;
-    const delayed: Store = {
-      open: (serverId) => store.open(serverId),
-      write: async (write) => {
-        this.#inFlight = write;
-        await this.#operations.later("write");
-        store.write(write);
-        this.#inFlight = undefined;
-      },
-      read: async (from, end, bytesMax) => {
-        await this.#operations.later("read");
-        return await store.read(from, end, bytesMax);
-      },
-      close: () => store.close(),
-    };
-    return { open: () => Promise.resolve(delayed) };
-  }
-
-  crash(): void {
-    this.#operations.end();
-    if (this.#inFlight !== undefined && this.#random.chance(0.5)) this.#store.write(this.#inFlight);
-    this.#inFlight = undefined;
-    this.#store.close();
-  }
-
-  async recover(): Promise<DiskView> {
-    await this.#store.close();
-    const view = await viewOf(this.#store, await this.#store.open(this.#id));
-    await this.#store.close();
-    return view;
-  }
-}
-
-class WalStorage implements Storage {
-  readonly #id: ServerId;
-  readonly #segmentBytes: number;
-  readonly #random: Random;
-  readonly #files: MemoryFiles;
-  readonly #operations: Operations;
-
-  constructor(id: ServerId, segmentBytes: number, operations: Operations, random: Random) {
-    this.#id = id;
-    this.#segmentBytes = segmentBytes;
-    this.#random = random;
-    this.#files = new MemoryFiles({ location: `disk of ${id}`, schedule: ({ kind }) => operations.later(kind) });
-    this.#operations = operations;
-  }
-
-  factory(): StoreFactory {
-    return { open: ({ onSync }) => Promise.resolve(this.#store(this.#files, onSync)) };
-  }
-
-  #store(files: MemoryFiles, onSync?: (ms: number) => void): Store {
-    let texts = 0;
-    // Neither incarnation nor salt may come from the runtime's chance.
-    const random = () => `${this.#id}-${texts++}`;
-    return walStore(files, { segmentBytes: this.#segmentBytes, random, now: () => 0, onSync });
-  }
-
-  crash(kind: CrashKind): void {
-    this.#operations.end();
-    if (kind === "kill") return this.#files.kill();
-    const random = this.#random;
-    // Now and then nothing survives, or everything; mostly a part.
-    const choose = random.weighted<Choose>([
-      [loseAll, 3],
-      [(options) => options - 1, 2],
-      [(options) => random.below(options), 5],
-    ]);
-    this.#files.crash(choose);
-  }
-
-  async recover(durableOnly: boolean): Promise<DiskView> {
-    const image = this.#files.clone();
-    if (durableOnly) image.crash(loseAll);
-    const store = this.#store(image);
-    const view = await viewOf(store, await store.open(this.#id));
-    await store.close();
-    return view;
-  }
-}
-
-/** Reads all that a store holds. */
-async function viewOf(store: Store, { vote, firstIndex, lastIndex }: StoreState): Promise<DiskView> {
-  const log = new ChainLog();
-  let next: LogIndex = firstIndex;
-  while (next <= lastIndex) {
-    const runs: readonly Records[] = await store.read(next, lastIndex + 1, 1 << 20);
-    for (const records of runs) {
-      log.append(records);
-      next = records.end;
-    }
-  }
-  return { term: vote.term, votedFor: vote.votedFor, log };
 }

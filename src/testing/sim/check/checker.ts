@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { StoreWrite } from "../../../store/store.ts";
 import type { Configuration, LogIndex, ServerId, Term } from "../../../types.ts";
 import type { DecodedMessage } from "../../../wire/message_codec.ts";
+import type { DurableWrite } from "../disk_view.ts";
 import type { Ghost } from "../ghost.ts";
 import type { DiskView, NodeView, StepView } from "../view.ts";
 
@@ -18,11 +18,13 @@ export interface Checker {
   /** An event is over in which this node took a step. */
   onEvent?(ghost: Ghost, node: NodeView): void;
   /** A write is durable, and in `node.disk`. */
-  onPersisted?(ghost: Ghost, node: NodeView, write: StoreWrite): void;
+  onPersisted?(ghost: Ghost, node: NodeView, write: DurableWrite): void;
   /** A machine applied a command. */
   onApplied?(ghost: Ghost, node: NodeView, applied: AppliedView): void;
   /** A disk was read again after a crash. */
   onRecovered?(ghost: Ghost, id: ServerId, recovery: RecoveryView): void;
+  /** What is durable was looked up by the store's recovery, on a copy of the disk. */
+  onExamined?(ghost: Ghost, id: ServerId, said: DiskView, found: DiskView | Error): void;
 }
 
 /** One command that a machine applied. */

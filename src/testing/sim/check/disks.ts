@@ -3,22 +3,27 @@
  *
  * @module
  */
+import { isSameView } from "../disk_view.ts";
 import type { DiskView } from "../view.ts";
 import type { Checker } from "./checker.ts";
 
-/** What a crash may leave. */
+/** What a crash may leave, and what recovery makes of it. */
 export const disks: Checker = {
   /** D4: what was durable is there; the write that was under way is there as a whole or not at all. */
   onRecovered(ghost, id, { possible, found }) {
-    ghost.must(possible.some((disk) => isSame(disk, found)), "D4", () => {
+    ghost.must(possible.some((disk) => isSameView(disk, found)), "D4", () => {
       return `the disk of "${id}" had to hold ${possible.map(words).join(" or ")}; a crash left ${words(found)}`;
     });
   },
-};
 
-function isSame(a: DiskView, b: DiskView): boolean {
-  return a.term === b.term && a.votedFor === b.votedFor && a.log.last === b.log.last && a.log.agrees(b.log, a.log.last);
-}
+  /** D3, D4: however often it is asked, and whatever interrupts it, recovery finds just what was made durable. */
+  onExamined(ghost, id, said, found) {
+    ghost.must(!(found instanceof Error) && isSameView(said, found), "D4", () => {
+      const result = found instanceof Error ? `fails: ${found.message}` : `finds ${words(found)}`;
+      return `the disk of "${id}" holds ${words(said)}; recovery ${result}`;
+    });
+  },
+};
 
 function words({ term, votedFor, log }: DiskView): string {
   return `${log.last} entries (hash ${log.hashAt(log.last)}) and a vote for "${votedFor}" in term ${term}`;

@@ -1,0 +1,109 @@
+/**
+ * A disk with the production write-ahead log on it, through the Files port.
+ *
+ * @module
+ */
+import type { Store, StoreFactory } from "../../../store/store.ts";
+import { walStore } from "../../../store/wal/wal_store.ts";
+import type { ServerId } from "../../../types.ts";
+import { loseAll, MemoryFiles } from "../../memory_files.ts";
+import { cloneView, viewOf } from "../disk_view.ts";
+import type { Random } from "../random.ts";
+import type { CrashKind, Operations, Storage, StorageTap } from "../storage.ts";
+import type { DiskView } from "../view.ts";
+import { drawCrash } from "./crash.ts";
+import { LogShadow } from "./shadow.ts";
+
+/** Operations of a recovery after which it is interrupted, at most. */
+const interruptMax = 40;
+
+/** See {@linkcode Storage}. */
+export class WalDisk implements Storage {
+  readonly #id: ServerId;
+  readonly #segmentBytes: number;
+  readonly #random: Random;
+  /** What examinations draw from: how often there is one changes nothing else. */
+  readonly #examiner: Random;
+  readonly #files: MemoryFiles;
+  readonly #shadow: LogShadow;
+  readonly #operations: Operations;
+  readonly #tap: StorageTap;
+
+  /** An empty one. */
+  constructor(id: ServerId, segmentBytes: number, operations: Operations, random: Random, tap: StorageTap) {
+    this.#id = id;
+    this.#segmentBytes = segmentBytes;
+    this.#random = random;
+    this.#examiner = random.split("examiner");
+    this.#operations = operations;
+    this.#tap = tap;
+    this.#shadow = new LogShadow((write) => tap.onDurable(write));
+    this.#files = new MemoryFiles({
+      location: `disk of ${id}`,
+      schedule: ({ kind, name }) => operations.later(kind, name),
+      keepsFailed: () => random.chance(0.5),
+      observer: this.#shadow,
+    });
+  }
+
+  get view(): DiskView {
+    return this.#shadow.view;
+  }
+
+  get hasUnsynced(): boolean {
+    return this.#files.hasUnsynced;
+  }
+
+  factory(): StoreFactory {
+    return { open: ({ onSync }) => Promise.resolve(this.#store(this.#files, onSync)) };
+  }
+
+  crash(kind: CrashKind): void {
+    this.#operations.end();
+    if (kind === "kill") return this.#files.kill();
+    this.examine();
+    this.#files.crash(drawCrash(this.#random));
+    this.#shadow.rebuild(this.#files.durableFiles());
+  }
+
+  async recover(durableOnly: boolean): Promise<DiskView> {
+    const image = this.#files.clone();
+    if (durableOnly) image.crash(loseAll);
+    return await this.#viewOf(image);
+  }
+
+  /** Now and then also whether the next recovery finds the same, or the next after one that is interrupted. */
+  examine(): void {
+    const said = cloneView(this.view);
+    const files = this.#files.clone();
+    files.crash(loseAll);
+    this.#examine(said, files, this.#examiner.below(4));
+  }
+
+  async #examine(said: DiskView, files: MemoryFiles, thoroughness: number): Promise<void> {
+    if (thoroughness === 1) await this.#interrupt(files);
+    for (let left = thoroughness === 2 ? 2 : 1; left > 0; left--) {
+      this.#tap.onExamined(said, await this.#viewOf(files).catch((error: Error) => error));
+    }
+  }
+
+  async #interrupt(files: MemoryFiles): Promise<void> {
+    files.haltAfter(this.#examiner.below(interruptMax));
+    await this.#store(files).open(this.#id).catch(() => {});
+    files.crash(drawCrash(this.#examiner));
+  }
+
+  async #viewOf(files: MemoryFiles): Promise<DiskView> {
+    const store = this.#store(files);
+    const view = await viewOf(store, await store.open(this.#id));
+    await store.close();
+    return view;
+  }
+
+  #store(files: MemoryFiles, onSync?: (ms: number) => void): Store {
+    let texts = 0;
+    // Neither incarnation nor salt may come from the runtime's chance.
+    const random = () => `${this.#id}-${texts++}`;
+    return walStore(files, { segmentBytes: this.#segmentBytes, random, now: () => 0, onSync });
+  }
+}

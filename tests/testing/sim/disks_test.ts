@@ -1,0 +1,43 @@
+import { assertEquals } from "@std/assert";
+import { disks } from "../../../src/testing/sim/check/disks.ts";
+import { ChainLog } from "../../../src/testing/sim/chain.ts";
+import { Ghost } from "../../../src/testing/sim/ghost.ts";
+import type { DiskView } from "../../../src/testing/sim/view.ts";
+import { test } from "../../harness.ts";
+
+function disk(term: number, votedFor: string | undefined, ...contents: number[]): DiskView {
+  const log = new ChainLog();
+  for (const content of contents) log.add(1, content);
+  return { term, votedFor, log };
+}
+
+/** The invariant that a checker finds broken. */
+function broken(look: (ghost: Ghost) => void): string | undefined {
+  const ghost = new Ghost();
+  look(ghost);
+  return ghost.violation?.invariant;
+}
+
+const before = disk(3, "b", 1, 2);
+const after = disk(3, "b", 1, 2, 3);
+
+test("D4: a crash leaves what was durable, with the write that was under way or without it", () => {
+  const leaves = (found: DiskView) =>
+    broken((ghost) => disks.onRecovered!(ghost, "a", { possible: [before, after], found }));
+  assertEquals(leaves(disk(3, "b", 1, 2)), undefined);
+  assertEquals(leaves(disk(3, "b", 1, 2, 3)), undefined);
+  assertEquals(leaves(disk(3, "b", 1)), "D4", "an entry is lost");
+  assertEquals(leaves(disk(3, "b", 1, 9)), "D4", "an entry is another one");
+  assertEquals(leaves(disk(3, "b", 1, 2, 3, 4)), "D4", "an entry that nobody wrote");
+  assertEquals(leaves(disk(2, "b", 1, 2)), "D4", "an earlier term");
+  assertEquals(leaves(disk(3, undefined, 1, 2)), "D4", "a vote is lost");
+});
+
+test("D4: recovery finds what was made durable, however often it is asked", () => {
+  const finds = (found: DiskView | Error) => broken((ghost) => disks.onExamined!(ghost, "a", before, found));
+  assertEquals(finds(disk(3, "b", 1, 2)), undefined);
+  assertEquals(finds(after), "D4", "what was not durable yet");
+  assertEquals(finds(disk(3, "b", 1)), "D4", "less");
+  assertEquals(finds(disk(3, "c", 1, 2)), "D4", "another vote");
+  assertEquals(finds(new Error("it is damaged")), "D4", "nothing");
+});
