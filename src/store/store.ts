@@ -71,6 +71,7 @@ export interface Store {
    *
    * @throws {EntryNotFoundError} When `from` is not in the log, or no longer.
    * @throws {CorruptionError} When a checksum is wrong; names file and offset.
+   * @throws {StorageError} When the disk fails; names the file.
    */
   read(from: LogIndex, end: LogIndex, bytesMax: number): Promise<Records[]> | Records[];
   /**

@@ -64,9 +64,12 @@ export class MemoryDirectory implements Files {
 
   /** The files of this directory whose names are durable. */
   durableFiles(): Map<string, Inode> {
-    const files = new Map<string, Inode>();
-    for (const [name, node] of this.#durable) if (!(node instanceof MemoryDirectory)) files.set(name, node);
-    return files;
+    return filesOf(this.#durable);
+  }
+
+  /** The files of this directory as reads see them. */
+  liveFiles(): Map<string, Inode> {
+    return filesOf(this.#live);
   }
 
   /** The power goes: what isn't synced survives as `choose` says. */
@@ -91,6 +94,13 @@ export class MemoryDirectory implements Files {
       return this.#unsynced.filter(() => choose(2, "directory operation kept") === 1);
     }
     return this.#unsynced.slice(0, choose(length + 1, "directory operations kept"));
+  }
+
+  /** Removes all, durably, as whoever changes the disk does. */
+  clear(): void {
+    this.#live.clear();
+    this.#durable.clear();
+    this.#unsynced = [];
   }
 
   /** Takes the content of another one, copied; the other must belong to another machine. */
@@ -174,7 +184,7 @@ export class MemoryDirectory implements Files {
         }
         return machine.perform(operation, change);
       },
-      checkRoom: (bytes) => machine.checkRoom(inode, bytes),
+      checkRoom: (operation, bytes) => machine.checkRoom(operation, inode, bytes),
       keepsFailed: (operation) => machine.keepsFailed(operation),
       misread: (operation, bytes, offset) => machine.misread(operation, bytes, offset),
       observer: machine.observer,
@@ -343,6 +353,12 @@ class MemorySubdirectory implements Files {
   #parentNode(): MemoryDirectory {
     return this.#parent instanceof MemoryDirectory ? this.#parent : this.#parent.#node();
   }
+}
+
+function filesOf(entries: ReadonlyMap<string, Node>): Map<string, Inode> {
+  const files = new Map<string, Inode>();
+  for (const [name, node] of entries) if (!(node instanceof MemoryDirectory)) files.set(name, node);
+  return files;
 }
 
 function missing(path: string): Error {

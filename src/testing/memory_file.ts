@@ -77,7 +77,7 @@ export interface FileHost {
   /** Waits, fails or halts as told, and begins the change. */
   perform(operation: FileOperation, change?: () => void): Promise<void>;
   /** Fails when the file has no room for so many bytes. */
-  checkRoom(size: number): void;
+  checkRoom(operation: FileOperation, size: number): void;
   /** Whether what a failed durable write wrote can still get onto the disk, as if it had not failed. */
   keepsFailed(operation: FileOperation): boolean;
   /** What a read gives instead of what is there. */
@@ -117,9 +117,9 @@ export class MemoryFile implements FileHandle {
   /** Writes; sector by sector if the power goes. */
   async write(parts: readonly Uint8Array[], offset: number): Promise<void> {
     const bytes = concatenate(parts);
-    this.#host.checkRoom(offset + bytes.length);
     const change: FileChange = { type: "write", offset, bytes };
     const operation: FileOperation = { kind: "write", name: this.#name, bytes: bytes.length };
+    this.#host.checkRoom(operation, offset + bytes.length);
     try {
       await this.#host.perform(operation, () => this.#change(change));
     } catch (error) {

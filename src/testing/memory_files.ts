@@ -24,6 +24,8 @@ export interface MemoryFilesOptions {
    * crash and never written. By default it may.
    */
   readonly keepsFailed?: (operation: FileOperation) => boolean;
+  /** Told of every error when whoever asked for the operation is. */
+  readonly onFailure?: (operation: FileOperation, error: Error) => void;
   /** May change what a read gives, in place. By default reads are true. */
   readonly misread?: FileHost["misread"];
   /** Told of what becomes durable in the outermost directory. */
@@ -52,6 +54,7 @@ export class MemoryFiles extends MemoryDirectory {
     if (options.fault !== undefined) machine.fault = options.fault;
     if (options.keepsFailed !== undefined) machine.keepsFailed = options.keepsFailed;
     if (options.misread !== undefined) machine.misread = options.misread;
+    if (options.onFailure !== undefined) machine.onFailure = options.onFailure;
     machine.observer = options.observer;
     if (options.bytesMax !== undefined) machine.bytesMax = options.bytesMax;
   }

@@ -18,6 +18,8 @@ export class Machine {
   misread: FileHost["misread"] = () => {};
   /** Told of what becomes durable. */
   observer: DurabilityObserver | undefined;
+  /** Told of every error when whoever asked for the operation is. */
+  onFailure: (operation: FileOperation, error: Error) => void = () => {};
   /** Room for all files together. */
   bytesMax: number = Infinity;
   /** The outermost directory. */
@@ -41,14 +43,19 @@ export class Machine {
     if (this.operationsLeft < 0) throw halted(operation);
     await this.schedule(operation);
     if (this.life !== life) throw halted(operation);
-    if (fault !== undefined) throw fault;
+    if (fault === undefined) return;
+    this.onFailure(operation, fault);
+    throw fault;
   }
 
   /** Fails when a file of this size has no room beside the others. */
-  checkRoom(inode: Inode, size: number): void {
+  checkRoom(operation: FileOperation, inode: Inode, size: number): void {
     if (this.bytesMax === Infinity) return;
     let total = Math.max(size, inode.live.size);
     for (const other of this.root?.inodes() ?? []) if (other !== inode) total += other.live.size;
-    if (total > this.bytesMax) throw Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
+    if (total <= this.bytesMax) return;
+    const error = Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
+    this.onFailure(operation, error);
+    throw error;
   }
 }

@@ -250,6 +250,22 @@ test("read() refuses an entry that was damaged since, and names file and offset"
   assertEquals(error.offset, at - 48);
 });
 
+test("read() says which file can't be read, and takes writes and reads afterwards", async () => {
+  for (const kind of ["open", "read"] as const) {
+    const files = new MemoryFiles({ location: "/data" });
+    const store = smallStore(files);
+    await store.open("a");
+    await store.write({ records: [commandsOf(1, 1, "one")] });
+    let failed = 0;
+    files.fault = (operation) => operation.kind === kind && failed++ === 0 ? new Error("EIO: i/o error") : undefined;
+    const error = await assertRejects(async () => await store.read(1, 2, 1_000), StorageError);
+    assertEquals(error.operation, "read");
+    assertEquals(error.message, `Cannot read "/data/${FIRST}": EIO: i/o error: see to the disk, then restart`);
+    await store.write({ records: [commandsOf(2, 1, "two")] });
+    assertEquals((await store.read(1, 3, 1_000))[0].count, 2);
+  }
+});
+
 test("walStore takes no write after a failed one, whatever failed, and tries nothing twice (BL17, BL19)", async () => {
   for (const kind of ["write", "rename", "sync", "sync-directory", "truncate", "open"] as const) {
     const files = new MemoryFiles();
@@ -289,7 +305,7 @@ test("open() gives the directory back when the disk fails, and finds everything 
     const error = await store.open("a").then(() => undefined, (error) => error);
     if (error === undefined) break;
     assertInstanceOf(error, StorageError);
-    assertMatch(error.message, /^Cannot open "memory": EIO/);
+    assertMatch(error.message, /^Cannot (open "memory"|read "memory\/\d+.wal"): EIO/);
     damaged.fault = () => undefined;
     damaged.crash(loseAll);
     assertEquals((await contentOf(damaged)).content, whole);

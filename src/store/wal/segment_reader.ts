@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { CorruptionError, ProtocolError } from "../../errors.ts";
+import { CorruptionError, ProtocolError, StorageError } from "../../errors.ts";
 import type { LogIndex } from "../../types.ts";
 import { decodeRecords, type Records } from "../../wire/record.ts";
 import type { Files } from "../files.ts";
@@ -24,6 +24,7 @@ interface Place {
  * unless the first one is larger.
  *
  * @throws {CorruptionError} When a checksum is wrong.
+ * @throws {StorageError} When the disk fails; names the file.
  */
 export async function readEntries(
   files: Files,
@@ -45,7 +46,13 @@ export async function readEntries(
   }
   const last = places[places.length - 1];
   const bytes = new Uint8Array(last.offset + last.bytes - start);
-  await withFile(files, name, (file) => readFully(file, bytes, start));
+  try {
+    await withFile(files, name, (file) => readFully(file, bytes, start));
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    const problem = `Cannot read "${pathOf(files, name)}": ${message}: see to the disk, then restart`;
+    throw new StorageError(problem, "read", cause);
+  }
   // Moved together, over what lies between the batches.
   let at = 0;
   for (const { offset, bytes: length } of places) {

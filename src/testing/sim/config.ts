@@ -8,12 +8,13 @@ import type { ClockBehaviour } from "./clock.ts";
 import { DELAY_SHAPES } from "./delays.ts";
 import type { NetworkBehaviour } from "./lines.ts";
 import type { Random } from "./random.ts";
+import { DISK_FAULTS, type DiskFault, SURVIVABLE } from "./survivable.ts";
 import type { DiskBehaviour } from "./storage.ts";
 import { commandBytesMax } from "./touches.ts";
 import type { ClientBehaviour } from "./workload.ts";
 
-/** Faults that a run may inject, by name. */
-export const FAULTS = [
+/** Faults of everything but disks, by name. */
+const WORLD_FAULTS = [
   "loss",
   "delay",
   "late",
@@ -37,7 +38,10 @@ export const FAULTS = [
 ] as const;
 
 /** One of {@linkcode FAULTS}. */
-export type Fault = (typeof FAULTS)[number];
+export type Fault = (typeof WORLD_FAULTS)[number] | DiskFault;
+
+/** Faults that a run may inject, by name. */
+export const FAULTS: readonly Fault[] = [...WORLD_FAULTS, ...DISK_FAULTS];
 
 /** Everything about a run but its chance. */
 export interface SimConfig {
@@ -76,8 +80,7 @@ export interface ConfigRequest {
 export function drawConfig(random: Random, request: ConfigRequest = {}): SimConfig {
   const drawn = random.weighted<number>([[1, 1], [2, 2], [3, 8], [4, 2], [5, 6], [7, 1]]);
   const servers = request.servers ?? drawn;
-  const on = FAULTS.filter(() => random.chance(0.5));
-  const faults = request.faults ?? on;
+  const faults = request.faults ?? drawFaults(random);
   const timing = random.split("timing");
   const heartbeat = timing.pick([10, 50, 50, 100]);
   const election = heartbeat * timing.pick([4, 10, 10]);
@@ -97,6 +100,18 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
     steps: request.steps ?? 20_000,
     termStart: random.weighted([[0, 6], [2 ** 31 - 3, 1], [2 ** 32 - 3, 1], [2 ** 53 - 1_000_000, 1]]),
   };
+}
+
+/** Each fault or none of it; those of disks are left out of half of the runs. */
+function drawFaults(random: Random): readonly Fault[] {
+  const on = FAULTS.filter(() => random.chance(0.5));
+  const disk = random.split("disk faults");
+  const [hasTrouble, isBeyond] = [disk.chance(0.5), disk.chance(0.1)];
+  return on.filter((fault) => {
+    const ofDisk = DISK_FAULTS.find((name) => name === fault);
+    if (ofDisk === undefined) return true;
+    return hasTrouble && SURVIVABLE[ofDisk].outcome !== "off" && (isBeyond || ofDisk !== "rot-beyond");
+  });
 }
 
 function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number): Partial<RaftSettings> {
@@ -189,6 +204,7 @@ function diskOf(
     stallChance: faults.has("stall") ? random.pick([0.001, 0.01]) : 0,
     stallMax: heartbeat * 40,
     segmentBytes: random.pick([8192, 65_536]),
+    keepsCopies: faults.has("old-copy"),
   };
 }
 

@@ -41,12 +41,20 @@ export interface CommittedEntry {
 export interface Acknowledged {
   readonly index: LogIndex;
   readonly hash: number;
+  /** Whether the disk that held it was declared lost. */
+  readonly isLost?: boolean;
 }
 
 /** History. Only checkers write to it. */
 export class Ghost {
   /** Every server's disk, also while it is down. */
   readonly disks: Map<ServerId, DiskView> = new Map();
+  /** What was on disks that were replaced since. */
+  readonly replaced: Map<ServerId, DiskView> = new Map();
+  /** D1: lives that were told of an error in the log, so that they may promise nothing any more. */
+  readonly failed: WeakSet<NodeView> = new WeakSet();
+  /** D1: those whose core must not take a step any more. */
+  readonly ended: WeakSet<NodeView> = new WeakSet();
   /** E5: the latest term that was on each disk. */
   readonly diskTerms: Map<ServerId, Term> = new Map();
   /** E1. */
@@ -90,6 +98,11 @@ export class Ghost {
    */
   must(condition: boolean, invariant: string, detail: () => string): void {
     if (!condition) this.violation ??= new InvariantViolation(invariant, detail());
+  }
+
+  /** Whether an entry is on a server's disk, or was until that was declared lost: no protocol knows of that. */
+  holds(id: ServerId, index: LogIndex, hash: number): boolean {
+    return this.disks.get(id)?.log.hashAt(index) === hash || this.replaced.get(id)?.log.hashAt(index) === hash;
   }
 
   /** K5: the client was told that its command never happens. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { SimConfig } from "./config.ts";
+import { type DiskAction, diskChoices } from "./disk/disk_actions.ts";
 import { type Direction, drawPartition, type PartitionName } from "./partitions.ts";
 import type { Random } from "./random.ts";
 import type { CrashKind } from "./storage.ts";
@@ -39,6 +40,7 @@ export type Action =
   | { readonly type: "step-wall"; readonly server: number; readonly ms: number }
   /** The monotonic clock jumps ahead. */
   | { readonly type: "step-monotonic"; readonly server: number; readonly ms: number }
+  | DiskAction
   /** The clocks run at another rate for so long. */
   | { readonly type: "drift"; readonly server: number; readonly rate: number; readonly for: number };
 
@@ -67,6 +69,7 @@ export function drawAction(random: Random, config: SimConfig, { leader }: Situat
     [has("restart") ? { type: "restart", server, for: duration } : undefined, 2],
     [has("pause") ? { type: "pause", server, for: duration } : undefined, 2],
     [has("suspend") ? { type: "suspend", server, for: duration } : undefined, 1],
+    ...config.disk.store === "wal" ? diskChoices(random, faults, server, duration) : [],
     [has("clock") ? clockFault(random, config, server, duration) : undefined, 2],
   ];
   const possible = choices.filter((choice): choice is readonly [Action, number] => choice[0] !== undefined);

@@ -3,11 +3,18 @@
  *
  * @module
  */
+import { Atlas } from "./disk/atlas.ts";
+import type { DiskAction } from "./disk/disk_actions.ts";
 import { calm } from "./lines.ts";
 import type { Action } from "./nemesis.ts";
 import { Port } from "./queue.ts";
 import type { ScriptedFault } from "./script.ts";
+import type { SimServer } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
+import { SURVIVABLE } from "./survivable.ts";
+
+/** Microseconds until somebody starts a server again that has stopped. */
+const restartAfter = 500_000;
 
 /** What is broken now. */
 export class Plague {
@@ -16,11 +23,15 @@ export class Plague {
   readonly performed: ScriptedFault[] = [];
   /** Faults that have not ended. */
   now = 0;
+  /** What is damaged. */
+  readonly atlas: Atlas;
   #isOver = false;
 
   /** Nothing is broken yet. */
   constructor(simulation: Simulation) {
     this.#simulation = simulation;
+    const { servers, faults } = simulation.config;
+    this.atlas = new Atlas(servers, faults.includes("rot-beyond"));
   }
 
   /** Performs a fault, and schedules its end. */
@@ -43,7 +54,7 @@ export class Plague {
         return network.reset(action.a, action.b);
       case "crash":
         this.#simulation.crash(action.server, action.kind);
-        return this.#after(action.for, `s${action.server} restarts`, () => servers[action.server]!.start());
+        return this.#after(action.for, `s${action.server} restarts`, () => this.#start(servers[action.server]!));
       case "restart":
         return this.restart(action.server, action.for);
       case "pause":
@@ -60,7 +71,58 @@ export class Plague {
         return this.#after(action.for, `s${action.server} is in time`, () => {
           servers[action.server]!.clock.setRate(this.#simulation.config.clocks[action.server]!.rate);
         });
+      default:
+        return this.#onDisk(action, servers[action.server]!);
     }
+  }
+
+  #onDisk(action: DiskAction, server: SimServer): void {
+    const { faults } = server.storage;
+    if (faults === undefined) return;
+    const restart = () => this.#start(server);
+    switch (action.type) {
+      case "disk-error":
+        faults.arm(action.on, action.lasts);
+        return this.#after(action.for, `${server.id} has no ${action.on} errors`, () => faults.disarm(action.on));
+      case "disk-full":
+        faults.fill(true);
+        return this.#after(action.for, `${server.id} has room`, () => faults.fill(false));
+      case "disk-stall":
+        faults.stall(true);
+        return this.#after(action.for, `${server.id} has a disk again`, () => faults.stall(false));
+      case "misread":
+        faults.misread(action.pick);
+        return this.#after(action.for, `${server.id} reads what is there`, () => faults.misread(0));
+      case "damage": {
+        if (!this.atlas.allows(server.index)) return;
+        this.atlas.damage(server.index);
+        this.#simulation.crash(server.index, "power");
+        const where = faults.damage(action.how, action.pick);
+        this.#simulation.world.trace.say(() => `    ${server.id}: ${where}`);
+        return this.#after(action.for, `${server.id} restarts`, restart);
+      }
+      case "replace-disk":
+        this.#simulation.crash(server.index, "power");
+        server.replaceDisk(action.by, action.pick);
+        return this.#after(action.for, `${server.id} restarts`, restart);
+    }
+  }
+
+  /** A server did not start, or has stopped. False when nothing explains it. */
+  onDown(index: number, error: unknown): boolean {
+    const server = this.#simulation.servers[index]!;
+    const fault = server.storage.faults?.explain(error);
+    const outcome = fault && SURVIVABLE[fault].outcome;
+    if (outcome !== "stops" && outcome !== "refuses") return false;
+    this.#simulation.world.trace.say(() => `    ${server.id} is down by ${fault}: ${(error as Error).message}`);
+    this.#simulation.crash(index, "kill");
+    if (outcome === "refuses") this.atlas.lose(index);
+    else this.#after(this.#isOver ? 0 : restartAfter, `${server.id} is tried again`, () => this.#start(server));
+    return true;
+  }
+
+  #start(server: SimServer): void {
+    if (!this.atlas.isLost(server.index)) server.start();
   }
 
   /** Shuts a server down; it starts again so much later. */
@@ -68,7 +130,7 @@ export class Plague {
     const target = this.#simulation.servers[server]!;
     void this.#simulation.stop(target).then((hasStopped) => {
       if (!hasStopped) return;
-      this.#after(this.#isOver ? 0 : delay, `s${server} restarts`, () => target.start());
+      this.#after(this.#isOver ? 0 : delay, `s${server} restarts`, () => this.#start(target));
     });
   }
 
@@ -80,7 +142,8 @@ export class Plague {
     network.lines.behaviour = calm(network.lines.behaviour);
     for (const server of servers) {
       world.resume(server.index);
-      server.start();
+      server.storage.faults?.heal();
+      this.#start(server);
     }
   }
 

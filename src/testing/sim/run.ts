@@ -121,11 +121,35 @@ class Run {
     this.faultsEndedAt = world.time;
     workload.stop();
     this.#simulation.plague.heal();
+    await this.#within("V1", "start", () => this.#simulation.present.every(({ life }) => life?.raft !== undefined));
+    if (!this.#simulation.plague.atlas.isQuorumLeft) await this.#standStill();
+    else await this.#resume();
+    await this.#shutDown();
+    this.#checkHistory();
+  }
+
+  /** What is left takes commands again. */
+  async #resume(): Promise<void> {
     await this.#within("V2", "converge", () => this.#hasConverged());
     await this.#serve();
     await this.#within("V2", "converge again", () => this.#hasConverged());
-    await this.#shutDown();
-    this.#checkHistory();
+  }
+
+  /** D2: too much is damaged. Nobody guesses what it was: nothing is committed any more, and no read is answered. */
+  async #standStill(): Promise<void> {
+    const { ghost, present, workload } = this.#simulation;
+    const committed = ghost.commits.length;
+    for (const server of present) {
+      for (const input of [workload.drawWrite(this.#random), { type: "get", key: "r0.0" } as const]) {
+        let answer: boolean | undefined;
+        workload.call(server, input, "after")?.then((ok) => answer = ok);
+        await this.#within("K4", `answer on ${server.id}`, () => answer !== undefined);
+        ghost.must(answer === false, "D2", () => `${server.id} answers ${input.type} although no quorum is left`);
+      }
+    }
+    ghost.must(ghost.commits.length === committed, "D2", () => {
+      return `${ghost.commits.length - committed} entries are committed although no quorum is left`;
+    });
   }
 
   #draw(): Promise<void> {
@@ -168,7 +192,7 @@ class Run {
 
   /** V1, V2: everybody is up, follows one leader and has applied all there is. */
   #hasConverged(): boolean {
-    const { servers, lives, leader, workload, network } = this.#simulation;
+    const { present: servers, lives, leader, workload, network } = this.#simulation;
     if (!network.isWhole(servers.map(({ index }) => index))) return false;
     if (leader === undefined || lives.length < servers.length || workload.open > 0) return false;
     const { commitIndex, log, term } = leader.core;
@@ -181,8 +205,8 @@ class Run {
 
   /** V3: it takes commands and reads on every server. */
   async #serve(): Promise<void> {
-    const { servers, workload } = this.#simulation;
-    for (const server of servers) {
+    const { present, workload } = this.#simulation;
+    for (const server of present) {
       for (const input of [workload.drawWrite(this.#random), { type: "get", key: "r0.0" } as const]) {
         let answer: boolean | undefined;
         workload.call(server, input, "after")?.then((ok) => answer = ok);

@@ -15,9 +15,11 @@ import type { LogCache } from "../../store/log_cache.ts";
 import type { Store, StoreFactory, StoreWrite } from "../../store/store.ts";
 import type { LogIndex, ServerAddress, ServerId } from "../../types.ts";
 import { bootstrapConfiguration, bootstrapEntry } from "../../bootstrap.ts";
+import type { FileOperation } from "../memory_file.ts";
 import type { AppliedView, RecoveryView } from "./check/checker.ts";
 import type { ChainLog } from "./chain.ts";
 import { type ClockBehaviour, SimClock, type SimTimer } from "./clock.ts";
+import type { Replacement } from "./disk/disk_actions.ts";
 import { applyWrite, cloneView, type DurableWrite } from "./disk_view.ts";
 import { type SimCommand, SimMachine, type SimResult } from "./machine.ts";
 import type { Network } from "./network.ts";
@@ -45,7 +47,15 @@ export interface ServerTap {
   onRecovered(server: SimServer, recovery: RecoveryView): void;
   /** What is durable was looked up. */
   onExamined(server: SimServer, said: DiskView, found: DiskView | Error): void;
-  /** A recovery that had to succeed failed, or a server stopped that had no reason to. */
+  /** A process was told that an operation of its disk failed. */
+  onFailed(life: Life, operation: FileOperation): void;
+  /** A process does again what has failed. */
+  onRetried(server: SimServer, operation: FileOperation): void;
+  /** A disk is another one now. */
+  onReplaced(server: SimServer, before: DiskView): void;
+  /** A server did not start, or stopped. */
+  onDown(server: SimServer, what: "start" | "stop", error: unknown): void;
+  /** A server does what it must not, whatever is checked. */
   onTrouble(server: SimServer, what: string, error: unknown): void;
 }
 
@@ -106,6 +116,10 @@ export class SimServer {
       onDurable: (write) => {
         if (this.life !== undefined) parts.tap.onPersisted(this, this.life, write);
       },
+      onFailed: (operation) => {
+        if (this.life !== undefined) parts.tap.onFailed(this.life, operation);
+      },
+      onRetried: (operation) => parts.tap.onRetried(this, operation),
       onExamined: (said, found) => parts.tap.onExamined(this, said, found),
     });
     this.#parts = parts;
@@ -124,7 +138,7 @@ export class SimServer {
     const life = this.#newLife();
     this.life = life;
     this.#start(life).catch((error) => {
-      if (!life.isOver) this.#parts.tap.onTrouble(this, "start", error);
+      if (!life.isOver) this.#parts.tap.onDown(this, "start", error);
     });
   }
 
@@ -144,7 +158,7 @@ export class SimServer {
     if (life.isOver) return;
     life.raft = raft;
     raft.closed.then((error: RaftError | undefined) => {
-      if (error !== undefined && !life.isOver) tap.onTrouble(this, "stop", error);
+      if (error !== undefined && !life.isOver) tap.onDown(this, "stop", error);
     });
   }
 
@@ -166,9 +180,10 @@ export class SimServer {
     // What a dead process wrote may be in the operating system's cache only: a power cut would still take it.
     const durable = await this.storage.recover(true);
     const found = this.storage.hasUnsynced ? await this.storage.recover(false) : durable;
+    const isDamaged = this.storage.faults?.isDamaged === true;
     tap.onExamined(this, this.disk, durable);
-    tap.onRecovered(this, { possible, found: durable });
-    if (found !== durable) tap.onRecovered(this, { possible, found });
+    tap.onRecovered(this, { possible, found: durable, isDamaged });
+    if (found !== durable) tap.onRecovered(this, { possible, found, isDamaged });
     this.#possible = [durable, found];
     return found;
   }
@@ -221,7 +236,8 @@ export class SimServer {
   /** Ends the life, from one moment to the next. */
   crash(kind: CrashKind): void {
     const { life } = this;
-    if (life === undefined) return;
+    // What a dead process left in the operating system's cache is lost with the power.
+    if (life === undefined) return kind === "power" ? this.storage.crash(kind) : undefined;
     life.isOver = true;
     this.life = undefined;
     this.clock.clear();
@@ -235,6 +251,14 @@ export class SimServer {
     applyWrite(after, this.#inFlight);
     this.#possible = [before, after];
     this.#inFlight = undefined;
+  }
+
+  /** Puts something else in the place of what is on the disk of a server that is down. */
+  replaceDisk(by: Replacement, pick: number): void {
+    const before = this.disk;
+    this.storage.faults?.replace(by, pick);
+    if (this.#possible !== undefined) this.#possible = [cloneView(this.disk)];
+    this.#parts.tap.onReplaced(this, before);
   }
 
   /** Brings the view of the log in memory up to date. */
@@ -321,6 +345,7 @@ export class SimServer {
   /** The store has made durable what it found. */
   #onOpen(life: Life): void {
     this.#possible = undefined;
+    this.storage.faults?.absolve();
     (life as { disk: DiskView }).disk = this.disk;
     this.#parts.tap.onOpen(this);
   }

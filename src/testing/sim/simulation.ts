@@ -105,6 +105,11 @@ export class Simulation {
     await this.world.run(() => this.world.events > events);
   }
 
+  /** The servers that are not lost for good. */
+  get present(): readonly SimServer[] {
+    return this.servers.filter(({ index }) => !this.plague.atlas.isLost(index));
+  }
+
   /** The lives of the servers that are up. */
   get lives(): readonly Life[] {
     return this.servers.flatMap(({ life }) => life?.raft === undefined ? [] : [life]);
@@ -151,13 +156,32 @@ export class Simulation {
         ghost.noteApplied(command.value, applied.index, this.world.events, result);
         for (const checker of this.#checkers) checker.onApplied?.(ghost, life, applied);
       },
-      onOpen: (server) => void ghost.disks.set(server.id, server.disk),
+      onOpen: (server) => {
+        ghost.disks.set(server.id, server.disk);
+        this.plague.atlas.absolve(server.index);
+      },
       onRecovered: (server, recovery) => {
         ghost.disks.set(server.id, server.disk);
         for (const checker of this.#checkers) checker.onRecovered?.(ghost, server.id, recovery);
       },
       onExamined: (server, said, found) => {
         for (const checker of this.#checkers) checker.onExamined?.(ghost, server.id, said, found);
+      },
+      onFailed: (life, operation) => {
+        this.world.trace.say(() => `    told ${life.id}: ${operation.kind} "${operation.name}" failed`);
+        for (const checker of this.#checkers) checker.onFailed?.(ghost, life, operation);
+      },
+      onRetried: (server, operation) => {
+        for (const checker of this.#checkers) checker.onRetried?.(ghost, server.id, operation);
+      },
+      onReplaced: (server, before) => {
+        ghost.disks.set(server.id, server.disk);
+        for (const checker of this.#checkers) checker.onReplaced?.(ghost, server.id, before, server.disk);
+      },
+      onDown: (server, what, error) => {
+        if (this.plague.onDown(server.index, error)) return;
+        const detail = error instanceof Error ? error.stack ?? error.message : String(error);
+        ghost.must(false, "V0", () => `"${server.id}" fails to ${what}: ${detail}`);
       },
       onTrouble: (server, what, error) => {
         const detail = error instanceof Error ? error.stack ?? error.message : String(error);

@@ -5,11 +5,14 @@
  */
 import type { StoreFactory } from "../../store/store.ts";
 import type { ServerId } from "../../types.ts";
+import type { FileOperation } from "../memory_file.ts";
+import type { DamageKind, ErrorTarget, Replacement } from "./disk/disk_actions.ts";
+import { Latency } from "./disk/latency.ts";
 import { MemoryDisk } from "./disk/memory_disk.ts";
 import { WalDisk } from "./disk/wal_disk.ts";
 import type { DurableWrite } from "./disk_view.ts";
-import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
+import type { DiskFault } from "./survivable.ts";
 import type { DiskView } from "./view.ts";
 import type { World } from "./world.ts";
 
@@ -23,6 +26,8 @@ export interface DiskBehaviour {
   readonly stallChance: number;
   readonly stallMax: number;
   readonly segmentBytes: number;
+  /** Whether copies of the disk are kept, for the fault that brings one back. */
+  readonly keepsCopies: boolean;
 }
 
 /** How a server's life ends: the process dies, or the machine loses power and with it what was not synced. */
@@ -32,6 +37,10 @@ export type CrashKind = "kill" | "power";
 export interface StorageTap {
   /** A write is durable, and in the view. */
   onDurable(write: DurableWrite): void;
+  /** A process was told that an operation failed. */
+  onFailed(operation: FileOperation): void;
+  /** A process does again what has failed. */
+  onRetried(operation: FileOperation): void;
   /** What the view says was looked up on the disk, by the store's own recovery. */
   onExamined(said: DiskView, found: DiskView | Error): void;
 }
@@ -50,6 +59,33 @@ export interface Storage {
   recover(durableOnly: boolean): Promise<DiskView>;
   /** Looks up whether the view is right; nothing on the disk changes, and nothing of the virtual world. */
   examine(): void;
+  /** How to break it; undefined when it can't be. */
+  readonly faults: DiskFaults | undefined;
+}
+
+/** A disk's faults. Those at rest are for when no process lives. */
+export interface DiskFaults {
+  /** Lets the next operation of this kind fail, or all until `disarm`. */
+  arm(target: ErrorTarget, lasts: boolean): void;
+  disarm(target: ErrorTarget): void;
+  /** Lets no file grow, or lets them again. */
+  fill(isFull: boolean): void;
+  /** Lets no operation be done, or lets those that waited. */
+  stall(isStalled: boolean): void;
+  /** Lets the next read lie; 0 lets it be true. */
+  misread(pick: number): void;
+  /** Damages what is at or below the mark; the view stays what it was. Returns where it fell. */
+  damage(how: DamageKind, pick: number): string;
+  /** Puts something else there; the view is of that. */
+  replace(by: Replacement, pick: number): void;
+  /** Ends all faults but damage. */
+  heal(): void;
+  /** The damage, if there was any, has turned out to be harmless. */
+  absolve(): void;
+  /** Whether damage may keep a store from opening. */
+  readonly isDamaged: boolean;
+  /** The fault that explains why a server is down; undefined when none does. */
+  explain(error: unknown): DiskFault | undefined;
 }
 
 /** Operations that take time. */
@@ -58,6 +94,8 @@ export interface Operations {
   later(what: string, file?: string): Promise<void>;
   /** None that is under way will ever be done. */
   end(): void;
+  /** Those that begin from now on wait, or need not any more. */
+  stall(isStalled: boolean): void;
 }
 
 /** Storage as the behaviour says. */
@@ -71,69 +109,6 @@ export function openStorage(
 ): Storage {
   const operations = new Latency(world, random, server, id, behaviour);
   return behaviour.store === "wal"
-    ? new WalDisk(id, behaviour.segmentBytes, operations, random, tap)
+    ? new WalDisk(id, behaviour, operations, random, tap)
     : new MemoryDisk(id, operations, random, tap);
-}
-
-/** What has begun on a file. */
-interface FileTimes {
-  /** When the last operation is done that has begun. */
-  last: number;
-  /** No operation that begins later is done before this. */
-  barrier: number;
-}
-
-/** Lets every operation take as long as chance says. They overtake one another, but none overtakes a sync of its file. */
-class Latency implements Operations {
-  readonly #world: World;
-  readonly #random: Random;
-  readonly #server: number;
-  readonly #id: ServerId;
-  readonly #behaviour: DiskBehaviour;
-  readonly #files = new Map<string, FileTimes>();
-  #life = 0;
-
-  constructor(world: World, random: Random, server: number, id: ServerId, behaviour: DiskBehaviour) {
-    this.#world = world;
-    this.#random = random;
-    this.#server = server;
-    this.#id = id;
-    this.#behaviour = behaviour;
-  }
-
-  later(what: string, file = ""): Promise<void> {
-    const times = this.#timesOf(file);
-    const { time } = this.#world;
-    let end = Math.max(time + this.#draw(), times.barrier);
-    if (what === "sync" || what === "sync-directory") end = times.barrier = Math.max(end, times.last);
-    times.last = Math.max(times.last, end);
-    // What a dead process waits for never comes: its code must not go on beside that of the next life.
-    const mine = this.#life;
-    return new Promise<void>((resolve) => {
-      this.#world.schedule(this.#server, Port.disk, end - time, `${this.#id} ${what}`, () => {
-        if (mine === this.#life) resolve();
-      });
-    });
-  }
-
-  end(): void {
-    this.#life++;
-    this.#files.clear();
-  }
-
-  #timesOf(file: string): FileTimes {
-    const known = this.#files.get(file);
-    if (known !== undefined) return known;
-    const times = { last: 0, barrier: 0 };
-    this.#files.set(file, times);
-    return times;
-  }
-
-  #draw(): number {
-    const random = this.#random;
-    const { latencyMin, latencyMax, stallChance, stallMax } = this.#behaviour;
-    return random.chance(stallChance)
-      ? random.spread(latencyMin + 1, stallMax)
-      : random.between(latencyMin, latencyMax);
-  }
 }

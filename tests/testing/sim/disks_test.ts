@@ -23,7 +23,7 @@ const after = disk(3, "b", 1, 2, 3);
 
 test("D4: a crash leaves what was durable, with the write that was under way or without it", () => {
   const leaves = (found: DiskView) =>
-    broken((ghost) => disks.onRecovered!(ghost, "a", { possible: [before, after], found }));
+    broken((ghost) => disks.onRecovered!(ghost, "a", { possible: [before, after], found, isDamaged: false }));
   assertEquals(leaves(disk(3, "b", 1, 2)), undefined);
   assertEquals(leaves(disk(3, "b", 1, 2, 3)), undefined);
   assertEquals(leaves(disk(3, "b", 1)), "D4", "an entry is lost");

@@ -5,6 +5,7 @@
  */
 import type { Configuration, LogIndex, ServerId, Term } from "../../../types.ts";
 import type { DecodedMessage } from "../../../wire/message_codec.ts";
+import type { FileOperation } from "../../memory_file.ts";
 import type { DurableWrite } from "../disk_view.ts";
 import type { Ghost } from "../ghost.ts";
 import type { DiskView, NodeView, StepView } from "../view.ts";
@@ -23,6 +24,12 @@ export interface Checker {
   onApplied?(ghost: Ghost, node: NodeView, applied: AppliedView): void;
   /** A disk was read again after a crash. */
   onRecovered?(ghost: Ghost, id: ServerId, recovery: RecoveryView): void;
+  /** A process was told that an operation of its disk failed. */
+  onFailed?(ghost: Ghost, node: NodeView, operation: FileOperation): void;
+  /** A process does again what has failed. */
+  onRetried?(ghost: Ghost, id: ServerId, operation: FileOperation): void;
+  /** A disk is another one now; the server is down. */
+  onReplaced?(ghost: Ghost, id: ServerId, before: DiskView, now: DiskView): void;
   /** What is durable was looked up by the store's recovery, on a copy of the disk. */
   onExamined?(ghost: Ghost, id: ServerId, said: DiskView, found: DiskView | Error): void;
 }
@@ -43,6 +50,8 @@ export interface RecoveryView {
   readonly possible: readonly DiskView[];
   /** What was found. */
   readonly found: DiskView;
+  /** Whether the disk was damaged meanwhile. */
+  readonly isDamaged: boolean;
 }
 
 /** Voters, and while joint the ones being left: an own copy of the rule, not the core's. */

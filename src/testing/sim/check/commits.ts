@@ -72,7 +72,7 @@ function byQuorum(ghost: Ghost, node: NodeView, { before }: StepView): void {
   });
   const configuration = configurationIn(node);
   const sets = configuration === undefined ? [] : setsOf(configuration);
-  const holds = (voter: ServerId) => ghost.disks.get(voter)?.log.agrees(log, commitIndex) === true;
+  const holds = (voter: ServerId) => ghost.holds(voter, commitIndex, log.hashAt(commitIndex));
   ghost.must(sets.length > 0 && isQuorum(sets, holds), "C2", () => {
     return `leader "${id}" commits entry ${commitIndex}, which of ${
       sets.map((set) => `{${set}}`).join(" and ")
@@ -130,7 +130,7 @@ function staysDurable(ghost: Ghost): void {
   const last = ghost.commits[ghost.commits.length - 1];
   if (last === undefined) return;
   const index = ghost.commits.length;
-  const holds = (id: ServerId) => ghost.disks.get(id)?.log.hashAt(index) === last.hash;
+  const holds = (id: ServerId) => ghost.holds(id, index, last.hash);
   ghost.must(isQuorum(last.sets, holds), "C5", () => {
     return `entry ${index}, committed in term ${last.committedIn}, is left on {${last.sets.flat().filter(holds)}} only`;
   });

@@ -1,17 +1,47 @@
 /**
- * Disks: D3, D4.
+ * Disks: D1 to D4.
  *
  * @module
  */
-import { isSameView } from "../disk_view.ts";
+import { cloneView, isSameView } from "../disk_view.ts";
 import type { DiskView } from "../view.ts";
 import type { Checker } from "./checker.ts";
 
 /** What a crash may leave, and what recovery makes of it. */
 export const disks: Checker = {
-  /** D4: what was durable is there; the write that was under way is there as a whole or not at all. */
-  onRecovered(ghost, id, { possible, found }) {
-    ghost.must(possible.some((disk) => isSameView(disk, found)), "D4", () => {
+  onReplaced(ghost, id, before) {
+    ghost.replaced.set(id, cloneView(before));
+  },
+
+  /** D1: whoever was told that a write to the log failed promises nothing more, and does nothing more. */
+  onFailed(ghost, node, { kind, name }) {
+    if (!name.endsWith(".wal") || (kind !== "write" && kind !== "sync")) return;
+    ghost.failed.add(node);
+    ghost.later.push(() => ghost.ended.add(node));
+  },
+
+  onSend(ghost, node, to, { message }) {
+    if (!ghost.failed.has(node)) return;
+    const isPromise = (message.type === "vote-response" && message.granted && !message.pre) ||
+      (message.type === "append-response" && message.rejected === undefined) || message.type === "vote-request";
+    ghost.must(!isPromise, "D1", () => `"${node.id}" sends "${to}" a ${message.type} after a write of its log failed`);
+  },
+
+  onStep(ghost, node, { event }) {
+    ghost.must(!ghost.ended.has(node), "D1", () => `"${node.id}" takes ${event.type} after a write of its log failed`);
+  },
+
+  /** D1: what has failed is not tried again. */
+  onRetried(ghost, id, { kind, name }) {
+    ghost.must(false, "D1", () => `"${id}" does another ${kind} of "${name}", of which one has failed`);
+  },
+
+  /**
+   * D4: what was durable is there; the write that was under way is there as a whole or not at all. D2: so it is on a disk
+   * that was damaged, when it can be read at all.
+   */
+  onRecovered(ghost, id, { possible, found, isDamaged }) {
+    ghost.must(possible.some((disk) => isSameView(disk, found)), isDamaged ? "D2" : "D4", () => {
       return `the disk of "${id}" had to hold ${possible.map(words).join(" or ")}; a crash left ${words(found)}`;
     });
   },

@@ -50,6 +50,10 @@ export const elections: Checker = {
     ghost.diskTerms.set(id, disk.term);
   },
 
+  onReplaced(ghost, id, _before, now) {
+    ghost.diskTerms.set(id, now.term);
+  },
+
   onRecovered(ghost, id, { found }) {
     const before = ghost.diskTerms.get(id) ?? 0;
     ghost.must(found.term >= before, "E5", () => `"${id}" had term ${before} on disk and restarts in ${found.term}`);

@@ -39,6 +39,13 @@ export const logs: Checker = {
     }
   },
 
+  onReplaced(ghost, id) {
+    // Whoever counted on it did so rightly (L7), and nobody can find it any more.
+    for (const [key, acknowledged] of ghost.acknowledged) {
+      if (key.startsWith(`${id} `)) ghost.acknowledged.set(key, { ...acknowledged, isLost: true });
+    }
+  },
+
   onRecovered(ghost, id, { found }) {
     ackStable(ghost, id, found, found.term);
   },
@@ -146,7 +153,7 @@ function onAcknowledged(ghost: Ghost, node: NodeView, { term, matchIndex }: Appe
 /** L6: what was acknowledged stays on disk while the term lasts. */
 function ackStable(ghost: Ghost, id: string, disk: DiskView, term: number): void {
   const acknowledged = ghost.acknowledged.get(`${id} ${term}`);
-  if (acknowledged === undefined) return;
+  if (acknowledged === undefined || acknowledged.isLost === true) return;
   const { index, hash } = acknowledged;
   ghost.must(disk.log.hashAt(index) === hash, "L6", () => {
     return `"${id}" acknowledged ${index} in term ${term} and has lost it: its disk holds ${disk.log.last} entries`;

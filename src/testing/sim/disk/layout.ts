@@ -60,29 +60,30 @@ export function segmentStart(bytes: GrowingBytes): { readonly sequence: number; 
   return "header" in decoded ? { sequence: decoded.header.sequence, seed: seedOf(sector) } : undefined;
 }
 
-/** The log in these files, as it is durable. */
-export function layoutOf(files: ReadonlyMap<string, Inode>): PlacedSegment[] {
+/** The log in these files, as it is durable or as reads see it. */
+export function layoutOf(files: ReadonlyMap<string, Inode>, content: "durable" | "live" = "durable"): PlacedSegment[] {
   const found = [...files].filter(([name]) => sequenceOfName(name) !== undefined).sort(([a], [b]) => a < b ? -1 : 1);
-  const starts = found.map(([name, { durable }]) => {
-    const start = segmentStart(durable);
-    return { name, durable, start, first: start && batchAt(durable, SEGMENT_HEADER_BYTES, start.seed) };
+  const starts = found.map(([name, inode]) => {
+    const bytes = inode[content];
+    const start = segmentStart(bytes);
+    return { name, bytes, start, first: start && batchAt(bytes, SEGMENT_HEADER_BYTES, start.seed) };
   });
   let sequence: number | undefined;
   const segments: PlacedSegment[] = [];
-  for (const [i, { name, durable, start, first }] of starts.entries()) {
+  for (const [i, { name, bytes, start, first }] of starts.entries()) {
     if (start === undefined) continue;
     const batches: PlacedBatch[] = [];
     // The next segment says again what the last batch said, under the same sequence.
     const stop = starts.slice(i + 1).find(({ first }) => first !== undefined)?.first?.head.sequence ?? Infinity;
     sequence ??= first && first.head.sequence - 1;
-    for (let batch = first; batch !== undefined; batch = batchAt(durable, batch.end, start.seed)) {
+    for (let batch = first; batch !== undefined; batch = batchAt(bytes, batch.end, start.seed)) {
       if (batch.head.segment !== start.sequence || batch.head.sequence !== sequence! + 1 || sequence! + 1 >= stop) {
         break;
       }
       batches.push(batch);
       sequence = batch.head.sequence;
     }
-    segments.push({ name, ...start, size: durable.size, batches });
+    segments.push({ name, ...start, size: bytes.size, batches });
   }
   return segments;
 }

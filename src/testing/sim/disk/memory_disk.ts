@@ -15,6 +15,7 @@ import type { DiskView } from "../view.ts";
 export class MemoryDisk implements Storage {
   view: DiskView = emptyView();
   readonly hasUnsynced = false;
+  readonly faults = undefined;
   readonly #id: ServerId;
   readonly #store: Store;
   readonly #operations: Operations;

@@ -9,16 +9,19 @@ import type { ServerId } from "../../../types.ts";
 import { loseAll, MemoryFiles } from "../../memory_files.ts";
 import { cloneView, viewOf } from "../disk_view.ts";
 import type { Random } from "../random.ts";
-import type { CrashKind, Operations, Storage, StorageTap } from "../storage.ts";
+import type { CrashKind, DiskBehaviour, Operations, Storage, StorageTap } from "../storage.ts";
 import type { DiskView } from "../view.ts";
 import { drawCrash } from "./crash.ts";
 import { LogShadow } from "./shadow.ts";
+import { DiskTrouble } from "./trouble.ts";
+import { WalFaults } from "./wal_faults.ts";
 
 /** Operations of a recovery after which it is interrupted, at most. */
 const interruptMax = 40;
 
 /** See {@linkcode Storage}. */
 export class WalDisk implements Storage {
+  readonly faults: WalFaults;
   readonly #id: ServerId;
   readonly #segmentBytes: number;
   readonly #random: Random;
@@ -30,20 +33,25 @@ export class WalDisk implements Storage {
   readonly #tap: StorageTap;
 
   /** An empty one. */
-  constructor(id: ServerId, segmentBytes: number, operations: Operations, random: Random, tap: StorageTap) {
+  constructor(id: ServerId, behaviour: DiskBehaviour, operations: Operations, random: Random, tap: StorageTap) {
     this.#id = id;
-    this.#segmentBytes = segmentBytes;
+    this.#segmentBytes = behaviour.segmentBytes;
     this.#random = random;
     this.#examiner = random.split("examiner");
     this.#operations = operations;
     this.#tap = tap;
     this.#shadow = new LogShadow((write) => tap.onDurable(write));
+    const trouble = new DiskTrouble(tap);
     this.#files = new MemoryFiles({
       location: `disk of ${id}`,
       schedule: ({ kind, name }) => operations.later(kind, name),
+      fault: (operation) => trouble.faultOf(operation),
+      onFailure: (operation, error) => trouble.onFailure(operation, error),
+      misread: ({ name }, bytes, offset) => this.faults.lie(name, bytes, offset),
       keepsFailed: () => random.chance(0.5),
       observer: this.#shadow,
     });
+    this.faults = new WalFaults(this.#files, this.#shadow, operations, trouble, behaviour.keepsCopies);
   }
 
   get view(): DiskView {
@@ -60,10 +68,12 @@ export class WalDisk implements Storage {
 
   crash(kind: CrashKind): void {
     this.#operations.end();
+    this.faults.endLife();
     if (kind === "kill") return this.#files.kill();
     this.examine();
     this.#files.crash(drawCrash(this.#random));
-    this.#shadow.rebuild(this.#files.durableFiles());
+    // What is damaged is told from the rest by recovery alone.
+    if (!this.faults.isDamaged) this.#shadow.rebuild(this.#files.durableFiles());
   }
 
   async recover(durableOnly: boolean): Promise<DiskView> {
@@ -74,6 +84,7 @@ export class WalDisk implements Storage {
 
   /** Now and then also whether the next recovery finds the same, or the next after one that is interrupted. */
   examine(): void {
+    if (this.faults.isDamaged) return;
     const said = cloneView(this.view);
     const files = this.#files.clone();
     files.crash(loseAll);

@@ -1,0 +1,124 @@
+/**
+ * Everything that can be wrong with a disk that holds a write-ahead log.
+ *
+ * @module
+ */
+import { CorruptionError } from "../../../errors.ts";
+import { loseAll, type MemoryFiles } from "../../memory_files.ts";
+import { Random } from "../random.ts";
+import type { DiskFaults, Operations } from "../storage.ts";
+import type { DiskFault } from "../survivable.ts";
+import { cutTail, damageAboveMark, damageAtRest, unprovenOf } from "./damage.ts";
+import type { DamageKind, ErrorTarget, Replacement } from "./disk_actions.ts";
+import { layoutOf } from "./layout.ts";
+import type { LogShadow } from "./shadow.ts";
+import type { DiskTrouble } from "./trouble.ts";
+
+/** Copies of a disk that are kept. */
+const copiesMax = 4;
+
+/** See {@linkcode DiskFaults}. */
+export class WalFaults implements DiskFaults {
+  isDamaged = false;
+  readonly #files: MemoryFiles;
+  readonly #shadow: LogShadow;
+  readonly #operations: Operations;
+  readonly #trouble: DiskTrouble;
+  readonly #copies: MemoryFiles[] | undefined;
+  #lie = 0;
+
+  /** None yet. */
+  constructor(
+    files: MemoryFiles,
+    shadow: LogShadow,
+    operations: Operations,
+    trouble: DiskTrouble,
+    keepsCopies: boolean,
+  ) {
+    this.#files = files;
+    this.#shadow = shadow;
+    this.#operations = operations;
+    this.#trouble = trouble;
+    this.#copies = keepsCopies ? [] : undefined;
+  }
+
+  arm(target: ErrorTarget, lasts: boolean): void {
+    this.#trouble.arm(target, lasts);
+  }
+
+  disarm(target: ErrorTarget): void {
+    this.#trouble.disarm(target);
+  }
+
+  fill(isFull: boolean): void {
+    this.#files.bytesMax = isFull ? this.#files.bytesUsed : Infinity;
+  }
+
+  stall(isStalled: boolean): void {
+    this.#operations.stall(isStalled);
+  }
+
+  misread(pick: number): void {
+    this.#lie = pick;
+  }
+
+  damage(how: DamageKind, pick: number): string {
+    this.isDamaged = true;
+    return damageAtRest(this.#files, Random.seeded(pick), how);
+  }
+
+  replace(by: Replacement, pick: number): void {
+    const random = Random.seeded(pick);
+    if (by === "rot-above-mark") damageAboveMark(this.#files, random);
+    else if (by === "lost-tail") cutTail(this.#files, random);
+    else {
+      const copy = by === "old-copy" ? this.#copies?.[0] : undefined;
+      this.#files.clear();
+      if (copy !== undefined) this.#files.copyFrom(copy);
+      this.#files.crash(loseAll);
+    }
+    this.#shadow.rebuild(this.#files.durableFiles());
+  }
+
+  heal(): void {
+    this.fill(false);
+    this.stall(false);
+    this.#trouble.heal();
+    this.#lie = 0;
+  }
+
+  absolve(): void {
+    if (!this.isDamaged) return;
+    this.isDamaged = false;
+    // A mark may be gone, so that the log goes on where the shadow does not expect it.
+    this.#shadow.rebuild(this.#files.durableFiles());
+  }
+
+  explain(error: unknown): DiskFault | undefined {
+    const { location } = this.#files;
+    if (!this.isDamaged || !(error instanceof CorruptionError)) return this.#trouble.explain(error, location);
+    return error.file.startsWith(`${location}/`) && Number.isSafeInteger(error.offset) ? "rot" : undefined;
+  }
+
+  /** The process is dead. */
+  endLife(): void {
+    this.#trouble.endLife();
+    if (this.#copies === undefined) return;
+    this.#copies.push(this.#files.clone());
+    if (this.#copies.length > copiesMax) this.#copies.shift();
+  }
+
+  /** Changes a bit of what was read, but nothing that is above the mark: nothing could tell that from a torn write. */
+  lie(name: string, bytes: Uint8Array, offset: number): void {
+    if (this.#lie === 0 || bytes.length === 0) return;
+    const random = Random.seeded(this.#lie);
+    this.#lie = 0;
+    const at = random.below(bytes.length);
+    const unproven = unprovenOf(layoutOf(this.#files.liveFiles(), "live"));
+    const { segment, batch } = unproven ?? {};
+    const isAbove = segment?.name === name && offset + at >= batch!.offset && offset + at < batch!.end;
+    if (isAbove) return;
+    bytes[at]! ^= 1 << random.below(8);
+    this.#trouble.onMisread();
+  }
+}

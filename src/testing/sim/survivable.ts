@@ -1,0 +1,69 @@
+/**
+ * What the code makes of each fault of a disk today. What it cannot survive yet is off: no run draws it, but one can ask
+ * for it by name.
+ *
+ * @module
+ */
+
+/** Faults of a disk beyond power cuts and slowness, by name. */
+export const DISK_FAULTS = [
+  "disk-stall",
+  "read-error",
+  "write-error",
+  "sync-error",
+  "name-error",
+  "disk-full",
+  "misread",
+  "rot",
+  "rot-beyond",
+  "rot-above-mark",
+  "lost-tail",
+  "wipe",
+  "old-copy",
+] as const;
+
+/** One of {@linkcode DISK_FAULTS}. */
+export type DiskFault = (typeof DISK_FAULTS)[number];
+
+/** What must come of a fault. */
+export type Outcome =
+  /** The server goes on as if nothing had happened. */
+  | "goes on"
+  /** It stops, or does not start, with an error that names what failed; once the disk is whole again it starts. */
+  | "stops"
+  /**
+   * It does not start, with a CorruptionError that names file and offset, and stays down; or it starts with all that it
+   * had. The others go on while they are enough, and else stand still.
+   */
+  | "refuses"
+  /** It breaks promises: not drawn. */
+  | "off";
+
+/** Outcome of each fault, and why it is what it is. */
+export const SURVIVABLE: Readonly<Record<DiskFault, { readonly outcome: Outcome; readonly reason: string }>> = {
+  "disk-stall": { outcome: "goes on", reason: "nothing is promised before it is durable" },
+  "read-error": {
+    outcome: "stops",
+    reason: "what can't be read can't be applied or sent, and nobody else is asked for it",
+  },
+  "write-error": { outcome: "stops", reason: "whatever the disk did with it, a later sync proves nothing" },
+  "sync-error": { outcome: "stops", reason: "whatever the disk did with it, a later sync proves nothing" },
+  "name-error": { outcome: "stops", reason: "no segment can be begun" },
+  "disk-full": { outcome: "stops", reason: "no room is kept for going on with less" },
+  misread: { outcome: "stops", reason: "a checksum that is wrong once is not looked at again" },
+  rot: { outcome: "refuses", reason: "damage at or below the mark is told from a torn write, but not repaired" },
+  "rot-beyond": { outcome: "refuses", reason: "as for rot; more copies are damaged than others could repair" },
+  "rot-above-mark": {
+    outcome: "off",
+    reason: "nothing says yet that the last write was durable, so damage to it is taken for a torn write",
+  },
+  "lost-tail": {
+    outcome: "off",
+    reason: "a file without its end has no later batch that says that the lost ones were durable",
+  },
+  wipe: { outcome: "off", reason: "a server does not know that it has had another disk: it votes and counts again" },
+  "old-copy": {
+    outcome: "off",
+    reason: "a server does not know that its disk was further once: it votes and counts again",
+  },
+};
