@@ -29,6 +29,8 @@ export interface RunReport {
   readonly operations: number;
   readonly elections: number;
   readonly crashes: number;
+  /** Servers that found damage on their disk and never started again. */
+  readonly lost: number;
   /** Equal for equal seeds, on every runtime. */
   readonly hash: string;
   /** The last events, when they were asked for. */
@@ -90,6 +92,7 @@ async function runConfig(
     operations: workload.history.length,
     elections: ghost.leaders.size,
     crashes: plague.performed.filter(({ action }) => action.type === "crash").length,
+    lost: simulation.servers.length - simulation.present.length,
     hash: world.trace.hash,
     lines: world.trace.lines(),
     marks: { ...takeMarks(), ...simulation.marks.hits },

@@ -59,7 +59,7 @@ export const SURVIVABLE: Readonly<Record<DiskFault, { readonly outcome: Outcome;
   },
   "lost-tail": {
     outcome: "off",
-    reason: "a file without its end has no later batch that says that the lost ones were durable",
+    reason: "where the log's last batches are lost together, none is left that says that they were durable",
   },
   wipe: { outcome: "off", reason: "a server does not know that it has had another disk: it votes and counts again" },
   "old-copy": {

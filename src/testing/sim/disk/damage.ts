@@ -57,7 +57,7 @@ export function damageAtRest(files: MemoryFiles, random: Random, how: DamageKind
     case "misdirected": {
       const source = how === "zeros" ? undefined : sourceOf(files, random, how, segments);
       const length = source?.length ?? SECTOR_BYTES;
-      const at = placeFor(random, segment, length, kept);
+      const at = placeFor(random, segment, length, kept, isLast ? segment.batches.at(-1) : undefined);
       if (at === undefined) break;
       image.set((source ?? new Uint8Array(length)).subarray(0, image.length - at), at);
       files.setImage(segment.name, image);
@@ -101,16 +101,22 @@ function sourceOf(
   return image.slice(sector, sector + SECTOR_BYTES);
 }
 
-/** A sector from which on so many bytes are at or below the mark, or were never written. */
+/**
+ * A sector from which on so many bytes are at or below the mark, or were never written. The batch that is the last proof
+ * of those before it is not destroyed together with them: nobody could tell then.
+ */
 function placeFor(
   random: Random,
   { size }: PlacedSegment,
   length: number,
   kept: PlacedBatch | undefined,
+  proof: PlacedBatch | undefined,
 ): number | undefined {
   const places: number[] = [];
   for (let at = 0; at < size; at += SECTOR_BYTES) {
-    if (kept === undefined || at >= kept.end || at + length <= kept.offset) places.push(at);
+    const isAbove = kept !== undefined && at < kept.end && at + length > kept.offset;
+    const isProofGone = proof !== undefined && at < proof.offset && at + length > proof.offset;
+    if (!isAbove && !isProofGone) places.push(at);
   }
   return places.length === 0 ? undefined : random.pick(places);
 }

@@ -1,0 +1,214 @@
+import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
+import { CorruptionError, StorageError } from "../../../src/errors.ts";
+import type { StoreWrite } from "../../../src/store/store.ts";
+import { walStore } from "../../../src/store/wal/wal_store.ts";
+import { type FileOperation, loseAll, MemoryFiles } from "../../../src/testing/memory_files.ts";
+import { Atlas } from "../../../src/testing/sim/disk/atlas.ts";
+import { damageAtRest } from "../../../src/testing/sim/disk/damage.ts";
+import { DAMAGE_KINDS, diskChoices, DRAWN_DISK_FAULTS } from "../../../src/testing/sim/disk/disk_actions.ts";
+import { DiskTrouble } from "../../../src/testing/sim/disk/trouble.ts";
+import { emptyView, isSameView, viewOf } from "../../../src/testing/sim/disk_view.ts";
+import { Random } from "../../../src/testing/sim/random.ts";
+import { runSeed } from "../../../src/testing/sim/run.ts";
+import { DISK_FAULTS, SURVIVABLE } from "../../../src/testing/sim/survivable.ts";
+import type { DiskView } from "../../../src/testing/sim/view.ts";
+import { commandsOf } from "../../../src/testing/store_cases.ts";
+import { test } from "../../harness.ts";
+
+const operation = (kind: FileOperation["kind"], name: string): FileOperation => ({ kind, name, bytes: 0 });
+const segment = "0000000000000001.wal";
+
+function troubled(): { trouble: DiskTrouble; failed: string[]; retried: string[] } {
+  const [failed, retried]: string[][] = [[], []];
+  const trouble = new DiskTrouble({
+    onFailed: ({ kind }) => failed.push(kind),
+    onRetried: ({ kind, name }) => retried.push(`${kind} ${name}`),
+  });
+  return { trouble, failed, retried };
+}
+
+test("DiskTrouble: an error falls once, or until it is over, on what it is meant for", () => {
+  const { trouble } = troubled();
+  const fails = (kind: FileOperation["kind"]) => trouble.faultOf(operation(kind, "f")) !== undefined;
+  trouble.arm("sync", false);
+  assertEquals([fails("write"), fails("read"), fails("open"), fails("sync"), fails("sync")], [
+    false,
+    false,
+    false,
+    true,
+    false,
+  ]);
+  trouble.arm("name", true);
+  assertEquals([fails("rename"), fails("sync-directory"), fails("remove"), fails("read")], [true, true, true, false]);
+  trouble.disarm("name");
+  assertEquals(fails("rename"), false);
+  trouble.arm("read", true);
+  trouble.heal();
+  assertEquals(fails("read"), false);
+});
+
+test("DiskTrouble: a sync that failed must not be done again, unless what it is of was written anew", () => {
+  const { trouble, retried } = troubled();
+  trouble.onFailure(operation("sync", "segment.tmp"), new Error("EIO"));
+  trouble.faultOf(operation("sync", "other"));
+  assertEquals(retried, []);
+  trouble.faultOf(operation("sync", "segment.tmp"));
+  assertEquals(retried.splice(0), ["sync segment.tmp"]);
+  trouble.faultOf(operation("write", "segment.tmp"));
+  trouble.faultOf(operation("sync", "segment.tmp"));
+  assertEquals(retried, []);
+  // A batch is never written twice.
+  trouble.onFailure(operation("write", segment), new Error("EIO"));
+  trouble.faultOf(operation("write", segment));
+  assertEquals(retried.splice(0), [`write ${segment}`]);
+  trouble.endLife();
+  trouble.faultOf(operation("write", segment));
+  assertEquals(retried, []);
+});
+
+test("DiskTrouble explains what a server says of an error that it was told of, and nothing else", () => {
+  const { trouble } = troubled();
+  const storage = (message: string) => new StorageError(message, "write");
+  const explain = (error: unknown) => trouble.explain(error, "disk of a");
+  const error = storage('Cannot write to "disk of a": EIO: i/o error: see to the disk, then restart');
+  assertEquals(explain(error), undefined, "nothing has failed");
+  trouble.onFailure(operation("write", segment), new Error("EIO: i/o error"));
+  assertEquals(explain(error), "write-error");
+  assertEquals(explain(storage('Cannot write to "disk of a": something')), undefined, "it does not say what failed");
+  assertEquals(explain(storage("Cannot write: EIO: i/o error")), undefined, "it does not say where");
+  assertEquals(explain(new Error('"disk of a": EIO: i/o error')), undefined, "it is of no use to whoever catches it");
+  const corrupt = new CorruptionError(`disk of a/${segment}`, 512, "its checksum is wrong");
+  assertEquals(explain(corrupt), undefined, "nothing was misread");
+  trouble.onMisread();
+  assertEquals(explain(corrupt), "misread");
+  assertEquals(explain(new CorruptionError(segment, 512, "its checksum is wrong")), undefined, "which disk is it?");
+  trouble.endLife();
+  assertEquals([explain(error), explain(corrupt)], [undefined, undefined], "it was told to another process");
+});
+
+test("Atlas: of no entry so many copies are damaged as a quorum has, and a quorum stays up", () => {
+  for (const [servers, most] of [[1, 0], [2, 0], [3, 1], [4, 1], [5, 2], [7, 3]] as const) {
+    const atlas = new Atlas(servers, false);
+    let damaged = 0;
+    for (let server = 0; server < servers; server++) {
+      if (!atlas.allows(server)) continue;
+      atlas.damage(server);
+      atlas.lose(server);
+      damaged++;
+    }
+    assertEquals([servers, damaged, atlas.isQuorumLeft], [servers, most, true]);
+  }
+});
+
+test("Atlas: beyond what can be survived everything may be damaged, and a disk that was found whole counts no more", () => {
+  const beyond = new Atlas(3, true);
+  for (const server of [0, 1, 2]) {
+    assertEquals(beyond.allows(server), true);
+    beyond.damage(server);
+    beyond.lose(server);
+    assertEquals([beyond.isLost(server), beyond.isQuorumLeft], [true, server === 0]);
+  }
+  const atlas = new Atlas(3, false);
+  atlas.damage(0);
+  assertEquals([atlas.allows(0), atlas.allows(1)], [true, false]);
+  atlas.absolve(0);
+  assertEquals(atlas.allows(1), true);
+  atlas.damage(1);
+  atlas.lose(1);
+  assertEquals([atlas.allows(1), atlas.allows(0)], [false, false]);
+});
+
+const storeOf = (files: MemoryFiles) => walStore(files, { segmentBytes: 4096, random: () => "r", now: () => 0 });
+
+async function recovered(files: MemoryFiles): Promise<DiskView> {
+  const store = storeOf(files.clone());
+  return await viewOf(store, await store.open("a"));
+}
+
+test(
+  "damageAtRest: whatever is damaged at or below the mark, recovery refuses it or finds all that was there",
+  async () => {
+    const outcomes = new Map<string, number>();
+    for (let seed = 0; seed < 250; seed++) {
+      const random = Random.seeded(seed);
+      const files = new MemoryFiles({ location: "/data" });
+      let last = 0;
+      for (let life = random.between(1, 3); life > 0; life--) {
+        const store = storeOf(files);
+        await store.open("a");
+        for (let i = random.between(1, 12); i > 0; i--) {
+          const write: StoreWrite = { records: [commandsOf(last + 1, 1, "x".repeat(random.below(1500)))] };
+          await store.write({ ...write, vote: random.chance(0.3) ? { term: 2, votedFor: "b" } : undefined });
+          last++;
+        }
+        if (random.chance(0.5)) await store.close();
+        files.crash(loseAll);
+      }
+      const before = await recovered(files);
+      assertEquals(before.log.last, last);
+      for (const how of DAMAGE_KINDS) {
+        const damaged = files.clone();
+        const where = damageAtRest(damaged, random, how);
+        const found = await recovered(damaged).catch((error: unknown) => error);
+        const outcome = found instanceof Error ? "refused" : "found";
+        if (found instanceof CorruptionError) assertMatch(found.file, /^\/data\/\d+\.wal$/, where);
+        else assert(!(found instanceof Error), `seed ${seed}: ${where}: ${found}`);
+        if (!(found instanceof Error)) assert(isSameView(found as DiskView, before), `seed ${seed}: ${where}`);
+        outcomes.set(`${how} ${outcome}`, (outcomes.get(`${how} ${outcome}`) ?? 0) + 1);
+      }
+    }
+    for (const how of DAMAGE_KINDS) assertGreater(outcomes.get(`${how} refused`) ?? 0, 20, how);
+    assertGreater(outcomes.get("zeros found") ?? 0, 5);
+  },
+  { timeoutMs: 60_000 },
+);
+
+test("views of nothing are the same", () => assertEquals(isSameView(emptyView(), emptyView()), true));
+
+test("every fault of a disk has an outcome and a reason, and none is drawn that is off", () => {
+  assertEquals(Object.keys(SURVIVABLE).sort(), [...DISK_FAULTS].sort());
+  for (const fault of DISK_FAULTS) {
+    assertEquals(DRAWN_DISK_FAULTS.includes(fault), SURVIVABLE[fault].outcome !== "off");
+    assertGreater(SURVIVABLE[fault].reason.length, 20);
+    const choices = diskChoices(Random.seeded(1), [fault], 0, 1000).filter(([action]) => action !== undefined);
+    assertEquals(choices.length, 1, `${fault} can be asked for`);
+  }
+});
+
+for (const fault of DISK_FAULTS.filter((fault) => SURVIVABLE[fault].outcome === "off")) {
+  test(`what is off is off for a reason: ${fault} is not survived`, async () => {
+    for (let seed = 0; seed < 60; seed++) {
+      const faults = [fault, "kill", "power", "partition"] as const;
+      const { violation } = await runSeed(seed, { steps: 3000, store: "wal", servers: 3, faults });
+      if (violation?.invariant === "S0") throw violation;
+      if (violation !== undefined) return;
+    }
+    throw new Error(`${fault} does no harm: it need not be off any more`);
+  }, { timeoutMs: 120_000 });
+}
+
+test("damage of more copies than can be survived ends in a halt, and nobody serves what it has lost", async () => {
+  let halts = 0;
+  for (let seed = 0; seed < 20; seed++) {
+    const { violation, lost } = await runSeed(seed, { steps: 2000, store: "wal", servers: 3, faults: ["rot-beyond"] });
+    if (violation !== undefined) throw violation;
+    if (lost >= 2) halts++;
+  }
+  assertGreater(halts, 3);
+}, { timeoutMs: 120_000 });
+
+test("damage of fewer copies leaves a cluster that serves", async () => {
+  let lostInAll = 0;
+  for (let seed = 0; seed < 10; seed++) {
+    const { violation, lost } = await runSeed(seed, {
+      steps: 2000,
+      store: "wal",
+      servers: 5,
+      faults: ["rot", "power"],
+    });
+    if (violation !== undefined) throw violation;
+    assert(lost <= 2, `seed ${seed} loses ${lost}`);
+    lostInAll += lost;
+  }
+  assertGreater(lostInAll, 0);
+}, { timeoutMs: 120_000 });
