@@ -97,6 +97,26 @@ test("walStore refuses a sector that is zero or was never written below the mark
   }
 });
 
+test("walStore refuses damage to what a start has said again, also when only one write came after it", async () => {
+  for (const more of [0, 1, 2, 3]) {
+    const files = new MemoryFiles();
+    let store = smallStore(files);
+    await store.open("a");
+    await store.write({ records: [commandsOf(1, 1, "one")] });
+    files.crash(loseAll);
+    store = smallStore(files);
+    await store.open("a");
+    for (let i = 0; i < more; i++) await store.write({ records: [commandsOf(2 + i, 1, "x".repeat(700))] });
+    files.crash(loseAll);
+    const last = files.names().at(-1)!;
+    for (const at of [512, 600, 700]) {
+      const damaged = flip(files, last, at);
+      if (more > 0) await assertRejects(() => contentOf(damaged), CorruptionError, last, `${more} more, ${at}`);
+      else assertEquals((await contentOf(damaged)).content.entries, ["1:one"]);
+    }
+  }
+});
+
 test("walStore refuses a batch in another batch's place", async () => {
   const files = await written();
   const image = files.image(SECOND);
