@@ -102,17 +102,19 @@ test("walStore refuses damage to what a start has said again, also when only one
     const files = new MemoryFiles();
     let store = smallStore(files);
     await store.open("a");
-    await store.write({ records: [commandsOf(1, 1, "one")] });
+    // Too much to be merged into what the next start writes.
+    await store.write({ records: [commandsOf(1, 1, "x".repeat(2_000))] });
+    await store.write({ records: [commandsOf(2, 1, "two")] });
     files.crash(loseAll);
     store = smallStore(files);
     await store.open("a");
-    for (let i = 0; i < more; i++) await store.write({ records: [commandsOf(2 + i, 1, "x".repeat(700))] });
+    for (let i = 0; i < more; i++) await store.write({ records: [commandsOf(3 + i, 1, "x".repeat(700))] });
     files.crash(loseAll);
     const last = files.names().at(-1)!;
     for (const at of [512, 600, 700]) {
       const damaged = flip(files, last, at);
       if (more > 0) await assertRejects(() => contentOf(damaged), CorruptionError, last, `${more} more, ${at}`);
-      else assertEquals((await contentOf(damaged)).content.entries, ["1:one"]);
+      else assertEquals((await contentOf(damaged)).content.entries.length, 2);
     }
   }
 });

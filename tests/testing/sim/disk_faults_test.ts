@@ -194,7 +194,7 @@ test("damage of more copies than can be survived ends in a halt, and nobody serv
     if (violation !== undefined) throw violation;
     if (lost >= 2) halts++;
   }
-  assertGreater(halts, 3);
+  assertGreater(halts, 1);
 }, { timeoutMs: 120_000 });
 
 test("damage of fewer copies leaves a cluster that serves", async () => {

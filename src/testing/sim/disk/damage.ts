@@ -21,8 +21,8 @@ export function unprovenOf(segments: readonly PlacedSegment[]): Unproven | undef
   const segment = segments.findLast(({ batches }) => batches.length > 0);
   const batch = segment?.batches.at(-1);
   if (batch === undefined) return undefined;
-  const { records, head: { vote, truncateFrom, identity } } = batch;
-  const isMark = records.count === 0 && vote === undefined && truncateFrom === undefined && identity === undefined;
+  const { records, head: { vote, truncateFrom, compactTo, identity } } = batch;
+  const isMark = records.count === 0 && [vote, truncateFrom, compactTo, identity].every((part) => part === undefined);
   return isMark ? undefined : { segment: segment!, batch };
 }
 

@@ -60,14 +60,25 @@ export function segmentStart(bytes: GrowingBytes): { readonly sequence: number; 
   return "header" in decoded ? { sequence: decoded.header.sequence, seed: seedOf(sector) } : undefined;
 }
 
+/** How often the server was started when this segment was begun; undefined when nothing says so. */
+function startsOf(bytes: GrowingBytes, seed: number): number | undefined {
+  const start = bytes.view(SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES + BATCH_HEAD_BYTES_MAX);
+  return isBatchHead(start, 0, seed) ? decodeBatchHead(start, 0, seed).identity?.starts : undefined;
+}
+
 /** The log in these files, as it is durable or as reads see it. */
 export function layoutOf(files: ReadonlyMap<string, Inode>, content: "durable" | "live" = "durable"): PlacedSegment[] {
   const found = [...files].filter(([name]) => sequenceOfName(name) !== undefined).sort(([a], [b]) => a < b ? -1 : 1);
-  const starts = found.map(([name, inode]) => {
+  const all = found.map(([name, inode]) => {
     const bytes = inode[content];
     const start = segmentStart(bytes);
-    return { name, bytes, start, first: start && batchAt(bytes, SEGMENT_HEADER_BYTES, start.seed) };
+    const first = start && batchAt(bytes, SEGMENT_HEADER_BYTES, start.seed);
+    return { name, bytes, start, first, starts: start && startsOf(bytes, start.seed) };
   });
+  // A start takes the place of segments by taking the first one's; the others may be left over.
+  let latest = 0;
+  const leftOver = all.findIndex(({ starts = latest }) => starts < latest || (latest = starts, false));
+  const starts = leftOver < 0 ? all : all.slice(0, leftOver);
   let sequence: number | undefined;
   const segments: PlacedSegment[] = [];
   for (const [i, { name, bytes, start, first }] of starts.entries()) {

@@ -45,6 +45,9 @@ export class LogShadow implements DurabilityObserver {
     const tracked = { ...start, end: SEGMENT_HEADER_BYTES };
     this.#segments.set(inode!, tracked);
     this.#follow(inode!, tracked);
+    if (tracked.end === SEGMENT_HEADER_BYTES) return;
+    // A start has taken the place of those that came later.
+    for (const [old, { sequence }] of this.#segments) if (sequence > tracked.sequence) this.#segments.delete(old);
   }
 
   /** Begins anew with what a crash left. */
@@ -64,8 +67,8 @@ export class LogShadow implements DurabilityObserver {
       const batch = batchAt(inode.durable, tracked.end, tracked.seed);
       if (batch === undefined || batch.head.segment !== tracked.sequence) return;
       const { sequence } = batch.head;
-      // A start says again what the last batch said: see the store's recovery.
-      const isAgain = tracked.end === SEGMENT_HEADER_BYTES && sequence === this.#sequence;
+      // A start says again what was said since an earlier batch, or by the last one: see the store's start.
+      const isAgain = tracked.end === SEGMENT_HEADER_BYTES && sequence <= this.#sequence;
       if (sequence !== this.#sequence + 1 && !isAgain) return;
       tracked.end = batch.end;
       this.#onBatch(this.#apply(batch));
@@ -74,9 +77,10 @@ export class LogShadow implements DurabilityObserver {
 
   #apply({ head, records }: PlacedBatch): DurableWrite {
     this.#sequence = head.sequence;
-    const { vote, truncateFrom } = head;
+    const { vote, truncateFrom, base } = head;
     const write = { records: records.count === 0 ? [] : [records], vote, truncateFrom };
     // What is said again replaces itself.
+    if (base !== undefined) this.view.log.truncateFrom(base.nextIndex);
     if (records.count > 0) this.view.log.truncateFrom(records.from);
     applyWrite(this.view, write);
     return write;
