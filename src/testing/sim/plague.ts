@@ -142,7 +142,10 @@ export class Plague {
     network.lines.behaviour = calm(network.lines.behaviour);
     for (const server of servers) {
       world.resume(server.index);
-      server.storage.faults?.heal();
+      const { faults } = server.storage;
+      faults?.heal();
+      // What failed in the background would stop it yet.
+      if (faults?.hasFailed === true) this.#simulation.crash(server.index, "kill");
       this.#start(server);
     }
   }

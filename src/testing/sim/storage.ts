@@ -82,6 +82,8 @@ export interface DiskFaults {
   heal(): void;
   /** The damage, if there was any, has turned out to be harmless. */
   absolve(): void;
+  /** Whether the process that lives was told of an error. */
+  readonly hasFailed: boolean;
   /** Whether damage may keep a store from opening. */
   readonly isDamaged: boolean;
   /** The fault that explains why a server is down; undefined when none does. */

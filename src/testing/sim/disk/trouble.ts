@@ -45,6 +45,11 @@ export class DiskTrouble {
     this.#tap = tap;
   }
 
+  /** Whether the process that lives was told of an error. */
+  get hasFailed(): boolean {
+    return this.#failures.length > 0;
+  }
+
   /** Lets the next operation fail, or all until it is disarmed. */
   arm(target: ErrorTarget, lasts: boolean): void {
     this.#armed.set(target, lasts ? "lasting" : "once");

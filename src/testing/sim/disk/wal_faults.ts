@@ -42,6 +42,10 @@ export class WalFaults implements DiskFaults {
     this.#copies = keepsCopies ? [] : undefined;
   }
 
+  get hasFailed(): boolean {
+    return this.#trouble.hasFailed;
+  }
+
   arm(target: ErrorTarget, lasts: boolean): void {
     this.#trouble.arm(target, lasts);
   }
