@@ -235,8 +235,8 @@ class Run {
   #checkHistory(): void {
     const { ghost, workload } = this.#simulation;
     ghost.must(workload.open === 0, "K4", () => `${workload.open} calls were never answered`);
-    const { verdict, failure } = checkLinearizability(simModel, workload.settledHistory(), { stepsMax: 200_000 });
-    // Given up is not passed.
+    const { verdict, failure } = checkLinearizability(simModel, workload.settledHistory(), { stepsMax: 2_000_000 });
+    // Given up is not passed, so there is room for a burst of equal calls of one key, which may stand in any order.
     ghost.must(verdict === "linearizable", "R4", () => {
       return `the history of "${failure!.key}" is ${verdict}: ${JSON.stringify(failure!.stuck.slice(0, 4))}`;
     });
