@@ -1,6 +1,6 @@
 /**
- * What programs built on this library test themselves with: a checker that tells whether a history of calls is
- * linearizable.
+ * What programs built on this library test themselves with: a simulated cluster for a machine of their own, and a
+ * checker that tells whether a history of calls is linearizable.
  *
  * @example A read that misses a completed write is found
  * ```ts
@@ -26,4 +26,14 @@ export {
   type Step,
   type Verdict,
 } from "./linearizability.ts";
+export {
+  type Chance,
+  simulate,
+  type SimulatedFault,
+  type SimulatedQueries,
+  type SimulatedServer,
+  type SimulateOptions,
+  type SimulateReport,
+  SimulationFailure,
+} from "./simulate.ts";
 export { type RegisterInput, registerModel, type RegisterOutput } from "./register.ts";

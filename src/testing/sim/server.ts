@@ -8,6 +8,7 @@ import type { CoreState } from "../../core/state.ts";
 import { lastTerm } from "../../core/term_index.ts";
 import type { Environment } from "../../driver/environment.ts";
 import type { RaftError } from "../../errors.ts";
+import type { Codec } from "../../machine.ts";
 import type { RaftSettings } from "../../options.ts";
 import type { Raft } from "../../raft.ts";
 import { startServer } from "../../server.ts";
@@ -19,9 +20,10 @@ import type { FileOperation } from "../memory_file.ts";
 import type { AppliedView, RecoveryView } from "./check/checker.ts";
 import type { ChainLog } from "./chain.ts";
 import { type ClockBehaviour, SimClock, type SimTimer } from "./clock.ts";
+import type { Host } from "./clients.ts";
 import type { Replacement } from "./disk/disk_actions.ts";
 import { applyWrite, cloneView, type DurableWrite } from "./disk_view.ts";
-import { type SimCommand, SimMachine, type SimResult } from "./machine.ts";
+import { type MachineTap, type SimCommand, SimMachine, type SimResult } from "./machine.ts";
 import type { Network } from "./network.ts";
 import type { Random } from "./random.ts";
 import type { Distortion } from "./script.ts";
@@ -72,6 +74,8 @@ export interface ServerParts {
   readonly termStart: number;
   /** How machines work. */
   readonly machine: Pick<ClientBehaviour, "workChance" | "workMax">;
+  /** Brings another machine. */
+  readonly host?: Host | undefined;
 }
 
 /** One life of a server, from start to crash. */
@@ -144,12 +148,13 @@ export class SimServer {
 
   async #start(life: Life): Promise<void> {
     const found = await this.#recover();
-    const { settings, bootstrap, network, tap, termStart } = this.#parts;
+    const { settings, bootstrap, network, tap, termStart, host } = this.#parts;
     if (found.term < termStart) await this.#age(life);
     const raft = await startServer<SimCommand, SimResult>({
       ...settings,
       id: this.id,
       machine: life.machine,
+      ...host === undefined ? {} : { codec: host.codec as Codec<unknown> as Codec<SimCommand> },
       store: this.#watched(life),
       transport: network.transport(this.index),
       bootstrap,
@@ -189,7 +194,7 @@ export class SimServer {
   }
 
   #newLife(): Life {
-    const { tap } = this.#parts;
+    const { tap, host } = this.#parts;
     const life: Life = {
       id: this.id,
       index: this.index,
@@ -202,13 +207,17 @@ export class SimServer {
       hasStopped: false,
       truncatedFrom: Infinity,
       cache: undefined,
-      machine: new SimMachine({
-        onApplied: (command, applied, result) => {
-          if (!life.isOver) tap.onApplied(life, command, applied, result);
-        },
-        work: () => this.#work(life),
-      }),
+      machine: undefined as unknown as SimMachine,
     };
+    const machineTap: MachineTap = {
+      onApplied: (command, applied, result) => {
+        if (!life.isOver) tap.onApplied(life, command, applied, result);
+      },
+      work: () => this.#work(life),
+    };
+    const machine = host?.machine(life, machineTap) ?? new SimMachine(machineTap);
+    // Whoever brings another machine asks for nothing that this one has.
+    (life as { machine: SimMachine }).machine = machine as SimMachine;
     return life;
   }
 

@@ -9,6 +9,7 @@ import { commits } from "./check/commits.ts";
 import { disks } from "./check/disks.ts";
 import { elections } from "./check/elections.ts";
 import { logs } from "./check/logs.ts";
+import type { Clients, Host } from "./clients.ts";
 import type { SimConfig } from "./config.ts";
 import { Ghost } from "./ghost.ts";
 import { MarkObserver } from "./marks.ts";
@@ -37,6 +38,8 @@ export interface SimulationOptions {
   readonly keepsLines?: boolean;
   readonly checkers?: readonly Checker[];
   readonly distort?: Distortion | undefined;
+  /** Makes clients with a machine of their own. */
+  readonly host?: ((world: World, ghost: Ghost, config: SimConfig, random: Random) => Host) | undefined;
 }
 
 /** Servers, network, disks and clients; nothing happens before {@linkcode Simulation.start}. */
@@ -45,7 +48,7 @@ export class Simulation {
   readonly world: World;
   readonly network: Network;
   readonly servers: readonly SimServer[];
-  readonly workload: Workload;
+  readonly workload: Clients;
   readonly ghost: Ghost = new Ghost();
   readonly plague: Plague;
   /** Steps of all cores, since the first leader. */
@@ -68,6 +71,8 @@ export class Simulation {
       onReceive: () => {},
       onFault: () => {},
     });
+    const clients = random.split("clients");
+    const host = options.host?.(this.world, this.ghost, config, clients);
     const parts = {
       world: this.world,
       network: this.network,
@@ -77,6 +82,7 @@ export class Simulation {
       distort: options.distort,
       termStart: config.termStart,
       machine: config.client,
+      host,
     };
     this.servers = ids.map((id, i) => {
       const open = (tap: StorageTap) => openStorage(this.world, random.split(`disk ${id}`), i, id, config.disk, tap);
@@ -84,7 +90,8 @@ export class Simulation {
     });
     for (const server of this.servers) this.ghost.disks.set(server.id, server.disk);
     this.plague = new Plague(this);
-    this.workload = new Workload(this.world, this.servers, config, this.ghost, random.split("clients"));
+    host?.serve(this.servers);
+    this.workload = host ?? new Workload(this.world, this.servers, config, this.ghost, clients);
   }
 
   /** Starts all servers. */

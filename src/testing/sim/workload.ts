@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { Model, Operation, Step } from "../linearizability.ts";
+import { checkLinearizability, type Model, type Operation, type Step } from "../linearizability.ts";
 import { Calls, type KeyInput, type SimInput, type SimOperation } from "./calls.ts";
+import type { Clients } from "./clients.ts";
 import type { SimConfig } from "./config.ts";
 import type { Ghost } from "./ghost.ts";
 import { hashText, type SimCommand, type SimResult, type SimState, transition } from "./machine.ts";
@@ -66,8 +67,8 @@ function stepKey(before: SimState, { input, outcome, output }: Operation<ModelIn
   return { ok: isFree || output === result, state };
 }
 
-/** All clients of a run. */
-export class Workload {
+/** All clients of a run, who call for keys. */
+export class Workload implements Clients {
   readonly #world: World;
   readonly #servers: readonly SimServer[];
   readonly #config: SimConfig;
@@ -98,6 +99,11 @@ export class Workload {
   /** Calls without an answer. */
   get open(): number {
     return this.#calls.open;
+  }
+
+  /** See {@linkcode Clients.ended}. */
+  get ended(): number {
+    return this.history.length;
   }
 
   /** Every call of a key that has ended. */
@@ -160,6 +166,22 @@ export class Workload {
   call(server: SimServer, input: SimInput, client: string): Promise<boolean> | undefined {
     const { life } = server;
     return life?.raft === undefined ? undefined : this.#calls.make(life, input, client);
+  }
+
+  /** See {@linkcode Clients.probes}. */
+  *probes(server: SimServer, random: Random): Iterable<readonly [what: string, answer: Promise<boolean> | undefined]> {
+    for (const input of [this.drawWrite(random), { type: "get", key: "r0.0" } as const]) {
+      yield [input.type, this.call(server, input, "after")];
+    }
+  }
+
+  /** R4. */
+  checkHistory(): void {
+    const { verdict, failure } = checkLinearizability(simModel, this.settledHistory(), { stepsMax: 2_000_000 });
+    // Given up is not passed, so there is room for a burst of equal calls of one key, which may stand in any order.
+    this.#ghost.must(verdict === "linearizable", "R4", () => {
+      return `the history of "${failure!.key}" is ${verdict}: ${JSON.stringify(failure!.stuck.slice(0, 4))}`;
+    });
   }
 
   /** A call with a value of its own. */
