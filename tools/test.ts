@@ -1,8 +1,9 @@
 /**
  * Runs the suite on Deno, Bun and Node and ends with the line `N passed, N failed`, summed over the three.
  *
- *     deno task test [--only deno|bun|node] [--parallel] [--verbose] [--jsr] [part of a path …]
+ *     deno task test [--only deno|bun|node] [--parallel] [--verbose] [--jsr] [--campaign] [part of a path …]
  *
+ * `--campaign` then runs the simulator with many seeds that no commit before had, on all cores; CI does.
  * `--jsr` is behind `deno task test:jsr`: Deno only, against the real @std packages instead of offline/.
  *
  * @module
@@ -18,7 +19,11 @@ interface Request {
   readonly parallel: boolean;
   readonly verbose: boolean;
   readonly jsr: boolean;
+  readonly campaign: boolean;
 }
+
+// No file of the suite: what it runs differs from commit to commit.
+const CAMPAIGN = "tests/sim/fresh_seeds.ts";
 
 // A runner that still runs then is stuck, most likely on a socket or process a test left open.
 const RUNNER_TIMEOUT_MS = 20 * 60_000;
@@ -29,6 +34,7 @@ async function main(): Promise<Counts> {
   if (files.length === 0) throw new Error(`no test file matches ${request.filters.join(" ")}`);
   const results: Counts[] = [];
   for (const runtime of request.runtimes) results.push(await runGuarded(runtime, files, request));
+  if (request.campaign) results.push(await runGuarded("deno", [CAMPAIGN], { ...request, verbose: true }));
   const sum = results.reduce((a, b) => ({ passed: a.passed + b.passed, failed: a.failed + b.failed }));
   // Some files are for one runtime, so an empty run is an error only where all files were asked for.
   const isEmpty = (result: Counts) => result.passed + result.failed === 0;
@@ -41,6 +47,7 @@ function parseArguments(args: readonly string[]): Request {
   const rest = [...args];
   const takeFlag = (name: string) => rest.includes(name) && rest.splice(rest.indexOf(name), 1).length > 0;
   const [parallel, verbose, jsr] = [takeFlag("--parallel"), takeFlag("--verbose"), takeFlag("--jsr")];
+  const campaign = takeFlag("--campaign");
   const only: string[] = [];
   for (let at = rest.findIndex(isOnly); at >= 0; at = rest.findIndex(isOnly)) {
     const [flag = ""] = rest.splice(at, 1);
@@ -50,7 +57,14 @@ function parseArguments(args: readonly string[]): Request {
     rest.find((arg) => arg.startsWith("-"));
   if (unknown !== undefined) throw new Error(`unknown: ${unknown || "--only without a runtime"}`);
   const wanted = jsr ? ["deno"] : only.length > 0 ? only : RUNTIMES;
-  return { runtimes: RUNTIMES.filter((name) => wanted.includes(name)), filters: rest, parallel, verbose, jsr };
+  return {
+    runtimes: RUNTIMES.filter((name) => wanted.includes(name)),
+    filters: rest,
+    parallel,
+    verbose,
+    jsr,
+    campaign,
+  };
 }
 
 function isOnly(arg: string): boolean {

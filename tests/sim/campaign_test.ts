@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import process from "node:process";
 import { runtime, test } from "../harness.ts";
 import { missedMarks, runCampaign } from "./campaign.ts";
+import { freshStart } from "./explain.ts";
 import { type Summary, Totals } from "./summary.ts";
 
 const steps = 500;
@@ -49,6 +50,12 @@ test("sim: a large campaign must come by every mark", () => {
     "once          1          3",
     "always      500        500",
   ]);
+});
+
+test("sim: every commit has seeds of its own", () => {
+  assertEquals(freshStart("00000000ff" + "0".repeat(30)), 255);
+  assertEquals(freshStart("ffffffffff" + "f".repeat(30)), 2 ** 40 - 1);
+  assertEquals(Number.isSafeInteger(freshStart()), true);
 });
 
 test("sim: a campaign begins nothing when its time is over", async () => {

@@ -3,17 +3,16 @@
  *
  * @module
  */
-import { spawnSync } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { describeConfig, describeFailure } from "../../src/testing/sim/report.ts";
+import { describeConfig } from "../../src/testing/sim/report.ts";
 import { runScript, runSeed } from "../../src/testing/sim/run.ts";
 import type { Script } from "../../src/testing/sim/script.ts";
 import { shrink } from "../../src/testing/sim/shrink.ts";
 import { type Command, HELP, parseCommand, type SimRequest, UsageError, wordsOf } from "./args.ts";
-import { distortionOf } from "./bugs.ts";
 import { missedMarks, runCampaign } from "./campaign.ts";
+import { explain, runRequest } from "./explain.ts";
 import { describeScript, formatRegression, parseRegression } from "./regressions.ts";
 import { describeRun } from "./summary.ts";
 
@@ -48,7 +47,7 @@ async function runSeeds(command: Extract<Command, { type: "seeds" }>): Promise<n
   });
   const { failed, summaries, totals, jobs } = outcome;
   if (hashes) { for (const { seed, hash } of summaries) console.log(`${seed} ${hash}`); }
-  if (failed !== undefined) await explain(failed.seed, request);
+  if (failed !== undefined) console.log(await explain(failed.seed, request));
   if (!hashes) {
     const verdict = failed === undefined ? "no violation" : `seed ${failed.seed} breaks ${failed.invariant}`;
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
@@ -70,7 +69,7 @@ async function replay(seed: number, request: SimRequest): Promise<number> {
     console.log(`  last events:\n${lines.map((line) => `    ${line.slice(0, 600)}`).join("\n")}\n  no violation`);
     return 0;
   }
-  await explain(seed, request);
+  console.log(await explain(seed, request));
   return 1;
 }
 
@@ -118,24 +117,6 @@ async function readText(path: string): Promise<string> {
   } catch (error) {
     throw new UsageError(`Cannot read the script ${path}: ${(error as Error).message}`);
   }
-}
-
-/** Says everything about a failure. */
-async function explain(seed: number, request: SimRequest): Promise<void> {
-  const report = await runSeed(seed, runRequest(request));
-  const replay = `deno task sim --seed ${seed}${wordsOf(request)}`;
-  console.log(await describeFailure(report, runRequest(request), replay));
-  console.log(`  shrink: deno task sim --shrink ${seed}${wordsOf(request)}`);
-  console.log(`  commit: ${commit()}`);
-}
-
-function runRequest({ bug, ...request }: SimRequest) {
-  return { ...request, distort: distortionOf(bug) };
-}
-
-function commit(): string {
-  const { stdout } = spawnSync("git", ["describe", "--always", "--dirty"], { encoding: "utf8" });
-  return stdout?.trim() || "unknown";
 }
 
 try {

@@ -81,7 +81,7 @@ test("simulate: states that differ between replicas are found though their resul
     }
   }
   const machine = ({ id }: SimulatedServer) => new Drifting(id);
-  const { hash, ...blind } = checked;
+  const { hash: _hash, ...blind } = checked;
   await simulate(machine, { ...blind, servers: 3, seeds: 1, faults: [] });
   assertEquals((await failing(simulate(machine, { ...checked, servers: 3, seeds: 1, faults: [] }))).invariant, "A3");
 }, { timeoutMs: 60_000 });

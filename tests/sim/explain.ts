@@ -1,0 +1,36 @@
+/**
+ * A failure in words: what broke, the last events, and what to type next.
+ *
+ * @module
+ */
+import { spawnSync } from "node:child_process";
+import { describeFailure } from "../../src/testing/sim/report.ts";
+import { type RunRequest, runSeed } from "../../src/testing/sim/run.ts";
+import { type SimRequest, wordsOf } from "./args.ts";
+import { distortionOf } from "./bugs.ts";
+
+/** Runs the seed once more and says everything about its failure. */
+export async function explain(seed: number, request: SimRequest): Promise<string> {
+  const report = await runSeed(seed, runRequest(request));
+  const words = wordsOf(request);
+  return [
+    await describeFailure(report, runRequest(request), `deno task sim --seed ${seed}${words}`),
+    `  shrink: deno task sim --shrink ${seed}${words}`,
+    `  commit: ${git("describe", "--always", "--dirty") ?? "unknown"}`,
+  ].join("\n");
+}
+
+/** What the simulator takes. */
+export function runRequest({ bug, ...request }: SimRequest): RunRequest {
+  return { ...request, distort: distortionOf(bug) };
+}
+
+/** Seeds that no commit before had: the first is drawn from its name. */
+export function freshStart(commit: string | undefined = git("rev-parse", "HEAD")): number {
+  return commit === undefined ? 0 : Number.parseInt(commit.slice(0, 10), 16);
+}
+
+function git(...args: string[]): string | undefined {
+  const { stdout, status } = spawnSync("git", args, { encoding: "utf8" });
+  return status === 0 && stdout.trim() !== "" ? stdout.trim() : undefined;
+}
