@@ -7,7 +7,7 @@
 import { Core } from "../../src/core/core.ts";
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event } from "../../src/core/event.ts";
-import type { CoreSettings } from "../../src/core/state.ts";
+import type { CoreSettings, CoreState } from "../../src/core/state.ts";
 import type { Message } from "../../src/message.ts";
 import type { Configuration, LogIndex, ServerId, Term, Vote } from "../../src/types.ts";
 import { Checker } from "./checker.ts";
@@ -77,7 +77,12 @@ export interface ClusterOptions {
   readonly logs?: Readonly<Record<ServerId, readonly Term[]>>;
   /** Is told all that happens, in order. */
   readonly observer?: Observer;
+  /** One step of a core: tests put broken ones in its place. */
+  readonly stepCore?: StepCore;
 }
+
+/** One step of a core. */
+export type StepCore = (state: CoreState, event: Event, now: number) => Effect[];
 
 /** Watches a cluster. */
 export interface Observer {
@@ -154,7 +159,8 @@ export class Cluster {
   #step(id: ServerId, event: Event, entries: readonly Entry[]): number {
     const member = this.of(id);
     const looked = this.checker.before(member, event);
-    const effects = member.core.step(event, this.now);
+    const { stepCore } = this.options;
+    const effects = stepCore?.(member.core.state, event, this.now) ?? member.core.step(event, this.now);
     const follow: Event[] = [];
     for (const effect of effects) {
       member.trace.push(effect);

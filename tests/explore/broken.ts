@@ -8,10 +8,11 @@ import type { Event } from "../../src/core/event.ts";
 import { configurationOf } from "../../src/core/membership.ts";
 import { quorumValue } from "../../src/core/quorum.ts";
 import type { CoreState } from "../../src/core/state.ts";
+import { termAt, truncateTerms } from "../../src/core/term_index.ts";
 import type { Message } from "../../src/message.ts";
 import type { Bounds } from "./bounds.ts";
 import { realStep } from "./stepper.ts";
-import type { StepCore } from "./turn.ts";
+import type { StepCore } from "../core/cluster.ts";
 
 /** A fault. */
 export interface Fault {
@@ -165,5 +166,71 @@ export const faults: readonly Fault[] = [
     },
     bounds: {},
     invariant: /^(L4|E4): /,
+  },
+  {
+    name: "an append removes all that comes after its entries (BL01)",
+    step: doing((state, effects, event) => {
+      if (event.type !== "message-received" || event.message.type !== "append-request") return effects;
+      const { end, term } = event.message;
+      if (state.termLeader !== event.from || state.term !== term || state.verifiedIndex < end - 1) return effects;
+      if (end > state.log.lastIndex) return effects;
+      truncateTerms(state.log, end);
+      state.persistedIndex = Math.min(state.persistedIndex, end - 1);
+      state.epoch++;
+      return [{ type: "truncate", from: end }, ...effects];
+    }),
+    bounds: { entries: 1, duplicates: 1 },
+    invariant: /^(L6|L3): .* removes entry /,
+  },
+  {
+    name: "half of the servers are taken for a majority when an entry is committed (BC05)",
+    step: doing((state, effects) => {
+      if (state.leading === undefined) return effects;
+      const matches = [...state.leading.progress.values()].map(({ matchIndex }) => matchIndex);
+      const sorted = [state.persistedIndex, ...matches].sort((a, b) => b - a);
+      const index = sorted[Math.floor(sorted.length / 2) - 1]!;
+      return termAt(state.log, index) === state.term ? commit(state, index, effects) : effects;
+    }),
+    bounds: {},
+    invariant: /^C2: .* which 1 disks hold/,
+  },
+  {
+    name: "half of the servers are taken for a majority when a leader is elected (BC05)",
+    step: (state, event, now) => {
+      const effects = realStep(state, event, now);
+      const { campaign, id } = state;
+      if (state.role !== "candidate" || campaign?.votes.get(id) !== true || campaign.votes.size > 1) return effects;
+      const { term } = campaign;
+      const message = { type: "vote-response" as const, term, pre: false, campaign: term, granted: true };
+      const from = ["a", "b"].find((peer) => peer !== id)!;
+      return [...effects, ...realStep(state, { type: "message-received", from, message }, now)];
+    },
+    bounds: {},
+    invariant: /^E6: .* with 1 votes/,
+  },
+  {
+    name: "a second vote is given in the same term (BE02)",
+    step: receiving((state, message) => {
+      if (message.type === "vote-request" && !message.pre) state.votedFor = undefined;
+      return message;
+    }),
+    bounds: { timeouts: 2 },
+    invariant: /^(E2|E10): /,
+  },
+  {
+    name: "a question whether one could win is taken for a campaign (BE18)",
+    step: receiving((_, message) => message.type === "vote-request" ? { ...message, pre: false } : message),
+    bounds: { preVote: true },
+    invariant: /^E8: /,
+  },
+  {
+    name: "what becomes durable last on the leader's own disk commits nothing (BC10)",
+    step: (state, event, now) => {
+      if (event.type !== "entries-persisted" || state.leading === undefined) return realStep(state, event, now);
+      if (event.epoch === state.epoch) state.persistedIndex = Math.max(state.persistedIndex, event.end - 1);
+      return [];
+    },
+    bounds: {},
+    invariant: /^C7: /,
   },
 ];

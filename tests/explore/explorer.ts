@@ -14,7 +14,7 @@ import { Violation } from "./model.ts";
 import { IntList, mix, PairMap } from "./number_table.ts";
 import { type Action, Space, type State } from "./space.ts";
 import { realStep } from "./stepper.ts";
-import type { StepCore } from "./turn.ts";
+import type { StepCore } from "../core/cluster.ts";
 
 /** How exploring ended. */
 export type Ending = "exhausted" | "states" | "seconds" | "violation";

@@ -13,7 +13,7 @@ import { Interner } from "./intern.ts";
 import { type Ghost, type Local, type LocalEvent, must, names, type Packet, termOf } from "./model.ts";
 import { PairMap } from "./number_table.ts";
 import { Stepper } from "./stepper.ts";
-import type { StepCore } from "./turn.ts";
+import type { StepCore } from "../core/cluster.ts";
 
 /** A state by the numbers of its parts. */
 export interface State {

@@ -10,7 +10,8 @@ import { configuration, runsOf } from "../core/states.ts";
 import type { Bounds } from "./bounds.ts";
 import { configurationEntry, type Disk, type Local, type LocalEvent, names, now, termOf } from "./model.ts";
 import { electionMs, heartbeatMs, leaseMs, normalise } from "./time.ts";
-import { type Outcome, type StepCore, Turn } from "./turn.ts";
+import type { StepCore } from "../core/cluster.ts";
+import { type Outcome, Turn } from "./turn.ts";
 
 /** The core as it is. */
 export const realStep: StepCore = (state, event, now) => Core.load(state).step(event, now);

@@ -8,7 +8,7 @@ import type { Bounds } from "./bounds.ts";
 import { type Local, type LocalEvent, names, termOf } from "./model.ts";
 import { type Action, Space, type State } from "./space.ts";
 import { realStep } from "./stepper.ts";
-import type { StepCore } from "./turn.ts";
+import type { StepCore } from "../core/cluster.ts";
 
 /** What replaying showed. */
 export interface Replay {

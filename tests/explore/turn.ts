@@ -7,8 +7,10 @@
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event } from "../../src/core/event.ts";
 import type { CoreState } from "../../src/core/state.ts";
+import { termAt } from "../../src/core/term_index.ts";
 import type { AppendRequest, Message, VoteRequest } from "../../src/message.ts";
 import type { LogIndex, ServerId } from "../../src/types.ts";
+import type { StepCore } from "../core/cluster.ts";
 import { runsOf } from "../core/states.ts";
 import { cloneState } from "./clone.ts";
 import {
@@ -27,9 +29,6 @@ import {
   type Write,
 } from "./model.ts";
 import { electionMs, heartbeatMs, leaseMs, normalise } from "./time.ts";
-
-/** One step of a core; tests put broken ones in its place. */
-export type StepCore = (state: CoreState, event: Event, now: number) => Effect[];
 
 /** What an event led to. */
 export interface Outcome {
@@ -243,6 +242,8 @@ export class Turn {
       const granted = core.votedFor === event.from && (look.votedFor !== event.from || term > look.term);
       must(!granted || look.upToDate, "E7", () => `"${id}" votes for "${event.from}", whose log is behind`);
     }
+    const due = dueCommit(core);
+    must(commitIndex >= due, "C7", () => `leader "${id}" has not committed ${due}, which a majority has acknowledged`);
     if (commitIndex === look.commitIndex) return;
     if (core.role === "leader") {
       const ownTerm = termOf(this.#log[commitIndex - 1]!) === term;
@@ -311,6 +312,18 @@ interface Look {
   readonly leads: boolean;
   readonly last: LogIndex;
   readonly upToDate: boolean;
+}
+
+/** Up to here a leader must have committed by what it knows; by hand, as the core's own count is not to be trusted. */
+function dueCommit({ leading, log, persistedIndex, term }: CoreState): LogIndex {
+  if (leading === undefined) return 0;
+  const matches = [persistedIndex, ...[...leading.progress.values()].map(({ matchIndex }) => matchIndex)];
+  let due = 0;
+  for (const index of matches) {
+    const holders = matches.filter((match) => match >= index).length;
+    if (2 * holders > matches.length && termAt(log, index) === term) due = Math.max(due, index);
+  }
+  return due;
 }
 
 /** Raft §5.4.1. */

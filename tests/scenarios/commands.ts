@@ -5,6 +5,7 @@
  */
 import type { CoreSettings } from "../../src/core/state.ts";
 import type { ServerId, Term } from "../../src/types.ts";
+import type { StepCore } from "../core/cluster.ts";
 import { messageOf } from "./inject.ts";
 import { kindOf, messageText } from "./format.ts";
 import { ScriptError, type Selection, World } from "./world.ts";
@@ -12,6 +13,8 @@ import { ScriptError, type Selection, World } from "./world.ts";
 /** What commands share while a script runs. */
 export interface Stage {
   world: World | undefined;
+  /** The core to use, the real one when undefined. */
+  readonly stepCore?: StepCore | undefined;
 }
 
 type Words = readonly string[];
@@ -173,7 +176,7 @@ export function runCommand(stage: Stage, line: string): readonly string[] {
   const [name = "", ...words] = line.split(/\s+/);
   if (name === "quietly") return runQuietly(stage, words.join(" "));
   if (name === "servers") {
-    stage.world = worldOf(words);
+    stage.world = worldOf(words, stage.stepCore);
     return [];
   }
   const command = Object.hasOwn(table, name) ? table[name] : undefined;
@@ -204,7 +207,7 @@ export function usages(): string {
   return all.map((usage) => `  ${usage}`).join("\n");
 }
 
-function worldOf(words: Words): World {
+function worldOf(words: Words, stepCore: StepCore | undefined): World {
   const options = words.filter((word) => word.includes("="));
   const names = words.filter((word) => !word.includes("="));
   const count = Number(names[0]);
@@ -230,7 +233,8 @@ function worldOf(words: Words): World {
     else if (key === "window") settings.windowAppendsMax = numberOf(value);
     else throw new ScriptError(`"${option}" is no option of servers:\n${usages().split("\n")[0]}`);
   }
-  return new World({ servers, settings, settingsOf, logs, slow, sending });
+  const core = stepCore === undefined ? {} : { stepCore };
+  return new World({ servers, settings, settingsOf, logs, slow, sending, ...core });
 }
 
 function rangeOf(text: string): [number, number] {

@@ -8,7 +8,7 @@ for (const name of scriptNames()) {
   test(`scenario: ${name.replaceAll("_", " ")}`, () => check(name, readScript(name)));
 }
 
-test("scenario: there are at least 30", () => assertEquals(scriptNames().length >= 30, true));
+test("scenario: there are at least 60", () => assertEquals(scriptNames().length >= 60, true));
 
 function failureOf(text: string): string {
   return assertThrows(() => check("it", text), ScriptFailure).message;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { StepCore } from "../core/cluster.ts";
 import { runCommand, type Stage } from "./commands.ts";
 
 const indent = "    ";
@@ -35,11 +36,12 @@ function parse(text: string): Line[] {
 /**
  * Runs a script.
  *
+ * @param stepCore The core to use. Default: the real one.
  * @returns The script with what happened in the place of what was expected.
  * @throws {ScriptFailure} When a command is unknown or can't be done, an expectation or an invariant does not hold.
  */
-export function record(name: string, text: string): string {
-  const stage: Stage = { world: undefined };
+export function record(name: string, text: string, stepCore?: StepCore): string {
+  const stage: Stage = { world: undefined, stepCore };
   const output: string[] = [];
   for (const { text: command, number, expected } of parse(text)) {
     output.push(command);

@@ -19,7 +19,8 @@ export interface Selection {
 }
 
 /** What a script was told in its `servers` command. */
-export interface WorldOptions extends Pick<ClusterOptions, "servers" | "settings" | "settingsOf" | "logs" | "sending"> {
+export interface WorldOptions
+  extends Pick<ClusterOptions, "servers" | "settings" | "settingsOf" | "logs" | "sending" | "stepCore"> {
   readonly slow: readonly ServerId[];
 }
 
@@ -253,9 +254,11 @@ export class World {
     }
   }
 
-  /** All that is true of a server. */
+  /** All that is true of a server, and of a leader what it knows of its peers. */
   words(id: ServerId): string[] {
-    return wordsOf(this.#summary(this.member(id)));
+    const { leading } = this.member(id).core.state;
+    const matches = [...leading?.progress ?? []].map(([peer, { matchIndex }]) => `match.${peer}=${matchIndex}`);
+    return [...wordsOf(this.#summary(this.member(id))), ...matches];
   }
 
   /** A server in one line. */
