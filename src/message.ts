@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { IndexedConfiguration, LogIndex, ServerId, Term, TermRun } from "./types.ts";
+import type { Configuration, IndexedConfiguration, LogIndex, ServerId, Term, TermRun } from "./types.ts";
 
 /** Asks for a vote (Raft §5.2), or, as `pre`, whether a vote would be given (thesis §9.6). */
 export interface VoteRequest {
@@ -202,6 +202,55 @@ export interface TransferResponse {
 /** Why leadership was not handed over. */
 export type TransferFailure = "timeout" | "no-target" | "not-leader" | "busy";
 
+/**
+ * Offers a snapshot to a follower that needs entries which its leader's log no longer holds (Raft §7). Its bytes follow
+ * in chunks. Said again, it asks how far the follower has come.
+ */
+export interface SnapshotRequest {
+  readonly type: "snapshot-request";
+  readonly term: Term;
+  /** The leader's own number of the transfer, given back. */
+  readonly id: number;
+  /** The last entry that the snapshot includes, and its term. */
+  readonly index: LogIndex;
+  readonly lastTerm: Term;
+  /** The configuration in force at that entry, and where it is. */
+  readonly configuration: Configuration;
+  readonly configurationIndex: LogIndex;
+  /** The time stamp of the last entry, milliseconds since 1970. */
+  readonly timeMs: number;
+  /** Length and CRC32C of the whole container. */
+  readonly bytes: number;
+  readonly checksum: number;
+}
+
+/** Bytes of a snapshot's container; they travel beside it. */
+export interface SnapshotChunk {
+  readonly type: "snapshot-chunk";
+  readonly term: Term;
+  /** The request's. */
+  readonly id: number;
+  /** Where in the container the bytes belong. */
+  readonly offset: number;
+  /** Their CRC32C. */
+  readonly checksum: number;
+}
+
+/** Answers a {@linkcode SnapshotRequest}, and its chunks now and then. */
+export interface SnapshotResponse {
+  readonly type: "snapshot-response";
+  /** The follower's own term, not the request's (BS21). */
+  readonly term: Term;
+  /** The request's. */
+  readonly id: number;
+  /**
+   * `receiving`: bytes before `offset` have been taken, send those after it. `installing`: all bytes are here. `done`: the
+   * follower's log reaches as far as the snapshot, and that is durable. `refused`: not here, or not now.
+   */
+  readonly status: "receiving" | "installing" | "done" | "refused";
+  readonly offset: number;
+}
+
 /** Everything that travels between servers. */
 export type Message =
   | VoteRequest
@@ -218,3 +267,6 @@ export type Message =
   | ChangeResponse
   | TransferRequest
   | TransferResponse;
+  | SnapshotRequest
+  | SnapshotChunk
+  | SnapshotResponse;

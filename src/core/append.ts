@@ -5,7 +5,7 @@
  */
 import { mark } from "../marks.ts";
 import type { AppendRequest } from "../message.ts";
-import type { LogIndex, ServerId } from "../types.ts";
+import type { LogIndex, ServerId, Term } from "../types.ts";
 import { invariant } from "./invariant.ts";
 import { appendConfigurations, truncateConfigurations } from "./membership.ts";
 import { armElection, becomeFollower, isCredible, send } from "./role.ts";
@@ -47,7 +47,8 @@ export function onAppendRequest(step: Step, from: ServerId, request: AppendReque
   acknowledge(step, from, request);
 }
 
-function hearLeader(step: Step, from: ServerId, request: AppendRequest): void {
+/** This server leads `request.term`: follows it, and waits for an election timeout from now on. */
+export function hearLeader(step: Step, from: ServerId, request: { readonly term: Term }): void {
   const { state } = step;
   invariant(
     request.term > state.term || state.role !== "leader",

@@ -5,7 +5,7 @@
  */
 import { mark } from "../marks.ts";
 import type { Message } from "../message.ts";
-import type { IndexedConfiguration, LogIndex, ServerId, TermRun, Vote } from "../types.ts";
+import type { Configuration, IndexedConfiguration, LogIndex, ServerId, Term, TermRun, Vote } from "../types.ts";
 import { acknowledgePersisted, onAppendRequest } from "./append.ts";
 import { commitByQuorum } from "./commitment.ts";
 import type { Effect } from "./effect.ts";
@@ -30,7 +30,10 @@ import {
 } from "./replication.ts";
 import { announceRole, armElection, onVotePersisted } from "./role.ts";
 import type { CoreSettings, CoreState, Step } from "./state.ts";
-import { openTermIndex } from "./term_index.ts";
+import { onSnapshotReceived, onSnapshotRequest } from "./install.ts";
+import { compact, onSnapshotPersisted } from "./compaction.ts";
+import { onSnapshotFailed, onSnapshotResponse, onSnapshotSending, onSnapshotSent } from "./snapshot_transfer.ts";
+import { lastTerm, openTermIndex, termAt } from "./term_index.ts";
 import { onTransferRequested } from "./transfer.ts";
 
 /** What a core starts from: what the store found, and how to run. */
@@ -46,6 +49,20 @@ export interface CoreStart {
   readonly lastIndex: LogIndex;
   readonly terms: readonly TermRun[];
   readonly configurations: readonly IndexedConfiguration[];
+  /** Term of the entry `firstIndex - 1`; by default 0, which is right for a log that begins at 1. */
+  readonly prevTerm?: Term;
+  /** The newest snapshot, which the machine was restored from; it ends within the log or right before it. */
+  readonly snapshot?: SnapshotStart | undefined;
+}
+
+/** What a core knows of a snapshot that it starts from. */
+export interface SnapshotStart {
+  /** The last entry that it includes, and its term. */
+  readonly index: LogIndex;
+  readonly term: Term;
+  /** The configuration in force there, and the entry that holds it. */
+  readonly configuration: Configuration;
+  readonly configurationIndex: LogIndex;
 }
 
 /**
@@ -105,10 +122,15 @@ export class Core {
 }
 
 function initialState(start: CoreStart): CoreState {
-  const { id, settings, vote } = start;
-  const log = openTermIndex(start.firstIndex, start.lastIndex, start.terms);
-  const logTerm = log.runs[log.runs.length - 1]?.term ?? 0;
+  const { id, settings, vote, snapshot } = start;
+  const log = openTermIndex(start.firstIndex, start.lastIndex, start.terms, start.prevTerm);
+  const logTerm = lastTerm(log);
   invariant(logTerm <= vote.term, () => `the log's last term ${logTerm} must not be beyond the vote's ${vote.term}`);
+  invariant(
+    snapshot === undefined || termAt(log, snapshot.index) === snapshot.term,
+    () => `the snapshot must end in the log: it ends at ${snapshot?.index} of term ${snapshot?.term}`,
+  );
+  const commitIndex = snapshot?.index ?? start.firstIndex - 1;
   return {
     id,
     settings,
@@ -116,17 +138,20 @@ function initialState(start: CoreStart): CoreState {
     term: vote.term,
     votedFor: vote.votedFor,
     log,
-    configurations: [...start.configurations],
+    configurations: configurationsFrom(start),
     voteAsked: 0,
     votePersisted: 0,
     persistedIndex: start.lastIndex,
     epoch: 0,
     withheld: [],
+    snapshot: { index: snapshot?.index ?? 0, term: snapshot?.term ?? 0 },
+    compactionTarget: 0,
+    installing: undefined,
     role: "follower",
     leader: undefined,
     termLeader: undefined,
-    commitIndex: start.firstIndex - 1,
-    appliedIndex: start.firstIndex - 1,
+    commitIndex,
+    appliedIndex: commitIndex,
     verifiedIndex: 0,
     leaderHeardAt: -Infinity,
     electionAt: Infinity,
@@ -136,6 +161,13 @@ function initialState(start: CoreStart): CoreState {
     campaign: undefined,
     leading: undefined,
   };
+}
+
+/** The snapshot's configuration, then those of the entries after it. */
+function configurationsFrom({ configurations, snapshot }: CoreStart): IndexedConfiguration[] {
+  if (snapshot === undefined) return [...configurations];
+  const { configurationIndex: index, configuration } = snapshot;
+  return [{ index, configuration }, ...configurations.filter((it) => it.index > snapshot.index)];
 }
 
 /** The only switch over events. */
@@ -166,6 +198,16 @@ function take(step: Step, event: Event): void {
       return onPeerConnected(step, event.peer);
     case "peer-disconnected":
       return onPeerDisconnected(step, event.peer);
+    case "snapshot-persisted":
+      return onSnapshotPersisted(step, event);
+    case "snapshot-received":
+      return onSnapshotReceived(step, event);
+    case "snapshot-sending":
+      return onSnapshotSending(step, event);
+    case "snapshot-sent":
+      return onSnapshotSent(step, event);
+    case "snapshot-failed":
+      return onSnapshotFailed(step, event);
     case "transfer-requested":
       return onTransferRequested(step, event.to);
     case "change-requested":
@@ -175,7 +217,7 @@ function take(step: Step, event: Event): void {
   }
 }
 
-/** The only switch over messages. Reads and forwards are the driver's business. */
+/** The only switch over messages. Reads, forwards and the bytes of snapshots are the driver's business. */
 function onMessage(step: Step, from: ServerId, message: Message): void {
   if (from === step.state.id) return; // BT06
   switch (message.type) {
@@ -191,6 +233,11 @@ function onMessage(step: Step, from: ServerId, message: Message): void {
       return onTimeoutNow(step, from, message.term);
     case "removed":
       return onRemoved(step, from, message.term, message.index);
+    case "snapshot-request":
+      return onSnapshotRequest(step, from, message);
+    case "snapshot-response":
+      return onSnapshotResponse(step, message);
+    case "snapshot-chunk":
     case "read-request":
     case "read-response":
     case "forward-request":
@@ -216,8 +263,10 @@ function onEntriesPersisted(step: Step, end: LogIndex, epoch: number): void {
   if (end - 1 <= state.persistedIndex) return;
   invariant(end - 1 <= state.log.lastIndex, () => `entries up to ${end - 1} cannot be durable: the log ends before`);
   state.persistedIndex = end - 1;
+  if (state.installing !== undefined && state.persistedIndex >= state.installing) state.installing = undefined;
   if (state.leading === undefined) acknowledgePersisted(step);
   else commitByQuorum(step);
+  compact(step);
 }
 
 function onApplied(step: Step, upTo: LogIndex): void {
@@ -227,4 +276,5 @@ function onApplied(step: Step, upTo: LogIndex): void {
     () => `applied index ${upTo} must lie in [${state.appliedIndex}, ${state.commitIndex}]`,
   );
   state.appliedIndex = upTo;
+  compact(step);
 }

@@ -3,11 +3,18 @@
  *
  * @module
  */
-import type { AppendRequest, ChangeRefusal, Message, TransferFailure } from "../message.ts";
+import type {
+  AppendRequest,
+  ChangeRefusal,
+  Message,
+  SnapshotChunk,
+  SnapshotRequest,
+  TransferFailure,
+} from "../message.ts";
 import type { Configuration, LogIndex, Role, ServerId, Term } from "../types.ts";
 
-/** Messages that the core makes in one piece; entries are cut and sent by the sender. */
-export type SmallMessage = Exclude<Message, AppendRequest>;
+/** Messages that the core makes in one piece; entries and snapshots are cut and sent by the driver. */
+export type SmallMessage = Exclude<Message, AppendRequest | SnapshotRequest | SnapshotChunk>;
 
 /** What {@linkcode step} gives back. */
 export type Effect =
@@ -33,6 +40,31 @@ export type Effect =
     readonly term: Term;
     readonly epoch: number;
     readonly configuration?: Configuration;
+  }
+  /**
+   * Remove all entries before `firstIndex`: a durable snapshot holds them. `prevTerm` is the term of the last one. FIFO with
+   * append and truncate.
+   */
+  | { readonly type: "compact"; readonly firstIndex: LogIndex; readonly prevTerm: Term }
+  /**
+   * See to it that this peer gets a snapshot that reaches at least as far as the log is compacted, while the core leads
+   * `term`. Say so with `snapshot-sending`, and answer `snapshot-sent` or `snapshot-failed`. Asked again while one is on its way,
+   * it changes nothing.
+   */
+  | { readonly type: "send-snapshot"; readonly to: ServerId; readonly term: Term }
+  /** Receive the snapshot that is offered (or say how far it has come); `snapshot-received` when it is whole and durable. */
+  | { readonly type: "receive-snapshot"; readonly from: ServerId; readonly request: SnapshotRequest }
+  /**
+   * A durable snapshot takes the log's place: remove the entries from `truncateFrom` on, when given, then all others, and go
+   * on at `index + 1`, in one write; answer `entries-persisted` with the end `index + 1` and the epoch. Restore the machine
+   * from it, skipping what it has not applied, and answer `applied`.
+   */
+  | {
+    readonly type: "install-snapshot";
+    readonly index: LogIndex;
+    readonly term: Term;
+    readonly truncateFrom: LogIndex | undefined;
+    readonly epoch: number;
   }
   /** The commands of the `proposed` event being stepped are not in the log and will not be. */
   | {
@@ -110,4 +142,5 @@ export type RoleReason =
   | "higher-term"
   | "leader-heard"
   | "quorum-lost"
-  | "removed";
+  | "removed"
+  | "snapshot-installed";

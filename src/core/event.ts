@@ -4,7 +4,7 @@
  * @module
  */
 import type { Message } from "../message.ts";
-import type { ConfigurationChange, LogIndex, ServerId, Term } from "../types.ts";
+import type { Configuration, ConfigurationChange, LogIndex, ServerId, Term } from "../types.ts";
 
 /** What {@linkcode step} takes. */
 export type Event =
@@ -39,6 +39,22 @@ export type Event =
   | { readonly type: "peer-disconnected"; readonly peer: ServerId }
   /** The machine has applied all entries up to and including this one. */
   | { readonly type: "applied"; readonly upTo: LogIndex }
+  /** A snapshot of our own machine is durable: it includes all entries up to and including this one, of that term. */
+  | { readonly type: "snapshot-persisted"; readonly index: LogIndex; readonly term: Term }
+  /** A snapshot from a leader is whole, verified and durable. */
+  | {
+    readonly type: "snapshot-received";
+    readonly index: LogIndex;
+    readonly term: Term;
+    readonly configuration: Configuration;
+    readonly configurationIndex: LogIndex;
+  }
+  /** The snapshot that is being sent to that peer includes all entries up to this one: those after it are needed. */
+  | { readonly type: "snapshot-sending"; readonly to: ServerId; readonly term: Term; readonly index: LogIndex }
+  /** That peer has all that the snapshot with this index includes. */
+  | { readonly type: "snapshot-sent"; readonly to: ServerId; readonly term: Term; readonly index: LogIndex }
+  /** That peer did not get it; what there is to wait for before another try has been waited for. */
+  | { readonly type: "snapshot-failed"; readonly to: ServerId; readonly term: Term }
   /** Hand leadership over, to the most caught-up voter when nobody is named (thesis §3.10). */
   | { readonly type: "transfer-requested"; readonly to: ServerId | undefined }
   /** Somebody wants other servers: all changes at once, answered by `settle-change` with this number. */

@@ -26,9 +26,10 @@ export function peersOf(state: CoreState): ServerId[] {
   return configurationOf(state).servers.map((server) => server.id).filter((id) => id !== state.id);
 }
 
-/** Whether this server may campaign. */
+/** Whether this server may campaign: not while a snapshot's place in its log is not durable (E11). */
 export function isPromotable(state: CoreState): boolean {
-  return state.removedAt <= configurationIndex(state) && mayLead(configurationOf(state), state.id);
+  if (state.installing !== undefined || state.removedAt > configurationIndex(state)) return false;
+  return mayLead(configurationOf(state), state.id);
 }
 
 /** Whether the server may lead: it votes, and its priority is not 0. */
@@ -55,6 +56,26 @@ export function truncateConfigurations(step: Step, from: LogIndex): void {
   const kept = step.state.configurations.filter(({ index }) => index < from);
   if (kept.length === step.state.configurations.length) return;
   step.state.configurations = kept;
+  announceConfiguration(step);
+}
+
+/** The configuration in force at this entry, which is none before the snapshot's. */
+export function configurationAt(state: CoreState, index: LogIndex): IndexedConfiguration | undefined {
+  return state.configurations.findLast((it) => it.index <= index);
+}
+
+/** Forgets the configurations before the one in force at this entry: no truncation goes back that far. */
+export function forgetConfigurations(step: Step, index: LogIndex): void {
+  const { state } = step;
+  const base = configurationAt(state, index)?.index ?? 0;
+  if (state.configurations[0]?.index !== base) {
+    state.configurations = state.configurations.filter((it) => it.index >= base);
+  }
+}
+
+/** A snapshot has taken the log's place: its configuration is the only one. */
+export function replaceConfigurations(step: Step, configuration: IndexedConfiguration): void {
+  step.state.configurations = [configuration];
   announceConfiguration(step);
 }
 

@@ -34,10 +34,11 @@ export interface CatchUp {
 
 /**
  * What a leader knows of one peer. In `probe` it does not know where the logs agree and sends one append at a time; in
- * `replicate` it does, and keeps a window full (Raft §5.3; the split follows thesis §10.2.1).
+ * `replicate` it does, and keeps a window full (Raft §5.3; the split follows thesis §10.2.1). In `snapshot` the entries that the peer needs are no
+ * longer in the log: it gets heartbeats until a snapshot has brought it back to where the log begins (Raft §7).
  */
 export interface Progress {
-  state: "probe" | "replicate";
+  state: "probe" | "replicate" | "snapshot";
   /** Up to here the peer's durable log equals ours. Never decreases in a leadership. */
   matchIndex: LogIndex;
   /** Next entry to send. */
@@ -53,6 +54,12 @@ export interface Progress {
   /** Appends with entries on their way, oldest first. */
   inFlight: InFlight[];
   inFlightBytes: number;
+  /** Whether the driver is seeing to it that the peer gets a snapshot. */
+  snapshotAsked: boolean;
+  /** The last entry of the snapshot that the peer gets, or got and catches up from: what comes after it stays in the log. */
+  snapshotIndex: LogIndex | undefined;
+  /** Until when a peer that got it may take to acknowledge something new before that ends. */
+  snapshotUntil: number;
   /** Nothing could be sent: wait for a connection or the next heartbeat. */
   blocked: boolean;
   /** Send something in this turn, with or without entries. */
@@ -81,6 +88,9 @@ export function newProgress(nextIndex: LogIndex, now: number): Progress {
     probe: undefined,
     inFlight: [],
     inFlightBytes: 0,
+    snapshotAsked: false,
+    snapshotIndex: undefined,
+    snapshotUntil: 0,
     blocked: false,
     heartbeatDue: true,
     commitSent: 0,
@@ -106,6 +116,12 @@ export function becomeProbing(progress: Progress, nextIndex: LogIndex): void {
 export function becomeReplicating(progress: Progress, nextIndex: LogIndex): void {
   becomeProbing(progress, nextIndex);
   progress.state = "replicate";
+}
+
+/** What the peer needs is no longer in the log: a snapshot must come first. Heartbeats ask for what the log begins with. */
+export function becomeAwaitingSnapshot(progress: Progress, firstIndex: LogIndex): void {
+  becomeProbing(progress, firstIndex);
+  progress.state = "snapshot";
 }
 
 /** The peer's durable log equals ours up to here. Frees what is thereby answered; true when that is news. */

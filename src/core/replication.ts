@@ -7,13 +7,24 @@ import { mark } from "../marks.ts";
 import type { AppendRejection, AppendResponse } from "../message.ts";
 import type { LogIndex, ServerId } from "../types.ts";
 import { commitByQuorum } from "./commitment.ts";
+import { compact } from "./compaction.ts";
 import type { Event } from "./event.ts";
+import { invariant } from "./invariant.ts";
 import { configurationOf, peersOf } from "./membership.ts";
-import { acknowledge, becomeProbing, becomeReplicating, hasRoom, newProgress, type Progress } from "./progress.ts";
+import {
+  acknowledge,
+  becomeAwaitingSnapshot,
+  becomeProbing,
+  becomeReplicating,
+  hasRoom,
+  newProgress,
+  type Progress,
+} from "./progress.ts";
 import { quorumValue } from "./quorum.ts";
 import { startReadRound, tryReadRound } from "./read.ts";
 import { onCatchUp, partWithLeaving, reconfigure, watchStaging } from "./reconfiguration.ts";
 import { announceRole, becomeFollower, isCredible } from "./role.ts";
+import { allowCatchUp, askForSnapshot } from "./snapshot_transfer.ts";
 import type { Step } from "./state.ts";
 import { appendTerm, lastAtMost, termAt } from "./term_index.ts";
 import { onCaughtUp, onTransferDeadline, preferHigherPriority } from "./transfer.ts";
@@ -73,6 +84,7 @@ export function onLeaderDeadline(step: Step): void {
   const leading = state.leading!;
   if (leading.transfer !== undefined && now >= leading.transfer.deadline) onTransferDeadline(step);
   if (now < leading.heartbeatAt) return;
+  compact(step);
   // A leader that no quorum answers makes way: its clients wait for nothing (thesis §6.2, BV02).
   if (quorumHeardAt(step) < now - state.settings.leaseMs) {
     mark("leader-lost-quorum");
@@ -122,7 +134,9 @@ export function replicateAll(step: Step): void {
 
 function replicate(step: Step, to: ServerId, progress: Progress): void {
   const { state } = step;
+  if (progress.nextIndex < state.log.firstIndex) becomeAwaitingSnapshot(progress, state.log.firstIndex);
   if (progress.blocked) return;
+  if (progress.state === "snapshot") askForSnapshot(step, to, progress);
   if (progress.sending === undefined && hasEntriesToSend(step, progress)) {
     return ask(step, to, progress, state.log.lastIndex + 1);
   }
@@ -134,6 +148,7 @@ function replicate(step: Step, to: ServerId, progress: Progress): void {
 
 function hasEntriesToSend(step: Step, progress: Progress): boolean {
   const { log, settings } = step.state;
+  if (progress.state === "snapshot") return false;
   // One probe at a time; if it was lost, the next heartbeat asks the same without its entries.
   if (progress.state === "probe") return progress.probe === undefined;
   return progress.nextIndex <= log.lastIndex && hasRoom(progress, settings.windowAppendsMax, settings.windowBytesMax);
@@ -145,7 +160,7 @@ function ask(step: Step, to: ServerId, progress: Progress, end: LogIndex): void 
   const { settings, commitIndex } = state;
   const { round } = state.leading!;
   const prevTerm = termAt(state.log, progress.nextIndex - 1);
-  if (prevTerm === undefined) return; // Compacted: the peer needs a snapshot.
+  invariant(prevTerm !== undefined, () => `"${to}" must not be asked about ${progress.nextIndex - 1}: it is compacted`);
   const sequence = progress.sequence++;
   progress.heartbeatDue = false;
   if (progress.sending === undefined) progress.sending = { sequence, commitIndex, round };
@@ -230,13 +245,17 @@ function onAccepted(step: Step, from: ServerId, progress: Progress, response: Ap
   const { state } = step;
   if (response.matchIndex > state.log.lastIndex) return; // Nothing that we sent: not a follower's honest answer.
   const news = acknowledge(progress, response.matchIndex);
-  if (progress.state === "probe" && response.sequence >= progress.stateSequence) {
+  const isProbed = progress.state !== "replicate" && response.sequence >= progress.stateSequence;
+  // Whichever way it came to where the log begins: a snapshot's end that was acknowledged is as good as an answer.
+  const isBack = progress.state === "snapshot" && progress.matchIndex >= progress.nextIndex - 1;
+  if (isProbed || isBack) {
     // Accepted as sent, durable or not: the logs agree up to the end of the probe.
     const probed = progress.probe?.sequence === response.sequence ? progress.probe.end : progress.nextIndex;
     becomeReplicating(progress, Math.max(probed, progress.matchIndex + 1));
   }
   onCatchUp(step, from, progress);
   if (!news) return;
+  if (progress.snapshotIndex !== undefined) allowCatchUp(step, progress);
   commitByQuorum(step);
   onCaughtUp(step, from, progress);
 }
@@ -247,6 +266,7 @@ function onRejected(step: Step, progress: Progress, sequence: number, rejection:
   const { prevIndex, hintIndex, hintTerm } = rejection;
   // Rejections of what was sent before the last change of mind, or below what is known to match, are stale (BL10).
   if (sequence < progress.stateSequence || prevIndex <= progress.matchIndex) return mark("rejection-stale");
+  if (progress.state === "snapshot") return; // It needs one, as was known.
   if (progress.state === "probe" && prevIndex !== progress.nextIndex - 1) return;
   const agree = lastAtMost(log, Math.min(hintIndex, prevIndex - 1), hintTerm);
   becomeProbing(progress, agree + 1);

@@ -20,6 +20,8 @@ export interface CoreSettings {
   readonly appendBytesMax: number;
   readonly windowAppendsMax: number;
   readonly windowBytesMax: number;
+  /** Entries that stay in the log after a snapshot, so that a follower that is a little behind needs no snapshot. */
+  readonly trailingLogs: number;
 }
 
 /** An election, or the question whether one could be won. */
@@ -94,7 +96,7 @@ export interface CoreState {
   term: Term;
   votedFor: ServerId | undefined;
   log: TermIndex;
-  /** Every configuration in the log, ascending; the last one is in force from when it is appended (Raft §6). */
+  /** Every configuration since the snapshot's, ascending; the last one is in force from when it is appended (Raft §6). */
   configurations: IndexedConfiguration[];
 
   /** Sequence of the latest vote asked to be persisted, and of the latest that was. */
@@ -106,6 +108,13 @@ export interface CoreState {
   epoch: number;
   /** Messages of this term, which may leave once the term is durable. */
   withheld: { readonly to: ServerId; readonly message: SmallMessage }[];
+
+  /** The last entry that a durable snapshot of ours includes; 0 and 0 without one. The log goes on from there (Raft §7). */
+  snapshot: { readonly index: LogIndex; readonly term: Term };
+  /** The log is to be compacted up to and including this entry as soon as nobody needs it; 0 when that was never asked. */
+  compactionTarget: LogIndex;
+  /** Index of a snapshot whose place in the log is not durable yet; this server does not campaign meanwhile (E11). */
+  installing: LogIndex | undefined;
 
   role: Role;
   /** The leader that is followed now; undefined when none is known or the last one fell silent. */

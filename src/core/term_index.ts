@@ -83,6 +83,28 @@ export function truncateTerms(log: TermIndex, from: LogIndex): void {
   log.lastIndex = Math.min(log.lastIndex, from - 1);
 }
 
+/** Forgets the entries before `firstIndex`, which is at most one after the last. */
+export function compactTerms(log: TermIndex, firstIndex: LogIndex): void {
+  const prevTerm = termAt(log, firstIndex - 1);
+  invariant(
+    prevTerm !== undefined,
+    () => `a compaction must stay within the log: ${firstIndex} is not in [${log.firstIndex}, ${log.lastIndex + 1}]`,
+  );
+  log.prevTerm = prevTerm;
+  log.firstIndex = firstIndex;
+  const first = log.runs.findLastIndex(({ from }) => from <= firstIndex);
+  log.runs = firstIndex > log.lastIndex ? [] : log.runs.slice(first);
+  if (log.runs.length > 0) log.runs[0] = { term: log.runs[0]!.term, from: firstIndex };
+}
+
+/** Holds nothing and goes on after this entry, which a snapshot includes. */
+export function resetTerms(log: TermIndex, index: LogIndex, term: Term): void {
+  log.firstIndex = index + 1;
+  log.lastIndex = index;
+  log.prevTerm = term;
+  log.runs = [];
+}
+
 /**
  * The first of the entries `[from, end)` that the log does not hold with the same term; `end` when it holds all. Runs
  * start at or before `from`. Entries below the log's first are held by definition: they were committed.

@@ -38,6 +38,7 @@ test("newProgress() probes from the next index, owes a heartbeat and counts as h
   assertEquals(newProgress(8, 30), {
     ...{ state: "probe", matchIndex: 0, nextIndex: 8, sequence: 1, stateSequence: 1 },
     ...{ sending: undefined, probe: undefined, inFlight: [], inFlightBytes: 0 },
+    ...{ snapshotAsked: false, snapshotIndex: undefined, snapshotUntil: 0 },
     ...{
       blocked: false,
       heartbeatDue: true,

@@ -338,8 +338,11 @@ test("probe: an answer to its heartbeat does not vouch for the probe", () => {
   assertEquals([changes["b.state"], core.state.leading!.progress.get("b")!.nextIndex], ["replicate", 4]);
 });
 
-test("replication: what was compacted is not asked for, the entry right behind it is", () => {
+test("replication: what was compacted is not asked for but comes as a snapshot, the entry right behind it is", () => {
   const log = { firstIndex: 4, lastIndex: 6, prevTerm: 2, runs: [{ term: 3, from: 4 }] };
   const asks = (nextIndex: number) => take(leader({ nextIndex }, { state: { log } }), drained).effects;
-  assertEquals([asks(3), asks(4)], [[], [replicate({ prevTerm: 2, from: 4 })]]);
+  assertEquals([asks(3), asks(4)], [
+    [{ type: "send-snapshot", to: "b", term: 3 }],
+    [replicate({ prevTerm: 2, from: 4 })],
+  ]);
 });

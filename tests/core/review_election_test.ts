@@ -21,7 +21,7 @@ import {
 } from "./states.ts";
 
 const { entry, complete } = review("BE", numbered("BE", 32), {
-  BE13: "needs snapshots: later",
+  BE13: "snapshot_install_test.ts",
 });
 
 const kinds = (effects: readonly { readonly type: string }[]) => effects.map(({ type }) => type);

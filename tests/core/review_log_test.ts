@@ -18,13 +18,13 @@ import {
 } from "./states.ts";
 
 const { entry, complete } = review("BL", numbered("BL", 25), {
-  BL11: "needs compaction: later (a start from a compacted log must then give the term before the first index)",
+  BL11: "snapshot_install_test.ts and compaction_test.ts",
   BL12: "reading is the sender's: sender_test.ts",
-  BL16: "needs snapshots: later",
+  BL16: "which snapshot fits which log is judged before a core starts: snapshot_start_test.ts",
   BL17: "a failed write is the driver's and the store's: writer_test.ts, wal_damage_test.ts",
   BL18: "the truncation mark on disk is the store's: wal_crash_test.ts",
   BL19: "a truncation that fails is the store's: wal_damage_test.ts",
-  BL20: "needs compaction: later",
+  BL20: "compaction_test.ts",
 });
 
 const to4 = { term: 4, prevIndex: 2, prevTerm: 1 };

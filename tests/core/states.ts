@@ -22,6 +22,7 @@ export const settings: CoreSettings = {
   appendBytesMax: 1000,
   windowAppendsMax: 3,
   windowBytesMax: 2000,
+  trailingLogs: 0,
 };
 
 const suffrages: Record<string, Suffrage> = { "~": "nonvoter", "+": "staging" };

@@ -42,6 +42,7 @@ export class Stepper {
       appendBytesMax: 1000,
       windowAppendsMax: 2,
       windowBytesMax: 1000,
+      trailingLogs: 0,
     };
   }
 

@@ -1,0 +1,61 @@
+/**
+ * The log's beginning: what a durable snapshot holds may go (Raft §7).
+ *
+ * @module
+ */
+import type { LogIndex, Term } from "../types.ts";
+import type { Event } from "./event.ts";
+import { forgetConfigurations } from "./membership.ts";
+import type { Step } from "./state.ts";
+import { compactTerms } from "./term_index.ts";
+
+/** A snapshot of our own machine is durable. An older one than is known changes nothing (BS12). */
+export function onSnapshotPersisted(
+  step: Step,
+  { index, term }: Extract<Event, { type: "snapshot-persisted" }>,
+): void {
+  if (index > step.state.snapshot.index) adoptSnapshot(step, index, term);
+}
+
+/** The log may be compacted up to this snapshot, but for the entries that trail. */
+export function adoptSnapshot(step: Step, index: LogIndex, term: Term): void {
+  const { state } = step;
+  state.snapshot = { index, term };
+  state.compactionTarget = Math.min(index, state.log.lastIndex - state.settings.trailingLogs);
+  compact(step);
+}
+
+/** So few entries are not worth a write of their own: the rest follows. */
+const partMin = 1024;
+
+/**
+ * Removes from the log what is asked for and nobody needs any more: never beyond a durable snapshot (S4), what the machine
+ * has applied, what is on our own disk, or what must follow a snapshot that a peer gets.
+ */
+export function compact(step: Step): void {
+  const { state, effects } = step;
+  const { log } = state;
+  if (state.compactionTarget < log.firstIndex) return;
+  const wanted = Math.min(state.compactionTarget, state.snapshot.index);
+  const last = Math.min(wanted, state.appliedIndex, state.persistedIndex, neededByPeers(step));
+  if (last < wanted && last - log.firstIndex < partMin) return;
+  compactTerms(log, last + 1);
+  forgetConfigurations(step, last);
+  effects.push({ type: "compact", firstIndex: log.firstIndex, prevTerm: log.prevTerm });
+}
+
+/**
+ * What comes after this entry is needed by a peer that gets a snapshot, or just got one and is catching up: were it to need
+ * another one at the end of the first, that might go on for ever (P10).
+ */
+function neededByPeers({ state, now }: Step): LogIndex {
+  let needed = Infinity;
+  for (const progress of state.leading?.progress.values() ?? []) {
+    const { snapshotIndex, matchIndex } = progress;
+    if (snapshotIndex === undefined) continue;
+    const isOver = !progress.snapshotAsked && (matchIndex >= state.snapshot.index || now > progress.snapshotUntil);
+    if (isOver) progress.snapshotIndex = undefined;
+    else needed = Math.min(needed, Math.max(snapshotIndex, matchIndex));
+  }
+  return needed;
+}

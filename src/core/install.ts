@@ -1,0 +1,105 @@
+/**
+ * Snapshots as a follower takes them (Raft §7).
+ *
+ * @module
+ */
+import type { SnapshotRequest } from "../message.ts";
+import type { LogIndex, ServerId, Term } from "../types.ts";
+import { acknowledgePersisted, advanceCommit, hearLeader } from "./append.ts";
+import { adoptSnapshot } from "./compaction.ts";
+import type { Event } from "./event.ts";
+import { invariant } from "./invariant.ts";
+import { replaceConfigurations } from "./membership.ts";
+import { becomeFollower, isCredible, send } from "./role.ts";
+import type { Step } from "./state.ts";
+import { resetTerms, termAt } from "./term_index.ts";
+
+/**
+ * A leader offers a snapshot. It is contact, as an append is; and the snapshot is taken only when the log does not have what
+ * it includes (BS01, P15).
+ */
+export function onSnapshotRequest(step: Step, from: ServerId, request: SnapshotRequest): void {
+  const { state } = step;
+  if (request.term < state.term) return respond(step, from, request, "refused");
+  if (!isCredible(step, request.term)) return;
+  hearLeader(step, from, request);
+  if (hasEntries(step, request.index, request.lastTerm)) {
+    takeForCommitted(step, request.index);
+    return respond(step, from, request, state.persistedIndex >= request.index ? "done" : "installing");
+  }
+  step.effects.push({ type: "receive-snapshot", from, request });
+}
+
+function respond(
+  step: Step,
+  to: ServerId,
+  { id }: SnapshotRequest,
+  status: "done" | "installing" | "refused",
+): void {
+  send(step, to, { type: "snapshot-response", term: step.state.term, id, status, offset: 0 });
+}
+
+/** Whether the log has all that such a snapshot includes: what is committed, or what ends with the same entry (S2). */
+function hasEntries(step: Step, index: LogIndex, term: Term): boolean {
+  const { commitIndex, log } = step.state;
+  const ours = termAt(log, index);
+  invariant(
+    index > commitIndex || ours === undefined || ours === term,
+    () => `entry ${index} must not change as it is committed: a snapshot says it is of term ${term}, not ${ours}`,
+  );
+  return index <= commitIndex || ours === term;
+}
+
+/** A snapshot includes nothing but committed entries, so those of ours up to here are the leader's too, and committed. */
+function takeForCommitted(step: Step, index: LogIndex): void {
+  const { state } = step;
+  state.verifiedIndex = Math.max(state.verifiedIndex, index);
+  advanceCommit(step, index);
+}
+
+/**
+ * A snapshot is whole and durable. Much may have changed since it was asked for, its leader too; but it includes what is
+ * committed for ever, so all that matters is whether the log has come that far meanwhile.
+ */
+export function onSnapshotReceived(step: Step, event: Extract<Event, { type: "snapshot-received" }>): void {
+  const { state } = step;
+  const { index, term } = event;
+  if (index <= state.snapshot.index) return;
+  if (!hasEntries(step, index, term)) return install(step, event);
+  takeForCommitted(step, index);
+  adoptSnapshot(step, index, term);
+  oweAnswer(step);
+  if (state.persistedIndex >= state.verifiedIndex) acknowledgePersisted(step);
+}
+
+/**
+ * The snapshot takes the log's place. What the log holds beyond the commit index conflicts with it and goes; the log goes on
+ * after it with nothing (P4). It is acknowledged when that is durable (BS09).
+ */
+function install(step: Step, event: Extract<Event, { type: "snapshot-received" }>): void {
+  const { state, effects } = step;
+  const { index, term, configuration, configurationIndex } = event;
+  invariant(state.leading === undefined, () => `a leader must have all that is committed, but lacks entry ${index}`);
+  invariant(term <= state.term, () => `a snapshot of term ${term} must not be beyond the server's term ${state.term}`);
+  if (state.role !== "follower") becomeFollower(step, state.term, undefined, "snapshot-installed");
+  const { commitIndex, log } = state;
+  const truncateFrom = log.lastIndex > commitIndex ? commitIndex + 1 : undefined;
+  resetTerms(log, index, term);
+  state.persistedIndex = Math.min(state.persistedIndex, commitIndex);
+  state.epoch++;
+  state.commitIndex = index;
+  state.verifiedIndex = Math.max(state.verifiedIndex, index);
+  state.snapshot = { index, term };
+  state.compactionTarget = 0;
+  state.installing = index;
+  state.ackOwed = undefined;
+  oweAnswer(step);
+  effects.push({ type: "install-snapshot", index, term, truncateFrom, epoch: state.epoch });
+  replaceConfigurations(step, { index: configurationIndex, configuration });
+}
+
+/** The leader that is followed learns of it when it is durable. */
+function oweAnswer(step: Step): void {
+  const { state } = step;
+  if (state.leader !== undefined && state.leading === undefined) state.ackOwed ??= { sequence: 0, round: 0 };
+}
