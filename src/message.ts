@@ -266,7 +266,7 @@ export type Message =
   | ChangeRequest
   | ChangeResponse
   | TransferRequest
-  | TransferResponse;
+  | TransferResponse
   | SnapshotRequest
   | SnapshotChunk
   | SnapshotResponse;

@@ -10,12 +10,22 @@
  */
 import { decode, encode } from "@std/msgpack";
 import { ProtocolError } from "../errors.ts";
-import type { AppendRejection, AppendRequest, AppendResponse, ForwardResponse, Message } from "../message.ts";
+import type {
+  AppendRejection,
+  AppendRequest,
+  AppendResponse,
+  ForwardResponse,
+  Message,
+  SnapshotResponse,
+} from "../message.ts";
 import type { ConfigurationChange, TermRun } from "../types.ts";
 import { adminAttachmentOf, adminItemsOf, adminMessageOf } from "./admin_codec.ts";
 import { decodeCommands, type ForwardedCommand } from "./command_codec.ts";
+import { decodeConfiguration } from "./configuration.ts";
+import { crc32c } from "./crc32c.ts";
 import { Items } from "./items.ts";
 import { configurationsOf, decodeRecords, type Records, termRunsOf } from "./record.ts";
+import { problemOfOrigin, SNAPSHOT_CHUNK_BYTES_MAX } from "./snapshot.ts";
 
 /** A message and what travelled beside it. */
 export interface DecodedMessage {
@@ -27,6 +37,8 @@ export interface DecodedMessage {
   readonly commands?: readonly ForwardedCommand[];
   /** The changes of a change-request. */
   readonly changes?: readonly ConfigurationChange[];
+  /** The bytes of a snapshot-chunk, whose checksum is right. They share the frame's. */
+  readonly chunk?: Uint8Array;
 }
 
 /** The numbers of the messages: written to the wire, never renumber. */
@@ -40,8 +52,13 @@ const MessageNumber = {
   readResponse: 7,
   forwardRequest: 8,
   forwardResponse: 9,
+  snapshotRequest: 10,
+  snapshotChunk: 11,
+  snapshotResponse: 12,
   removed: 13,
 } as const;
+
+const SNAPSHOT_STATUSES = ["receiving", "installing", "done", "refused"] as const;
 
 const REFUSALS = [undefined, "not-leader", "overloaded", "transferring"] as const;
 
@@ -55,8 +72,9 @@ type Item = number | string | boolean | null;
 /**
  * Encodes a message as the parts of one frame.
  *
- * @param attachment The records of an append-request, or {@linkcode encodeCommands} of a forward-request. Its arrays
- * become parts as they are, uncopied: don't change them until the frame is sent.
+ * @param attachment The records of an append-request, {@linkcode encodeCommands} of a forward-request, the configuration
+ * of a snapshot-request or the bytes of a snapshot-chunk. Its arrays become parts as they are, uncopied: don't change them
+ * until the frame is sent.
  */
 export function encodeMessage(message: Message, attachment: readonly Uint8Array[] = []): Uint8Array[] {
   const envelope = encode(itemsOf(message));
@@ -111,6 +129,16 @@ function itemsOf(message: Message): readonly Item[] {
       const { term, id, from, entryTerm, refusal, leader } = message;
       return [MessageNumber.forwardResponse, term, id, from, entryTerm, REFUSALS.indexOf(refusal), leader ?? null];
     }
+    case "snapshot-request": {
+      const { term, id, index, lastTerm, configurationIndex, timeMs, bytes, checksum } = message;
+      return [MessageNumber.snapshotRequest, term, id, index, lastTerm, configurationIndex, timeMs, bytes, checksum];
+    }
+    case "snapshot-chunk":
+      return [MessageNumber.snapshotChunk, message.term, message.id, message.offset, message.checksum];
+    case "snapshot-response": {
+      const { term, id, status, offset } = message;
+      return [MessageNumber.snapshotResponse, term, id, SNAPSHOT_STATUSES.indexOf(status), offset];
+    }
     default:
       return adminItemsOf(message);
   }
@@ -137,6 +165,8 @@ function messageOf(items: Items, attachment: Uint8Array): DecodedMessage {
   const number = items.integer("message number");
   if (number === MessageNumber.appendRequest) return appendRequestOf(items, attachment);
   if (number === MessageNumber.forwardRequest) return forwardRequestOf(items, attachment);
+  if (number === MessageNumber.snapshotRequest) return snapshotRequestOf(items, attachment);
+  if (number === MessageNumber.snapshotChunk) return snapshotChunkOf(items, attachment);
   const admin = adminMessageOf(number, items, attachment);
   if (admin !== undefined) return admin;
   const message = bareMessageOf(number, items);
@@ -180,6 +210,8 @@ function bareMessageOf(number: number, items: Items): Message {
       };
     case MessageNumber.forwardResponse:
       return forwardResponseOf(items);
+    case MessageNumber.snapshotResponse:
+      return snapshotResponseOf(items);
   }
   throw new ProtocolError(`Cannot decode a message: number ${number} is unknown`);
 }
@@ -271,4 +303,40 @@ function forwardRequestOf(items: Items, attachment: Uint8Array): DecodedMessage 
   items.end();
   const commands = decodeCommands(attachment, count);
   return { message: { type: "forward-request", term, id, count }, commands };
+}
+
+function snapshotRequestOf(items: Items, attachment: Uint8Array): DecodedMessage {
+  const term = items.integer("term");
+  if (term === 0) throw new ProtocolError("Cannot decode a message: nobody leads in term 0");
+  const id = items.integer("id");
+  const [index, lastTerm] = items.position("last", term);
+  const [configurationIndex, timeMs] = [items.index("configurationIndex"), items.integer("timeMs")];
+  const [bytes, checksum] = [items.integer("bytes"), items.integer("checksum")];
+  items.end();
+  const configuration = decodeConfiguration(attachment);
+  const problem = problemOfOrigin({ index, term: lastTerm, configuration, configurationIndex, timeMs });
+  if (problem !== undefined) throw new ProtocolError(`Cannot decode a message about a snapshot: ${problem}`);
+  return {
+    message: {
+      ...{ type: "snapshot-request", term, id, index, lastTerm } as const,
+      ...{ configuration, configurationIndex, timeMs, bytes, checksum },
+    },
+  };
+}
+
+function snapshotChunkOf(items: Items, chunk: Uint8Array): DecodedMessage {
+  const [term, id, offset, checksum] = ["term", "id", "offset", "checksum"].map((name) => items.integer(name));
+  items.end();
+  if (chunk.length === 0 || chunk.length > SNAPSHOT_CHUNK_BYTES_MAX) {
+    throw new ProtocolError(`Cannot decode a message: a snapshot-chunk has ${chunk.length} bytes`);
+  }
+  if (crc32c(chunk) !== checksum) throw new ProtocolError("Cannot decode a message: the checksum of a chunk is wrong");
+  return { message: { type: "snapshot-chunk", term: term!, id: id!, offset: offset!, checksum }, chunk };
+}
+
+function snapshotResponseOf(items: Items): SnapshotResponse {
+  const [term, id] = [items.integer("term"), items.integer("id")];
+  const status = SNAPSHOT_STATUSES[items.integer("status")];
+  if (status === undefined) throw new ProtocolError("Cannot decode a message: its status is unknown");
+  return { type: "snapshot-response", term, id, status, offset: items.integer("offset") };
 }

@@ -3,6 +3,8 @@ import { encode } from "@std/msgpack";
 import fc from "fast-check";
 import { ProtocolError } from "../../src/errors.ts";
 import { joinParts } from "../../src/transport/bytes.ts";
+import { encodeConfiguration } from "../../src/wire/configuration.ts";
+import { crc32c } from "../../src/wire/crc32c.ts";
 import { type DecodedMessage, decodeMessage, encodeMessage } from "../../src/wire/message_codec.ts";
 import { encodeChanges } from "../../src/wire/change_codec.ts";
 import { encodeRecords } from "../../src/wire/record.ts";
@@ -39,6 +41,7 @@ test("decodeMessage() reads back every message that encodeMessage() writes", () 
     const decoded = decodeMessage(frameOf(sample));
     assertEquals(decoded.message, sample.message);
     assertEquals(decoded.commands, sample.commands);
+    if (decoded.chunk !== undefined) assertEquals([...decoded.chunk], [...sample.attachment[0]]);
     if (decoded.records !== undefined) assertEquals([...decoded.records.bytes], [...joinParts(sample.attachment)]);
   }));
 });
@@ -70,9 +73,12 @@ function hasWords({ message }: Sample): boolean {
   return message.type === "change-response" && message.refusal !== undefined;
 }
 
-function assertIsWhole({ message, records, commands, changes }: DecodedMessage): void {
+function assertIsWhole({ message, records, commands, changes, chunk }: DecodedMessage): void {
   // What was decoded can be encoded and says the same again, so every field has its type and range.
-  const attachment = records !== undefined ? [records.bytes] : changes !== undefined ? [encodeChanges(changes)] : [];
+  let attachment = records === undefined ? [] : [records.bytes];
+  if (changes !== undefined) attachment = [encodeChanges(changes)];
+  if (chunk !== undefined) attachment = [chunk];
+  if (message.type === "snapshot-request") attachment = [encodeConfiguration(message.configuration)];
   if (commands === undefined) assertEquals(decodeMessage(frameOf({ message, attachment })).message, message);
 }
 
@@ -134,7 +140,7 @@ test("decodeMessage() refuses envelopes that are no arrays of a known message", 
     [[5, 4]],
   ];
   for (const value of values) refuses(frameOfItems(value));
-  for (const number of [0, 10, 255, 2 ** 53, -5, 5.5, "5"]) refuses(frameOfItems([number, 4]));
+  for (const number of [0, 18, 255, 2 ** 53, -5, 5.5, "5"]) refuses(frameOfItems([number, 4]));
 });
 
 test("decodeMessage() refuses items of wrong type or range", () => {
@@ -223,6 +229,28 @@ test("decodeMessage() finds the runs and configurations of an append", () => {
   assertEquals(message.end, 9);
   assertEquals(message.runs, [{ term: 2, from: 6 }, { term: 4, from: 8 }]);
   assertEquals(message.configurations, []);
+});
+
+test("decodeMessage() refuses snapshots that no leader has", () => {
+  const configuration = encodeConfiguration({ servers: [{ id: "a", address: "a:1", suffrage: "voter" }] });
+  const frameWith = (items: number[], attachment = configuration) => frameOfItems([10, ...items], attachment);
+  const good = [4, 5, 300, 3, 300, 1_000, 70_000, 9];
+  assertEquals(decodeMessage(frameWith(good)).message.type, "snapshot-request");
+  refuses(frameWith(good.with(0, 0)), "term 0");
+  refuses(frameWith(good.with(2, 0).with(3, 0)), "its index is 0"); // BS11
+  refuses(frameWith(good.with(3, 5)), "lastTerm 5 exceeds");
+  refuses(frameWith(good.with(4, 301)), "configuration is at 301");
+  refuses(frameWith(good, new Uint8Array(0)), "configuration");
+  refuses(frameWith(good, joinParts([configuration, new Uint8Array(1)])), "configuration");
+});
+
+test("decodeMessage() refuses chunks that are empty, too large or damaged", () => {
+  const frameWith = (bytes: Uint8Array, checksum = crc32c(bytes)) => frameOfItems([11, 4, 5, 300, checksum], bytes);
+  assertEquals(decodeMessage(frameWith(new Uint8Array(256 << 10))).chunk?.length, 256 << 10);
+  refuses(frameWith(new Uint8Array(0)), "0 bytes");
+  refuses(frameWith(new Uint8Array((256 << 10) + 1)), "262145 bytes");
+  refuses(frameWith(new Uint8Array([1, 2]), 7), "checksum of a chunk");
+  refuses(frameOfItems([12, 4, 5, 4, 0]), "status");
 });
 
 test("decodeMessage() does not copy records", () => {

@@ -5,9 +5,11 @@
  */
 import fc from "fast-check";
 import type { AppendRequest, Message } from "../../src/message.ts";
-import { type ConfigurationChange, EntryType, type Term } from "../../src/types.ts";
+import { type Configuration, type ConfigurationChange, EntryType, type Term } from "../../src/types.ts";
 import { encodeChanges } from "../../src/wire/change_codec.ts";
 import { encodeCommands, type ForwardedCommand } from "../../src/wire/command_codec.ts";
+import { encodeConfiguration } from "../../src/wire/configuration.ts";
+import { crc32c } from "../../src/wire/crc32c.ts";
 import { encodeRecords, type EntryParts } from "../../src/wire/record.ts";
 
 /** A message with what travels beside it. */
@@ -112,6 +114,25 @@ export const GOLDEN: readonly (readonly [sample: Sample, hex: string])[] = [
   [bare({ type: "transfer-request", term: 4, to: undefined }), "0400931004c0"],
   [bare({ type: "transfer-request", term: 4, to: "b" }), "0500931004a162"],
   [bare({ type: "transfer-response", term: 4, reason: "no-target" }), "040093110401"],
+  [
+    {
+      message: {
+        ...{ type: "snapshot-request", term: 4, id: 5, index: 300, lastTerm: 3 } as const,
+        ...{ configuration: { servers: [{ id: "a", address: "a:1", suffrage: "voter" }] }, configurationIndex: 1 },
+        ...{ timeMs: 1_000, bytes: 70_000, checksum: 9 },
+      },
+      attachment: [encodeConfiguration({ servers: [{ id: "a", address: "a:1", suffrage: "voter" }] })],
+    },
+    "1200990a0405cd012c0301cd03e8ce000111700981a7536572766572739183a741646472657373a3613a31a24944a161a8537566667261676500",
+  ],
+  [
+    {
+      message: { type: "snapshot-chunk", term: 4, id: 5, offset: 300, checksum: crc32c(new Uint8Array([1, 2, 3])) },
+      attachment: [new Uint8Array([1, 2, 3])],
+    },
+    "0c00950b0405cd012ccef130f21e010203",
+  ],
+  [bare({ type: "snapshot-response", term: 4, id: 5, status: "installing", offset: 300 }), "0800950c040501cd012c"],
 ];
 
 // Objects without a prototype equal no others.
@@ -235,11 +256,45 @@ const changeRequest = fc.tuple(integer, integer, fc.option(index, { nil: undefin
       changes,
     }),
   );
+const server = fc.tuple(serverId, fc.constantFrom("voter" as const, "nonvoter" as const, "staging" as const));
+const configuration = fc.uniqueArray(server, { selector: ([id]) => id, minLength: 1, maxLength: 5 })
+  .filter((servers) => servers.some(([, suffrage]) => suffrage === "voter"))
+  .map((servers): Configuration => ({
+    servers: servers.map(([id, suffrage]) => ({ id, address: `${id}:1`, suffrage }))
+      .sort((a, b) => a.id < b.id ? -1 : 1),
+  }));
+
+const snapshotRequest = term.chain((term) =>
+  fc.tuple(positionIn(term).filter(([index]) => index > 0), configuration, fc.tuple(integer, integer, integer, integer))
+    .map(([[index, lastTerm], configuration, [id, timeMs, bytes, checksum]]): Sample => ({
+      message: {
+        ...{ type: "snapshot-request", term, id, index, lastTerm, configuration } as const,
+        ...{ configurationIndex: 1 + id % index, timeMs, bytes, checksum },
+      },
+      attachment: [encodeConfiguration(configuration)],
+    }))
+);
+
+const snapshotChunk = fc.tuple(integer, integer, integer, fc.uint8Array({ minLength: 1, maxLength: 99 }))
+  .map(([term, id, offset, bytes]): Sample => ({
+    message: { type: "snapshot-chunk", term, id, offset, checksum: crc32c(bytes) },
+    attachment: [bytes],
+  }));
+
+const snapshotResponse = anyRecord<Message & { type: "snapshot-response" }>({
+  type: fc.constant("snapshot-response"),
+  term: integer,
+  id: integer,
+  status: fc.constantFrom("receiving", "installing", "done", "refused"),
+  offset: integer,
+});
 
 /** Any message. */
 export const anySample: fc.Arbitrary<Sample> = fc.oneof(
-  fc.oneof(voteRequest, voteResponse, appendResponse, forwardResponse, others).map(bare),
+  fc.oneof(voteRequest, voteResponse, appendResponse, forwardResponse, snapshotResponse, others).map(bare),
   append,
   forwardRequest,
   changeRequest,
+  snapshotRequest,
+  snapshotChunk,
 );
