@@ -32,6 +32,7 @@ export {
   createRaft,
   type Raft,
   type ReadOptions,
+  type Snapshot,
   type WaitOptions,
 } from "./src/raft.ts";
 export {
@@ -73,6 +74,8 @@ export {
   type LeaderHint,
   LeadershipLostError,
   MembershipError,
+  NoSnapshotsError,
+  NothingNewToSnapshotError,
   NotLeaderError,
   type Outcome,
   OverloadedError,

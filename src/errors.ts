@@ -218,6 +218,26 @@ export class EntryNotFoundError extends RaftError {
   }
 }
 
+/** The last snapshot has all that is applied: there is nothing to take. */
+export class NothingNewToSnapshotError extends RaftError {
+  /** `nothing-new`. */
+  override readonly code = "nothing-new";
+  /** Takes the last entry that is applied. */
+  constructor(index: LogIndex) {
+    super(`Cannot take a snapshot as there is nothing new: the last one has all up to entry ${index}`, "not-applied");
+  }
+}
+
+/** This server takes no snapshots: give it a store for them, and its machine `snapshot` and `restore`. */
+export class NoSnapshotsError extends RaftError {
+  /** `no-snapshots`. */
+  override readonly code = "no-snapshots";
+  /** Takes what is missing, for the end of a sentence. */
+  constructor(why: string) {
+    super(`Cannot use snapshots on this server as ${why}`, "not-applied");
+  }
+}
+
 /** The snapshot asked for is not in the store, or no longer: take the newest one that is listed. */
 export class SnapshotNotFoundError extends RaftError {
   /** `snapshot-not-found`. */

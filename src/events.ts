@@ -38,6 +38,30 @@ export type RaftEvent =
   }
   /** This server is no longer part of the cluster, as of the configuration at that index. */
   | { readonly type: "removed"; readonly index: LogIndex }
+  /** A snapshot of this server's machine is durable. */
+  | { readonly type: "snapshot-taken"; readonly index: LogIndex; readonly term: Term; readonly bytes: number }
+  /** A snapshot is on its way to or from a peer: told at its beginning, about once a second, and at its end. */
+  | {
+    readonly type: "snapshot-progress";
+    readonly direction: "sending" | "receiving";
+    readonly peer: ServerId;
+    /** The last entry that it includes. */
+    readonly index: LogIndex;
+    /** Bytes that have arrived, of so many. */
+    readonly bytes: number;
+    readonly total: number;
+  }
+  /** The machine was restored from a snapshot that the leader sent. */
+  | { readonly type: "snapshot-installed"; readonly index: LogIndex; readonly term: Term; readonly bytes: number }
+  /** A snapshot could not be taken, sent or received. It is tried again by itself. */
+  | {
+    readonly type: "snapshot-failed";
+    readonly operation: "take" | "send" | "receive";
+    readonly peer: ServerId | undefined;
+    readonly reason: string;
+  }
+  /** The log begins here from now on: what was before is in a snapshot. */
+  | { readonly type: "log-compacted"; readonly firstIndex: LogIndex }
   /** The server stopped because of this. */
   | { readonly type: "fatal"; readonly error: Error };
 

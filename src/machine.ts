@@ -30,6 +30,22 @@ export interface StateMachine<Command, Result> {
    * as the command is in the log, it stops every server whose machine throws it, again at every start.
    */
   apply(command: Command, context: ApplyContext): Result | Promise<Result>;
+  /**
+   * Gives the whole state as bytes. What it is, is fixed at this moment, between two commands; the bytes are read
+   * afterwards, piece by piece and no faster than they are written, while commands go on: capture the state without
+   * copying all of it (copy what changes meanwhile), and let the stream give pieces of some 64 KiB. Equal states should give
+   * equal bytes. A stream that is no longer needed is cancelled.
+   *
+   * Without this method and {@linkcode StateMachine.restore} the log is never compacted.
+   */
+  snapshot?(): ReadableStream<Uint8Array>;
+  /**
+   * Replaces the whole state by one that {@linkcode StateMachine.snapshot} gave, here or on another server. Called at the
+   * start, and when this server is so far behind that the leader's log no longer has what it lacks; never while another
+   * call or a read is running. When it fails the server stops, as nobody knows what state is left. The bytes belong to the
+   * machine; the stream fails when it is not whole.
+   */
+  restore?(bytes: ReadableStream<Uint8Array>): void | Promise<void>;
 }
 
 /** Turns commands into bytes and back. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Codec, StateMachine } from "./machine.ts";
+import type { SnapshotStore, SnapshotStoreFactory } from "./store/snapshot_store.ts";
 import type { Store, StoreFactory } from "./store/store.ts";
 import type { Transport, TransportFactory } from "./transport/transport.ts";
 import type { ServerAddress, ServerId } from "./types.ts";
@@ -114,6 +115,38 @@ export interface RaftSettings {
    * @default {1000}
    */
   readonly shutdownTransferMs: number;
+  /**
+   * A snapshot is due when so many entries were applied since the last one …
+   *
+   * @default {8192}
+   */
+  readonly snapshotThreshold: number;
+  /**
+   * … or entries of so many bytes.
+   *
+   * @default {67_108_864}
+   */
+  readonly snapshotThresholdBytes: number;
+  /**
+   * How often it is looked whether a snapshot is due, at the least; each wait is drawn anew between this and twice as
+   * long, so that not all servers take one at the same time.
+   *
+   * @default {2000}
+   */
+  readonly snapshotIntervalMs: number;
+  /**
+   * Entries that stay in the log when a snapshot lets the rest go, so that a server that was away for a short time need
+   * not be sent the whole state.
+   *
+   * @default {10_240}
+   */
+  readonly trailingLogs: number;
+  /**
+   * Bytes of a snapshot that are sent to one peer in a second; 0 for as many as it takes.
+   *
+   * @default {0}
+   */
+  readonly snapshotBytesPerSecondMax: number;
 }
 
 /** What {@linkcode createRaft} takes. */
@@ -126,6 +159,12 @@ export interface RaftOptions<Command, Result> extends Partial<RaftSettings> {
   readonly store: Store | StoreFactory;
   /** Likewise. */
   readonly transport: Transport | TransportFactory;
+  /**
+   * Where snapshots are kept: a factory (`fileSnapshotStore(dir)`) or an open store. By default those that come
+   * with the store: `fileStore(dir)` keeps them beside the log, `memoryStore()` the newest in memory. Not needed by a machine
+   * without `snapshot` and `restore`.
+   */
+  readonly snapshots?: SnapshotStore | SnapshotStoreFactory;
   /**
    * The first configuration: every server's id and address, this one among them. Give the same to every server that
    * starts the cluster; it has no effect on a server that has a log. A server without it and without a log waits to be
@@ -165,6 +204,11 @@ const defaults: RaftSettings = {
   logCacheBytesMax: 64 * 1024 * 1024,
   leaderWaitMs: 3000,
   shutdownTransferMs: 1000,
+  snapshotThreshold: 8192,
+  snapshotThresholdBytes: 64 * 1024 * 1024,
+  snapshotIntervalMs: 2000,
+  trailingLogs: 10_240,
+  snapshotBytesPerSecondMax: 0,
 };
 
 /** The defaults of every number a server runs by. */
@@ -195,13 +239,15 @@ export function validateOptions(options: Partial<RaftSettings> & { readonly id?:
   atMost(checked, "heartbeatMs", checked.electionMinMs / 2, "at most half of 'electionMinMs'");
   atLeast(checked, "leaseMs", 5);
   atMost(checked, "leaseMs", checked.electionMinMs, "at most 'electionMinMs'");
-  for (const name of counts) atLeast(checked, name, name === "logCacheBytesMax" ? 0 : 1);
+  for (const name of counts) atLeast(checked, name, zeroes.has(name) ? 0 : 1);
   for (const name of counts) {
     if (!Number.isSafeInteger(checked[name])) refuse(checked, name, "a safe integer");
   }
   atMost(checked, "commandBytesMax", 6 * 1024 * 1024, "small enough for one frame of 8 MiB");
   atMost(checked, "appendEntriesMax", 4096, "at most 4096");
   atMost(checked, "appendBytesMax", 6 * 1024 * 1024, "small enough for one frame of 8 MiB");
+  atLeast(checked, "snapshotIntervalMs", 5);
+  atMost(checked, "snapshotIntervalMs", 2 ** 29, "a number a timer can wait for");
   atLeast(checked, "leaderWaitMs", 0);
   atLeast(checked, "shutdownTransferMs", 0);
   atMost(checked, "shutdownTransferMs", 2 ** 30, "a number a timer can wait for");
@@ -261,7 +307,14 @@ const counts = [
   "inFlightCountMax",
   "inFlightBytesMax",
   "logCacheBytesMax",
+  "snapshotThreshold",
+  "snapshotThresholdBytes",
+  "trailingLogs",
+  "snapshotBytesPerSecondMax",
 ] as const;
+
+/** Those of them that may be none. */
+const zeroes: ReadonlySet<string> = new Set(["logCacheBytesMax", "trailingLogs", "snapshotBytesPerSecondMax"]);
 
 type NumberSetting = { [K in keyof RaftSettings]: RaftSettings[K] extends number ? K : never }[keyof RaftSettings];
 

@@ -7,7 +7,9 @@ import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm, fingerprint } fr
 import { StorageError } from "./errors.ts";
 import { Histogram } from "./metrics.ts";
 import type { Logger, RaftOptions } from "./options.ts";
-import type { Store, StoreState } from "./store/store.ts";
+import { recover } from "./recovery.ts";
+import type { SnapshotMeta, SnapshotStore } from "./store/snapshot_store.ts";
+import type { Store, StoreFactory, StoreState } from "./store/store.ts";
 import type { Transport } from "./transport/transport.ts";
 import type { Configuration } from "./types.ts";
 
@@ -19,6 +21,10 @@ export interface OpenParts {
   readonly store: Store;
   /** What the store holds. */
   readonly found: StoreState;
+  /** Where snapshots are kept; undefined when this server keeps none. */
+  readonly snapshots: SnapshotStore | undefined;
+  /** The snapshot that the machine was restored from. */
+  readonly snapshot: SnapshotMeta | undefined;
   readonly transport: Transport;
   /** Never throws. */
   readonly logger: Logger;
@@ -42,9 +48,12 @@ export async function openParts<C, R, T>(options: RaftOptions<C, R>, start: (par
     // Left open while and after its server runs; without a server it goes back as it came.
     if (store === options.store) borrowed.push(() => store.close());
     checkCluster(options, before);
-    const found = await begin(store, before, first, clusterId);
+    const snapshots = await openSnapshots(options, store, before, closers, borrowed);
+    const recovered = await recover({ store, found: before, snapshots, machine: options.machine, logger });
+    const { snapshot } = recovered;
+    const found = await begin(store, recovered.found, first, clusterId);
     const transport = await openTransport(options, logger, closers);
-    return start({ store, found, transport, logger, syncs, closers });
+    return start({ store, found, snapshots, snapshot, transport, logger, syncs, closers });
   } catch (error) {
     await closeAll(closers);
     await closeAll(borrowed);
@@ -85,6 +94,31 @@ async function openStore<C, R>(options: RaftOptions<C, R>, syncs: Histogram, clo
   if ("write" in store) return store;
   const opened = await store.open({ onSync: (ms) => syncs.add(ms) });
   closers.push(() => opened.close());
+  return opened;
+}
+
+/** The snapshots that are asked for, or those that come with the store, when the machine or the log needs any. */
+async function openSnapshots<C, R>(
+  { snapshots, machine, store: from }: RaftOptions<C, R>,
+  store: Store,
+  { firstIndex }: StoreState,
+  closers: Closers,
+  borrowed: Closers,
+): Promise<SnapshotStore | undefined> {
+  if ((machine.snapshot === undefined) !== (machine.restore === undefined)) {
+    throw new TypeError("Cannot use the machine as it has one of snapshot() and restore() without the other");
+  }
+  const isNeeded = machine.restore !== undefined || firstIndex > 1;
+  const given = snapshots ?? (isNeeded ? store.snapshots ?? (from as StoreFactory).snapshots : undefined);
+  if (given === undefined) return undefined;
+  const opened = "create" in given ? given : await given.open();
+  if (store.isDurable !== false && !opened.isDurable) {
+    throw new TypeError(
+      "Cannot keep snapshots that a power cut takes beside a log that outlives it: use durable ones, or a log in memory",
+    );
+  }
+  await opened.open();
+  (opened === given ? borrowed : closers).push(() => opened.close());
   return opened;
 }
 

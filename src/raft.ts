@@ -12,6 +12,7 @@ import { startServer } from "./server.ts";
 import { type Handlers, TypedMachine, type TypedRaft, type TypedRaftOptions } from "./typed_machine.ts";
 import type { RaftStats } from "./stats.ts";
 import type { ConfigurationView, RaftStatus } from "./status.ts";
+import type { SnapshotMeta } from "./store/snapshot_store.ts";
 import type { ConfigurationChange, LogIndex, Role, ServerAddress, ServerId, Term } from "./types.ts";
 
 /** Options of {@linkcode Raft.apply}. */
@@ -66,6 +67,17 @@ export interface Applied<Result> {
   readonly term: Term;
   /** What the machine returned. */
   readonly result: Result;
+}
+
+/** What {@linkcode Raft.snapshot} took. */
+export interface Snapshot {
+  /** What it is. */
+  readonly meta: SnapshotMeta;
+  /**
+   * Its bytes, checksums included, to be kept elsewhere. The stream fails with a {@linkcode SnapshotNotFoundError} when newer
+   * ones have taken its place before it was opened.
+   */
+  open(): ReadableStream<Uint8Array>;
 }
 
 /**
@@ -158,6 +170,15 @@ export interface Raft<Command, Result> extends AsyncDisposable {
   drain(options?: WaitOptions): Promise<void>;
   /** hashicorp/raft's `Stats()`: the same keys, all values text. */
   stats(): RaftStats;
+  /**
+   * Takes a snapshot of this server's machine now, whatever its role, and lets the log begin after it (but for
+   * `trailingLogs` entries). Waits for the snapshot that is being taken, if any.
+   *
+   * @throws {NothingNewToSnapshotError} The last snapshot has all that is applied.
+   * @throws {NoSnapshotsError} The server has no place for snapshots, or its machine takes none.
+   * @throws {StorageError} The disk failed or is full; the server goes on.
+   */
+  snapshot(): Promise<Snapshot>;
   /** The leader that this server follows now, or itself; undefined when none is known. */
   readonly leader: LeaderHint | undefined;
   /** What the server is doing. */

@@ -15,7 +15,16 @@ import { Operator, peerId } from "./operator.ts";
 import { checkParts, type RaftOptions, type RaftSettings, validateOptions } from "./options.ts";
 import { closeAll, type Closers, type OpenParts, openParts } from "./parts.ts";
 import { QueryRead } from "./query_read.ts";
-import type { AddOptions, Applied, ApplyOptions, ChangeOptions, Raft, ReadOptions, WaitOptions } from "./raft.ts";
+import type {
+  AddOptions,
+  Applied,
+  ApplyOptions,
+  ChangeOptions,
+  Raft,
+  ReadOptions,
+  Snapshot,
+  WaitOptions,
+} from "./raft.ts";
 import { type RaftStats, statsOf } from "./stats.ts";
 import type { ConfigurationView, RaftStatus, ServerStatus } from "./status.ts";
 import type { TransportLink } from "./transport/transport.ts";
@@ -61,7 +70,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
     options: RaftOptions<Command, Result>,
     settings: RaftSettings,
     environment: Environment,
-    { store, found, transport, logger, syncs, closers }: OpenParts,
+    { store, found, snapshots, snapshot, transport, logger, syncs, closers }: OpenParts,
   ) {
     this.id = options.id;
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
@@ -78,6 +87,8 @@ class Server<Command, Result> implements Raft<Command, Result> {
       codec: this.#codec,
       store,
       found,
+      snapshots,
+      snapshot,
       environment,
       events: this.#events,
       logger,
@@ -94,8 +105,10 @@ class Server<Command, Result> implements Raft<Command, Result> {
       { group: 0, serverId: id, clusterId: () => driver.clusterId, incarnation, starts },
       {
         onFrame: (from, _channel, frame) => driver.onFrame(from, frame),
-        onConnect: (peer, channel) => channel === "consensus" && driver.onConnect(peer),
-        onDisconnect: (peer, channel, reason) => channel === "consensus" && driver.onDisconnect(peer, reason),
+        onConnect: (peer, channel) =>
+          channel === "consensus" ? driver.onConnect(peer) : driver.snapshots.onChannel(peer.serverId),
+        onDisconnect: (peer, channel, reason) =>
+          channel === "consensus" ? driver.onDisconnect(peer, reason) : driver.snapshots.onChannel(peer),
         onTrouble: (trouble) => driver.onTrouble(trouble),
       },
     );
@@ -234,8 +247,14 @@ class Server<Command, Result> implements Raft<Command, Result> {
     return statsOf(this.status, {
       lastLogTerm: this.#driver.lastTerm,
       configuration: this.#driver.configuration,
-      snapshot: { index: 0, term: 0 },
+      snapshot: this.#driver.state.snapshot,
     });
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    if (this.#shutdown !== undefined) throw new ShutdownError();
+    const meta = await this.#driver.snapshots.take();
+    return { meta, open: () => this.#driver.snapshots.open(meta) };
   }
 
   get leader(): LeaderHint | undefined {

@@ -7,6 +7,8 @@ import type { Logger, RaftOptions } from "../src/options.ts";
 import type { Raft } from "../src/raft.ts";
 import { startServer } from "../src/server.ts";
 import type { StateMachine } from "../src/machine.ts";
+import { memorySnapshotStore } from "../src/store/memory_snapshots.ts";
+import type { SnapshotStore } from "../src/store/snapshot_store.ts";
 import type { Store } from "../src/store/store.ts";
 import { type MemoryNetwork, memoryNetwork } from "../src/transport/memory.ts";
 import type { ServerId } from "../src/types.ts";
@@ -22,6 +24,33 @@ export class Journal<Command = unknown> implements StateMachine<Command, unknown
     this.values.push(command);
     this.indexes.push(index);
     return this.values.length;
+  }
+}
+
+/** The same with snapshots: pieces of JSON, captured at once. */
+export class SnapshotJournal extends Journal {
+  /** How often it was restored. */
+  restores: number = 0;
+  /** Pieces that a stream gives at most; the rest is one piece. */
+  pieceBytes: number = 64 * 1024;
+
+  snapshot(): ReadableStream<Uint8Array> {
+    const bytes = new TextEncoder().encode(JSON.stringify({ values: this.values, indexes: this.indexes }));
+    let at = 0;
+    const pieceBytes = this.pieceBytes;
+    return new ReadableStream({
+      pull(controller) {
+        if (at >= bytes.length) return controller.close();
+        controller.enqueue(bytes.subarray(at, at += pieceBytes));
+      },
+    }, { highWaterMark: 0 });
+  }
+
+  async restore(bytes: ReadableStream<Uint8Array>): Promise<void> {
+    const { values, indexes } = await new Response(bytes as ReadableStream<Uint8Array<ArrayBuffer>>).json();
+    this.values.splice(0, Infinity, ...values);
+    this.indexes.splice(0, Infinity, ...indexes);
+    this.restores++;
   }
 }
 
@@ -44,6 +73,7 @@ export class VirtualCluster {
   readonly ids: readonly ServerId[];
   readonly bootstrap: Record<ServerId, string>;
   readonly stores: Map<ServerId, ManualStore> = new Map();
+  readonly snapshots: Map<ServerId, SnapshotStore> = new Map();
   readonly machines: Map<ServerId, Journal> = new Map();
   readonly rafts: Map<ServerId, Raft<unknown, unknown>> = new Map();
   /** Error lines of all loggers. */
@@ -66,12 +96,14 @@ export class VirtualCluster {
   async start(id: ServerId, over: Partial<RaftOptions<unknown, unknown>> = {}): Promise<Raft<unknown, unknown>> {
     const store = this.stores.get(id) ?? new ManualStore();
     this.stores.set(id, store);
+    const snapshots = this.snapshots.get(id) ?? memorySnapshotStore();
+    this.snapshots.set(id, snapshots);
     const logger: Logger = { debug() {}, info() {}, warn() {}, error: (line) => void this.errors.push(line) };
     const raft = await startServer<unknown, unknown>({
       id,
       machine: this.#makeMachine(id),
       // A factory, so that the server closes it and the next one can open it again.
-      store: { open: () => Promise.resolve(store as Store) },
+      store: { open: () => Promise.resolve(store as Store), snapshots: { open: () => Promise.resolve(snapshots) } },
       transport: this.network.transport(id),
       bootstrap: this.bootstrap,
       logger,

@@ -41,6 +41,7 @@ export interface FileStoreOptions {
 
 /**
  * A log and a vote in files of one directory, which is made when it is missing. A write is done when it is on the disk.
+ * Snapshots are kept beside them, as a {@linkcode fileSnapshotStore} of the same directory does.
  *
  * The directory belongs to one server for all time. One that holds other things, another server's log or a newer
  * version's is refused and left as it is.
@@ -50,6 +51,7 @@ export interface FileStoreOptions {
  */
 export function fileStore(directory: string, options: FileStoreOptions = {}): StoreFactory {
   return {
+    snapshots: fileSnapshotStore(directory, options.lock === undefined ? {} : { lock: options.lock }),
     open({ onSync }) {
       const files = directoryFiles(directory, options);
       return Promise.resolve(walStore(files, { ...options, onSync }));

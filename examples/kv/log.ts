@@ -54,6 +54,16 @@ function describe(event: RaftEvent): string {
       return `peer ${event.peer} catches up: ${event.matchIndex} of ${event.lastIndex} entries, round ${event.round}`;
     case "removed":
       return `removed from the cluster at index ${event.index}`;
+    case "snapshot-taken":
+      return `snapshot taken up to entry ${event.index}, ${event.bytes} bytes`;
+    case "snapshot-progress":
+      return `peer ${event.peer} snapshot ${event.direction}: ${event.bytes} of ${event.total} bytes`;
+    case "snapshot-installed":
+      return `snapshot installed up to entry ${event.index}, ${event.bytes} bytes`;
+    case "snapshot-failed":
+      return `snapshot could not be done (${event.operation}): ${event.reason}`;
+    case "log-compacted":
+      return `log begins at entry ${event.firstIndex}`;
     case "fatal":
       return `fatal: ${event.error.message}`;
   }

@@ -18,10 +18,30 @@ export type Applied = { readonly ok: true; readonly value: unknown } | { readonl
 export interface ApplierHost {
   /** An entry was applied (or skipped over, when it is none of the user's). */
   onApplied(index: LogIndex, term: Term, applied: Applied): void;
+  /** The machine was restored from a snapshot that ends here: entries up to there are never applied one by one. */
+  onInstalled(index: LogIndex): void;
   /** No entry is being applied now, and all up to here were. */
   onPause(upTo: LogIndex): void;
   /** The log can't be read (`read`), or the machine reported that it must not go on. */
   onFailure(error: unknown, operation?: "read"): void;
+}
+
+/** A snapshot to restore the machine from. */
+export interface Installation {
+  /** The last entry that it includes. */
+  readonly index: LogIndex;
+  /** That entry's time stamp. */
+  readonly timeMs: number;
+  /** Gives the machine its bytes. */
+  restore(): Promise<void>;
+}
+
+/** Where an applier begins. */
+export interface AppliedState {
+  /** The last entry that the machine has. */
+  readonly index: LogIndex;
+  /** That entry's time stamp, 0 when there is none. */
+  readonly timeMs: number;
 }
 
 /** Entries between two looks at the clock. */
@@ -52,15 +72,21 @@ export class Applier<Command, Result> {
   #fetchedAt = 0;
   #closed = false;
   #timer: unknown;
+  /** To be restored before anything else is applied. */
+  #installation: Installation | undefined;
+  /** Want to look at the machine between two entries. */
+  #visitors: (() => void)[] = [];
+  #timeMs: number;
+  #bytes = 0;
 
-  /** Begins after `appliedIndex`. */
+  /** Begins after that entry. */
   constructor(
     machine: StateMachine<Command, Result>,
     codec: Codec<Command>,
     log: { readonly cache: LogCache; readonly store: Store },
     environment: Environment,
     host: ApplierHost,
-    appliedIndex: LogIndex,
+    applied: AppliedState,
   ) {
     this.#machine = machine;
     this.#codec = codec;
@@ -68,8 +94,9 @@ export class Applier<Command, Result> {
     this.#store = log.store;
     this.#environment = environment;
     this.#host = host;
-    this.#appliedIndex = appliedIndex;
-    this.#upTo = appliedIndex;
+    this.#appliedIndex = applied.index;
+    this.#upTo = applied.index;
+    this.#timeMs = applied.timeMs;
   }
 
   /** Index of the last entry that was applied. */
@@ -77,9 +104,32 @@ export class Applier<Command, Result> {
     return this.#appliedIndex;
   }
 
-  /** Whether an entry is being applied, so that nobody may look at the machine. */
+  /** The time stamp of the last entry that was applied. */
+  get appliedTimeMs(): number {
+    return this.#timeMs;
+  }
+
+  /** Bytes of the entries applied since the start. */
+  get appliedBytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether an entry is being applied or a snapshot restored, so that nobody may look at the machine. */
   get isBusy(): boolean {
     return this.#waiting === "machine";
+  }
+
+  /** Calls back between two entries: now when the machine is free, else as soon as it is. */
+  whenFree(visit: () => void): void {
+    if (this.#waiting === "machine" || this.#installation !== undefined) this.#visitors.push(visit);
+    else visit();
+  }
+
+  /** A snapshot is ahead of the machine: restores it from there as soon as it is free, and goes on after it. */
+  install(installation: Installation): void {
+    if (installation.index <= (this.#installation?.index ?? this.#appliedIndex)) return;
+    this.#installation = installation;
+    this.advance(installation.index);
   }
 
   /** All entries up to and including this one are committed. */
@@ -113,17 +163,34 @@ export class Applier<Command, Result> {
 
   /** Applies until nothing is left, something must be waited for, or the event loop should have its turn. */
   #slice(): void {
-    while (this.#appliedIndex < this.#upTo && !this.#closed) {
+    for (;;) {
+      if (this.#installation !== undefined) return this.#restore(this.#installation);
+      for (const visit of this.#visitors.splice(0)) visit();
+      if (this.#appliedIndex >= this.#upTo || this.#closed) break;
       if (this.#environment.now() - this.#sliceStartedAt > sliceMs) return this.#yield();
       const from = this.#appliedIndex + 1;
       const records = this.#records(from);
       if (records === undefined) return this.#wait("disk", this.#fetch(from));
-      const pending = this.#applySome(
-        records.slice(from, Math.min(records.end, this.#upTo + 1, from + entriesPerLook)),
-      );
+      const some = records.slice(from, Math.min(records.end, this.#upTo + 1, from + entriesPerLook));
+      this.#bytes += some.byteLength;
+      const pending = this.#applySome(some);
       if (pending !== undefined) return this.#wait("machine", pending);
     }
     if (!this.#closed) this.#host.onPause(this.#appliedIndex);
+  }
+
+  #restore(installation: Installation): void {
+    const { index, timeMs } = installation;
+    this.#fetched = [];
+    const restored = installation.restore().then(() => {
+      // A newer one may wait by now.
+      if (this.#installation === installation) this.#installation = undefined;
+      if (this.#closed) return;
+      this.#appliedIndex = index;
+      this.#timeMs = timeMs;
+      this.#host.onInstalled(index);
+    });
+    this.#wait("machine", restored);
   }
 
   /** Records with this entry, from memory or from what was read. */
@@ -157,6 +224,7 @@ export class Applier<Command, Result> {
 
   #applyOne(records: Records, index: LogIndex): Promise<void> | undefined {
     const term = records.term(index);
+    this.#timeMs = records.timeMs(index);
     if (records.type(index) !== EntryType.command) return this.#settle(index, term, nothing);
     let result: Result | PromiseLike<Result>;
     let isAsync: boolean;
@@ -193,7 +261,10 @@ export class Applier<Command, Result> {
       this.#run(true);
     }, (error) => {
       this.#waiting = "no";
-      if (!this.#closed) this.#host.onFailure(error, what === "disk" ? "read" : undefined);
+      if (this.#closed) return;
+      // What was to be read may have gone with the log that a snapshot took the place of.
+      if (what === "disk" && this.#installation !== undefined) return this.#run(true);
+      this.#host.onFailure(error, what === "disk" ? "read" : undefined);
     });
   }
 

@@ -27,7 +27,7 @@ export interface CallsHost {
   readonly peers: Peers;
   /** What the core knows now. */
   readonly state: Readonly<CoreState>;
-  readonly appliedIndex: LogIndex;
+  appliedIndex(): LogIndex;
   /** Steps the core at once, within the turn under way. */
   take(item: Item): void;
   /** Steps the core in the next turn. */
@@ -58,7 +58,6 @@ export class Calls {
   readonly #admission: Admission;
   /** The server that lately said it does not lead, while we still believe it does: not asked again at once. */
   #refusedBy: ServerId | undefined;
-  /** The latest term that is on disk: no message claims a later one (E4). */
   #durableTerm: Term = 0;
   #sweepTimer: unknown;
   /** Peers that asked our core for a read index, by the number given to it; negative, so that they differ from ours. */
@@ -103,6 +102,11 @@ export class Calls {
       leaderWaitMs,
       leaderWaitMs + electionMaxMs,
     );
+  }
+
+  /** The latest term that is on disk: no message claims a later one (E4). */
+  get durableTerm(): Term {
+    return this.#durableTerm;
   }
 
   /** Takes a command. */
@@ -293,9 +297,9 @@ export class Calls {
 
   /** A peer answered what we forwarded. */
   onForwardResponse(peer: ServerId, response: ForwardResponse): void {
-    const { state: { leader, term }, appliedIndex } = this.#host;
+    const { leader, term } = this.#host.state;
     const isOver = leader !== peer || term !== response.entryTerm;
-    const back = this.pending.onForwardResponse(peer, response, appliedIndex, isOver);
+    const back = this.pending.onForwardResponse(peer, response, this.#host.appliedIndex(), isOver);
     if (back.length === 0) return;
     this.#refusedBy = peer;
     this.pending.requeue(back, this.leader);

@@ -9,49 +9,27 @@ import type { Event } from "../core/event.ts";
 import { configurationOf } from "../core/membership.ts";
 import type { CoreState } from "../core/state.ts";
 import { lastTerm } from "../core/term_index.ts";
-import { InvariantError, type LeaderHint, RaftError, ShutdownError, StorageError } from "../errors.ts";
-import type { EventHub } from "../events.ts";
-import type { Codec, StateMachine } from "../machine.ts";
-import type { Logger, RaftSettings } from "../options.ts";
+import { type LeaderHint, ShutdownError } from "../errors.ts";
 import { LogCache } from "../store/log_cache.ts";
-import type { Store, StoreState } from "../store/store.ts";
+import type { SnapshotMeta } from "../store/snapshot_store.ts";
 import type { RemoteServer, TransportLink, TransportTrouble } from "../transport/transport.ts";
 import type { Configuration, LogIndex, ServerId, Term } from "../types.ts";
 import { decodeMessage } from "../wire/message_codec.ts";
+import { Announcer, type Counters } from "./announcer.ts";
 import { Applier } from "./applier.ts";
 import { Calls } from "./calls.ts";
 import { Deadline } from "./deadline.ts";
 import { Encoder } from "./encoder.ts";
 import type { Environment } from "./environment.ts";
+import { fatalOf } from "./fatal.ts";
 import type { Item } from "./item.ts";
+import { Log } from "./log.ts";
+import type { DriverHandler, DriverParts } from "./parts.ts";
 import { Peers } from "./peers.ts";
 import { Sender } from "./sender.ts";
+import type { SnapshotHost } from "./snapshot_host.ts";
+import { Snapshots } from "./snapshots.ts";
 import { Writer } from "./writer.ts";
-
-/** What a driver is made of. */
-export interface DriverParts<Command, Result> {
-  readonly id: ServerId;
-  readonly settings: RaftSettings;
-  readonly machine: StateMachine<Command, Result>;
-  readonly codec: Codec<Command>;
-  readonly store: Store;
-  readonly found: StoreState;
-  readonly environment: Environment;
-  readonly events: EventHub;
-  readonly logger: Logger;
-}
-
-/** What a driver tells the server that it drives. */
-export interface DriverHandler {
-  /** The server can't go on. Called once at most. */
-  onFatal(error: RaftError): void;
-  /** Role, term or leader changed. */
-  onRole(): void;
-  /** A leadership transfer ended without a new leader. */
-  onTransferFailed(): void;
-  /** This server is no longer part of the cluster. */
-  onRemoved(): void;
-}
 
 /** One server's driver. {@linkcode Driver.start} begins, {@linkcode Driver.stop} ends; nothing happens after that. */
 export class Driver<Command, Result> {
@@ -60,7 +38,7 @@ export class Driver<Command, Result> {
   readonly #environment: Environment;
   readonly #core: Core;
   readonly #cache: LogCache;
-  readonly #encoder: Encoder;
+  readonly #log: Log;
   readonly #writer: Writer;
   readonly #sender: Sender;
   readonly #applier: Applier<Command, Result>;
@@ -72,12 +50,12 @@ export class Driver<Command, Result> {
   #inTurn = false;
   #stopped = false;
   #clusterId: string;
-  #leader: { readonly id: ServerId | undefined; readonly term: Term } = { id: undefined, term: 0 };
+  readonly #announcer: Announcer;
 
   /** Commands and reads that wait. */
   readonly calls: Calls;
-  /** Counters since the start. */
-  readonly counters = { elections: 0, leaderChanges: 0, protocolErrors: 0, sendsDropped: 0 };
+  /** Those that are taken, sent and received. */
+  readonly snapshots: Snapshots<Command, Result>;
 
   /** Takes opened parts; nothing happens before `start`. */
   constructor(parts: DriverParts<Command, Result>, handler: DriverHandler) {
@@ -85,21 +63,27 @@ export class Driver<Command, Result> {
     this.#parts = parts;
     this.#handler = handler;
     this.#environment = environment;
-    this.#encoder = new Encoder(environment, found.lastTimeMs);
     this.#clusterId = found.identity.clusterId;
-    const { vote, firstIndex, lastIndex, terms, configurations } = found;
-    const seed = environment.randomSeed();
-    const now = environment.now();
-    const started = Core.start({ id, settings, seed, now, vote, firstIndex, lastIndex, terms, configurations });
+    const started = Core.start({
+      ...found,
+      snapshot: parts.snapshot,
+      id,
+      settings,
+      seed: environment.randomSeed(),
+      now: environment.now(),
+    });
     this.#core = started.core;
     this.#initialEffects = started.effects;
     this.#peers = new Peers(id);
-    this.#cache = new LogCache(settings.logCacheBytesMax, lastIndex + 1);
+    this.#cache = new LogCache(settings.logCacheBytesMax, found.lastIndex + 1);
     this.#writer = new Writer(store, environment, {
       onPersisted: (event) => this.#onPersisted(event),
       onFailure: (error) => this.#fail(error, "write"),
     });
+    const encoder = new Encoder(environment, Math.max(found.lastTimeMs, parts.snapshot?.timeMs ?? 0));
+    this.#log = new Log(encoder, this.#cache, this.#writer);
     this.#sender = new Sender(this.#cache, store, {
+      holds: (index) => index >= this.#core.state.log.firstIndex,
       isLeading: (term) => !this.#stopped && this.#core.state.term === term && this.#core.state.role === "leader",
       transmit: (to, frame, checkedBytes) => this.#peers.transmit(to, frame, checkedBytes),
       report: (event) => this.#enqueue({ event }),
@@ -107,21 +91,20 @@ export class Driver<Command, Result> {
     });
     this.calls = this.#makeCalls();
     this.#applier = this.#makeApplier();
+    this.snapshots = this.#makeSnapshots();
+    this.#announcer = this.#makeAnnouncer();
     this.#deadline = new Deadline(environment, (lateMs) => this.#onDeadline(lateMs));
     environment.observe?.(this.#core, this.#cache);
   }
 
   #makeCalls(): Calls {
     const { id, settings } = this.#parts;
-    const appliedIndex = () => this.appliedIndex;
     return new Calls({
       id,
       environment: this.#environment,
       peers: this.#peers,
       state: this.#core.state,
-      get appliedIndex() {
-        return appliedIndex();
-      },
+      appliedIndex: () => this.appliedIndex,
       take: (item) => this.#take(item),
       enqueue: (item) => this.#enqueue(item),
       schedule: () => this.#schedule(),
@@ -129,13 +112,41 @@ export class Driver<Command, Result> {
   }
 
   #makeApplier(): Applier<Command, Result> {
-    const { machine, codec, store, found } = this.#parts;
+    const { machine, codec, store, snapshot } = this.#parts;
     const { pending } = this.calls;
+    const applied = { index: this.#core.state.appliedIndex, timeMs: snapshot?.timeMs ?? 0 };
     return new Applier(machine, codec, { cache: this.#cache, store }, this.#environment, {
       onApplied: (index, term, applied) => pending.onApplied(index, term, applied),
+      onInstalled: (index) => pending.onInstalled(index),
       onPause: (upTo) => this.#onApplied(upTo),
       onFailure: (error, operation) => this.#fail(error, operation),
-    }, found.firstIndex - 1);
+    }, applied);
+  }
+
+  #makeSnapshots(): Snapshots<Command, Result> {
+    const { machine, snapshots: store, settings, events } = this.#parts;
+    const host: SnapshotHost = {
+      environment: this.#environment,
+      peers: this.#peers,
+      state: this.#core.state,
+      durableTerm: () => this.calls.durableTerm,
+      enqueue: (event, snapshot) => this.#enqueue({ event, snapshot }),
+      emit: (event) => events.emit(event),
+      warn: (message) => this.#announcer.warn(message),
+    };
+    return new Snapshots({ machine, store, applier: this.#applier, host, settings });
+  }
+
+  #makeAnnouncer(): Announcer {
+    return new Announcer(this.#parts, {
+      leader: () => this.leader,
+      onLeaderChanged: (isLost) => this.calls.onLeaderChanged(isLost),
+    });
+  }
+
+  /** Counters since the start. */
+  get counters(): Readonly<Counters> {
+    return this.#announcer.counters;
   }
 
   /** What the core knows; not to be changed. */
@@ -177,7 +188,9 @@ export class Driver<Command, Result> {
   start(link: TransportLink): void {
     this.#peers.link = link;
     this.#guard(() => this.#performAll(this.#initialEffects, { event: { type: "drained" } }));
-    if (!this.#stopped) this.#deadline.set(this.#core.deadline);
+    if (this.#stopped) return;
+    this.#deadline.set(this.#core.deadline);
+    this.snapshots.start();
   }
 
   /** Asks the core to hand leadership over. */
@@ -185,7 +198,7 @@ export class Driver<Command, Result> {
     this.#enqueue({ event: { type: "transfer-requested", to } });
   }
 
-  /** Ends: every call that waits gets its answer; done when the write under way is. Idempotent. */
+  /** Ends: every call that waits gets its answer; done when nothing uses the stores any more. Idempotent. */
   async stop(cause: unknown): Promise<void> {
     if (!this.#stopped) {
       this.#stopped = true;
@@ -194,7 +207,7 @@ export class Driver<Command, Result> {
       this.calls.close(cause);
       this.#inbox = [];
     }
-    await this.#writer.close();
+    await Promise.all([this.#writer.close(), this.snapshots.close()]);
   }
 
   /** The server can't go on: the store failed in that operation, or something is wrong in the library itself. */
@@ -214,8 +227,10 @@ export class Driver<Command, Result> {
     const decoded = decodeMessage(frame);
     const peer = from.serverId;
     if (this.calls.onMessage(peer, decoded)) return;
-    const { message, records } = decoded;
-    if (message.type === "append-request") this.#adoptCluster(from);
+    const { message, records, chunk } = decoded;
+    if (message.type === "snapshot-chunk") return this.snapshots.onChunk(peer, message, chunk!);
+    if (message.type === "append-request" || message.type === "snapshot-request") this.#adoptCluster(from);
+    if (message.type === "snapshot-response") this.snapshots.onResponse(peer, message);
     this.#enqueue({ event: { type: "message-received", from: peer, message }, records });
   }
 
@@ -235,10 +250,8 @@ export class Driver<Command, Result> {
   }
 
   /** See {@linkcode TransportHandler}. */
-  onTrouble({ kind, peer, address, reason }: TransportTrouble): void {
-    if (kind === "protocol-error" || kind === "handshake-refused") this.counters.protocolErrors++;
-    this.#parts.events.emit({ type: "peer-trouble", peer, kind, reason });
-    this.#parts.logger.warn(`${this.#parts.id}: ${kind} (${peer ?? address ?? "unknown peer"}): ${reason}`);
+  onTrouble(trouble: TransportTrouble): void {
+    this.#announcer.onTrouble(trouble);
   }
 
   /** An empty server belongs to the cluster of the first leader that finds it. */
@@ -252,6 +265,7 @@ export class Driver<Command, Result> {
     // What was asked before a truncation says nothing about the entries that stand there now (BL06).
     if (event.type === "entries-persisted" && event.epoch === this.#core.state.epoch) {
       this.#cache.durableEnd = event.end;
+      this.snapshots.onDurable(event.end - 1);
     }
     this.#enqueue({ event });
   }
@@ -335,15 +349,23 @@ export class Driver<Command, Result> {
       case "replicate":
         return this.#sender.replicate(effect);
       case "send":
-        if (!this.#peers.send(effect.to, effect.message)) this.counters.sendsDropped++;
+        if (!this.#peers.send(effect.to, effect.message)) this.#announcer.counters.sendsDropped++;
         return;
       case "apply":
         return this.#applier.advance(effect.upTo);
       case "persist-vote":
         return this.#writer.vote({ term: effect.term, votedFor: effect.votedFor }, effect.sequence);
       case "truncate":
-        this.#cache.truncateFrom(effect.from);
-        return this.#writer.truncate(effect.from);
+        return this.#log.truncate(effect.from);
+      case "compact":
+        this.#log.compact(effect);
+        return this.#parts.events.emit({ type: "log-compacted", firstIndex: effect.firstIndex });
+      case "send-snapshot":
+        return this.snapshots.send(effect.to, effect.term);
+      case "receive-snapshot":
+        return this.snapshots.receive(effect.from, effect.request);
+      case "install-snapshot":
+        return this.#install(effect, item.snapshot!);
       case "refuse-proposals":
         return this.calls.onProposalsRefused(item.origin!, effect);
       case "answer-read":
@@ -351,12 +373,14 @@ export class Driver<Command, Result> {
       case "refuse-read":
         return this.calls.onReadIndex(effect.id, undefined);
       case "announce-role":
-        return this.#announceRole(effect);
+        this.#configurePeers();
+        this.#announcer.onRole(effect);
+        return this.#handler.onRole();
       case "announce-configuration":
         this.#configurePeers();
         return this.#parts.events.emit({ ...effect, type: "configuration" });
       case "announce-transfer-failed":
-        this.#parts.logger.warn(`${this.#parts.id}: leadership transfer failed: ${effect.reason}`);
+        this.#announcer.warn(`leadership transfer failed: ${effect.reason}`);
         this.calls.administration.onTransferFailed(effect.reason);
         return this.#handler.onTransferFailed();
       case "settle-change":
@@ -371,43 +395,19 @@ export class Driver<Command, Result> {
     }
   }
 
+  #install(effect: Extract<Effect, { type: "install-snapshot" }>, { timeMs }: SnapshotMeta): void {
+    this.#log.install(effect, timeMs);
+    this.calls.pending.onInstalled(effect.index);
+    this.#applier.install(this.snapshots.installation(effect.index, timeMs));
+  }
+
   #append(effect: Extract<Effect, { type: "append" }>, item: Item): void {
-    const { source, from, term, epoch } = effect;
-    const records = this.#encoder.recordsOf(effect, item.records, item.origin);
-    this.#cache.append(records);
-    this.#writer.append(records, epoch);
-    if (source === "proposals") this.calls.onAppended(item.origin!, from, term);
+    this.#log.append(effect, item);
+    if (effect.source === "proposals") this.calls.onAppended(item.origin!, effect.from, effect.term);
   }
 
   /** Also those that are leaving are talked to, until the leader parts with them. */
   #configurePeers(): void {
     this.#peers.configure(configurationOf(this.#core.state), [...this.#core.state.leading?.progress.keys() ?? []]);
   }
-
-  #announceRole({ role, term, leader, reason }: Extract<Effect, { type: "announce-role" }>): void {
-    const { id, events, logger } = this.#parts;
-    logger.info(`${id}: ${role} in term ${term}, leader ${leader ?? "unknown"} (${reason})`);
-    if (role === "candidate") this.counters.elections++;
-    this.#configurePeers();
-    events.emit({ type: "role", role, term, reason });
-    this.#announceLeader(leader, term);
-    this.#handler.onRole();
-  }
-
-  #announceLeader(id: ServerId | undefined, term: Term): void {
-    const before = this.#leader;
-    if (before.id === id && (before.term === term || id === undefined)) return;
-    this.#leader = { id, term };
-    this.calls.onLeaderChanged(before.id !== undefined);
-    if (id !== undefined) this.counters.leaderChanges++;
-    this.#parts.events.emit({ type: "leader", leader: this.leader, term });
-  }
-}
-
-/** What stopped the server, as its user is told: a store may reject with anything. */
-function fatalOf(error: unknown, operation: "read" | "write" | undefined): RaftError {
-  if (error instanceof RaftError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  if (operation === undefined) return new InvariantError(`Cannot go on: ${message}`, error);
-  return new StorageError(`Cannot ${operation} the log: ${message}: see to the disk, then restart`, operation, error);
 }

@@ -23,6 +23,11 @@ export class Encoder {
     this.#lastTimeMs = lastTimeMs;
   }
 
+  /** The log goes on after an entry of this time, which a snapshot includes. */
+  advance(timeMs: number): void {
+    this.#lastTimeMs = Math.max(this.#lastTimeMs, timeMs);
+  }
+
   /** The records that the core wants appended: those of a leader's message, or new ones. */
   recordsOf(effect: Append, received: Records | undefined, origin: Origin | undefined): Records {
     const { source, from, end } = effect;

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Event } from "../core/event.ts";
+import type { SnapshotMeta } from "../store/snapshot_store.ts";
 import type { ServerId } from "../types.ts";
 import type { ForwardedCommand } from "../wire/command_codec.ts";
 import type { Records } from "../wire/record.ts";
@@ -24,6 +25,8 @@ export interface Item {
   readonly event: Event;
   /** Of an append that came in. */
   readonly records?: Records | undefined;
+  /** That was received. */
+  readonly snapshot?: SnapshotMeta | undefined;
   /** Of commands. */
   readonly origin?: Origin | undefined;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Message } from "../message.ts";
-import type { TransportLink } from "../transport/transport.ts";
+import type { Channel, TransportLink } from "../transport/transport.ts";
 import type { Configuration, ServerAddress, ServerId } from "../types.ts";
 import { encodeMessage } from "../wire/message_codec.ts";
 
@@ -72,8 +72,17 @@ export class Peers {
    * @param checkedBytes See {@linkcode TransportLink.send}.
    */
   transmit(to: ServerId, frame: readonly Uint8Array[], checkedBytes?: number): boolean {
+    return this.#transmit(to, "consensus", frame, checkedBytes);
+  }
+
+  /** The same on the channel for what is long, so that no heartbeat waits behind it. */
+  transmitBulk(to: ServerId, frame: readonly Uint8Array[], checkedBytes?: number): boolean {
+    return this.#transmit(to, "bulk", frame, checkedBytes);
+  }
+
+  #transmit(to: ServerId, channel: Channel, frame: readonly Uint8Array[], checkedBytes?: number): boolean {
     const address = this.addressOf(to);
     if (address === undefined || this.#link === undefined) return false;
-    return this.#link.send(to, address, "consensus", frame, checkedBytes);
+    return this.#link.send(to, address, channel, frame, checkedBytes);
   }
 }

@@ -260,6 +260,22 @@ export class Pending {
     }
   }
 
+  /** A snapshot took the place of these entries: nobody can tell any more what became of their commands here. */
+  onInstalled(upTo: LogIndex): void {
+    for (const [index, entry] of [...this.#placed]) {
+      if (index > upTo) continue;
+      this.#placed.delete(index);
+      this.#skip(index, entry);
+    }
+    const skipped = this.#displaced.filter(({ index }) => index <= upTo);
+    this.#displaced = this.#displaced.filter(({ index }) => index > upTo);
+    for (const entry of skipped) this.#skip(entry.index, entry);
+  }
+
+  #skip(index: LogIndex, { proposal, term }: Placed): void {
+    this.#reject(proposal, lost("Cannot tell the command's result as a snapshot took its place", index, term));
+  }
+
   #settleDisplaced(index: LogIndex, term: Term, applied: Applied): void {
     const settled = this.#displaced.filter((entry) => entry.index === index);
     if (settled.length === 0) return;

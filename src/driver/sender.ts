@@ -19,6 +19,8 @@ export type Replicate = Extract<Effect, { type: "replicate" }>;
 
 /** What a sender needs of its driver. */
 export interface SenderHost {
+  /** Whether the log has this entry still. */
+  holds(index: LogIndex): boolean;
   /** Whether the core still leads in this term; asked again after each wait. */
   isLeading(term: Term): boolean;
   /**
@@ -59,13 +61,29 @@ export class Sender {
     const { from, end, entriesMax, bytesMax } = request;
     // What memory holds may not be written yet: an entry that it has replaced would still be read (L8).
     const stop = Math.min(end, from + entriesMax, this.#cache.firstIndex);
-    const records = await this.#store.read(from, stop, bytesMax);
+    const records = await this.#read(request, stop, bytesMax);
+    if (records === undefined) return;
     // While the disk was read the world may have changed: entries of another leader may stand there now (BA01, L8).
     if (!this.#host.isLeading(request.term)) return mark("append-read-in-vain");
     mark("append-read-from-disk");
     // Nothing, or what stands elsewhere, must not leave as if it followed the previous entry (BL12).
     if (records[0]?.from !== from) throw new InvariantError(`the store must give entry ${from} when asked for it`);
     this.#send(request, records);
+  }
+
+  /** Undefined when the log was compacted meanwhile: the peer needs a snapshot then, as the core is going to notice. */
+  async #read(
+    { from, to, term, sequence }: Replicate,
+    stop: LogIndex,
+    bytesMax: number,
+  ): Promise<readonly Records[] | undefined> {
+    try {
+      return await this.#store.read(from, stop, bytesMax);
+    } catch (error) {
+      if (this.#host.holds(from)) throw error;
+      this.#host.report({ type: "send-failed", to, term, sequence });
+      return undefined;
+    }
   }
 
   #send(request: Replicate, records: readonly Records[]): void {

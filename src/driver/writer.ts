@@ -5,7 +5,7 @@
  */
 import type { Event } from "../core/event.ts";
 import type { Store, StoreWrite } from "../store/store.ts";
-import type { LogIndex, Vote } from "../types.ts";
+import type { LogIndex, LogStart, Vote } from "../types.ts";
 import type { Records } from "../wire/record.ts";
 import type { Environment } from "./environment.ts";
 
@@ -14,6 +14,7 @@ interface Batch {
   records: Records[];
   vote: Vote | undefined;
   truncateFrom: LogIndex | undefined;
+  compactTo: LogStart | undefined;
   clusterId: string | undefined;
   voteSequence: number | undefined;
   entries: { readonly end: LogIndex; readonly epoch: number } | undefined;
@@ -65,6 +66,26 @@ export class Writer {
     if (last !== undefined && last.end > from) records[records.length - 1] = last.slice(last.from, from);
     if (from < firstUnwritten) this.#next.truncateFrom = Math.min(truncateFrom ?? Infinity, from);
     this.#next.entries = undefined;
+  }
+
+  /** Removes all entries before `start.firstIndex`; those of them that are not written yet are never written. */
+  compact(start: LogStart): void {
+    const { records } = this.#next;
+    while (records.length > 0 && records[0]!.end <= start.firstIndex) records.shift();
+    const first = records[0];
+    if (first !== undefined && first.from < start.firstIndex) records[0] = first.slice(start.firstIndex, first.end);
+    this.#next.compactTo = start;
+  }
+
+  /**
+   * Lets the log go on after a snapshot, with no entry; `entries-persisted` will name the snapshot's end and this epoch.
+   *
+   * @param truncateFrom Where the log conflicts with the snapshot, if it does.
+   */
+  install(start: LogStart, truncateFrom: LogIndex | undefined, epoch: number): void {
+    if (truncateFrom !== undefined) this.truncate(truncateFrom);
+    this.compact(start);
+    this.#next.entries = { end: start.firstIndex, epoch };
   }
 
   /** {term, votedFor}, one record; `vote-persisted` will name the sequence. */
@@ -152,6 +173,7 @@ function emptyBatch(): Batch {
     records: [],
     vote: undefined,
     truncateFrom: undefined,
+    compactTo: undefined,
     clusterId: undefined,
     voteSequence: undefined,
     entries: undefined,
@@ -160,9 +182,9 @@ function emptyBatch(): Batch {
 
 function isEmpty(batch: Batch): boolean {
   return batch.records.length === 0 && batch.vote === undefined && batch.truncateFrom === undefined &&
-    batch.clusterId === undefined;
+    batch.compactTo === undefined && batch.clusterId === undefined;
 }
 
-function toWrite({ records, vote, truncateFrom, clusterId }: Batch): StoreWrite {
-  return { records, vote, truncateFrom, clusterId };
+function toWrite({ records, vote, truncateFrom, compactTo, clusterId }: Batch): StoreWrite {
+  return { records, vote, truncateFrom, compactTo, clusterId };
 }

@@ -7,6 +7,8 @@ import { EntryNotFoundError, StorageError } from "../errors.ts";
 import type { Identity, IndexedConfiguration, LogIndex, Term, TermRun, Vote } from "../types.ts";
 import { configurationsOf, type Records, termRunsOf } from "../wire/record.ts";
 import { LogCache } from "./log_cache.ts";
+import { memorySnapshotStore } from "./memory_snapshots.ts";
+import type { SnapshotStore } from "./snapshot_store.ts";
 import type { Store, StoreState, StoreWrite } from "./store.ts";
 import { boundsAfter } from "./write_check.ts";
 
@@ -18,13 +20,15 @@ export interface MemoryStoreOptions {
 
 /**
  * A store in memory. Writes are done when `write` returns. It outlives `close`: opened again, it holds what it held, as
- * a disk would.
+ * a disk would. It brings snapshots in memory with it.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
   return new MemoryStore(options.random ?? (() => crypto.randomUUID()));
 }
 
 class MemoryStore implements Store {
+  readonly isDurable = false;
+  readonly snapshots: SnapshotStore = memorySnapshotStore();
   readonly #random: () => string;
   readonly #log = new LogCache(Infinity);
   #vote: Vote = { term: 0, votedFor: undefined };
@@ -76,7 +80,7 @@ class MemoryStore implements Store {
 
   close(): Promise<void> {
     this.#open = false;
-    return Promise.resolve();
+    return this.snapshots.close();
   }
 
   #state(identity: Identity): StoreState {

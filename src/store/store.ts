@@ -4,6 +4,7 @@
  * @module
  */
 import type { Identity, IndexedConfiguration, LogIndex, LogStart, Term, TermRun, Vote } from "../types.ts";
+import type { SnapshotStore, SnapshotStoreFactory } from "./snapshot_store.ts";
 import type { Records } from "../wire/record.ts";
 
 /**
@@ -51,6 +52,10 @@ export interface StoreState {
  * `read` may run beside a write; it never sees entries of an unfinished one.
  */
 export interface Store {
+  /** False when a power cut takes what was written: then snapshots may be volatile, too. */
+  readonly isDurable?: boolean;
+  /** Where its server keeps snapshots unless another place is given; closed together with the store. */
+  readonly snapshots?: SnapshotStore;
   /**
    * Opens (and on first use makes) the store for this server, recovering from a crash.
    *
@@ -92,6 +97,8 @@ export interface StoreContext {
 
 /** Makes a store: what `fileStore(dir)` returns. Nothing is touched before `open`. */
 export interface StoreFactory {
+  /** Where its server keeps snapshots unless another place is given. */
+  readonly snapshots?: SnapshotStoreFactory;
   /** Makes the store, which the caller must open and close. */
   open(context: StoreContext): Promise<Store>;
 }

@@ -29,14 +29,16 @@ async function setUp(
   if (cachedFrom < all.end) cache.append(all.slice(cachedFrom, all.end));
   const environment = new VirtualEnvironment();
   const applied: { index: number; term: number; applied: Applied }[] = [];
+  const installed: number[] = [];
   const pauses: number[] = [];
   const failures: unknown[] = [];
   const applier = new Applier({ apply }, codec, { cache, store }, environment, {
     onApplied: (index, term, applied_) => applied.push({ index, term, applied: applied_ }),
+    onInstalled: (index) => installed.push(index),
     onPause: (upTo) => pauses.push(upTo),
     onFailure: (error) => failures.push(error),
-  }, 0);
-  return { applier, environment, store, cache, applied, pauses, failures };
+  }, { index: 0, timeMs: 0 });
+  return { applier, environment, store, cache, applied, installed, pauses, failures };
 }
 
 const values = (applied: readonly { readonly applied: Applied }[]) =>

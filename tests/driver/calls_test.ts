@@ -45,7 +45,7 @@ function setUp(inFlightCountMax = 100) {
     environment,
     peers,
     state,
-    appliedIndex: 0,
+    appliedIndex: () => 0,
     take: (item: Item) => void taken.push(item),
     enqueue: (item: Item) => void enqueued.push(item),
     schedule: () => void turns.count++,

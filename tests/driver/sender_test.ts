@@ -19,11 +19,12 @@ async function setUp(cachedFrom = 1) {
   store.inner.write({ records: [all] });
   const cache = new LogCache(1e6, cachedFrom);
   if (cachedFrom <= 5) cache.append(all.slice(cachedFrom, 6));
-  const host = { leadingTerm: 3, taken: true };
+  const host = { firstIndex: 1, leadingTerm: 3, taken: true };
   const sent: { to: string; frame: Uint8Array; checkedBytes: number }[] = [];
   const reports: Report[] = [];
   const failures: unknown[] = [];
   const sender = new Sender(cache, store, {
+    holds: (index) => index >= host.firstIndex,
     isLeading: (term) => term === host.leadingTerm,
     transmit: (to, parts, checkedBytes) => {
       if (host.taken) sent.push({ to, frame: new Uint8Array(parts.flatMap((part) => [...part])), checkedBytes });

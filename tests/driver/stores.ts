@@ -26,6 +26,7 @@ export function deferred<T = void>(): Deferred<T> {
 
 /** Over a memory store; does what its fields say. */
 export class ManualStore implements Store {
+  readonly isDurable = false;
   readonly inner: Store;
   /** Every write asked for. */
   readonly writes: StoreWrite[] = [];

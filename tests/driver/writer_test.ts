@@ -257,3 +257,53 @@ test("Writer reports a mark that fails, rejecting or throwing", async () => {
     await writer.close();
   }
 });
+
+test("Writer.compact() goes with the next write, and never writes what it removes", async () => {
+  const { store, writer } = await setUp();
+  for (const index of [1, 2, 3]) writer.append(entries(index, 1, index), 0);
+  writer.append(entries(4, 1, 4, 5), 0);
+  writer.compact({ firstIndex: 5, prevTerm: 1 });
+  writer.flush();
+  assertEquals(store.writes[0]!.compactTo, { firstIndex: 5, prevTerm: 1 });
+  assertEquals(spans(store.writes[0]!), [[5, 6]]);
+});
+
+test("Writer.compact() alone is a write", async () => {
+  const { store, writer } = await setUp(false);
+  writer.append(entries(1, 1, 1, 2), 0);
+  writer.flush();
+  writer.compact({ firstIndex: 3, prevTerm: 1 });
+  writer.flush();
+  assertEquals(store.writes[1]!.records.length, 0);
+  await store.close();
+  const { firstIndex, lastIndex, prevTerm } = await store.open("a");
+  assertEquals({ firstIndex, lastIndex, prevTerm }, { firstIndex: 3, lastIndex: 2, prevTerm: 1 });
+});
+
+test("Writer.install() removes what conflicts, written or not, in one write with the log's new beginning", async () => {
+  const { store, writer, persisted } = await setUp(false);
+  writer.append(entries(1, 1, 1, 2, 3), 0);
+  writer.flush();
+  writer.append(entries(4, 1, 4), 0);
+  writer.install({ firstIndex: 10, prevTerm: 2 }, 3, 1);
+  writer.append(entries(10, 2, 10), 1);
+  writer.flush();
+  const [, { truncateFrom, compactTo, records }] = store.writes as [unknown, (typeof store.writes)[number]];
+  assertEquals([truncateFrom, compactTo, records[0]!.from], [3, { firstIndex: 10, prevTerm: 2 }, 10]);
+  assertEquals(persisted.at(-1), { type: "entries-persisted", end: 11, epoch: 1 });
+});
+
+test("Writer.install() says when the log's new beginning is durable, and no earlier", async () => {
+  const { store, writer, persisted } = await setUp();
+  writer.append(entries(1, 1, 1), 0);
+  writer.flush();
+  writer.install({ firstIndex: 10, prevTerm: 2 }, undefined, 1);
+  writer.flush();
+  assertEquals(persisted, []);
+  store.writing[0]!.resolve();
+  await drain();
+  assertEquals(persisted, [{ type: "entries-persisted", end: 2, epoch: 0 }]);
+  store.writing[1]!.resolve();
+  await drain();
+  assertEquals(persisted[1], { type: "entries-persisted", end: 10, epoch: 1 });
+});

@@ -1,0 +1,68 @@
+/**
+ * Tells whoever watches, reads the log or counts.
+ *
+ * @module
+ */
+import type { Effect } from "../core/effect.ts";
+import type { LeaderHint } from "../errors.ts";
+import type { TransportTrouble } from "../transport/transport.ts";
+import type { ServerId, Term } from "../types.ts";
+import type { DriverParts } from "./parts.ts";
+
+/** What is counted since the start, see {@linkcode RaftMetrics}. */
+export interface Counters {
+  elections: number;
+  leaderChanges: number;
+  protocolErrors: number;
+  sendsDropped: number;
+}
+
+/** What it needs of its driver. */
+export interface AnnouncerHost {
+  /** The leader that is followed now, with its address. */
+  leader(): LeaderHint | undefined;
+  /** Another leader is followed, or none, or the same in another term; `isLost`: there was one before. */
+  onLeaderChanged(isLost: boolean): void;
+}
+
+/** One server's. */
+export class Announcer {
+  readonly #parts: Pick<DriverParts<never, never>, "id" | "events" | "logger">;
+  readonly #host: AnnouncerHost;
+  #leader: { readonly id: ServerId | undefined; readonly term: Term } = { id: undefined, term: 0 };
+
+  /** What was counted. */
+  readonly counters: Counters = { elections: 0, leaderChanges: 0, protocolErrors: 0, sendsDropped: 0 };
+
+  /** Takes whom to tell. */
+  constructor(parts: Pick<DriverParts<never, never>, "id" | "events" | "logger">, host: AnnouncerHost) {
+    this.#parts = parts;
+    this.#host = host;
+  }
+
+  /** Something that somebody should look at. */
+  warn(message: string): void {
+    this.#parts.logger.warn(`${this.#parts.id}: ${message}`);
+  }
+
+  /** Role, term or leader changed. */
+  onRole({ role, term, leader, reason }: Extract<Effect, { type: "announce-role" }>): void {
+    const { id, events, logger } = this.#parts;
+    logger.info(`${id}: ${role} in term ${term}, leader ${leader ?? "unknown"} (${reason})`);
+    if (role === "candidate") this.counters.elections++;
+    events.emit({ type: "role", role, term, reason });
+    const before = this.#leader;
+    if (before.id === leader && (before.term === term || leader === undefined)) return;
+    this.#leader = { id: leader, term };
+    this.#host.onLeaderChanged(before.id !== undefined);
+    if (leader !== undefined) this.counters.leaderChanges++;
+    events.emit({ type: "leader", leader: this.#host.leader(), term });
+  }
+
+  /** See {@linkcode TransportHandler}. */
+  onTrouble({ kind, peer, address, reason }: TransportTrouble): void {
+    if (kind === "protocol-error" || kind === "handshake-refused") this.counters.protocolErrors++;
+    this.#parts.events.emit({ type: "peer-trouble", peer, kind, reason });
+    this.warn(`${kind} (${peer ?? address ?? "unknown peer"}): ${reason}`);
+  }
+}

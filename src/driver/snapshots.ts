@@ -1,0 +1,159 @@
+/**
+ * The snapshots of one server: taken of its machine, sent to peers that are far behind, received from a leader.
+ *
+ * @module
+ */
+import { InvariantError, NoSnapshotsError, StorageError } from "../errors.ts";
+import type { StateMachine } from "../machine.ts";
+import type { SnapshotChunk, SnapshotRequest, SnapshotResponse } from "../message.ts";
+import type { SnapshotMeta, SnapshotStore } from "../store/snapshot_store.ts";
+import type { LogIndex, ServerId, Term } from "../types.ts";
+import { SNAPSHOT_CHUNK_BYTES_MAX } from "../wire/snapshot.ts";
+import { openSnapshot } from "../wire/snapshot_reader.ts";
+import type { Applier, Installation } from "./applier.ts";
+import { reasonOf, type SnapshotHost } from "./snapshot_host.ts";
+import { SnapshotReceiver } from "./snapshot_receiver.ts";
+import { SnapshotSender } from "./snapshot_sender.ts";
+import { Snapshotter, type SnapshotterSettings } from "./snapshotter.ts";
+
+/** See {@linkcode RaftSettings}. */
+export interface SnapshotsSettings extends SnapshotterSettings {
+  readonly snapshotBytesPerSecondMax: number;
+}
+
+/** What snapshots are made of and kept in. */
+export interface SnapshotsParts<Command, Result> {
+  readonly machine: StateMachine<Command, Result>;
+  /** Undefined: this server keeps none. */
+  readonly store: SnapshotStore | undefined;
+  readonly applier: Applier<Command, Result>;
+  readonly host: SnapshotHost;
+  readonly settings: SnapshotsSettings;
+}
+
+/** See the module. */
+export class Snapshots<Command, Result> {
+  readonly #parts: SnapshotsParts<Command, Result>;
+  readonly #snapshotter: Snapshotter<Command, Result> | undefined;
+  readonly #sender: SnapshotSender;
+  readonly #receiver: SnapshotReceiver;
+  #closing: Promise<void> | undefined;
+
+  /** Nothing happens before `start`. */
+  constructor(parts: SnapshotsParts<Command, Result>) {
+    this.#parts = parts;
+    const { machine, store, applier, host, settings } = parts;
+    if (store !== undefined) this.#snapshotter = new Snapshotter(machine, store, applier, host, settings);
+    this.#sender = new SnapshotSender(store, host, settings.snapshotBytesPerSecondMax, () => this.take());
+    this.#receiver = new SnapshotReceiver(store, machine.restore !== undefined, host);
+  }
+
+  /** Takes snapshots when they are due, from now on. */
+  start(): void {
+    this.#snapshotter?.start();
+  }
+
+  /** Takes one now; see {@linkcode Raft.snapshot}. */
+  async take(): Promise<SnapshotMeta> {
+    if (this.#snapshotter === undefined) throw new NoSnapshotsError("it has no store for them");
+    if (this.#parts.machine.snapshot === undefined) throw new NoSnapshotsError("its machine has no snapshot()");
+    return await this.#snapshotter.take();
+  }
+
+  /** The bytes of one, held while they are read. */
+  open({ id }: SnapshotMeta): ReadableStream<Uint8Array> {
+    const store = this.#parts.store!;
+    let release: (() => void) | undefined;
+    let offset = 0;
+    return new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        try {
+          release ??= store.hold(id);
+          const bytes = await store.read(id, offset, SNAPSHOT_CHUNK_BYTES_MAX);
+          offset += bytes.length;
+          if (bytes.length > 0) return controller.enqueue(bytes);
+          release();
+          controller.close();
+        } catch (error) {
+          release?.();
+          controller.error(error);
+        }
+      },
+      cancel: () => release?.(),
+    }, { highWaterMark: 0 });
+  }
+
+  /** The core wants the peer to get one. */
+  send(to: ServerId, term: Term): void {
+    this.#sender.send(to, term);
+  }
+
+  /** The core wants the one that is offered. */
+  receive(from: ServerId, request: SnapshotRequest): void {
+    this.#receiver.offer(from, request);
+  }
+
+  /** The snapshot that the core has decided to install. */
+  installation(index: LogIndex, timeMs: number): Installation {
+    return { index, timeMs, restore: () => this.#restore(index) };
+  }
+
+  async #restore(index: LogIndex): Promise<void> {
+    const { store, machine, host } = this.#parts;
+    const meta = (await store!.list()).find((it) => it.index === index);
+    if (meta === undefined) throw new InvariantError(`the snapshot of entry ${index} must be there: it was received`);
+    await restoreMachine(machine, store!, meta);
+    const { term, bytes } = meta;
+    host.emit({ type: "snapshot-installed", index, term, bytes });
+  }
+
+  /** Bytes of a snapshot came. */
+  onChunk(from: ServerId, chunk: SnapshotChunk, bytes: Uint8Array): void {
+    this.#receiver.onChunk(from, chunk, bytes);
+  }
+
+  /** A peer says how far it is. */
+  onResponse(from: ServerId, response: SnapshotResponse): void {
+    this.#sender.onResponse(from, response);
+  }
+
+  /** The bulk channel to that peer came or went. */
+  onChannel(peer: ServerId): void {
+    this.#sender.onChannel(peer);
+  }
+
+  /** Entries up to here are durable. */
+  onDurable(index: LogIndex): void {
+    this.#receiver.onDurable(index);
+  }
+
+  /** Ends all that is under way; done when nobody uses the store any more. Idempotent. */
+  close(): Promise<void> {
+    return this.#closing ??= Promise.all([
+      this.#snapshotter?.close(),
+      this.#sender.close(),
+      this.#receiver.close(),
+    ]).then(() => {});
+  }
+}
+
+/** Gives the machine the bytes of a snapshot, which is held meanwhile. */
+export async function restoreMachine<Command, Result>(
+  machine: StateMachine<Command, Result>,
+  store: SnapshotStore,
+  { id }: SnapshotMeta,
+): Promise<void> {
+  const release = store.hold(id);
+  try {
+    const { user } = await openSnapshot((offset, bytesMax) => store.read(id, offset, bytesMax));
+    await machine.restore!(user);
+  } catch (cause) {
+    throw new StorageError(
+      `Cannot restore the machine from the snapshot "${id}": ${reasonOf(cause)}`,
+      "restore",
+      cause,
+    );
+  } finally {
+    release();
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * Takes snapshots of the machine: when it is time, or somebody asks.
+ *
+ * @module
+ */
+import { configurationAt } from "../core/membership.ts";
+import { termAt } from "../core/term_index.ts";
+import { InvariantError, NothingNewToSnapshotError, ShutdownError } from "../errors.ts";
+import type { StateMachine } from "../machine.ts";
+import type { SnapshotMeta, SnapshotSink, SnapshotStore } from "../store/snapshot_store.ts";
+import { encodeSnapshot, type SnapshotOrigin } from "../wire/snapshot.ts";
+import type { Applier } from "./applier.ts";
+import { reasonOf, type SnapshotHost } from "./snapshot_host.ts";
+import { Pacer } from "./waker.ts";
+
+/** When a snapshot is due, see {@linkcode RaftSettings}. */
+export interface SnapshotterSettings {
+  readonly snapshotThreshold: number;
+  readonly snapshotThresholdBytes: number;
+  readonly snapshotIntervalMs: number;
+}
+
+/** What the machine held at one moment. */
+interface Capture {
+  readonly origin: SnapshotOrigin;
+  readonly user: ReadableStream<Uint8Array>;
+}
+
+const retryMinMs = 1_000;
+const retryMaxMs = 60_000;
+
+/** One machine's only taker of snapshots: one at a time. */
+export class Snapshotter<Command, Result> {
+  readonly #machine: StateMachine<Command, Result>;
+  readonly #store: SnapshotStore;
+  readonly #applier: Applier<Command, Result>;
+  readonly #host: SnapshotHost;
+  readonly #settings: SnapshotterSettings;
+  readonly #pacer: Pacer;
+  #running: Promise<SnapshotMeta> | undefined;
+  #rejectCapture: ((error: unknown) => void) | undefined;
+  #timer: unknown;
+  #closed = false;
+  readonly #closing = Promise.withResolvers<never>();
+  /** What had been applied, in bytes, when the last snapshot was taken. */
+  #bytesBefore = 0;
+  #retryMs = retryMinMs;
+  #retryAt = -Infinity;
+
+  /** Takes the machine, by way of its only caller. */
+  constructor(
+    machine: StateMachine<Command, Result>,
+    store: SnapshotStore,
+    applier: Applier<Command, Result>,
+    host: SnapshotHost,
+    settings: SnapshotterSettings,
+  ) {
+    this.#machine = machine;
+    this.#store = store;
+    this.#applier = applier;
+    this.#host = host;
+    this.#settings = settings;
+    this.#pacer = new Pacer(host.environment);
+    this.#closing.promise.catch(() => {});
+  }
+
+  /** Looks from now on, now and then, whether a snapshot is due. */
+  start(): void {
+    if (this.#machine.snapshot !== undefined) this.#arm();
+  }
+
+  /**
+   * Takes a snapshot, after the one that is being taken, if any; done when it is durable.
+   *
+   * @throws {NothingNewToSnapshotError} When the last one has all that is applied.
+   */
+  take(): Promise<SnapshotMeta> {
+    const next = () => this.#take();
+    const running = this.#running === undefined ? next() : this.#running.then(next, next);
+    this.#running = running;
+    const end = () => {
+      if (this.#running === running) this.#running = undefined;
+    };
+    running.then(end, end);
+    return running;
+  }
+
+  /** Takes no more; what is being taken is given up. Done when that is. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#host.environment.clearTimeout(this.#timer);
+    this.#pacer.close();
+    this.#rejectCapture?.(new ShutdownError());
+    this.#closing.reject(new ShutdownError());
+    await this.#running?.catch(() => {});
+  }
+
+  #arm(): void {
+    const { environment } = this.#host;
+    const { snapshotIntervalMs } = this.#settings;
+    // Not the same on all servers, or all of them would be busy with snapshots at the same time.
+    const waitMs = snapshotIntervalMs * (1 + environment.randomSeed() % 1024 / 1024);
+    this.#timer = environment.setTimeout(() => this.#onTimer(), waitMs);
+  }
+
+  #onTimer(): void {
+    if (this.#closed) return;
+    this.#arm();
+    if (this.#running !== undefined || !this.#isDue()) return;
+    this.take().then(() => this.#retryMs = retryMinMs, (error) => this.#onFailure(error));
+  }
+
+  /** Counts from the last snapshot, our own or a leader's; what is not applied cannot be in one (P16). */
+  #isDue(): boolean {
+    if (this.#host.environment.now() < this.#retryAt) return false;
+    const entries = this.#applier.appliedIndex - this.#host.state.snapshot.index;
+    if (entries <= 0) return false;
+    const { snapshotThreshold, snapshotThresholdBytes } = this.#settings;
+    return entries >= snapshotThreshold || this.#applier.appliedBytes - this.#bytesBefore >= snapshotThresholdBytes;
+  }
+
+  /** Consensus goes on without a snapshot: the log is longer meanwhile, that is all. */
+  #onFailure(error: unknown): void {
+    if (this.#closed || error instanceof NothingNewToSnapshotError) return;
+    const reason = reasonOf(error);
+    this.#host.warn(`Cannot take a snapshot: ${reason}`);
+    this.#host.emit({ type: "snapshot-failed", operation: "take", peer: undefined, reason });
+    this.#retryAt = this.#host.environment.now() + this.#retryMs;
+    this.#retryMs = Math.min(this.#retryMs * 2, retryMaxMs);
+  }
+
+  async #take(): Promise<SnapshotMeta> {
+    // The machine itself may have asked, in the middle of applying an entry.
+    await undefined;
+    const { origin, user: stream } = await this.#capture();
+    const user = this.#readable(stream);
+    let sink: SnapshotSink | undefined;
+    let meta: SnapshotMeta;
+    try {
+      sink = await this.#store.create(origin);
+      // One piece at a time: the machine is read no faster than the disk writes.
+      for await (const piece of encodeSnapshot({ origin, user })) {
+        if (this.#closed) throw new ShutdownError();
+        await sink.write(piece);
+        await this.#pacer.pause();
+      }
+      if (this.#closed) throw new ShutdownError();
+      meta = await sink.close();
+    } catch (error) {
+      if (sink === undefined) await user.cancel(error).catch(() => {});
+      else await sink.abort().catch(() => {});
+      throw error;
+    }
+    const { index, term, bytes } = meta;
+    this.#host.enqueue({ type: "snapshot-persisted", index, term });
+    this.#host.emit({ type: "snapshot-taken", index, term, bytes });
+    return meta;
+  }
+
+  /** The machine's stream, which must not keep a shutdown waiting: it ends when this snapshotter is closed. */
+  #readable(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+    const reader = stream.getReader();
+    return new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        const { done, value } = await Promise.race([reader.read(), this.#closing.promise]);
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: (reason) => reader.cancel(reason),
+    }, { highWaterMark: 0 });
+  }
+
+  /** What the machine holds between two entries, so that it is exactly what the log up to there makes of it (BS14). */
+  #capture(): Promise<Capture> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) throw new ShutdownError();
+      this.#rejectCapture = reject;
+      this.#applier.whenFree(() => {
+        try {
+          if (!this.#closed) resolve(this.#captureNow());
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  #captureNow(): Capture {
+    const { state } = this.#host;
+    const { appliedIndex: index, appliedTimeMs: timeMs, appliedBytes } = this.#applier;
+    if (index <= state.snapshot.index) throw new NothingNewToSnapshotError(index);
+    const term = termAt(state.log, index);
+    const configuration = configurationAt(state, index);
+    if (term === undefined || configuration === undefined) {
+      throw new InvariantError(`what is known of entry ${index}, which was just applied, must be its term`);
+    }
+    const { index: configurationIndex, configuration: servers } = configuration;
+    const user = this.#machine.snapshot!();
+    this.#bytesBefore = appliedBytes;
+    return { origin: { index, term, configuration: servers, configurationIndex, timeMs }, user };
+  }
+}
