@@ -38,7 +38,8 @@ export class SnapshotSender {
   readonly #running = new Set<Promise<void>>();
   /** How long to wait after the next failure, by peer. */
   readonly #retryMs = new Map<ServerId, number>();
-  #nextId: number;
+  /** Begins anywhere, so that what is said to a server's last start is not taken for an answer to this one (BR03). */
+  #nextId: number | undefined;
 
   /** Without a store every transfer fails. */
   constructor(
@@ -51,8 +52,6 @@ export class SnapshotSender {
     this.#host = host;
     this.#bytesPerSecondMax = bytesPerSecondMax;
     this.#take = take;
-    // Begins anywhere, so that what is said to a server's last start is not taken for an answer to this one (BR03).
-    this.#nextId = 1 + host.environment.randomSeed() % 2 ** 31;
   }
 
   /** Sees to it that the peer gets a snapshot, and tells the core how it went. */
@@ -60,7 +59,9 @@ export class SnapshotSender {
     const before = this.#transfers.get(to);
     if (before?.term === term) return;
     before?.cancel();
-    const transfer = new Transfer(this.#nextId++, to, term, this.#host, this.#bytesPerSecondMax);
+    const id = this.#nextId ?? 1 + this.#host.environment.randomSeed() % 2 ** 31;
+    this.#nextId = id + 1;
+    const transfer = new Transfer(id, to, term, this.#host, this.#bytesPerSecondMax);
     this.#transfers.set(to, transfer);
     const running: Promise<void> = this.#run(transfer).finally(() => this.#running.delete(running));
     this.#running.add(running);
