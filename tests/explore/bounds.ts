@@ -17,6 +17,8 @@ export interface Bounds {
   readonly heartbeats: number;
   /** How often a leader finds that no majority answers. */
   readonly stepDowns: number;
+  /** How often a leader is asked to hand over, to any other. */
+  readonly transfers: number;
   /** Election timeouts; only with pre-vote are there more than terms. */
   readonly timeouts: number;
   readonly preVote: boolean;
@@ -32,18 +34,19 @@ export interface Bounds {
   readonly seconds: number;
 }
 
-/** What `deno task explore` does without options. */
+/** What options start from. */
 export const defaults: Bounds = {
   servers: 3,
   terms: 2,
-  entries: 2,
+  entries: 1,
   crashes: 1,
-  duplicates: 1,
+  duplicates: Infinity,
   heartbeats: 0,
   stepDowns: 0,
+  transfers: 0,
   timeouts: 2,
   preVote: false,
-  slowDisks: true,
+  slowDisks: false,
   entriesPerAppend: 8,
   symmetry: true,
   prune: true,
@@ -75,6 +78,7 @@ const numbers: Readonly<Record<string, Option>> = {
   },
   heartbeats: { key: "heartbeats", min: 0, max: 7, help: "heartbeats of leaders" },
   "step-downs": { key: "stepDowns", min: 0, max: 7, help: "leaders that find no majority" },
+  transfers: { key: "transfers", min: 0, max: 7, help: "wishes that a leader hand over" },
   timeouts: { key: "timeouts", min: 1, max: 15, help: "election timeouts; as many as terms unless given" },
   "entries-per-append": { key: "entriesPerAppend", min: 1, max: 8, help: "entries that fit into one append" },
   states: { key: "states", min: 1, max: 200_000_000, help: "ends after so many states" },

@@ -233,4 +233,13 @@ export const faults: readonly Fault[] = [
     bounds: {},
     invariant: /^C7: /,
   },
+  {
+    name: "who campaigns as its leader asked needs no log (BE26)",
+    step: receiving((_, message) =>
+      message.type === "vote-request" && message.transfer ? { ...message, lastTerm: 99 } : message
+    ),
+    // The order to campaign comes when the leader has given up, and appended more.
+    bounds: { entries: 1, transfers: 1, slowDisks: false },
+    invariant: /^E7: /,
+  },
 ];

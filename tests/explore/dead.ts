@@ -22,6 +22,9 @@ export function isDead({ from, message }: Packet, sender: Local, receiver: Local
       return message.term < disk.term && sender.disk.term >= termMax;
     case "vote-request":
       return !message.pre && message.term < disk.term && sender.disk.term >= termMax;
+    case "timeout-now":
+      // Obeyed by followers of this very term alone.
+      return message.term < disk.term;
     default:
       return false;
   }

@@ -6,6 +6,8 @@ import { faults } from "./broken.ts";
 import { cloneState } from "./clone.ts";
 import { Encoder, renamings } from "./encode.ts";
 import { explore, type Report } from "./explorer.ts";
+import { plan } from "./plan.ts";
+import { run } from "./run.ts";
 import { replay } from "./trace.ts";
 
 const smallest: Bounds = { ...defaults, terms: 1, timeouts: 3, entries: 0, crashes: 0, duplicates: 0, slowDisks: true };
@@ -184,6 +186,45 @@ test("explorer: a state under new names has the row of the state that servers of
   assertEquals(rows.size, 3);
 });
 
+function ran(...args: string[]): { readonly status: number; readonly said: string } {
+  const lines: string[] = [];
+  const status = run(args, (line) => lines.push(line));
+  return { status, said: lines.join("\n") };
+}
+
+test("explore: prints bounds, states, depth and how it ended", () => {
+  const { status, said } = ran("--servers=2", "--terms=1", "--entries=0", "--crashes=0");
+  assertEquals(status, 0);
+  assertStringIncludes(said, "bounds: --servers 2 --terms 1 --entries 0 --crashes 0 --duplicates any --heartbeats 0");
+  assertMatch(said, /\nstates \d+, transitions \d+, depth \d+, \d/);
+  assertStringIncludes(said, "\nexhausted: every state within the bounds was looked at, and no invariant broke");
+});
+
+test("explore: a budget that ends it is told, in the exit status too", () => {
+  const { status, said } = ran("--states", "100");
+  assertEquals(status, 3);
+  assertStringIncludes(said, "NOT exhausted: the budget of states ended it");
+});
+
+test("explore: shows the steps of a trace, and refuses one that there is not", () => {
+  const { status, said } = ran("--replay", "0.0.0");
+  assertEquals(status, 0);
+  assertMatch(said, /^1\. timeout a\n {5}a candidate term=2 .*\n/);
+  assertStringIncludes(said, "no invariant broke");
+  assertEquals(ran("--replay", "0.99"), { status: 2, said: "step 2 has no action 99" });
+  assertEquals(ran("--replay", "x"), { status: 2, said: '--replay takes numbers like 0.4.2, not "x"' });
+  assertEquals(ran("--servers", "9").status, 2);
+});
+
+test("explore: the plan has three servers, up to three terms, two commands, a crash and doubled messages", () => {
+  for (const { bounds } of plan) {
+    assertEquals({ servers: bounds.servers, duplicates: bounds.duplicates }, { servers: 3, duplicates: Infinity });
+    assertEquals(boundsOf(optionsText(bounds).split(" ")), bounds);
+  }
+  const most = (key: keyof Bounds) => Math.max(...plan.map(({ bounds }) => Number(bounds[key])));
+  assertEquals([most("terms"), most("entries"), most("crashes"), most("transfers")], [2, 2, 1, 1]);
+});
+
 test("boundsOf() reads options, and says them again", () => {
   const bounds = boundsOf(["--terms", "3", "--entries=0", "--pre-vote", "on", "--timeouts", "4"]);
   assertEquals(bounds, { ...defaults, terms: 3, entries: 0, preVote: true, timeouts: 4 });
@@ -198,6 +239,8 @@ for (
     ["--terms", '--terms takes a whole number from 1 to 7, not ""'],
     ["--servers 2.5", '--servers takes a whole number from 1 to 5, not "2.5"'],
     ["--pre-vote maybe", '--pre-vote takes on or off, not "maybe"'],
+    ["--duplicates some", '--duplicates takes a whole number from 0 to 7 or "any", not "some"'],
+    ["--duplicates 8", '--duplicates takes a whole number from 0 to 7 or "any", not "8"'],
     ["--colour red", 'unknown option "--colour"'],
     ["terms 3", 'unknown option "terms"'],
   ] as const

@@ -205,7 +205,10 @@ class Exploration {
 }
 
 function isSame(a: Action, b: Action): boolean {
-  const lapsed = (event: Action["event"]) => event.type === "deliver" && event.lapsed;
   return a.server === b.server && a.event.type === b.event.type && a.uses === b.uses &&
-    a.duplicates === b.duplicates && lapsed(a.event) === lapsed(b.event);
+    a.duplicates === b.duplicates && detailOf(a.event) === detailOf(b.event);
+}
+
+function detailOf(event: Action["event"]): unknown {
+  return event.type === "deliver" ? event.lapsed : event.type === "transfer" ? event.to : undefined;
 }

@@ -86,8 +86,9 @@ export interface Ghost {
 
 /** What can happen at a server. */
 export type LocalEvent =
-  | { readonly type: "timeout" | "heartbeat" | "step-down" | "persist" | "restart" }
+  | { readonly type: "timeout" | "heartbeat" | "step-down" | "give-up" | "persist" | "restart" }
   | { readonly type: "propose"; readonly command: number }
+  | { readonly type: "transfer"; readonly to: ServerId }
   /** `lapsed`: the leader had been silent for an election timeout before. */
   | { readonly type: "deliver"; readonly packet: Packet; readonly lapsed: boolean };
 

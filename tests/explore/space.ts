@@ -42,7 +42,7 @@ interface Transition {
   readonly error: Error | undefined;
 }
 
-type Budget = "entries" | "crashes" | "duplicates" | "heartbeats" | "stepDowns" | "timeouts";
+type Budget = "entries" | "crashes" | "duplicates" | "heartbeats" | "stepDowns" | "timeouts" | "transfers";
 const shifts: Readonly<Record<Budget, number>> = {
   entries: 0,
   crashes: 4,
@@ -50,10 +50,21 @@ const shifts: Readonly<Record<Budget, number>> = {
   heartbeats: 12,
   stepDowns: 16,
   timeouts: 20,
+  transfers: 24,
 };
 
 const impossible: Transition = { local: -1, packets: [], truncatedFrom: undefined, news: false, error: undefined };
-const codes = { timeout: 0, heartbeat: 1, "step-down": 2, persist: 3, restart: 4, propose: 8, deliver: 16 } as const;
+const codes = {
+  timeout: 0,
+  heartbeat: 1,
+  "step-down": 2,
+  persist: 3,
+  restart: 4,
+  "give-up": 5,
+  propose: 8,
+  transfer: 16,
+  deliver: 32,
+} as const;
 
 /** The state space of a cluster. */
 export class Space {
@@ -124,6 +135,8 @@ export class Space {
         if (this.#left(state, "entries") > 0) events.push({ type: "propose", command });
         if (this.#left(state, "heartbeats") > 0) events.push({ type: "heartbeat" });
         if (this.#left(state, "stepDowns") > 0) events.push({ type: "step-down" });
+        if (core.leading!.transfer !== undefined) events.push({ type: "give-up" });
+        else if (this.#left(state, "transfers") > 0) events.push(...this.#transfers(core.id));
       } else if (core.term <= this.bounds.terms && this.#left(state, "timeouts") > 0) {
         events.push({ type: "timeout" });
       }
@@ -131,6 +144,11 @@ export class Space {
       for (const event of events) if (!visit({ server, event, ...once })) return false;
     }
     return true;
+  }
+
+  #transfers(leader: ServerId): LocalEvent[] {
+    const others = names.slice(0, this.bounds.servers).filter((id) => id !== leader);
+    return others.map((to) => ({ type: "transfer", to }));
   }
 
   #deliveries(state: State, packets: readonly number[], visit: (action: Action) => boolean): void {
@@ -155,6 +173,7 @@ export class Space {
   #transition(local: number, { event, uses }: Action): Transition {
     let code: number = codes[event.type];
     if (event.type === "propose") code += event.command;
+    else if (event.type === "transfer") code += indexOf(event.to);
     else if (event.type === "deliver") code += 2 * uses! + Number(event.lapsed);
     const at = this.#known.get(local, code);
     if (at >= 0) return this.#transitions[at]!;
@@ -221,7 +240,10 @@ export class Space {
         return 1 << shifts.crashes;
       case "propose":
         return 1 << shifts.entries;
+      case "transfer":
+        return 1 << shifts.transfers;
       case "persist":
+      case "give-up":
         return 0;
       case "deliver":
         return duplicates && this.bounds.duplicates < Infinity ? 1 << shifts.duplicates : 0;
@@ -241,7 +263,8 @@ export class Space {
     const packet = this.packets.items[id]!;
     const sender = this.locals.items[locals[indexOf(packet.from)]!]!;
     const receiver = this.locals.items[locals[indexOf(packet.to)]!]!;
-    return isDead(packet, sender, receiver, 1 + this.bounds.terms);
+    const { terms, transfers } = this.bounds;
+    return isDead(packet, sender, receiver, 1 + terms + transfers);
   }
 
   /**

@@ -102,7 +102,10 @@ function canHappen({ core, writes }: Local, event: LocalEvent): boolean {
     case "heartbeat":
     case "step-down":
     case "propose":
+    case "transfer":
       return core.role === "leader";
+    case "give-up":
+      return core.leading?.transfer !== undefined;
     case "persist":
       return writes.length > 0;
     default:

@@ -44,11 +44,12 @@ export function replay(bounds: Bounds, choices: readonly number[], stepCore: Ste
 }
 
 function actionText({ server, event, duplicates }: Action): string {
-  return `${eventText(names[server]!, event)}${duplicates ? " (and it stays under way: a duplicate)" : ""}`;
+  return `${eventText(names[server]!, event)}${duplicates ? " (a copy stays under way)" : ""}`;
 }
 
 function eventText(id: string, event: LocalEvent): string {
   if (event.type === "propose") return `propose ${id}`;
+  if (event.type === "transfer") return `transfer ${id}->${event.to}`;
   if (event.type !== "deliver") return `${event.type} ${id}`;
   const { from, to, message } = event.packet;
   return `deliver ${from}->${to} ${messageText(message)}${event.lapsed ? " (its leader has long been silent)" : ""}`;

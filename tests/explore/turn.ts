@@ -75,6 +75,13 @@ export class Turn {
         return this.#turn({ type: "deadline-reached" }, now + 10 * leaseMs);
       case "propose":
         return this.#turn({ type: "proposed", count: 1 });
+      case "transfer":
+        return this.#turn({ type: "transfer-requested", to: event.to });
+      case "give-up": {
+        const leading = this.#core.leading!;
+        leading.transfer = { ...leading.transfer!, deadline: now };
+        return this.#turn({ type: "deadline-reached" });
+      }
       case "persist":
         this.persist();
         return;

@@ -20,6 +20,7 @@ const noticed: readonly (readonly [code: string, script: string, complaint: RegE
   ["BL01", "a_delayed_append_removes_nothing_acknowledged", /not so: log=1,2,2,2,2/],
   ["BC05", "a_leader_is_elected_and_commits_two_commands", /: (C2|E6): "a" (commits|leads)/],
   ["BE02", "one_transfer_at_a_time", /: E2: "a" votes twice in term 3/],
+  ["BE26", "a_late_order_to_campaign_loses_nothing", /: E7: "a" votes for "c", whose log is behind/],
   ["BE18", "a_leader_is_elected_and_commits_two_commands", /: E8: a pre-vote changed "b"/],
   ["BC10", "a_sole_voter_commits_what_its_disk_has", /not so: commit=2/],
 ];

@@ -1,0 +1,115 @@
+/**
+ * What `deno task explore` does with its arguments.
+ *
+ * @module
+ */
+import { type Bounds, boundsOf, optionsText, usage, UsageError } from "./bounds.ts";
+import { type Ending, explore, type Report } from "./explorer.ts";
+import { plan } from "./plan.ts";
+import { replay } from "./trace.ts";
+
+type Print = (line: string) => void;
+
+/**
+ * Explores the plan, or with options one space of these bounds.
+ *
+ * @returns The exit status: 0 exhausted, 1 a violation, 2 wrong options, 3 a budget ended it.
+ */
+export function run(args: readonly string[], print: Print): number {
+  try {
+    if (args.includes("--help")) {
+      print(
+        `Looks at every state that a small cluster can reach. Without options: ${plan.length} spaces.\n\n${usage()}`,
+      );
+      return 0;
+    }
+    if (args.length === 0) return runPlan(print);
+    const { choices, rest } = takeReplay(args);
+    const bounds = boundsOf(rest);
+    if (choices !== undefined) return show(bounds, choices, print) ? 1 : 0;
+    return statusOf[runOne(bounds, print).ending];
+  } catch (error) {
+    if (!(error instanceof UsageError || error instanceof RangeError)) throw error;
+    print(error.message);
+    return 2;
+  }
+}
+
+const statusOf: Readonly<Record<Ending, number>> = { exhausted: 0, violation: 1, states: 3, seconds: 3 };
+
+function runPlan(print: Print): number {
+  let states = 0;
+  let seconds = 0;
+  for (const [i, { about, bounds }] of plan.entries()) {
+    print(`${i + 1} of ${plan.length}: ${about}`);
+    const report = runOne(bounds, print);
+    states += report.states;
+    seconds += report.seconds;
+    if (report.ending !== "exhausted") return statusOf[report.ending];
+    print("");
+  }
+  print(
+    `${plan.length} spaces exhausted: ${grouped(states)} states in ${seconds.toFixed(0)} s, and no invariant broke`,
+  );
+  return 0;
+}
+
+function runOne(bounds: Bounds, print: Print): Report {
+  print(`bounds: ${optionsText(bounds)}`);
+  let said = performance.now();
+  const report = explore(bounds, {
+    onProgress: (states, depth) => {
+      if (performance.now() - said < 10_000) return;
+      said = performance.now();
+      print(`… ${grouped(states)} states, depth ${depth}`);
+    },
+  });
+  print(reportText(report));
+  if (report.violation !== undefined) {
+    const { choices } = report.violation;
+    print(`\nto replay: deno task explore ${optionsText(bounds)} --replay ${choices.join(".")}\n`);
+    show(bounds, choices, print);
+  }
+  return report;
+}
+
+function takeReplay(args: readonly string[]): { readonly choices: number[] | undefined; readonly rest: string[] } {
+  const at = args.indexOf("--replay");
+  const rest = [...args];
+  if (at < 0) return { choices: undefined, rest };
+  const [, text = ""] = rest.splice(at, 2);
+  if (!/^\d+(\.\d+)*$/.test(text)) throw new UsageError(`--replay takes numbers like 0.4.2, not "${text}"`);
+  return { choices: text.split(".").map(Number), rest };
+}
+
+/** Whether an invariant broke. */
+function show(bounds: Bounds, choices: readonly number[], print: Print): boolean {
+  const { lines, broken } = replay(bounds, choices);
+  print(lines.join("\n"));
+  print(broken === undefined ? "no invariant broke" : `broken: ${broken}`);
+  return broken !== undefined;
+}
+
+const endings: Readonly<Record<Ending, string>> = {
+  exhausted: "exhausted: every state within the bounds was looked at, and no invariant broke",
+  states: "NOT exhausted: the budget of states ended it; nothing is known of the rest",
+  seconds: "NOT exhausted: the budget of seconds ended it; nothing is known of the rest",
+  violation: "VIOLATION",
+};
+
+function reportText(report: Report): string {
+  const { states, transitions, depth, seconds, space, ending, violation } = report;
+  const { entries, committed, term } = space.reached();
+  const rate = Math.round(states / Math.max(seconds, 0.001));
+  return [
+    `states ${grouped(states)}, transitions ${grouped(transitions)}, depth ${depth}, ${seconds.toFixed(1)} s, ` +
+    `${grouped(rate)} states/s`,
+    `servers seen ${grouped(space.locals.items.length)}, messages ${grouped(space.packets.items.length)}, ` +
+    `steps of the core ${grouped(space.steps)}; longest log ${entries}, committed ${committed}, last term ${term}`,
+    violation === undefined ? endings[ending] : `${endings[ending]}: ${violation.message}`,
+  ].join("\n");
+}
+
+function grouped(number: number): string {
+  return number.toLocaleString("en-US");
+}
