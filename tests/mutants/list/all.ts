@@ -1,0 +1,14 @@
+/**
+ * Every fault.
+ *
+ * @module
+ */
+import type { Mutant } from "../mutant.ts";
+import { calls } from "./calls.ts";
+import { commits } from "./commits.ts";
+import { disks } from "./disks.ts";
+import { elections } from "./elections.ts";
+import { logs } from "./logs.ts";
+
+/** In the order in which they run. */
+export const MUTANTS: readonly Mutant[] = [...elections, ...logs, ...commits, ...disks, ...calls];

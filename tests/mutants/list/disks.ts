@@ -1,0 +1,121 @@
+/**
+ * The write-ahead log, and numbers as bytes.
+ *
+ * @module
+ */
+import type { Mutant } from "../mutant.ts";
+
+/** Faults in what survives a crash. */
+export const disks: readonly Mutant[] = [
+  {
+    id: "writes-without-sync",
+    bug: "BD01",
+    file: "src/store/wal/segment_file.ts",
+    find: "files.open(name, { create: false, durable: true })",
+    replace: "files.open(name, { create: false, durable: false })",
+    why: "The header was synced before, and a flag is easily copied from another call.",
+    invariants: ["D4"],
+  },
+  {
+    id: "directory-not-synced",
+    bug: "BD06",
+    file: "src/store/wal/segment_file.ts",
+    find: "  await files.syncDirectory();\n",
+    replace: "",
+    why: "The file was synced, and a rename is atomic.",
+    invariants: ["D4", "D3"],
+  },
+  {
+    id: "start-segment-not-synced",
+    bug: "BD06",
+    file: "src/store/wal/segment_file.ts",
+    find: "    await file.write(parts, 0);\n    await file.sync();\n",
+    replace: "    await file.write(parts, 0);\n",
+    why: "A rename puts the file in place as it is.",
+    invariants: ["D4", "D3"],
+  },
+  {
+    id: "start-forgets-the-vote",
+    bug: "BD04",
+    file: "src/store/wal/start.ts",
+    find: "vote: state.vote }",
+    replace: "vote: recovered.last?.head.vote ?? { term: 0, votedFor: undefined } }",
+    why: "A start says again what the last batch said.",
+    invariants: ["D4", "E5"],
+  },
+  {
+    id: "start-forgets-a-truncation",
+    bug: "BL18",
+    file: "src/store/wal/start.ts",
+    find: "truncateFrom: last?.head.truncateFrom,",
+    replace: "truncateFrom: undefined,",
+    why: "What was removed is not there any more.",
+    invariants: ["D3", "D4"],
+  },
+  {
+    id: "segment-begins-with-the-old-vote",
+    bug: "BD09",
+    file: "src/store/wal/wal_store.ts",
+    find: "vote: content.vote ?? this.#vote,",
+    replace: "vote: this.#vote,",
+    why: "A segment begins with what the log knows, and the write comes after.",
+    invariants: ["D4", "E5"],
+  },
+  {
+    id: "damage-taken-for-a-torn-write",
+    bug: "BD03",
+    file: "src/store/wal/recovery.ts",
+    find: "if (proof !== undefined) throw damaged(location, offset, problem, proof);",
+    replace: "if (proof === -1) throw damaged(location, offset, problem, proof);",
+    why: "A log ends where its checksums are wrong.",
+    invariants: ["D2", "C5"],
+  },
+  {
+    id: "payload-checksum-not-looked-at",
+    bug: "BD02",
+    file: "src/wire/record.ts",
+    find: "if (crc32c(bytes, body, next) !== getU32(bytes, at + 40)) refuse",
+    replace: "if (crc32c(bytes, body, next) === -1) refuse",
+    why: "The header has a checksum, and the transport as well.",
+    invariants: ["A3", "D2"],
+  },
+  {
+    id: "failed-write-tried-again",
+    bug: "BD05",
+    file: "src/store/wal/wal_store.ts",
+    find:
+      '      await this.#file!.write(batch.parts, segment.end);\n    } catch (cause) {\n      throw this.#fail("write", cause);',
+    replace: "      await this.#file!.write(batch.parts, segment.end);\n    } catch {\n" +
+      '      await this.#file!.write(batch.parts, segment.end).catch((cause) => {\n        throw this.#fail("write", cause);\n      });',
+    why: "Errors pass, and a second try costs nothing.",
+    invariants: ["D1"],
+  },
+  {
+    id: "failed-write-swallowed",
+    bug: "BD15",
+    file: "src/driver/writer.ts",
+    find: "    this.#busy = done.then(() => {\n      this.#busy = undefined;\n      if (this.#failed) return;",
+    replace:
+      "    this.#busy = done.catch(() => {}).then(() => {\n      this.#busy = undefined;\n      if (this.#failed) return;",
+    why: "The store logs its errors, and somebody must keep an unhandled rejection away.",
+    invariants: ["D1", "E3", "L4"],
+  },
+  {
+    id: "removed-front-to-back",
+    bug: "BD08",
+    file: "src/store/wal/wal_store.ts",
+    find: "of obsolete.toReversed()) {",
+    replace: "of obsolete) {",
+    why: "Files go in the order of their names.",
+    invariants: ["D3", "D4"],
+  },
+  {
+    id: "numbers-of-32-bits",
+    bug: "BT11",
+    file: "src/wire/items.ts",
+    find: "!Number.isSafeInteger(value) || value < 0",
+    replace: "(value | 0) !== value || value < 0",
+    why: "The shortest way to write that a number is an integer.",
+    invariants: ["V2", "V1"],
+  },
+];
