@@ -19,6 +19,9 @@ export interface KvArgs {
   /** Every server's id and the address the others dial it at. */
   readonly cluster: Readonly<Record<string, string>>;
   readonly token: string | undefined;
+  /** Entries between two snapshots, and entries kept behind one; undefined for the library's defaults. */
+  readonly snapshotAfter: number | undefined;
+  readonly keepEntries: number | undefined;
   readonly verbose: boolean;
   readonly stopWithStdin: boolean;
 }
@@ -38,12 +41,16 @@ Options:
   --listen <address>   Where to listen for the other servers. Default: its address in --cluster,
                        else 127.0.0.1:7001.
   --http <address>     Where to listen for clients. Default: 127.0.0.1:8001.
-  --data <directory>   Where to keep the log. Default: ./data/<id>.
+  --data <directory>   Where to keep the log and snapshots. Default: ./data/<id>.
   --cluster <servers>  All servers, this one among them, as the others reach them:
                        n1=10.0.0.1:7001,n2=10.0.0.2:7001,n3=10.0.0.3:7001. The same for every server.
                        Default: this one alone.
   --token <token>      What clients must send: Authorization: Bearer <token>. Needed when --http is not
                        on loopback. The variable KV_TOKEN does the same, unseen in the list of processes.
+  --snapshot-after <entries>
+                       Take a snapshot when so many entries were applied since the last. Default: 8192.
+  --keep-entries <entries>
+                       Entries that stay in the log behind a snapshot. Default: 10240.
   --verbose            Log more.
   --stop-with-stdin    Stop when the standard input ends: for programs that start servers.
   --help               Print this.
@@ -96,6 +103,8 @@ export function parseKvArgs(
     data: values.data ?? join("data", id),
     cluster,
     token,
+    snapshotAfter: parseCount("--snapshot-after", values["snapshot-after"], 1),
+    keepEntries: parseCount("--keep-entries", values["keep-entries"], 0),
     verbose: values.verbose === true,
     stopWithStdin: values["stop-with-stdin"] === true,
   };
@@ -108,6 +117,8 @@ interface Values {
   readonly data?: string;
   readonly cluster?: string;
   readonly token?: string;
+  readonly "snapshot-after"?: string;
+  readonly "keep-entries"?: string;
   readonly verbose?: boolean;
   readonly "stop-with-stdin"?: boolean;
   readonly help?: boolean;
@@ -118,6 +129,7 @@ function parse(args: readonly string[]): Values {
   const flag = { type: "boolean" } as const;
   const options = {
     ...{ id: text, listen: text, http: text, data: text, cluster: text, token: text },
+    ...{ "snapshot-after": text, "keep-entries": text },
     ...{ verbose: flag, "stop-with-stdin": flag, help: { ...flag, short: "h" } },
   };
   try {
@@ -127,6 +139,13 @@ function parse(args: readonly string[]): Values {
     const [what] = (error as Error).message.split(". ");
     throw new UsageError(`Cannot read the command line: ${what}`);
   }
+}
+
+function parseCount(name: string, text: string | undefined, min: number): number | undefined {
+  if (text === undefined) return undefined;
+  const count = /^\d{1,9}$/.test(text) ? Number(text) : -1;
+  if (count < min) throw new UsageError(`Cannot use "${text}" for ${name}: it must be a whole number from ${min}`);
+  return count;
 }
 
 function parseCluster(text: string): Record<string, string> {

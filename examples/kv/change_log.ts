@@ -32,6 +32,14 @@ export class ChangeLog {
     return this.#changes.slice(from);
   }
 
+  /** Nothing is known of what came before that index. */
+  reset(index: LogIndex): void {
+    this.#changes = [];
+    this.#start = 0;
+    this.#bytes = 0;
+    this.#forgotten = index;
+  }
+
   #forget(): void {
     const oldest = this.#changes[this.#start]!;
     this.#forgotten = oldest.index;

@@ -6,6 +6,7 @@
  */
 import type { ApplyContext, LogIndex, StateMachine } from "@securecollc/raft";
 import { ChangeLog } from "./change_log.ts";
+import { decodeItems, encodeItems } from "./snapshot.ts";
 import { SortedKeys } from "./sorted_keys.ts";
 
 /** What can be done to a key. `expect: null` means that it must be absent. */
@@ -41,10 +42,12 @@ export interface Listed {
 
 /** Keys and values. */
 export class KvMachine implements StateMachine<Command, Result> {
-  readonly #items = new Map<string, Item>();
+  #items = new Map<string, Item>();
   readonly #keys = new SortedKeys();
   readonly #changes = new ChangeLog();
   readonly #watchers = new Set<(change: Change) => void>();
+  /** Of each snapshot that is being read: what keys had when it was taken, of those that changed since. */
+  readonly #captures = new Set<Map<string, Item | undefined>>();
   #index: LogIndex = 0;
 
   /** Index of the last command that was applied. */
@@ -62,6 +65,7 @@ export class KvMachine implements StateMachine<Command, Result> {
         return true;
       case "delete":
         if (item === undefined) return false;
+        this.#remember(key, item);
         this.#items.delete(key);
         this.#keys.delete(key);
         this.#tell({ index, key, value: undefined });
@@ -71,6 +75,41 @@ export class KvMachine implements StateMachine<Command, Result> {
         this.#set(key, command.value, index);
         return true;
     }
+  }
+
+  /**
+   * All keys as they are now. Nothing is copied but the order of the keys: an item that changes while the bytes are read is
+   * remembered as it was.
+   */
+  snapshot(): ReadableStream<Uint8Array> {
+    const keys = this.#keys.all();
+    const before = new Map<string, Item | undefined>();
+    this.#captures.add(before);
+    let at = 0;
+    const next = (): readonly [string, Item] | undefined => {
+      if (at === keys.length) return undefined;
+      const key = keys[at++]!;
+      const item = before.get(key) ?? this.#items.get(key)!;
+      before.delete(key);
+      return [key, item];
+    };
+    return encodeItems(this.#index, next, () => this.#captures.delete(before));
+  }
+
+  /** Takes the state of another server. Watchers are told what is different. */
+  async restore(bytes: ReadableStream<Uint8Array>): Promise<void> {
+    const items = new Map<string, Item>();
+    const index = await decodeItems(bytes, (key, item) => items.set(key, item));
+    const old = this.#items;
+    // What is being read of the old state goes on with what it has.
+    for (const before of this.#captures) for (const [key, item] of old) if (!before.has(key)) before.set(key, item);
+    this.#captures.clear();
+    this.#items = items;
+    this.#index = index;
+    this.#keys.reset([...items.keys()].sort());
+    // Several differences may share the index, so whoever has seen one of them must not take it for all.
+    this.#changes.reset(index + 1);
+    for (const change of differences(old, items, index)) for (const watcher of this.#watchers) watcher(change);
   }
 
   get(key: string): Item | undefined {
@@ -107,15 +146,34 @@ export class KvMachine implements StateMachine<Command, Result> {
   #set(key: string, bytes: Uint8Array, index: LogIndex): void {
     // The bytes are a view of a larger buffer that would be kept with them.
     const value = bytes.slice();
-    if (!this.#items.has(key)) this.#keys.add(key);
+    const before = this.#items.get(key);
+    if (before === undefined) this.#keys.add(key);
+    this.#remember(key, before);
     this.#items.set(key, { value, index });
     this.#tell({ index, key, value });
+  }
+
+  #remember(key: string, item: Item | undefined): void {
+    for (const before of this.#captures) if (!before.has(key)) before.set(key, item);
   }
 
   #tell(change: Change): void {
     this.#changes.add(change);
     for (const watcher of this.#watchers) watcher(change);
   }
+}
+
+/** What changed between two states, in the order in which it was written; deletions at the end. */
+function differences(old: ReadonlyMap<string, Item>, items: ReadonlyMap<string, Item>, index: LogIndex): Change[] {
+  const written = [...items].filter(([key, item]) => old.get(key)?.index !== item.index)
+    .map(([key, { value, index }]): Change => ({ index, key, value }))
+    .sort((a, b) => a.index - b.index);
+  const deleted = [...old.keys()].filter((key) => !items.has(key)).map((key): Change => ({
+    index,
+    key,
+    value: undefined,
+  }));
+  return [...written, ...deleted];
 }
 
 function isExpected(value: Uint8Array | undefined, expect: Uint8Array | null): boolean {

@@ -64,6 +64,8 @@ async function start(args: KvArgs, log: Log): Promise<Running> {
     store: fileStore(args.data),
     transport: await transportOf(args),
     bootstrap: args.cluster,
+    ...args.snapshotAfter === undefined ? {} : { snapshotThreshold: args.snapshotAfter },
+    ...args.keepEntries === undefined ? {} : { trailingLogs: args.keepEntries },
     ...args.verbose ? { logger: loggerOf(log) } : {},
   });
   log(`role ${raft.state} in term ${raft.currentTerm}: started`);

@@ -18,6 +18,18 @@ export class SortedKeys {
     this.#changed.set(key, false);
   }
 
+  /** All keys, in order; the array does not change any more. */
+  all(): readonly string[] {
+    this.#workIn();
+    return this.#sorted;
+  }
+
+  /** These are all keys from now on, in order. */
+  reset(sorted: string[]): void {
+    this.#sorted = sorted;
+    this.#changed.clear();
+  }
+
   /** The first keys with the prefix that come after the given one, at most so many. */
   list(prefix: string, after: string | undefined, countMax: number): string[] {
     this.#workIn();

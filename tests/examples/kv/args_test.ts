@@ -15,6 +15,8 @@ test("parseKvArgs() reads the command line of the README", () => {
     data: "./data/n2",
     cluster: { n1: "127.0.0.1:7001", n2: "127.0.0.1:7002", n3: "127.0.0.1:7003" },
     token: undefined,
+    snapshotAfter: undefined,
+    keepEntries: undefined,
     verbose: false,
     stopWithStdin: false,
   });
@@ -36,10 +38,26 @@ test("parseKvArgs() takes the token from the environment", () => {
   assertEquals(parseKvArgs([...at, "--token", "other"], { KV_TOKEN: "secret" })!.token, "other");
 });
 
+test("parseKvArgs() reads when snapshots are taken", () => {
+  const { snapshotAfter, keepEntries } = parseKvArgs("--id n1 --snapshot-after 1 --keep-entries 0".split(" "), {})!;
+  assertEquals([snapshotAfter, keepEntries], [1, 0]);
+});
+
 test("parseKvArgs() knows when help is asked for", () => {
   assertEquals(parseKvArgs(["--help"], {}), undefined);
   assertEquals(parseKvArgs(["-h"], {}), undefined);
-  for (const option of ["--id", "--listen", "--http", "--data", "--cluster", "--token"]) {
+  for (
+    const option of [
+      "--id",
+      "--listen",
+      "--http",
+      "--data",
+      "--cluster",
+      "--token",
+      "--snapshot-after",
+      "--keep-entries",
+    ]
+  ) {
     assertStringIncludes(HELP, `\n  ${option} <`);
   }
   assertEquals(HELP.split("\n").filter((line) => line.length > 110), []);
@@ -54,6 +72,8 @@ test("parseKvArgs() says what is wrong and what to do", () => {
     ["--id n/1", 'Cannot use the id "n/1"'],
     [`--id ${"n".repeat(65)}`, "Cannot use the id"],
     [`--id n4 --cluster ${CLUSTER}`, 'Cannot start "n4" as it is not in --cluster, which has n1, n2, n3'],
+    ["--id n1 --snapshot-after 0", 'Cannot use "0" for --snapshot-after: it must be a whole number from 1'],
+    ["--id n1 --keep-entries 1.5", 'Cannot use "1.5" for --keep-entries: it must be a whole number from 0'],
     ["--id n1 --cluster n1", 'Cannot read "n1" in --cluster: each server is <id>=<host>:<port>'],
     ["--id n1 --cluster n1=h:1,", 'Cannot read "" in --cluster'],
     ["--id n1 --cluster n1=h", 'Cannot use "h" for --cluster'],

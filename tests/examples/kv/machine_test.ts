@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { ChangeLog } from "../../../examples/kv/change_log.ts";
 import { type Change, type Command, KvMachine } from "../../../examples/kv/machine.ts";
@@ -151,4 +151,110 @@ test("SortedKeys lists what a plain set, sorted, would", () => {
       if (key !== "a") assertEquals(keys.list(prefix, after, 3), expected);
     }
   }));
+});
+
+/** All bytes of a stream, of which `between` is called after each piece. */
+async function bytesOf(stream: ReadableStream<Uint8Array>, between: () => void = () => {}): Promise<Uint8Array> {
+  const pieces: number[] = [];
+  for await (const piece of stream) {
+    pieces.push(...piece);
+    between();
+  }
+  return new Uint8Array(pieces);
+}
+
+function streamOf(bytes: Uint8Array, pieceBytes: number): ReadableStream<Uint8Array> {
+  let at = 0;
+  return new ReadableStream({
+    pull(controller) {
+      if (at >= bytes.length) return controller.close();
+      controller.enqueue(bytes.slice(at, at += pieceBytes));
+    },
+  });
+}
+
+const contentOf = (machine: KvMachine) => {
+  const { listed } = machine.list("", undefined, 1_000);
+  return [machine.index, listed.map(({ key, index }) => [key, index, [...machine.get(key)!.value]])];
+};
+
+test("KvMachine.restore() gives what snapshot() took, whatever its pieces", async () => {
+  const machine = machineWith(put("b", "2"), put("ä", "é"), put("a", ""), remove("b"), put("c", "3"));
+  const bytes = await bytesOf(machine.snapshot());
+  for (const pieceBytes of [1, 7, 1_000]) {
+    const other = machineWith(put("old", "x"));
+    await other.restore(streamOf(bytes, pieceBytes));
+    assertEquals(contentOf(other), contentOf(machine));
+    assertEquals(apply(other, put("d", "4"), remove("c")), [true, true]);
+    assertEquals(other.list("", undefined, 9).listed.map(({ key }) => key), ["a", "d", "ä"]);
+  }
+});
+
+test("KvMachine.snapshot() of equal states gives equal bytes, however they came about", async () => {
+  const one = machineWith(put("a", "1"), put("b", "x"), put("b", "2"), put("c", "3"));
+  const other = new KvMachine();
+  await other.restore(streamOf(await bytesOf(one.snapshot()), 10));
+  assertEquals(await bytesOf(other.snapshot()), await bytesOf(one.snapshot()));
+});
+
+test("KvMachine.snapshot() is what it was when it was taken, while everything changes and it is read", async () => {
+  const value = "x".repeat(40_000);
+  const machine = machineWith(...["a", "b", "c", "d", "e"].map((key) => put(key, value)));
+  const expected = await bytesOf(machine.snapshot());
+  let changes = 0;
+  const bytes = await bytesOf(machine.snapshot(), () => {
+    changes++;
+    apply(machine, put("c", `changed ${changes}`), remove("d"), put("d", "new"), put("f", "new"), remove("e"));
+  });
+  assertEquals(bytes, expected);
+  assertEquals(changes > 1, true);
+  // Two at a time, and one that nobody reads to its end.
+  const [first, second] = [machine.snapshot(), machine.snapshot()];
+  const before = await bytesOf(machine.snapshot());
+  apply(machine, put("c", "again"));
+  await second.cancel();
+  assertEquals(await bytesOf(first), before);
+});
+
+test("KvMachine.snapshot() goes on although another state is restored meanwhile", async () => {
+  const machine = machineWith(put("a", "x".repeat(70_000)), put("b", "y"));
+  const expected = await bytesOf(machine.snapshot());
+  const other = await bytesOf(machineWith(put("b", "other"), put("c", "more"), put("c", "most")).snapshot());
+  let restored: Promise<void> | undefined;
+  const reader = machine.snapshot().getReader();
+  const pieces = [...(await reader.read()).value!];
+  restored = machine.restore(streamOf(other, 5));
+  await restored;
+  for (let read = await reader.read(); !read.done; read = await reader.read()) pieces.push(...read.value);
+  assertEquals(new Uint8Array(pieces), expected);
+});
+
+test("KvMachine.restore() refuses what is no snapshot, or not all of one, and keeps what it had", async () => {
+  const bytes = await bytesOf(machineWith(put("a", "1"), put("b", "2")).snapshot());
+  const machine = machineWith(put("old", "x"));
+  for (const length of [0, 5, 13, 29, bytes.length - 1]) {
+    await assertRejects(() => machine.restore(streamOf(bytes.slice(0, length), 9)), Error);
+  }
+  await assertRejects(
+    () => machine.restore(streamOf(bytes.map((byte, i) => i === 1 ? byte ^ 1 : byte), 9)),
+    Error,
+    "no snapshot",
+  );
+  assertEquals(machine.get("old")?.index, 1);
+});
+
+test("KvMachine.restore() tells watchers what is different, and those that come back that they missed something", async () => {
+  const machine = machineWith(put("a", "1"), put("b", "2"));
+  const told: Change[] = [];
+  machine.watch(undefined, (change) => told.push(change));
+  const other = machineWith(put("a", "1"), put("z", "0"), put("c", "3"), put("y", "4"));
+  await machine.restore(streamOf(await bytesOf(other.snapshot()), 50));
+  assertEquals(told.map(({ key, index, value }) => [key, index, value === undefined]), [
+    ["z", 2, false],
+    ["c", 3, false],
+    ["y", 4, false],
+    ["b", 4, true],
+  ]);
+  assertEquals(machine.watch(4, () => {}), undefined);
+  assertEquals(machine.watch(5, () => {}) === undefined, false);
 });
