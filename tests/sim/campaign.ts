@@ -4,6 +4,7 @@
  * @module
  */
 import { availableParallelism } from "node:os";
+import process from "node:process";
 import { Worker } from "node:worker_threads";
 import type { SimRequest } from "./args.ts";
 import { runSummary, type Summary, Totals } from "./summary.ts";
@@ -47,6 +48,11 @@ export async function runCampaign(
   const { start, seeds, minutes = Infinity, request } = campaign;
   const jobs = Math.min(seeds, campaign.jobs ?? availableParallelism());
   const startedAt = performance.now();
+  const before = process.cpuUsage();
+  const cpuMs = () => {
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
+  };
   let [next, end] = [start, start + seeds];
   const summaries: Summary[] = [];
   const soFar = new Totals();
@@ -56,6 +62,7 @@ export async function runCampaign(
     if (summary.invariant !== undefined) end = Math.min(end, summary.seed + 1);
     summaries.push(summary);
     soFar.add(summary);
+    soFar.cpuMs = cpuMs();
     onSummary(summary, soFar);
   };
   if (jobs === 1) await runHere(take, request, onEnd);
@@ -63,6 +70,7 @@ export async function runCampaign(
   const counted = summaries.filter(({ seed }) => seed < end).sort((a, b) => a.seed - b.seed);
   const totals = new Totals();
   for (const summary of counted) totals.add(summary);
+  totals.cpuMs = cpuMs();
   return { failed: counted.find(({ invariant }) => invariant !== undefined), summaries: counted, totals, jobs };
 }
 
