@@ -44,6 +44,22 @@ export {
   validateOptions,
 } from "./src/options.ts";
 export { msgpackCodec } from "./src/codec.ts";
+export {
+  type ArgumentsOf,
+  type CommandCalls,
+  type CommandContext,
+  type CommandThis,
+  defineMachine,
+  type Handler,
+  type Handlers,
+  type MachineDefinition,
+  type QueryCalls,
+  type TypedCommand,
+  type TypedMachine,
+  type TypedRaft,
+  type TypedRaftOptions,
+} from "./src/typed_machine.ts";
+export { NondeterminismError } from "./src/guard.ts";
 export type { ApplyContext, Codec, StateMachine } from "./src/machine.ts";
 export type { EventsOptions, EventStream, RaftEvent } from "./src/events.ts";
 export type { HistogramSnapshot, PeerMetrics, RaftMetrics } from "./src/metrics.ts";

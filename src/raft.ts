@@ -9,6 +9,7 @@ import type { RaftMetrics } from "./metrics.ts";
 import type { RaftOptions } from "./options.ts";
 import { systemEnvironment } from "./driver/environment.ts";
 import { startServer } from "./server.ts";
+import { type Handlers, TypedMachine, type TypedRaft, type TypedRaftOptions } from "./typed_machine.ts";
 import type { RaftStats } from "./stats.ts";
 import type { ConfigurationView, RaftStatus } from "./status.ts";
 import type { SnapshotMeta } from "./store/snapshot_store.ts";
@@ -235,6 +236,19 @@ export interface Raft<Command, Result> extends AsyncDisposable {
  * console.log(await raft.apply(2), await raft.read(() => sum)); // 2 2
  * ```
  */
-export function createRaft<Command, Result>(options: RaftOptions<Command, Result>): Promise<Raft<Command, Result>> {
-  return startServer(options, systemEnvironment);
+export function createRaft<State, C extends Handlers<State>, Q extends Handlers<State>>(
+  options: TypedRaftOptions<State, C, Q>,
+): Promise<TypedRaft<C, Q>>;
+/** Starts a server; see above. */
+export function createRaft<Command, Result>(options: RaftOptions<Command, Result>): Promise<Raft<Command, Result>>;
+export async function createRaft<Command, Result>(
+  options: RaftOptions<Command, Result>,
+): Promise<Raft<Command, Result>> {
+  const { machine } = options;
+  if (!(machine instanceof TypedMachine)) return await startServer(options, systemEnvironment);
+  const raft = await startServer(
+    { codec: machine.codec, ...options } as RaftOptions<never, unknown>,
+    systemEnvironment,
+  );
+  return Object.assign(raft, machine.callsOf(raft as never)) as unknown as Raft<Command, Result>;
 }
