@@ -58,7 +58,7 @@ export class MemoryDirectory implements Files {
   /** Whether anything in it could be lost if the power went now. */
   get hasUnsynced(): boolean {
     if (this.#unsynced.length > 0) return true;
-    for (const inode of this.inodes()) if (inode.changes.length > 0) return true;
+    for (const inode of this.inodes()) if (inode.changes.length > 0 || inode.isAhead) return true;
     return false;
   }
 

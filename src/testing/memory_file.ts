@@ -48,6 +48,8 @@ export interface Inode {
   live: GrowingBytes;
   /** What came after `durable`, in order: changes that were synced too while an earlier one was not. */
   changes: { readonly change: FileChange; synced: boolean }[];
+  /** Whether reads see what will never be written, until a crash. */
+  isAhead: boolean;
 }
 
 /** Told of what becomes durable, when it does. */
@@ -60,15 +62,16 @@ export interface DurabilityObserver {
 
 /** A file with this content, all of it durable. */
 export function makeInode(content?: Uint8Array): Inode {
-  return { durable: new GrowingBytes(content), live: new GrowingBytes(content), changes: [] };
+  return { durable: new GrowingBytes(content), live: new GrowingBytes(content), changes: [], isAhead: false };
 }
 
 /** An independent copy. */
-export function cloneInode({ durable, live, changes }: Inode): Inode {
+export function cloneInode({ durable, live, changes, isAhead }: Inode): Inode {
   return {
     durable: durable.clone(),
     live: live.clone(),
     changes: changes.map((change) => ({ ...change })),
+    isAhead,
   };
 }
 
@@ -160,6 +163,7 @@ export class MemoryFile implements FileHandle {
 
   /** As ext4 does after a failed sync: the pages count as clean and are read until the crash, but never get written. */
   #drop(lost: FileChange): void {
+    this.#inode.isAhead = true;
     this.#inode.changes = this.#inode.changes.filter(({ change, synced }) => synced || change !== lost);
   }
 
@@ -201,6 +205,7 @@ export function crashInode(inode: Inode, choose: Choose): void {
   }
   inode.live = inode.durable.clone();
   inode.changes = [];
+  inode.isAhead = false;
 }
 
 /** Applies what survives of a write: each sector (or page) by itself, since a disk writes them in any order. */

@@ -124,12 +124,15 @@ test("MemoryFiles: what a failed sync did not write is read until the crash, and
   const file = await fileOf(files, 2);
   await file.write([sectors(1, 2)], 0);
   files.fault = ({ kind }) => kind === "sync" ? new Error("EIO: i/o error") : undefined;
+  assertEquals(files.hasUnsynced, true);
   await assertRejects(() => file.sync(), Error, "EIO");
+  assertEquals(files.hasUnsynced, true);
   files.fault = () => undefined;
   await file.sync();
   assertEquals(firstBytes(files), [2, 1]);
   files.crash(keepAll);
   assertEquals(firstBytes(files), [1, 1]);
+  assertEquals(files.hasUnsynced, false);
 });
 
 test("MemoryFiles: what a failed durable write wrote may be there after a crash, or is only read until then", async () => {

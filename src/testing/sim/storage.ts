@@ -82,7 +82,7 @@ export interface DiskFaults {
   heal(): void;
   /** The damage, if there was any, has turned out to be harmless. */
   absolve(): void;
-  /** Whether the process that lives was told of an error. */
+  /** Whether the process that lives was told of an error, or will be. */
   readonly hasFailed: boolean;
   /** Whether damage may keep a store from opening. */
   readonly isDamaged: boolean;

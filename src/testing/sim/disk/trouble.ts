@@ -39,15 +39,17 @@ export class DiskTrouble {
   /** Files of which a write or a sync has failed in this life. */
   readonly #unsafe = new Set<string>();
   #misreads = 0;
+  /** Operations that will fail. */
+  #failing = 0;
 
   /** No errors. */
   constructor(tap: TroubleTap) {
     this.#tap = tap;
   }
 
-  /** Whether the process that lives was told of an error. */
+  /** Whether the process that lives was told of an error, or will be. */
   get hasFailed(): boolean {
-    return this.#failures.length > 0;
+    return this.#failures.length > 0 || this.#failing > 0;
   }
 
   /** Lets the next operation fail, or all until it is disarmed. */
@@ -70,6 +72,7 @@ export class DiskTrouble {
     this.#failures.length = 0;
     this.#unsafe.clear();
     this.#misreads = 0;
+    this.#failing = 0;
   }
 
   /** The error of an operation that begins. */
@@ -84,6 +87,7 @@ export class DiskTrouble {
     const armed = this.#armed.get(target);
     if (armed === undefined) return undefined;
     if (armed === "once") this.#armed.delete(target);
+    this.#failing++;
     return Object.assign(new Error(`EIO: i/o error, ${kind} "${name}"`), { code: "EIO" });
   }
 
@@ -91,6 +95,7 @@ export class DiskTrouble {
   onFailure(operation: FileOperation, error: Error): void {
     const { kind, name } = operation;
     const isFull = (error as { code?: string }).code === "ENOSPC";
+    if (!isFull) this.#failing--;
     this.#failures.push({ fault: isFull ? "disk-full" : faultOf[targetOf(kind)], error });
     if (kind === "sync" || kind === "write") this.#unsafe.add(name);
     this.#tap.onFailed(operation);
