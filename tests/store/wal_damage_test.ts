@@ -97,7 +97,8 @@ test("walStore refuses a sector that is zero or was never written below the mark
   }
 });
 
-test("walStore refuses damage to what a start has said again, also when only one write came after it", async () => {
+test("walStore refuses damage to what a start has said again, whatever came after it", async () => {
+  // Without anything after it only the header says that it was durable; with one write only what follows says it.
   for (const more of [0, 1, 2, 3]) {
     const files = new MemoryFiles();
     let store = smallStore(files);
@@ -113,8 +114,7 @@ test("walStore refuses damage to what a start has said again, also when only one
     const last = files.names().at(-1)!;
     for (const at of [512, 600, 700]) {
       const damaged = flip(files, last, at);
-      if (more > 0) await assertRejects(() => contentOf(damaged), CorruptionError, last, `${more} more, ${at}`);
-      else assertEquals((await contentOf(damaged)).content.entries.length, 2);
+      await assertRejects(() => contentOf(damaged), CorruptionError, last, `${more} more, ${at}`);
     }
   }
 });

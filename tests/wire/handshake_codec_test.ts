@@ -90,7 +90,14 @@ test("a cluster id has at most as many bytes as a store has room for, so that wh
     assertEquals([isClusterId(longest), decodeHello(helloWith(2, longest)).clusterId], [true, longest]);
     const identity = { clusterId: longest, starts: 1 };
     encodeBatch({ segment: 1, sequence: 1, mark: 0, chain: 0, group: 0, identity }, [], 0);
-    encodeSegmentHeader({ sequence: 1, serverId: "a".repeat(64), incarnation: "i".repeat(36), salt: "", ...identity });
+    encodeSegmentHeader({
+      sequence: 1,
+      serverId: "a".repeat(64),
+      incarnation: "i".repeat(36),
+      salt: "",
+      hasBatch: true,
+      ...identity,
+    });
     assertEquals(isClusterId(longest + unit), false);
     assertThrows(() => decodeHello(helloWith(2, longest + unit)), ProtocolError, "clusterId");
   }

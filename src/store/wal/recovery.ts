@@ -20,7 +20,7 @@
 import { CorruptionError, ProtocolError, StorageError } from "../../errors.ts";
 import { mark } from "../../marks.ts";
 import type { LogIndex, LogStart } from "../../types.ts";
-import { type DecodedBatchHead, SECTOR_BYTES } from "../../wire/batch.ts";
+import type { DecodedBatchHead } from "../../wire/batch.ts";
 import type { Files } from "../files.ts";
 import { LogState } from "./log_state.ts";
 import { readFully, type ScannedBatch, SegmentScanner, withFile } from "./scanner.ts";
@@ -275,28 +275,23 @@ class Recovery {
   }
 
   /** A segment without a first batch: prepared and never used, or its first write was torn. */
-  async #checkUnused({ segment, location, first }: FoundSegment): Promise<void> {
-    // The first segment of all gets its name when its first batch is durable.
-    if (this.#usedCount === 0) throw new CorruptionError(location, SEGMENT_HEADER_BYTES, `${first}`);
+  async #checkUnused({ segment, location, header, first }: FoundSegment): Promise<void> {
+    if (header.hasBatch) throw new CorruptionError(location, SEGMENT_HEADER_BYTES, `${first}`);
     await withFile(this.#files, segment.name, async (file) => {
       const scanner = new SegmentScanner(file, location, segment.seed);
-      // The first batch may be one that was said again: what follows it in its own segment proves that it was durable.
-      const proof = await scanner.proofAfter(SEGMENT_HEADER_BYTES + SECTOR_BYTES, this.#sequence);
-      if (proof !== undefined) throw damaged(location, SEGMENT_HEADER_BYTES, `${first}`, proof);
+      await this.#requireTorn(scanner, location, SEGMENT_HEADER_BYTES, `${first}`);
     });
   }
 
   /** Refuses to take what is wrong at this offset for a torn write when it is damage. */
   async #requireTorn(scanner: SegmentScanner, location: string, offset: number, problem: string): Promise<void> {
     const proof = await scanner.proofAfter(offset, this.#sequence + 1);
-    if (proof !== undefined) throw damaged(location, offset, problem, proof);
+    if (proof !== undefined) {
+      const detail = `${problem}, and a batch at offset ${proof} was written after it was durable`;
+      throw new CorruptionError(location, offset, detail);
+    }
     mark("torn-tail-dropped");
   }
-}
-
-function damaged(location: string, offset: number, problem: string, proof: number): CorruptionError {
-  const detail = `${problem}, and a batch at offset ${proof} was written after it was durable`;
-  return new CorruptionError(location, offset, detail);
 }
 
 /** How errors name a file. */

@@ -35,11 +35,11 @@ export interface SegmentFile {
  */
 export async function makeStartSegment(
   files: Files,
-  header: SegmentHeader,
+  header: Omit<SegmentHeader, "hasBatch">,
   capacity: number,
   firstBatch: (seed: number) => readonly Uint8Array[],
 ): Promise<SegmentFile> {
-  const sector = encodeSegmentHeader(header);
+  const sector = encodeSegmentHeader({ ...header, hasBatch: true });
   const parts = [sector, ...firstBatch(seedOf(sector))];
   const used = parts.reduce((sum, part) => sum + part.length, 0);
   for (let at = used; at < capacity; at += CHUNK_BYTES) {
@@ -66,7 +66,7 @@ export class Preparation {
   #stopping = false;
 
   /** Begins. */
-  constructor(files: Files, header: SegmentHeader, capacity: number) {
+  constructor(files: Files, header: Omit<SegmentHeader, "hasBatch">, capacity: number) {
     this.#files = files;
     this.sequence = header.sequence;
     this.settled = this.#run(files, header, capacity).catch((cause) => {
@@ -93,8 +93,8 @@ export class Preparation {
     await this.#files.remove(segmentName(this.sequence));
   }
 
-  async #run(files: Files, header: SegmentHeader, capacity: number): Promise<void> {
-    const sector = encodeSegmentHeader(header);
+  async #run(files: Files, header: Omit<SegmentHeader, "hasBatch">, capacity: number): Promise<void> {
+    const sector = encodeSegmentHeader({ ...header, hasBatch: false });
     await withUnfinished(files, async (file) => {
       await file.write([sector], 0);
       // Each chunk is synced by itself: were all of them dirty at once, a write that comes now might wait for all.

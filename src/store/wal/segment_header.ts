@@ -14,6 +14,9 @@ export const FORMAT_VERSION = 1;
 
 const MAGIC = 0x4c415752; // "RWAL"
 
+/** The only flag. */
+const HAS_BATCH = 1;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
@@ -30,6 +33,11 @@ export interface SegmentHeader {
   readonly salt: string;
   /** The cluster, as far as it was known when the segment was made. */
   readonly clusterId: string;
+  /**
+   * Whether the first batch was durable before the file got its name, as a start does it: then that batch is never torn,
+   * and damaged when it can't be read.
+   */
+  readonly hasBatch: boolean;
 }
 
 /** Encodes the sector. */
@@ -37,6 +45,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
   setU32(bytes, 4, MAGIC);
   setU32(bytes, 8, FORMAT_VERSION);
+  setU32(bytes, 12, header.hasBatch ? HAS_BATCH : 0);
   setU64(bytes, 16, header.sequence);
   let at = 24;
   for (const text of [header.serverId, header.incarnation, header.salt, header.clusterId]) {
@@ -65,6 +74,8 @@ export function decodeSegmentHeader(
   const version = getU32(sector, 8);
   if (version > FORMAT_VERSION) return { newer: version };
   if (version !== FORMAT_VERSION) return { problem: `its format version ${version} never was` };
+  const flags = getU32(sector, 12);
+  if ((flags & ~HAS_BATCH) !== 0) return { problem: `its flags ${flags} are unknown` };
   const texts: string[] = [];
   let at = 24;
   for (let i = 0; i < 4; i++) {
@@ -72,7 +83,15 @@ export function decodeSegmentHeader(
     at += 1 + sector[at];
   }
   const [serverId, incarnation, salt, clusterId] = texts;
-  return { header: { sequence: getU64(sector, 16), serverId, incarnation, salt, clusterId } };
+  const header = {
+    sequence: getU64(sector, 16),
+    serverId,
+    incarnation,
+    salt,
+    clusterId,
+    hasBatch: flags === HAS_BATCH,
+  };
+  return { header };
 }
 
 const NAME = /^(\d{16})\.wal$/;

@@ -79,7 +79,7 @@ class WalStore implements Store {
   #preparation: Preparation | undefined;
   readonly #reaper: Reaper;
 
-  #header: Omit<SegmentHeader, "sequence" | "clusterId"> = { serverId: "", incarnation: "", salt: "" };
+  #header: Omit<SegmentHeader, "sequence" | "clusterId" | "hasBatch"> = { serverId: "", incarnation: "", salt: "" };
   #clusterId = "";
   #starts = 0;
   #vote: Vote = { term: 0, votedFor: undefined };
@@ -311,7 +311,7 @@ class WalStore implements Store {
     return this.#preparation ??= new Preparation(this.#files, this.#headerOf(sequence), this.#segmentBytes);
   }
 
-  #headerOf(sequence: number): SegmentHeader {
+  #headerOf(sequence: number): Omit<SegmentHeader, "hasBatch"> {
     return { ...this.#header, sequence, clusterId: this.#clusterId };
   }
 

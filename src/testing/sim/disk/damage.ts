@@ -16,11 +16,14 @@ export interface Unproven {
   readonly batch: PlacedBatch;
 }
 
-/** What is above the mark: the last batch, unless it is a mark itself, which says nothing else. */
+/**
+ * What is above the mark: the last batch, unless it is a mark itself, which says nothing else, or what a start has
+ * written, of which the file's name says that it is durable.
+ */
 export function unprovenOf(segments: readonly PlacedSegment[]): Unproven | undefined {
   const segment = segments.findLast(({ batches }) => batches.length > 0);
   const batch = segment?.batches.at(-1);
-  if (batch === undefined) return undefined;
+  if (batch === undefined || (segment!.hasBatch && segment!.batches.length === 1)) return undefined;
   const { records, head: { vote, truncateFrom, compactTo, identity } } = batch;
   const isMark = records.count === 0 && [vote, truncateFrom, compactTo, identity].every((part) => part === undefined);
   return isMark ? undefined : { segment: segment!, batch };

@@ -36,6 +36,8 @@ export interface PlacedSegment {
   readonly sequence: number;
   readonly seed: number;
   readonly size: number;
+  /** Whether its name says that its first batch is durable. */
+  readonly hasBatch: boolean;
   /** Those that belong to the log: what a start has taken over, or what never was whole, is not among them. */
   readonly batches: readonly PlacedBatch[];
 }
@@ -54,10 +56,14 @@ export function batchAt(bytes: GrowingBytes, offset: number, seed: number): Plac
 }
 
 /** Seed and sequence of a file that begins like a segment. */
-export function segmentStart(bytes: GrowingBytes): { readonly sequence: number; readonly seed: number } | undefined {
+export function segmentStart(
+  bytes: GrowingBytes,
+): Pick<PlacedSegment, "sequence" | "seed" | "hasBatch"> | undefined {
   const sector = bytes.view(0, SEGMENT_HEADER_BYTES);
   const decoded = decodeSegmentHeader(sector);
-  return "header" in decoded ? { sequence: decoded.header.sequence, seed: seedOf(sector) } : undefined;
+  if (!("header" in decoded)) return undefined;
+  const { sequence, hasBatch } = decoded.header;
+  return { sequence, hasBatch, seed: seedOf(sector) };
 }
 
 /** How often the server was started when this segment was begun; undefined when nothing says so. */

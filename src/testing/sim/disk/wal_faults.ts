@@ -109,7 +109,8 @@ export class WalFaults implements DiskFaults {
     this.#trouble.endLife();
     if (this.#copies === undefined) return;
     this.#copies.push(this.#files.clone());
-    if (this.#copies.length > copiesMax) this.#copies.shift();
+    // The oldest one stays for long: the older it is, the more has been promised since.
+    if (this.#copies.length > copiesMax) this.#copies.splice(1, 1);
   }
 
   /** Changes a bit of what was read, but nothing that is above the mark: nothing could tell that from a torn write. */
