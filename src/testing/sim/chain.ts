@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { EntryType, type LogIndex, type Term } from "../../types.ts";
+import { type Configuration, EntryType, type IndexedConfiguration, type LogIndex, type Term } from "../../types.ts";
+import { decodeConfiguration } from "../../wire/configuration.ts";
 import { getU32 } from "../../wire/integers.ts";
 import type { Records } from "../../wire/record.ts";
 
@@ -11,16 +12,16 @@ import type { Records } from "../../wire/record.ts";
 export class ChainLog {
   #terms: Term[] = [];
   #hashes: number[] = [];
-  /** Index of each configuration entry, ascending. */
-  #configurations: LogIndex[] = [];
+  /** Every configuration in it, ascending. */
+  #configurations: IndexedConfiguration[] = [];
 
   /** Index of the last entry. */
   get last(): LogIndex {
     return this.#terms.length;
   }
 
-  /** Indexes of the entries that are configurations. */
-  get configurations(): readonly LogIndex[] {
+  /** Every configuration in the log. */
+  get configurations(): readonly IndexedConfiguration[] {
     return this.#configurations;
   }
 
@@ -50,7 +51,9 @@ export class ChainLog {
     for (let index = Math.max(records.from, this.last + 1); index < records.end; index++) {
       // The header's checksum covers all of the header, and so the payload's checksum.
       this.add(records.term(index), getU32(records.bytes, offsets[index - records.from]!));
-      if (records.type(index) === EntryType.configuration) this.#configurations.push(index);
+      if (records.type(index) === EntryType.configuration) {
+        this.configure(index, decodeConfiguration(records.payload(index)));
+      }
     }
   }
 
@@ -58,6 +61,11 @@ export class ChainLog {
   add(term: Term, content: number): void {
     this.#hashes.push(ChainLog.link(this.hashAt(this.last), term, content));
     this.#terms.push(term);
+  }
+
+  /** Notes that the entry at this index, the last one, holds a configuration. */
+  configure(index: LogIndex, configuration: Configuration): void {
+    this.#configurations.push({ index, configuration });
   }
 
   /** The hash of an entry after one with the hash `before`. */
@@ -71,7 +79,8 @@ export class ChainLog {
     if (index > this.last) return;
     this.#terms.length = index - 1;
     this.#hashes.length = index - 1;
-    this.#configurations = this.#configurations.filter((at) => at < index);
+    if ((this.#configurations.at(-1)?.index ?? 0) < index) return;
+    this.#configurations = this.#configurations.filter((at) => at.index < index);
   }
 
   /** An independent copy. */

@@ -45,6 +45,28 @@ export interface Acknowledged {
   readonly isLost?: boolean;
 }
 
+/** R2: what a leader has asked its peers for and heard from them, all by the ghost's clock. */
+export interface Rounds {
+  readonly term: Term;
+  /** When each request was sent, by peer and sequence. */
+  readonly sent: Map<ServerId, Map<number, number>>;
+  /** When the latest request was sent that a peer has answered. */
+  readonly answered: Map<ServerId, number>;
+  /** When each read was asked for, and what was known to be committed then. */
+  readonly asked: Map<number, { readonly at: number; readonly commitIndex: LogIndex }>;
+}
+
+/** V7: when a leader heard its peers, by its own clock. */
+export interface Contacts {
+  readonly term: Term;
+  /** Whoever was not heard at all counts from here. */
+  since: number;
+  /** The configuration that this is about. */
+  configuration: LogIndex;
+  readonly heard: Map<ServerId, number>;
+  creditedAt: number;
+}
+
 /** History. Only checkers write to it. */
 export class Ghost {
   /** Every server's disk, also while it is down. */
@@ -79,6 +101,14 @@ export class Ghost {
   readonly lastApplied: WeakMap<NodeView, LogIndex> = new WeakMap();
   /** A3, A4: term, and hashes of the machine's state and result, of every command that was applied. */
   readonly applied: Map<LogIndex, { readonly term: Term; readonly state: number; readonly result: number }> = new Map();
+  /** R2: what each leader has asked and heard in its term. */
+  readonly rounds: WeakMap<NodeView, Rounds> = new WeakMap();
+  /** V7: when each leader last heard whom. */
+  readonly contacts: WeakMap<NodeView, Contacts> = new WeakMap();
+  /** M1: hash of the log up to the configuration that was last compared. */
+  readonly configured: WeakMap<NodeView, number> = new WeakMap();
+  /** Counts what is sent and asked: tells what came before what. */
+  clock = 0;
   /** What is to be checked when the event is over, as other checkers must have seen it first. */
   readonly later: (() => void)[] = [];
   /** R1: no read that begins now may see less. */

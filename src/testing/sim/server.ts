@@ -4,6 +4,7 @@
  * @module
  */
 import type { Core } from "../../core/core.ts";
+import type { Event } from "../../core/event.ts";
 import type { CoreState } from "../../core/state.ts";
 import { lastTerm } from "../../core/term_index.ts";
 import type { Environment } from "../../driver/environment.ts";
@@ -28,7 +29,7 @@ import type { Network } from "./network.ts";
 import type { Random } from "./random.ts";
 import type { Distortion } from "./script.ts";
 import type { CrashKind, Storage, StorageTap } from "./storage.ts";
-import type { DiskView, NodeView, StepView } from "./view.ts";
+import type { Before, DiskView, NodeView, StepView } from "./view.ts";
 import type { ClientBehaviour } from "./workload.ts";
 import type { World } from "./world.ts";
 
@@ -37,6 +38,8 @@ const clusterId = "simulated";
 
 /** What a server shows to whoever checks it. */
 export interface ServerTap {
+  /** A life has a core, which has taken no step. */
+  onStart(server: SimServer, life: Life): void;
   /** A core took a step. */
   onStep(server: SimServer, life: Life, step: StepView): void;
   /** A write is durable. The view has it already. */
@@ -309,16 +312,12 @@ export class SimServer {
     // By now entry 1 may have been written.
     (life as { log: ChainLog }).log = this.disk.log.clone();
     life.cache = cache;
+    if (!life.isOver) tap.onStart(this, life);
     const honest = core.step.bind(core);
     const step: typeof honest = distort === undefined ? honest : (event, now) => distort(state, event, now, honest);
     core.step = (event, now) => {
       this.sync(life);
-      const { term, votedFor, role, leader, electionAt, commitIndex, verifiedIndex, log } = state;
-      const { lastIndex } = log;
-      const before = {
-        ...{ term, votedFor, role, leader, electionAt, commitIndex, verifiedIndex, lastIndex },
-        lastTerm: lastTerm(log),
-      };
+      const before = beforeOf(state, event);
       const effects = step(event, now);
       for (const effect of effects) {
         if (effect.type === "truncate") life.truncatedFrom = Math.min(life.truncatedFrom, effect.from);
@@ -364,4 +363,33 @@ export class SimServer {
     await store.write(write);
     if (!life.isOver) this.#inFlight = undefined;
   }
+}
+
+/** What a step may change. */
+function beforeOf(state: CoreState, event: Event): Before {
+  const { campaign, leading, log } = state;
+  const id = "from" in event ? event.from : "to" in event ? event.to : undefined;
+  const progress = id === undefined ? undefined : leading?.progress.get(id);
+  return {
+    term: state.term,
+    votedFor: state.votedFor,
+    role: state.role,
+    leader: state.leader,
+    electionAt: state.electionAt,
+    lastIndex: log.lastIndex,
+    lastTerm: lastTerm(log),
+    commitIndex: state.commitIndex,
+    verifiedIndex: state.verifiedIndex,
+    persistedIndex: state.persistedIndex,
+    epoch: state.epoch,
+    voteAsked: state.voteAsked,
+    votes: campaign === undefined ? 0 : campaign.votes.size,
+    campaign,
+    peer: progress === undefined ? undefined : {
+      matchIndex: progress.matchIndex,
+      nextIndex: progress.nextIndex,
+      sequence: progress.sequence,
+      stateSequence: progress.stateSequence,
+    },
+  };
 }

@@ -6,9 +6,13 @@
 import type { DecodedMessage } from "../../wire/message_codec.ts";
 import type { Checker } from "./check/checker.ts";
 import { commits } from "./check/commits.ts";
+import { contact } from "./check/contact.ts";
 import { disks } from "./check/disks.ts";
 import { elections } from "./check/elections.ts";
 import { logs } from "./check/logs.ts";
+import { membership } from "./check/membership.ts";
+import { reads } from "./check/reads.ts";
+import { stale } from "./check/stale.ts";
 import type { Clients, Host } from "./clients.ts";
 import type { SimConfig } from "./config.ts";
 import { Ghost } from "./ghost.ts";
@@ -27,7 +31,7 @@ import { Workload } from "./workload.ts";
 import { World } from "./world.ts";
 
 /** All families of invariants. */
-export const CHECKERS: readonly Checker[] = [elections, logs, commits, disks];
+export const CHECKERS: readonly Checker[] = [elections, logs, commits, reads, stale, contact, membership, disks];
 
 /** Events after which what is said to be on a disk is looked up on it. */
 const EXAMINE_EVERY = 1000;
@@ -155,6 +159,9 @@ export class Simulation {
   #tap(): ServerTap {
     const { ghost } = this;
     return {
+      onStart: (_server, life) => {
+        for (const checker of this.#checkers) checker.onStart?.(ghost, life);
+      },
       onStep: (_server, life, step) => this.#onStep(life, step),
       onPersisted: (_server, life, write) => {
         for (const checker of this.#checkers) checker.onPersisted?.(ghost, life, write);

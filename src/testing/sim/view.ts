@@ -30,6 +30,15 @@ export interface NodeView {
   readonly disk: DiskView;
 }
 
+/** What a leader knew of one peer. */
+export interface PeerBefore {
+  readonly matchIndex: LogIndex;
+  readonly nextIndex: LogIndex;
+  /** Of the next request. */
+  readonly sequence: number;
+  readonly stateSequence: number;
+}
+
 /** What a step may change, as it was before. */
 export interface Before {
   readonly term: Term;
@@ -41,6 +50,15 @@ export interface Before {
   readonly lastTerm: Term;
   readonly commitIndex: LogIndex;
   readonly verifiedIndex: LogIndex;
+  readonly persistedIndex: LogIndex;
+  readonly epoch: number;
+  readonly voteAsked: number;
+  /** How many had answered the campaign under way. */
+  readonly votes: number;
+  /** The campaign under way: its term, and whether it only asked. */
+  readonly campaign: { readonly term: Term; readonly pre: boolean } | undefined;
+  /** The peer that the event is about, when this server leads. */
+  readonly peer: PeerBefore | undefined;
 }
 
 /** One step of a core, just taken; its effects are not performed yet. */

@@ -12,6 +12,8 @@ import type { DiskView, NodeView, StepView } from "../view.ts";
 
 /** Called when something happened. Reports by {@linkcode Ghost.must}. */
 export interface Checker {
+  /** A life begins: its core is what it found on its disk, and has taken no step. */
+  onStart?(ghost: Ghost, node: NodeView): void;
   /** A core took a step. The effects are not performed yet: what it appends is not in `node.log`. */
   onStep?(ghost: Ghost, node: NodeView, step: StepView): void;
   /** A frame leaves a server. */

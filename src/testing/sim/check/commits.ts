@@ -1,5 +1,5 @@
 /**
- * Commitment and application: C1 to C6, A1 to A4.
+ * Commitment and application: C1 to C7, A1 to A5.
  *
  * @module
  */
@@ -10,6 +10,17 @@ import { type Checker, configurationIn, isQuorum, setsOf } from "./checker.ts";
 
 /** Raft §5.3, §5.4, figure 3. */
 export const commits: Checker = {
+  /** A5: nothing counts as applied that the disk does not hold; the machine itself begins with nothing. */
+  onStart(ghost, { id, core, disk }) {
+    const { appliedIndex, commitIndex, log } = core;
+    ghost.must(appliedIndex === log.firstIndex - 1 && appliedIndex <= disk.log.last, "A5", () => {
+      return `"${id}" starts with ${appliedIndex} applied, its disk holds ${log.firstIndex} to ${disk.log.last}`;
+    });
+    ghost.must(commitIndex >= log.firstIndex - 1 && commitIndex <= log.lastIndex, "A1", () => {
+      return `"${id}" starts with ${commitIndex} committed of ${log.firstIndex} to ${log.lastIndex}`;
+    });
+  },
+
   onStep(ghost, node, step) {
     const { core, id } = node;
     const { before } = step;

@@ -11,6 +11,14 @@ import { type Checker, configurationIn, isQuorum, setsOf } from "./checker.ts";
 
 /** Raft §5.2 and §5.4.1, thesis §9.6. */
 export const elections: Checker = {
+  /** E5: a life begins in the term, and with the vote, that its disk holds. */
+  onStart(ghost, { id, core, disk }) {
+    ghost.must(core.term === disk.term && core.votedFor === disk.votedFor, "E5", () => {
+      return `"${id}" starts in term ${core.term} with a vote for "${core.votedFor}", its disk holds term ${disk.term} ` +
+        `and a vote for "${disk.votedFor}"`;
+    });
+  },
+
   onStep(ghost, node, step) {
     monotoneTerm(ghost, node, step);
     latches(ghost, node, step);

@@ -1,5 +1,5 @@
 /**
- * Logs and acknowledgements: L1 to L8, E9.
+ * Logs and acknowledgements: L1 to L8, E9. L9 is in stale.ts.
  *
  * @module
  */
