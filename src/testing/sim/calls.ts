@@ -56,6 +56,13 @@ export class Calls {
     return this.#open.size;
   }
 
+  /** Calls without an answer on some lives. */
+  openOn(isMeant: (life: Life) => boolean): number {
+    let count = 0;
+    for (const { life } of this.#open) if (isMeant(life)) count++;
+    return count;
+  }
+
   /** What waits on a life that is over gets no answer. K4: one that has stopped has answered everybody. */
   onOver(life: Life): void {
     for (const call of [...this.#open]) {

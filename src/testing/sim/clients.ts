@@ -13,6 +13,8 @@ import type { Life, SimServer } from "./server.ts";
 export interface Clients {
   /** Calls without an answer. */
   readonly open: number;
+  /** Calls without an answer on these servers. */
+  openOn(servers: readonly SimServer[]): number;
   /** Calls with an answer, and those that never get one. */
   readonly ended: number;
   /** Every call that was made, in order; what a script is made of. */

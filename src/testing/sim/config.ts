@@ -64,6 +64,8 @@ export interface SimConfig {
   readonly client: ClientBehaviour;
   /** Steps of all cores after the first leader, until the faults end. */
   readonly steps: number;
+  /** How long the faults go on when the clients have ceased, microseconds. */
+  readonly quietTail: number;
   /** The term that every disk holds at first: terms beyond 32 bits must be as good as any. */
   readonly termStart: number;
 }
@@ -98,6 +100,7 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
     faultsAtOnce: timing.pick([1, 1, 2, 4]),
     client: clientsOf(random.split("clients"), heartbeat * 1000, election * 1000),
     steps: request.steps ?? 20_000,
+    quietTail: timing.chance(0.3) ? election * 1000 * timing.between(1, 10) : 0,
     termStart: random.weighted([[0, 6], [2 ** 31 - 3, 1], [2 ** 32 - 3, 1], [2 ** 53 - 1_000_000, 1]]),
   };
 }

@@ -102,6 +102,10 @@ export class Hosted implements Host {
     return this.#open.size;
   }
 
+  openOn(servers: readonly SimServer[]): number {
+    return [...this.#open].filter(({ life }) => servers.some((server) => server.life === life)).length;
+  }
+
   get ended(): number {
     return this.#history.length;
   }

@@ -16,6 +16,9 @@ import { SURVIVABLE } from "./survivable.ts";
 /** Microseconds until somebody starts a server again that has stopped. */
 const restartAfter = 500_000;
 
+/** What can be wrong with a server for good. */
+export type Infirmity = "dead" | "isolated" | "deaf" | "mute" | "paused";
+
 /** What is broken now. */
 export class Plague {
   readonly #simulation: Simulation;
@@ -25,7 +28,8 @@ export class Plague {
   now = 0;
   /** What is damaged. */
   readonly atlas: Atlas;
-  #isOver = false;
+  /** Grows when all faults end: what was to end later has ended. */
+  #era = 0;
 
   /** Nothing is broken yet. */
   constructor(simulation: Simulation) {
@@ -117,7 +121,7 @@ export class Plague {
     this.#simulation.world.trace.say(() => `    ${server.id} is down by ${fault}: ${(error as Error).message}`);
     this.#simulation.crash(index, "kill");
     if (outcome === "refuses") this.atlas.lose(index);
-    else this.#after(this.#isOver ? 0 : restartAfter, `${server.id} is tried again`, () => this.#start(server));
+    else this.#after(this.#era > 0 ? 0 : restartAfter, `${server.id} is tried again`, () => this.#start(server));
     return true;
   }
 
@@ -128,19 +132,21 @@ export class Plague {
   /** Shuts a server down; it starts again so much later. */
   restart(server: number, delay: number): void {
     const target = this.#simulation.servers[server]!;
+    const era = this.#era;
     void this.#simulation.stop(target).then((hasStopped) => {
-      if (!hasStopped) return;
-      this.#after(this.#isOver ? 0 : delay, `s${server} restarts`, () => this.#start(target));
+      if (hasStopped) this.#after(era === this.#era ? delay : 0, `s${server} restarts`, () => this.#start(target));
     });
   }
 
   /** Ends all faults: everything is up and reaches everything. */
   heal(): void {
-    const { network, world, servers } = this.#simulation;
-    this.#isOver = true;
+    const { network, world, servers, config } = this.#simulation;
+    this.#era++;
+    this.now = 0;
     network.healAll();
     network.lines.behaviour = calm(network.lines.behaviour);
     for (const server of servers) {
+      server.clock.setRate(config.clocks[server.index]!.rate);
       world.resume(server.index);
       const { faults } = server.storage;
       faults?.heal();
@@ -150,11 +156,30 @@ export class Plague {
     }
   }
 
+  /** Starts a server that was shut down. */
+  start(server: SimServer): void {
+    this.#simulation.world.schedule(server.index, Port.nemesis, 0, `${server.id} restarts`, () => this.#start(server));
+  }
+
+  /** Something is wrong with a server until all faults end again. */
+  afflict(server: SimServer, infirmity: Infirmity): void {
+    const { network, world, servers } = this.#simulation;
+    world.trace.say(() => `    ${server.id} is ${infirmity} from now on`);
+    if (infirmity === "dead") return this.#simulation.crash(server.index, "power");
+    if (infirmity === "paused") return world.pause(server.index);
+    for (const { index } of servers) {
+      if (index === server.index) continue;
+      if (infirmity !== "mute") network.cut(index, server.index);
+      if (infirmity !== "deaf") network.cut(server.index, index);
+    }
+  }
+
   #swizzle({ clogs, for: duration }: Extract<Action, { type: "swizzle" }>): void {
     const { world, network, servers } = this.#simulation;
+    const era = this.#era;
     for (const { server, from, until } of clogs) {
       world.schedule(-1, Port.nemesis, from, `s${server} is clogged`, () => {
-        if (this.#isOver) return;
+        if (era !== this.#era) return;
         for (const peer of servers) {
           network.lines.clog(server, peer.index, world.time + until - from);
           network.lines.clog(peer.index, server, world.time + until - from);
@@ -186,8 +211,10 @@ export class Plague {
   }
 
   #after(delay: number, what: string, run: () => void): void {
+    const era = this.#era;
     this.now++;
     this.#simulation.world.schedule(-1, Port.nemesis, delay, what, () => {
+      if (era !== this.#era) return;
       this.now--;
       run();
     });

@@ -4,6 +4,7 @@
  * @module
  */
 import { takeMarks } from "../../marks.ts";
+import { Aftermath } from "./aftermath.ts";
 import { type ConfigRequest, drawConfig, type SimConfig } from "./config.ts";
 import { InvariantViolation } from "./ghost.ts";
 import { drawAction } from "./nemesis.ts";
@@ -47,9 +48,6 @@ export interface RunRequest extends ConfigRequest {
   /** Clients with a machine of their own. */
   readonly host?: SimulationOptions["host"];
 }
-
-/** Election timeouts that anything may take once the world is healed. */
-const patience = 40;
 
 /** Runs one seed. Never rejects for what the code under test does. */
 export function runSeed(seed: number, request: RunRequest = {}): Promise<RunReport> {
@@ -108,12 +106,15 @@ async function runConfig(
 class Run {
   readonly #simulation: Simulation;
   readonly #random: Random;
+  readonly #aftermath: Random;
+  #isRelieved = false;
   /** Microseconds; undefined before. */
   faultsEndedAt: number | undefined;
 
   constructor(simulation: Simulation, random: Random) {
     this.#simulation = simulation;
     this.#random = random.split("nemesis");
+    this.#aftermath = random.split("aftermath");
   }
 
   /** Draws what happens, or takes it from a script. */
@@ -123,48 +124,22 @@ class Run {
     await (script === undefined ? this.#draw() : this.#play(script));
     this.faultsEndedAt = world.time;
     workload.stop();
-    this.#simulation.plague.heal();
-    await this.#within("V1", "start", () => this.#simulation.present.every(({ life }) => life?.raft !== undefined));
-    if (!this.#simulation.plague.atlas.isQuorumLeft) await this.#standStill();
-    else await this.#resume();
-    await this.#shutDown();
-    this.#checkHistory();
+    await new Aftermath(this.#simulation, this.#aftermath).run();
   }
 
-  /** What is left takes commands again. */
-  async #resume(): Promise<void> {
-    await this.#within("V2", "converge", () => this.#hasConverged());
-    await this.#serve();
-    await this.#within("V2", "converge again", () => this.#hasConverged());
-  }
-
-  /** D2: too much is damaged. Nobody guesses what it was: nothing is committed any more, and no read is answered. */
-  async #standStill(): Promise<void> {
-    const { ghost, present, workload } = this.#simulation;
-    const committed = ghost.commits.length;
-    for (const server of present) {
-      for (const [what, answered] of workload.probes(server, this.#random)) {
-        let answer: boolean | undefined;
-        answered?.then((ok) => answer = ok);
-        await this.#within("K4", `answer on ${server.id}`, () => answer !== undefined);
-        ghost.must(answer === false, "D2", () => `${server.id} answers ${what} although no quorum is left`);
-      }
-    }
-    ghost.must(ghost.commits.length === committed, "D2", () => {
-      return `${ghost.commits.length - committed} entries are committed although no quorum is left`;
-    });
-  }
-
-  #draw(): Promise<void> {
+  async #draw(): Promise<void> {
     const { config, workload, world } = this.#simulation;
     workload.start();
     this.#plague();
-    // A cluster that hardly ever has a leader takes few steps: it has had its chance.
-    const eventsMax = config.steps * 3;
-    return this.#simulation.run(() => {
-      workload.progress = Math.max(this.#simulation.steps / config.steps, world.events / eventsMax);
-      return workload.progress >= 1;
+    await this.#simulation.run(() => {
+      workload.progress = this.#simulation.steps / config.steps;
+      // A cluster that hardly ever has a leader takes few steps: there are no new faults until it has taken them.
+      this.#isRelieved = world.events > config.steps * 3;
+      return workload.progress >= 1 || world.events > config.steps * 10;
     });
+    const quietUntil = world.time + config.quietTail;
+    if (config.quietTail > 0) workload.stop();
+    await this.#simulation.run(() => world.time >= quietUntil);
   }
 
   #play({ decisions, until }: Script): Promise<void> {
@@ -187,71 +162,10 @@ class Run {
       if (this.faultsEndedAt !== undefined) return;
       const action = drawAction(this.#random, config, { leader: this.#simulation.leader?.index });
       const { plague } = this.#simulation;
-      const isRoom = plague.now < config.faultsAtOnce && plague.performed.length < config.faultsMax;
+      const isRoom = !this.#isRelieved && plague.now < config.faultsAtOnce &&
+        plague.performed.length < config.faultsMax;
       if (action !== undefined && isRoom) plague.perform(action);
       this.#plague();
     });
-  }
-
-  /** V1, V2: everybody is up, follows one leader and has applied all there is. */
-  #hasConverged(): boolean {
-    const { present: servers, lives, leader, workload, network } = this.#simulation;
-    if (!network.isWhole(servers.map(({ index }) => index))) return false;
-    if (leader === undefined || lives.length < servers.length || workload.open > 0) return false;
-    const { commitIndex, log, term } = leader.core;
-    return commitIndex === log.lastIndex &&
-      lives.every(({ core, raft }) =>
-        core.term === term && core.leader === leader.id && core.log.lastIndex === commitIndex &&
-        core.commitIndex === commitIndex && raft!.appliedIndex === commitIndex
-      );
-  }
-
-  /** V3: it takes commands and reads on every server. */
-  async #serve(): Promise<void> {
-    const { present, workload } = this.#simulation;
-    for (const server of present) {
-      for (const [what, answered] of workload.probes(server, this.#random)) {
-        let answer: boolean | undefined;
-        answered?.then((ok) => answer = ok);
-        await this.#within("V3", `answer on ${server.id}`, () => answer !== undefined);
-        this.#simulation.ghost.must(
-          answer === true,
-          "V3",
-          () => `${server.id} refuses ${what} in a healthy cluster`,
-        );
-      }
-    }
-  }
-
-  /** V8: every server stops in bounded time. */
-  async #shutDown(): Promise<void> {
-    const servers = this.#simulation.servers.filter(({ life }) => life?.raft !== undefined);
-    let left = servers.length;
-    for (const server of servers) this.#simulation.stop(server).then(() => left--);
-    await this.#within("V8", "stop", () => left === 0);
-  }
-
-  /** R4. */
-  #checkHistory(): void {
-    const { ghost, workload } = this.#simulation;
-    ghost.must(workload.open === 0, "K4", () => `${workload.open} calls were never answered`);
-    workload.checkHistory();
-    if (ghost.violation !== undefined) throw ghost.violation;
-  }
-
-  async #within(invariant: string, what: string, holds: () => boolean): Promise<void> {
-    const { world, ghost, config, servers } = this.#simulation;
-    const deadline = world.time + config.settings.electionMaxMs! * 1000 * patience;
-    await this.#simulation.run(() => holds() || world.time > deadline);
-    ghost.must(holds(), invariant, () => {
-      const states = servers.map(({ id, life }) => {
-        if (life?.core === undefined) return `${id} is down`;
-        const { role, term, leader, commitIndex, log } = life.core;
-        return `${id} is ${role} in ${term} of ${leader}, ${commitIndex}/${log.lastIndex}, applied ${life.raft?.appliedIndex}`;
-      });
-      return `the cluster does not ${what} within ${patience} election timeouts: ${states.join("; ")}; ` +
-        `${this.#simulation.workload.open} open calls`;
-    });
-    if (ghost.violation !== undefined) throw ghost.violation;
   }
 }

@@ -150,7 +150,7 @@ export class SimServer {
   }
 
   async #start(life: Life): Promise<void> {
-    const found = await this.#recover();
+    const found = await this.recover();
     const { settings, bootstrap, network, tap, termStart, host } = this.#parts;
     if (found.term < termStart) await this.#age(life);
     const raft = await startServer<SimCommand, SimResult>({
@@ -181,7 +181,7 @@ export class SimServer {
   }
 
   /** Finds what the crash left, and lets the checkers judge it. Returns what the store is going to find. */
-  async #recover(): Promise<DiskView> {
+  async recover(): Promise<DiskView> {
     const { tap } = this.#parts;
     const possible = this.#possible;
     if (possible === undefined) return this.disk;

@@ -58,6 +58,8 @@ export class Simulation {
   /** Steps of all cores, since the first leader. */
   steps = 0;
   readonly marks: MarkObserver;
+  /** Messages sent so far. */
+  sent = 0;
   readonly #checkers: readonly Checker[];
   readonly #dirty = new Set<Life>();
   #hasLed = false;
@@ -216,6 +218,7 @@ export class Simulation {
     const server = this.servers[from]!;
     const { life } = server;
     if (life?.core === undefined) return;
+    this.sent++;
     // A leader's log is complete in the middle of a step; a follower's may be about to be truncated.
     if (decoded.message.type === "append-request") server.sync(life);
     for (const checker of this.#checkers) checker.onSend?.(this.ghost, life, `s${to}`, decoded);

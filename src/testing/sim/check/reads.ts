@@ -6,13 +6,12 @@
  */
 import type { ServerId } from "../../../types.ts";
 import type { Ghost, Rounds } from "../ghost.ts";
-import type { NodeView, StepView } from "../view.ts";
+import type { NodeView } from "../view.ts";
 import { type Checker, configurationIn, isQuorum, setsOf } from "./checker.ts";
 
 /** Counts who answered what, by an own rule: by requests, not by rounds. */
 export const reads: Checker = {
-  onStep(ghost, node, step) {
-    const { event, effects } = step;
+  onStep(ghost, node, { event, effects }) {
     const { core } = node;
     if (core.role !== "leader") return;
     if (event.type === "read-requested") {
@@ -21,7 +20,7 @@ export const reads: Checker = {
       if (event.message.term === core.term) noteAnswer(roundsOf(ghost, node), event.from, event.message.sequence);
     }
     for (const effect of effects) {
-      if (effect.type === "answer-read") mayAnswer(ghost, node, effect.id, effect.index, step);
+      if (effect.type === "answer-read") mayAnswer(ghost, node, effect.id, effect.index);
     }
   },
 
@@ -51,16 +50,15 @@ function noteAnswer({ sent, answered }: Rounds, from: ServerId, sequence: number
   if (bySequence!.size > 64) { for (const [older] of bySequence!) if (older < sequence) bySequence!.delete(older); }
 }
 
-function mayAnswer(ghost: Ghost, node: NodeView, id: number, index: number, { before }: StepView): void {
+function mayAnswer(ghost: Ghost, node: NodeView, id: number, index: number): void {
   const { core, log } = node;
   const { asked, answered } = roundsOf(ghost, node);
   const read = asked.get(id);
   asked.delete(id);
-  const isOwnTerm = core.role === "leader" && log.termAt(before.commitIndex) === core.term;
   const configuration = configurationIn(node);
   const sets = configuration === undefined ? [] : setsOf(configuration);
   const has = (voter: ServerId) => voter === node.id || (answered.get(voter) ?? 0) > (read?.at ?? Infinity);
-  ghost.must(isOwnTerm || log.termAt(core.commitIndex) === core.term, "R2", () => {
+  ghost.must(log.termAt(core.commitIndex) === core.term, "R2", () => {
     return `"${node.id}" answers a read before it has committed an entry of its term ${core.term}`;
   });
   ghost.must(read !== undefined && index >= read.commitIndex, "R2", () => {

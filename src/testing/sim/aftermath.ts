@@ -1,0 +1,304 @@
+/**
+ * What is demanded when the faults are over: the servers that are well agree, serve, hand over and stop, whatever has
+ * become of the others; then all of them do.
+ *
+ * @module
+ */
+import type { Infirmity } from "./plague.ts";
+import type { Random } from "./random.ts";
+import type { Life, SimServer } from "./server.ts";
+import type { Simulation } from "./simulation.ts";
+
+/** Election timeouts that anything may take once the world is healed. */
+const patience = 40;
+
+/** What can be wrong with a server for good. */
+const infirmities: readonly Infirmity[] = ["dead", "isolated", "deaf", "mute", "paused"];
+
+/** The last phases of a run. */
+export class Aftermath {
+  readonly #simulation: Simulation;
+  readonly #random: Random;
+
+  /** Takes a simulation whose faults are to end. */
+  constructor(simulation: Simulation, random: Random) {
+    this.#simulation = simulation;
+    this.#random = random;
+  }
+
+  /** Runs them all; rejects with the first violation. */
+  async run(): Promise<void> {
+    await this.#heal();
+    if (this.#simulation.plague.atlas.isQuorumLeft) await this.#recover();
+    else await this.#standStill();
+    await this.#shutDown();
+    this.#checkHistory();
+  }
+
+  /** Everybody who has not lost too much is up. */
+  async #heal(): Promise<void> {
+    this.#simulation.plague.heal();
+    await this.#within("V1", "start", () => this.#simulation.present.every(({ life }) => life?.raft !== undefined));
+  }
+
+  /** What is left takes commands again. */
+  async #recover(): Promise<void> {
+    const { plague, present } = this.#simulation;
+    const well = this.#chooseQuorum();
+    for (const server of present) {
+      if (!well.includes(server)) plague.afflict(server, this.#random.split(server.id).pick(infirmities));
+    }
+    if (this.#random.chance(0.5)) await this.#traffic(well);
+    await this.#converge(well);
+    await this.#stable(well, () => this.#serve(well));
+    await this.#handOver(well);
+    await this.#converge(well);
+    if (well.length < present.length) await this.#rejoin();
+    await this.#rest();
+    this.#scan();
+  }
+
+  /** A quorum in half of the runs, and else everybody. */
+  #chooseQuorum(): readonly SimServer[] {
+    const { servers, present } = this.#simulation;
+    const quorum = (servers.length >> 1) + 1;
+    const some = this.#random.shuffle(present).slice(0, this.#random.between(quorum, present.length));
+    return this.#random.chance(0.5) ? some.sort((a, b) => a.index - b.index) : present;
+  }
+
+  /** D2: too much is damaged. Nobody guesses what it was: nothing is committed any more, and no read is answered. */
+  async #standStill(): Promise<void> {
+    const { ghost, present } = this.#simulation;
+    const committed = ghost.commits.length;
+    for (const server of present) {
+      await this.#probe(server, "K4", (what, isAnswered) => {
+        ghost.must(!isAnswered, "D2", () => `"${server.id}" answers ${what} although no quorum is left`);
+      });
+    }
+    ghost.must(ghost.commits.length === committed, "D2", () => {
+      return `${ghost.commits.length - committed} entries are committed although no quorum is left`;
+    });
+  }
+
+  /** Calls a server for this and that, one after the other. There is an answer, good or bad, in bounded time. */
+  async #probe(
+    server: SimServer,
+    invariant: string,
+    judge: (what: string, isAnswered: boolean) => void,
+  ): Promise<void> {
+    for (const [what, answer] of this.#simulation.workload.probes(server, this.#random)) {
+      let isAnswered: boolean | undefined;
+      answer?.then((ok) => isAnswered = ok);
+      await this.#within(invariant, `answer ${what} on ${server.id}`, () => isAnswered !== undefined);
+      judge(what, isAnswered!);
+    }
+    this.#judge();
+  }
+
+  /** V1: there is a leader again, and clients go on for a while. Without them nothing may be stuck either (V5). */
+  async #traffic(well: readonly SimServer[]): Promise<void> {
+    const { world, workload } = this.#simulation;
+    workload.progress = 0;
+    workload.start();
+    await this.#within("V1", "follow one leader", () => this.#hasLeader(well));
+    const until = world.time + this.#electionMax * this.#random.between(1, 10);
+    await this.#simulation.run(() => world.time >= until);
+    workload.stop();
+  }
+
+  /** V2. */
+  #converge(well: readonly SimServer[]): Promise<void> {
+    return this.#within("V2", "converge", () => this.#hasConverged(well));
+  }
+
+  #hasLeader(well: readonly SimServer[]): boolean {
+    const { leader, network } = this.#simulation;
+    if (leader === undefined || !network.isWhole(well.map(({ index }) => index))) return false;
+    return well.every(({ life }) => life?.raft !== undefined && isFollower(life, leader));
+  }
+
+  /** V1, V2: everybody who is well is up, follows one leader, has applied all there is and has it on disk. */
+  #hasConverged(well: readonly SimServer[]): boolean {
+    const { leader, workload } = this.#simulation;
+    if (!this.#hasLeader(well) || workload.openOn(well) > 0) return false;
+    const { commitIndex, log, configurations } = leader!.core;
+    if (commitIndex !== log.lastIndex) return false;
+    return well.every(({ life }) => {
+      const { core, raft } = life!;
+      return core.log.lastIndex === commitIndex && core.commitIndex === commitIndex &&
+        core.persistedIndex === commitIndex && raft!.appliedIndex === commitIndex &&
+        core.configurations.at(-1)?.index === configurations.at(-1)?.index;
+    });
+  }
+
+  /** V4: nobody deposes a healthy leader: not who is ill, nor who comes back. */
+  async #stable(well: readonly SimServer[], phase: () => Promise<void>): Promise<void> {
+    const { ghost, config, present } = this.#simulation;
+    const { id, core: { term } } = this.#simulation.leader!;
+    // Without the question before elections whoever hears nobody campaigns, and is heard at last.
+    const isPeaceful = config.settings.preVote === true || well.length === present.length;
+    await phase();
+    const leader = this.#simulation.leader;
+    ghost.must(!isPeaceful || (leader?.id === id && leader.core.term === term), "V4", () => {
+      return `"${id}", a healthy leader of term ${term}, makes way for "${leader?.id}" of term ${leader?.core.term}`;
+    });
+    this.#judge();
+  }
+
+  /** V3: it takes commands and reads on every server. */
+  async #serve(well: readonly SimServer[]): Promise<void> {
+    for (const server of well) {
+      await this.#probe(server, "V3", (what, isAnswered) => {
+        this.#simulation.ghost.must(isAnswered, "V3", () => `"${server.id}" refuses ${what} in a healthy cluster`);
+      });
+    }
+  }
+
+  /** V3: a leader that is shut down hands over, and comes back as good as any. */
+  async #handOver(well: readonly SimServer[]): Promise<void> {
+    const { world, ghost, config, plague, leader } = this.#simulation;
+    const old = well.find(({ id }) => id === leader!.id)!;
+    const { term } = leader!.core;
+    let hasStopped = false;
+    this.#simulation.stop(old).then(() => hasStopped = true);
+    await this.#within("V8", `stop ${old.id}`, () => hasStopped);
+    const others = well.filter((server) => server !== old);
+    const stoppedAt = world.time;
+    if (others.length * 2 > config.servers) {
+      await this.#within("V1", "follow another leader", () => this.#hasLeader(others));
+      const took = (world.time - stoppedAt) / 1000;
+      const isLikely = config.disk.stallChance === 0 && config.settings.shutdownTransferMs! > 0;
+      ghost.must(!isLikely || took < config.settings.electionMinMs! / 2 || ghost.leaders.has(term + 1), "V3", () => {
+        return `"${old.id}" is shut down and hands over to nobody: a leader took ${took} ms`;
+      });
+    }
+    plague.start(old);
+    await this.#converge(well);
+    await this.#serve(well);
+  }
+
+  /** Whoever was ill gets well, and disturbs nobody that is. */
+  async #rejoin(): Promise<void> {
+    const { servers, leader } = this.#simulation;
+    const heal = async (): Promise<void> => {
+      await this.#heal();
+      await this.#converge(this.#simulation.present);
+    };
+    // What was ill may be of a later term: from before, or as it did not ask before it campaigned.
+    const latest = Math.max(...servers.map(({ life, disk }) => life?.core?.term ?? disk.term));
+    if (latest > leader!.core.term) await heal();
+    else await this.#stable(this.#simulation.present, heal);
+    await this.#serve(this.#simulation.present);
+    await this.#converge(this.#simulation.present);
+  }
+
+  /** V6: with nothing to do, servers say little more than that they are there, and nothing is in the air for ever. */
+  async #rest(): Promise<void> {
+    const { ghost, config, servers } = this.#simulation;
+    const beats = 20;
+    const period = config.settings.heartbeatMs! * 1000;
+    // What was on its way arrives.
+    await this.#pass(period * 4);
+    const { sent } = this.#simulation;
+    await this.#pass(period * beats);
+    const isFaulty = config.faults.includes("clock");
+    const most = 2 * (servers.length - 1) * (beats * (isFaulty ? 1.5 : 1) + 3);
+    ghost.must(this.#simulation.sent - sent <= most, "V6", () => {
+      return `an idle cluster sends ${this.#simulation.sent - sent} messages in ${beats} heartbeats, not ${most}`;
+    });
+    for (const life of this.#simulation.lives) this.#isIdle(life);
+    this.#judge();
+  }
+
+  #isIdle(life: Life): void {
+    const { ghost } = this.#simulation;
+    const { proposalsPending, proposalsPendingBytes } = life.raft!.metrics();
+    ghost.must(proposalsPending === 0 && proposalsPendingBytes === 0, "V6", () => {
+      return `"${life.id}" rests and counts ${proposalsPending} calls of ${proposalsPendingBytes} bytes`;
+    });
+    for (const [peer, progress] of life.core.leading?.progress ?? []) {
+      if (!this.#simulation.present.some(({ id }) => id === peer)) continue;
+      const { inFlight, inFlightBytes, probe, state } = progress;
+      ghost.must(
+        inFlight.length === 0 && inFlightBytes === 0 && probe === undefined && state === "replicate",
+        "V6",
+        () => {
+          return `leader "${life.id}" rests and has ${inFlight.length} appends on their way to "${peer}", as it ${state}s`;
+        },
+      );
+    }
+  }
+
+  /** What was ever committed or seen is there, on every server. */
+  #scan(): void {
+    const { ghost, lives, workload } = this.#simulation;
+    const last = ghost.commits.length;
+    for (const life of lives) {
+      for (const [where, log] of [["memory", life.log], ["disk", life.disk.log]] as const) {
+        ghost.must(last === 0 || log.hashAt(last) === ghost.commits[last - 1]!.hash, "C5", () => {
+          return `"${life.id}" does not hold the ${last} entries that were committed in its ${where}`;
+        });
+      }
+      workload.endure(life);
+    }
+    this.#judge();
+  }
+
+  /** V8: every server stops in bounded time. Its disk holds what it held, however often that is asked. */
+  async #shutDown(): Promise<void> {
+    const { present } = this.#simulation;
+    let left = present.length;
+    for (const server of present) this.#simulation.stop(server).then(() => left--);
+    await this.#within("V8", "stop", () => left === 0);
+    for (const server of present) {
+      await server.recover();
+      await server.recover();
+    }
+    this.#judge();
+  }
+
+  /** K4, R4. */
+  #checkHistory(): void {
+    const { ghost, workload } = this.#simulation;
+    ghost.must(workload.open === 0, "K4", () => `${workload.open} calls were never answered`);
+    workload.checkHistory();
+    this.#judge();
+  }
+
+  /** Microseconds. */
+  get #electionMax(): number {
+    return this.#simulation.config.settings.electionMaxMs! * 1000;
+  }
+
+  async #pass(time: number): Promise<void> {
+    const { world } = this.#simulation;
+    const until = world.time + time;
+    await this.#simulation.run(() => world.time >= until);
+  }
+
+  async #within(invariant: string, what: string, holds: () => boolean): Promise<void> {
+    const { world, ghost, servers } = this.#simulation;
+    const deadline = world.time + this.#electionMax * patience;
+    await this.#simulation.run(() => holds() || world.time > deadline);
+    ghost.must(holds(), invariant, () => {
+      return `the cluster does not ${what} within ${patience} election timeouts: ${servers.map(words).join("; ")}; ` +
+        `${this.#simulation.workload.open} open calls`;
+    });
+    this.#judge();
+  }
+
+  #judge(): void {
+    const { violation } = this.#simulation.ghost;
+    if (violation !== undefined) throw violation;
+  }
+}
+
+function isFollower({ core }: Life, leader: Life): boolean {
+  return core.term === leader.core.term && core.leader === leader.id;
+}
+
+function words({ id, life }: SimServer): string {
+  if (life?.core === undefined) return `${id} is down`;
+  const { role, term, leader, commitIndex, log } = life.core;
+  return `${id} is ${role} in ${term} of ${leader}, ${commitIndex}/${log.lastIndex}, applied ${life.raft?.appliedIndex}`;
+}
