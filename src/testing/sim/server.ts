@@ -4,9 +4,7 @@
  * @module
  */
 import type { Core } from "../../core/core.ts";
-import type { Event } from "../../core/event.ts";
 import type { CoreState } from "../../core/state.ts";
-import { lastTerm } from "../../core/term_index.ts";
 import type { Environment } from "../../driver/environment.ts";
 import type { RaftError } from "../../errors.ts";
 import type { Codec } from "../../machine.ts";
@@ -29,7 +27,7 @@ import type { Network } from "./network.ts";
 import type { Random } from "./random.ts";
 import type { Distortion } from "./script.ts";
 import type { CrashKind, Storage, StorageTap } from "./storage.ts";
-import type { Before, DiskView, NodeView, StepView } from "./view.ts";
+import { beforeOf, type DiskView, type NodeView, type StepView } from "./view.ts";
 import type { ClientBehaviour } from "./workload.ts";
 import type { World } from "./world.ts";
 
@@ -363,33 +361,4 @@ export class SimServer {
     await store.write(write);
     if (!life.isOver) this.#inFlight = undefined;
   }
-}
-
-/** What a step may change. */
-function beforeOf(state: CoreState, event: Event): Before {
-  const { campaign, leading, log } = state;
-  const id = "from" in event ? event.from : "to" in event ? event.to : undefined;
-  const progress = id === undefined ? undefined : leading?.progress.get(id);
-  return {
-    term: state.term,
-    votedFor: state.votedFor,
-    role: state.role,
-    leader: state.leader,
-    electionAt: state.electionAt,
-    lastIndex: log.lastIndex,
-    lastTerm: lastTerm(log),
-    commitIndex: state.commitIndex,
-    verifiedIndex: state.verifiedIndex,
-    persistedIndex: state.persistedIndex,
-    epoch: state.epoch,
-    voteAsked: state.voteAsked,
-    votes: campaign === undefined ? 0 : campaign.votes.size,
-    campaign,
-    peer: progress === undefined ? undefined : {
-      matchIndex: progress.matchIndex,
-      nextIndex: progress.nextIndex,
-      sequence: progress.sequence,
-      stateSequence: progress.stateSequence,
-    },
-  };
 }

@@ -6,6 +6,7 @@
 import type { Effect } from "../../core/effect.ts";
 import type { Event } from "../../core/event.ts";
 import type { CoreState } from "../../core/state.ts";
+import { lastTerm } from "../../core/term_index.ts";
 import type { LogIndex, Role, ServerId, Term } from "../../types.ts";
 import type { ChainLog } from "./chain.ts";
 
@@ -68,4 +69,33 @@ export interface StepView {
   readonly effects: readonly Effect[];
   /** The server's own clock. */
   readonly now: number;
+}
+
+/** What a step may change, before it is taken. */
+export function beforeOf(state: CoreState, event: Event): Before {
+  const { campaign, leading, log } = state;
+  const id = "from" in event ? event.from : "to" in event ? event.to : undefined;
+  const progress = id === undefined ? undefined : leading?.progress.get(id);
+  return {
+    term: state.term,
+    votedFor: state.votedFor,
+    role: state.role,
+    leader: state.leader,
+    electionAt: state.electionAt,
+    lastIndex: log.lastIndex,
+    lastTerm: lastTerm(log),
+    commitIndex: state.commitIndex,
+    verifiedIndex: state.verifiedIndex,
+    persistedIndex: state.persistedIndex,
+    epoch: state.epoch,
+    voteAsked: state.voteAsked,
+    votes: campaign === undefined ? 0 : campaign.votes.size,
+    campaign,
+    peer: progress === undefined ? undefined : {
+      matchIndex: progress.matchIndex,
+      nextIndex: progress.nextIndex,
+      sequence: progress.sequence,
+      stateSequence: progress.stateSequence,
+    },
+  };
 }

@@ -1,0 +1,182 @@
+import { accepted } from "../../core/states.ts";
+import { type Actor, request, rule, type Stage } from "./stage.ts";
+
+/** A leader of term 2 with one entry of its term, which b holds as well and which is committed. */
+function committed(stage: Stage): readonly [a: Actor, b: Actor, c: Actor] {
+  const [a, b, c] = [stage.server("a"), stage.server("b"), stage.server("c")];
+  stage.reign(a, 2, b);
+  stage.end(a);
+  return [a, b, c];
+}
+
+rule("C1", "what is known to be committed stays so", (stage, isBad) => {
+  const [a] = committed(stage);
+  stage.step(a, { type: "drained" }, (core) => core.commitIndex = isBad ? 1 : 2);
+});
+
+rule("C2", "a leader counts disks, its own too", (stage, isBad) => {
+  const [a, b] = committed(stage);
+  stage.append(a, 2, 1, { durable: !isBad });
+  stage.follow(a, b);
+  stage.end(a);
+});
+
+rule("C2", "a leader commits entries of its own term only (Raft, figure 8)", (stage, isBad) => {
+  const [a, b] = [stage.server("a", { terms: [1, 1] }), stage.server("b", { terms: [1, 1] })];
+  stage.lead(a, 3, b);
+  stage.append(a, 3);
+  stage.append(b, 3);
+  stage.receive(b, "a", { ...request(3, 2, 1), end: 4, runs: [{ term: 3, from: 3 }] });
+  stage.send(b, "a", accepted({ term: 3, matchIndex: 3 }));
+  stage.step(a, { type: "drained" }, (core) => core.commitIndex = isBad ? 2 : 3);
+});
+
+rule("C2", "nobody knows of a commit before a leader made it", (stage, isBad) => {
+  const [, b, c] = committed(stage);
+  if (isBad) stage.ghost.commits.length = 1;
+  stage.receive(c, "a", { ...request(2, 1, 1), end: 3, runs: [{ term: 2, from: 2 }], commitIndex: 2 }, (core) => {
+    Object.assign(core, { term: 2, leader: "a" });
+    stage.append(c, 2);
+    core.commitIndex = 2;
+  });
+  stage.end(b, c);
+});
+
+rule("C3", "what is committed is the same for everybody", (stage, isBad) => {
+  const [, , c] = committed(stage);
+  stage.receive(c, "a", { ...request(2, 1, 1), end: 3, runs: [{ term: 2, from: 2 }], commitIndex: 2 }, (core) => {
+    Object.assign(core, { term: 2, leader: "a" });
+    stage.append(c, 2, 1, { content: isBad ? 7 : 0 });
+    core.commitIndex = 2;
+  });
+  stage.ghost.entries.clear();
+  for (const actor of [c]) stage.end(actor);
+});
+
+rule("C4", "a new leader has all that was committed before its term", (stage, isBad) => {
+  const [, b, c] = committed(stage);
+  const d = stage.server("d", { servers: "d" });
+  if (!isBad) stage.append(d, 2);
+  stage.vote(b, 3, undefined);
+  stage.vote(c, 3, undefined);
+  stage.lead(d, 3);
+});
+
+rule("C5", "what is committed stays on the disks of its quorum", (stage, isBad) => {
+  const [, b] = committed(stage);
+  stage.vote(b, 3, undefined);
+  stage.persist(b, () => isBad && stage.truncate(b, 2), 2);
+});
+
+rule("C6", "a follower takes as committed only what its leader has shown it", (stage, isBad) => {
+  const [a, b] = committed(stage);
+  stage.append(b, 2);
+  stage.append(a, 2);
+  stage.receive(b, "a", request(2, 2, 2, 3), (core) => core.commitIndex = isBad ? 3 : 2);
+});
+
+rule("C7", "a leader commits as soon as it may", (stage, isBad) => {
+  const [a, b] = committed(stage);
+  stage.append(a, 2);
+  stage.receive(b, "a", { ...request(2, 2, 2), end: 4, runs: [{ term: 2, from: 3 }] }, () => stage.append(b, 2));
+  const response = accepted({ term: 2, matchIndex: 3 });
+  stage.send(b, "a", response);
+  stage.receive(a, "b", response, (core) => {
+    Object.assign(core.leading!.progress.get("b")!, { matchIndex: 3, nextIndex: 4 });
+    if (!isBad) core.commitIndex = 3;
+  });
+});
+
+rule("A1", "no more is applied than is committed, no more committed than there is", (stage, isBad) => {
+  const [a] = committed(stage);
+  a.core.appliedIndex = isBad ? 3 : 2;
+  stage.end(a);
+});
+
+rule("A2", "entries are applied once, in their order", (stage, isBad) => {
+  const [a] = committed(stage);
+  stage.apply(a, 1);
+  stage.apply(a, isBad ? 1 : 2, 2);
+});
+
+rule("A2", "nothing is applied that is not committed", (stage, isBad) => {
+  const [a] = committed(stage);
+  stage.apply(a, isBad ? 3 : 2);
+});
+
+rule("A3", "machines that applied the same are the same", (stage, isBad) => {
+  const [a, b] = committed(stage);
+  b.core.commitIndex = 2;
+  stage.apply(a, 2, 5);
+  stage.apply(b, 2, isBad ? 6 : 5);
+});
+
+rule("A3", "an entry is applied with its term", (stage, isBad) => {
+  const [a, b] = committed(stage);
+  b.core.commitIndex = 2;
+  stage.apply(a, 2, 5, 1, 2);
+  stage.apply(b, 2, 5, 1, isBad ? 1 : 2);
+});
+
+rule("A4", "machines answer alike", (stage, isBad) => {
+  const [a, b] = committed(stage);
+  b.core.commitIndex = 2;
+  stage.apply(a, 2, 5, 8);
+  stage.apply(b, 2, 5, isBad ? 9 : 8);
+});
+
+rule("A5", "nothing counts as applied when a life begins", (stage, isBad) => {
+  const a = stage.server("a", { state: { appliedIndex: isBad ? 1 : 0, commitIndex: isBad ? 1 : 0 } });
+  stage.begin(a);
+});
+
+rule("R2", "a read waits for an entry of the leader's term to be committed", (stage, isBad) => {
+  const [a, b] = [stage.server("a"), stage.server("b")];
+  if (isBad) {
+    stage.lead(a, 2, b);
+    stage.append(a, 2);
+  } else {
+    stage.reign(a, 2, b);
+  }
+  stage.step(a, { type: "read-requested", id: 7 });
+  const index = a.core.commitIndex;
+  stage.send(a, "b", { ...request(2, a.log.last, 2), sequence: 11 });
+  a.core.leading!.progress.get("b")!.sequence = 12;
+  stage.receive(a, "b", accepted({ term: 2, sequence: 11 }), () => {}, [{ type: "answer-read", id: 7, index }]);
+});
+
+rule("R2", "a read waits for answers to what was sent after it came (BR03)", (stage, isBad) => {
+  const [a] = committed(stage);
+  a.core.leading!.progress.get("b")!.sequence = 20;
+  stage.send(a, "b", { ...request(2, 2, 2), sequence: 11 });
+  stage.step(a, { type: "read-requested", id: 7 });
+  stage.send(a, "b", { ...request(2, 2, 2), sequence: 12 });
+  stage.receive(a, "b", accepted({ term: 2, sequence: isBad ? 11 : 12 }), () => {}, [
+    { type: "answer-read", id: 7, index: 2 },
+  ]);
+});
+
+rule("R2", "a read sees all that was committed when it came", (stage, isBad) => {
+  const [a] = committed(stage);
+  a.core.leading!.progress.get("b")!.sequence = 20;
+  stage.step(a, { type: "read-requested", id: 7 });
+  stage.send(a, "b", { ...request(2, 2, 2), sequence: 12 });
+  stage.receive(a, "b", accepted({ term: 2, sequence: 12 }), () => {}, [
+    { type: "answer-read", id: 7, index: isBad ? 1 : 2 },
+  ]);
+});
+
+rule("K1", "a command is applied once", (stage, isBad) => {
+  stage.ghost.noteApplied("v1", 3, 1, null);
+  stage.ghost.noteApplied("v1", isBad ? 4 : 3, 2, null);
+});
+
+rule("K5", "what was said to be not applied is not", (stage, isBad) => {
+  stage.ghost.noteNotApplied("v1");
+  stage.ghost.noteApplied(isBad ? "v1" : "v2", 3, 1, null);
+});
+
+rule("K5", "what is applied is not said to be not", (stage, isBad) => {
+  stage.ghost.noteApplied("v1", 3, 1, null);
+  stage.ghost.noteNotApplied(isBad ? "v1" : "v2");
+});

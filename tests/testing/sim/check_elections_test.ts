@@ -1,0 +1,161 @@
+import { accepted, coreOf } from "../../core/states.ts";
+import { request, rule } from "./stage.ts";
+
+const asks = { type: "vote-request", term: 2, pre: false, lastIndex: 1, lastTerm: 1, transfer: false } as const;
+
+rule("E1", "a term has one leader, over all time", (stage, isBad) => {
+  const [a, c] = [stage.server("a"), stage.server("c")];
+  // Goes by other servers, so that its quorum does not meet that of a.
+  const b = stage.server("b", { servers: "b" });
+  stage.lead(a, 2, c);
+  stage.lead(b, isBad ? 2 : 3);
+});
+
+rule("E1", "entries come from the leader of their term", (stage, isBad) => {
+  const [a, b, c] = [stage.server("a"), stage.server("b"), stage.server("c")];
+  stage.lead(a, 2, b);
+  stage.vote(c, 2, undefined);
+  stage.send(isBad ? c : a, "b", request(2, 1, 1));
+});
+
+rule("E2", "a vote is given once a term, whatever happens between", (stage, isBad) => {
+  const [a, b, c] = [stage.server("a"), stage.server("b"), stage.server("c")];
+  stage.grant(c, 2, a);
+  stage.grant(c, isBad ? 2 : 3, b);
+});
+
+rule("E3", "a vote is on disk before anybody hears of it", (stage, isBad) => {
+  const c = stage.server("c");
+  stage.vote(c, 2, isBad ? undefined : "a");
+  stage.send(c, "a", { type: "vote-response", term: 2, pre: false, campaign: 2, granted: true });
+});
+
+rule("E4", "a term is on disk before anybody hears of it", (stage, isBad) => {
+  const a = stage.server("a");
+  stage.vote(a, isBad ? 1 : 2, undefined);
+  stage.send(a, "b", accepted({ term: 2 }));
+});
+
+rule("E4", "a candidate's own vote is on disk before it asks for others'", (stage, isBad) => {
+  const a = stage.server("a");
+  stage.vote(a, 2, isBad ? undefined : "a");
+  stage.send(a, "b", asks);
+});
+
+rule("E5", "a term only grows in memory", (stage, isBad) => {
+  const a = stage.server("a");
+  stage.step(a, { type: "drained" }, (core) => core.term = isBad ? 0 : 1);
+});
+
+rule("E5", "a term only grows on disk", (stage, isBad) => {
+  const a = stage.server("a", { term: 4 });
+  stage.persist(a, (disk) => disk.term = 5);
+  stage.persist(a, (disk) => disk.term = isBad ? 4 : 5);
+});
+
+rule("E5", "a term only grows over a crash", (stage, isBad) => {
+  const a = stage.server("a");
+  stage.persist(a, (disk) => disk.term = 5);
+  stage.recover("a", { ...a.disk, term: isBad ? 4 : 5 });
+});
+
+rule("E5", "a life begins with what its disk holds", (stage, isBad) => {
+  const a = stage.server("a", { term: 4, votedFor: "b" });
+  if (isBad) a.core.votedFor = undefined;
+  stage.begin(a);
+});
+
+rule("E6", "a leader has the votes of a majority", (stage, isBad) => {
+  const [a, b] = [stage.server("a"), stage.server("b")];
+  stage.lead(a, 2, ...isBad ? [] : [b]);
+});
+
+rule("E6", "a leader has the votes of a majority of both sets while two are in force", (stage, isBad) => {
+  const servers = "a b c / a d e";
+  const [a, b, d] = ["a", "b", "d"].map((id) => stage.server(id, { servers }));
+  const state = coreOf({ servers }).state;
+  stage.lead(Object.assign(a!, { core: state }), 2, b!, ...isBad ? [] : [d!]);
+});
+
+rule("E6", "a vote for another term does not count", (stage, isBad) => {
+  const [a, b] = [stage.server("a"), stage.server("b")];
+  stage.grant(b, isBad ? 2 : 3, a);
+  stage.lead(a, 3);
+});
+
+rule("E7", "a vote goes to a log as up to date as the voter's", (stage, isBad) => {
+  const c = stage.server("c", { terms: [1, 1, 2] });
+  stage.receive(c, "a", { ...asks, term: 3, lastIndex: isBad ? 9 : 3, lastTerm: isBad ? 1 : 2 }, (core) => {
+    Object.assign(core, { term: 3, votedFor: "a" });
+  });
+});
+
+rule("E8", "who only asks changes nothing", (stage, isBad) => {
+  const c = stage.server("c");
+  stage.receive(c, "a", { ...asks, pre: true }, (core) => core.electionAt += isBad ? 1 : 0);
+});
+
+rule("E9", "a leader removes nothing", (stage, isBad) => {
+  const [a, b] = [stage.server("a", { terms: [1, 1] }), stage.server("b")];
+  stage.lead(a, 2, b);
+  stage.step(a, { type: "drained" }, () => {}, isBad ? [{ type: "truncate", from: 2 }] : []);
+});
+
+rule("E10", "a vote is not changed within a term", (stage, isBad) => {
+  const c = stage.server("c", { votedFor: "a" });
+  stage.step(c, { type: "drained" }, (core) => core.votedFor = isBad ? "b" : "a");
+});
+
+rule("E10", "one leader is followed within a term", (stage, isBad) => {
+  const c = stage.server("c", { state: { leader: "a" } });
+  stage.step(c, { type: "drained" }, (core) => core.leader = isBad ? "b" : undefined);
+});
+
+rule("E11", "only voters campaign", (stage, isBad) => {
+  const d = stage.server("d", { servers: isBad ? "a b c ~d" : "a b c d" });
+  stage.send(d, "a", { ...asks, pre: true });
+});
+
+rule("M1", "the configuration in force is the last one in the log", (stage, isBad) => {
+  const a = stage.server("a");
+  stage.append(a, 1);
+  const [first] = a.core.configurations;
+  for (const log of [a.log, a.disk.log]) log.configure(2, first!.configuration);
+  if (!isBad) a.core.configurations.push({ index: 2, configuration: first!.configuration });
+  stage.end(a);
+});
+
+rule("M1", "the configuration in force says what the entry says", (stage, isBad) => {
+  const a = stage.server("a");
+  const { configuration } = coreOf({ servers: isBad ? "a b" : "a b c" }).state.configurations[0]!;
+  a.core.configurations[0] = { index: 1, configuration };
+  stage.begin(a);
+});
+
+rule("M4", "who has no vote becomes nothing but a follower", (stage, isBad) => {
+  const d = stage.server("d", { servers: isBad ? "a b c +d" : "a b c d" });
+  stage.step(d, { type: "deadline-reached" }, (core) => core.role = "pre-candidate");
+});
+
+rule("M4", "who has no vote is not asked for it", (stage, isBad) => {
+  const a = stage.server("a", { servers: isBad ? "a b ~c" : "a b c" });
+  stage.send(a, "c", { ...asks, pre: true });
+});
+
+rule("V7", "a leader that no quorum answers steps down within two election timeouts", (stage, isBad) => {
+  const [a, b] = [stage.server("a"), stage.server("b")];
+  stage.lead(a, 2, b);
+  stage.receive(a, "b", accepted({ term: 2 }), () => {}, [], 100);
+  stage.step(a, { type: "deadline-reached" }, () => {}, [], 1000);
+  stage.step(a, { type: "deadline-reached" }, () => {}, [], isBad ? 2101 : 2099);
+});
+
+rule("V7", "a leader whose clock jumps all the time gets no credit for it", (stage, isBad) => {
+  const [a, b] = [stage.server("a"), stage.server("b")];
+  stage.lead(a, 2, b);
+  // Its leaseMs is 500.
+  for (let now = 400; now <= 2800; now += isBad ? 2400 : 500) {
+    stage.step(a, { type: "clock-jumped" }, () => {}, [], now);
+  }
+  stage.step(a, { type: "deadline-reached" }, () => {}, [], isBad ? 4801 : 4299);
+});

@@ -1,0 +1,196 @@
+/**
+ * A stage for checkers: servers in states of our choice, which do what a test says instead of what a core would.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import type { Effect } from "../../../src/core/effect.ts";
+import type { Event } from "../../../src/core/event.ts";
+import type { CoreState } from "../../../src/core/state.ts";
+import { appendTerm, truncateTerms } from "../../../src/core/term_index.ts";
+import type { AppendRequest, Message } from "../../../src/message.ts";
+import { ChainLog } from "../../../src/testing/sim/chain.ts";
+import { Ghost } from "../../../src/testing/sim/ghost.ts";
+import { CHECKERS } from "../../../src/testing/sim/simulation.ts";
+import { beforeOf, type DiskView, type NodeView } from "../../../src/testing/sim/view.ts";
+import type { LogIndex, ServerId, Term } from "../../../src/types.ts";
+import type { Records } from "../../../src/wire/record.ts";
+import { test } from "../../harness.ts";
+import { append, coreOf, type Given, leaderOf } from "../../core/states.ts";
+
+/** A server on the stage. */
+export interface Actor extends NodeView {
+  core: CoreState;
+}
+
+/** Servers, their history, and every checker. */
+export class Stage {
+  readonly ghost: Ghost = new Ghost();
+  #lives = 0;
+
+  /** A server whose log is in memory and on disk; entry 1 is the configuration. By default: a, b and c, term 1. */
+  server(id: ServerId, given: Omit<Given, "id"> = {}): Actor {
+    const core = coreOf({ id, ...given }).state;
+    const log = logOf(given.terms ?? [1], core);
+    const disk: DiskView = { term: core.term, votedFor: core.votedFor, log: log.clone() };
+    this.ghost.disks.set(id, disk);
+    const life = ++this.#lives;
+    return { id, index: id.charCodeAt(0) - 97, life, core, log, disk };
+  }
+
+  /** The server has a core, which has taken no step. */
+  begin(actor: Actor): void {
+    for (const checker of CHECKERS) checker.onStart?.(this.ghost, actor);
+  }
+
+  /** A step that changes the core like this. */
+  step(
+    actor: Actor,
+    event: Event = { type: "drained" },
+    change: (core: CoreState) => void = () => {},
+    effects: readonly Effect[] = [],
+    now = 0,
+  ): void {
+    const before = beforeOf(actor.core, event);
+    change(actor.core);
+    for (const checker of CHECKERS) checker.onStep?.(this.ghost, actor, { before, event, effects, now });
+  }
+
+  /** A step upon a message. */
+  receive(
+    actor: Actor,
+    from: ServerId,
+    message: Message,
+    change: (core: CoreState) => void = () => {},
+    effects: readonly Effect[] = [],
+    now = 0,
+  ): void {
+    this.step(actor, { type: "message-received", from, message }, change, effects, now);
+  }
+
+  /** A frame leaves. */
+  send(actor: Actor, to: ServerId, message: Message, records?: Records): void {
+    for (const checker of CHECKERS) {
+      checker.onSend?.(this.ghost, actor, to, { message, ...(records === undefined ? {} : { records }) });
+    }
+  }
+
+  /** An event is over. */
+  end(...actors: Actor[]): void {
+    for (const actor of actors) for (const checker of CHECKERS) checker.onEvent?.(this.ghost, actor);
+  }
+
+  /** A write is durable, after which the disk is like this. */
+  persist(actor: Actor, change: (disk: DiskView) => void, truncateFrom?: LogIndex): void {
+    change(actor.disk);
+    const write = { records: [], ...(truncateFrom === undefined ? {} : { truncateFrom }) };
+    for (const checker of CHECKERS) checker.onPersisted?.(this.ghost, actor, write);
+  }
+
+  /** A disk was read again. */
+  recover(id: ServerId, found: DiskView, possible: readonly DiskView[] = [found]): void {
+    for (const checker of CHECKERS) checker.onRecovered?.(this.ghost, id, { possible, found });
+  }
+
+  /** A machine applied an entry. */
+  apply(actor: Actor, index: LogIndex, state = 1, result = 1, term: Term = 1): void {
+    for (const checker of CHECKERS) checker.onApplied?.(this.ghost, actor, { index, term, state, result });
+  }
+
+  /** Entries of a term at the end of the log, in memory and, unless told otherwise, on disk. */
+  append(actor: Actor, term: Term, count = 1, options: { durable?: boolean; content?: number } = {}): void {
+    const { durable = true, content = 0 } = options;
+    appendTerm(actor.core.log, term, count);
+    for (let i = 0; i < count; i++) {
+      actor.log.add(term, content);
+      if (durable) actor.disk.log.add(term, content);
+    }
+    if (durable) actor.core.persistedIndex = actor.core.log.lastIndex;
+  }
+
+  /** Removes entries from memory and disk. */
+  truncate(actor: Actor, from: LogIndex): void {
+    truncateTerms(actor.core.log, from);
+    actor.log.truncateFrom(from);
+    actor.disk.log.truncateFrom(from);
+  }
+
+  /** A server enters a term and votes in it, durably. */
+  vote(actor: Actor, term: Term, votedFor: ServerId | undefined): void {
+    Object.assign(actor.core, { term, votedFor });
+    this.persist(actor, (disk) => Object.assign(disk, { term, votedFor }));
+  }
+
+  /** A server tells a candidate of its vote. */
+  grant(voter: Actor, term: Term, candidate: Actor): void {
+    this.vote(voter, term, candidate.id);
+    this.send(voter, candidate.id, { type: "vote-response", term, pre: false, campaign: term, granted: true });
+  }
+
+  /** Wins an election with these votes and its own. Its log is left as it is: without an entry of its own term. */
+  lead(actor: Actor, term: Term, ...voters: Actor[]): void {
+    this.vote(actor, term, actor.id);
+    for (const voter of voters) this.grant(voter, term, actor);
+    const terms = Array.from({ length: actor.log.last }, (_, i) => actor.log.termAt(i + 1));
+    const servers = actor.core.configurations[0]!.configuration.servers.map(({ id }) => id).join(" ");
+    const { leading } = leaderOf({ id: actor.id, servers, terms, term }).state;
+    this.step(actor, { type: "drained" }, (core) => Object.assign(core, { role: "leader", leader: actor.id, leading }));
+  }
+
+  /** A leader that has appended an entry of its own term, which all of these hold on disk and have acknowledged. */
+  reign(leader: Actor, term: Term, ...followers: Actor[]): LogIndex {
+    this.lead(leader, term, ...followers);
+    this.append(leader, term);
+    for (const follower of followers) this.follow(leader, follower);
+    return leader.log.last;
+  }
+
+  /** A follower gets all that its leader has, keeps it and acknowledges it. */
+  follow(leader: Actor, follower: Actor): void {
+    const { term } = leader.core;
+    const prevIndex = follower.log.last;
+    const end = leader.log.last + 1;
+    const message = {
+      ...request(term, prevIndex, leader.log.termAt(prevIndex)),
+      end,
+      runs: prevIndex + 1 === end ? [] : [{ term, from: prevIndex + 1 }],
+    };
+    this.send(leader, follower.id, message);
+    this.receive(follower, leader.id, message, (core) => {
+      Object.assign(core, { leader: leader.id, term });
+      this.append(follower, term, end - 1 - prevIndex);
+    });
+    const response = { type: "append-response", term, sequence: 1, round: 0, rejected: undefined } as const;
+    this.send(follower, leader.id, { ...response, matchIndex: end - 1 });
+    this.receive(leader, follower.id, { ...response, matchIndex: end - 1 }, (core) => {
+      core.leading!.progress.get(follower.id)!.matchIndex = end - 1;
+      core.leading!.progress.get(follower.id)!.nextIndex = end;
+      // A leader commits as soon as it may.
+      if (core.log.runs.at(-1)!.term === term) core.commitIndex = end - 1;
+    });
+  }
+}
+
+/** An append without entries. */
+export function request(term: Term, prevIndex: LogIndex, prevTerm: Term, commitIndex: LogIndex = 0): AppendRequest {
+  return append({ term, prevIndex, prevTerm, commitIndex });
+}
+
+function logOf(terms: readonly Term[], core: CoreState): ChainLog {
+  const log = new ChainLog();
+  terms.forEach((term) => log.add(term, 0));
+  for (const { index, configuration } of core.configurations) log.configure(index, configuration);
+  return log;
+}
+
+/** A test: the checkers accept the good course of events and reject the bad one, by this very invariant. */
+export function rule(invariant: string, what: string, play: (stage: Stage, isBad: boolean) => void): void {
+  test(`sim checkers: ${invariant}: ${what}`, () => {
+    for (const isBad of [false, true]) {
+      const stage = new Stage();
+      play(stage, isBad);
+      const { violation } = stage.ghost;
+      assertEquals(violation?.invariant, isBad ? invariant : undefined, violation?.message);
+    }
+  });
+}
