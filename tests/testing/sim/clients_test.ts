@@ -1,0 +1,211 @@
+import { assertEquals } from "@std/assert";
+import { NotLeaderError, ShutdownError } from "../../../src/errors.ts";
+import { Calls, type SimInput } from "../../../src/testing/sim/calls.ts";
+import { Ghost } from "../../../src/testing/sim/ghost.ts";
+import { hashText, SimMachine, type SimResult, type SimState } from "../../../src/testing/sim/machine.ts";
+import { Oracle } from "../../../src/testing/sim/oracle.ts";
+import type { Life } from "../../../src/testing/sim/server.ts";
+import { touch, type TouchInput, touchStopped } from "../../../src/testing/sim/touches.ts";
+import { Trace } from "../../../src/testing/sim/trace.ts";
+import { World } from "../../../src/testing/sim/world.ts";
+import { test } from "../../harness.ts";
+import { coreOf } from "../../core/states.ts";
+
+/** A life whose server answers what a test says. */
+function lifeOf(raft: Record<string, unknown>): Life {
+  const machine = new SimMachine({ onApplied: () => {}, work: () => undefined });
+  const given = { id: "a", machine, isOver: false, hasStopped: false, core: coreOf().state, life: 1 };
+  return { ...given, raft } as unknown as Life;
+}
+
+interface Scene {
+  readonly ghost: Ghost;
+  readonly world: World;
+  readonly calls: Calls;
+  readonly oracle: Oracle;
+}
+
+/** The good course of events passes and the bad one breaks this very invariant. */
+function rule(invariant: string, what: string, play: (scene: Scene, isBad: boolean) => Promise<unknown> | void): void {
+  test(`sim clients: ${invariant}: ${what}`, async () => {
+    for (const isBad of [false, true]) {
+      const ghost = new Ghost();
+      const world = new World(new Trace(), () => {});
+      await play({ ghost, world, calls: new Calls(world, ghost), oracle: new Oracle(ghost) }, isBad);
+      for (const check of ghost.later.splice(0)) check();
+      assertEquals(ghost.violation?.invariant, isBad ? invariant : undefined, ghost.violation?.message);
+    }
+  });
+}
+
+const put = (value: string): SimInput & { type: "put" } => ({ type: "put", key: "k", value });
+
+rule("O1", "nobody sees what nobody wrote", ({ oracle }, isBad) => {
+  oracle.ask("k");
+  oracle.see("k", isBad ? "2:v2" : "1:v1");
+});
+
+rule("O2", "everybody sees the same under one number", ({ oracle }, isBad) => {
+  oracle.ask("k");
+  oracle.see("k", "1:v1");
+  oracle.see("k", isBad ? "1:v2" : "1:v1");
+});
+
+rule("O2", "a write follows on the state that it was answered with", ({ oracle }, isBad) => {
+  oracle.ask("k");
+  oracle.ask("k");
+  oracle.written(put("v1"), 0, null);
+  oracle.written(put("v2"), 0, isBad ? null : "1:v1");
+});
+
+rule("O3", "a read misses nothing that was seen before it was asked", ({ oracle }, isBad) => {
+  oracle.ask("k");
+  const before = oracle.floor("k");
+  oracle.read("k", before, "1:v1");
+  oracle.read("k", isBad ? oracle.floor("k") : before, null);
+});
+
+rule("O4", "what was seen is there at the end", ({ oracle }, isBad) => {
+  oracle.ask("k");
+  oracle.written(put("v1"), 0, null);
+  oracle.endure("a", () => isBad ? null : "1:v1");
+});
+
+/** Answers of a server that applied one command as entry 1. */
+const answer = (result: SimResult, index = 1, term = 1) => ({
+  applyEntry: () => Promise.resolve({ index, term, result }),
+});
+
+function committed(ghost: Ghost, value: string, result: SimResult): void {
+  ghost.commits.push({ term: 1, hash: 1, committedIn: 1, sets: [] });
+  ghost.applied.set(1, { term: 1, state: 1, result: hashText(String(result), 0) });
+  ghost.noteApplied(value, 1, 1, result);
+}
+
+rule("K3", "who is told of an entry finds it there", async ({ ghost, calls }, isBad) => {
+  committed(ghost, "v1", null);
+  await calls.make(lifeOf(answer(null, 1, isBad ? 2 : 1)), put("v1"), "c");
+});
+
+rule("K3", "who is told a result is told what the machines computed", async ({ ghost, calls }, isBad) => {
+  committed(ghost, "v1", null);
+  // The command before it, whose answer nobody got.
+  await calls.make(lifeOf({ applyEntry: () => Promise.reject(new NotLeaderError(undefined)) }), put("v0"), "c");
+  await calls.make(lifeOf(answer(isBad ? "1:v0" : null)), put("v1"), "c");
+});
+
+rule("K3", "the entry that somebody is told of holds their command", async ({ ghost, calls }, isBad) => {
+  committed(ghost, isBad ? "v2" : "v1", null);
+  await calls.make(lifeOf(answer(null)), put("v1"), "c");
+});
+
+rule("K4", "a server answers with a result or an error of its own", async ({ calls }, isBad) => {
+  const error = isBad ? new TypeError("?") : new NotLeaderError(undefined);
+  await calls.make(lifeOf({ applyEntry: () => Promise.reject(error) }), put("v1"), "c");
+});
+
+rule("K4", "a server that has stopped has answered everybody", async ({ calls }, isBad) => {
+  const life = lifeOf({ applyEntry: () => isBad ? new Promise(() => {}) : Promise.reject(new ShutdownError()) });
+  const done = calls.make(life, put("v1"), "c");
+  if (!isBad) await done;
+  life.hasStopped = true;
+  calls.onOver(life);
+  await done;
+});
+
+rule("K5", "what is said to be not applied never is", async ({ ghost, calls }, isBad) => {
+  const error = new ShutdownError(isBad ? "not-applied" : "unknown");
+  await calls.make(lifeOf({ applyEntry: () => Promise.reject(error) }), put("v1"), "c");
+  committed(ghost, "v1", null);
+});
+
+/** A server that has applied so much, and lets one look at once. */
+const reader = (appliedIndex: number) => ({ appliedIndex, read: (query: () => SimState) => Promise.resolve(query()) });
+
+rule("R1", "a read sees all that was acknowledged before it was asked", async ({ ghost, calls }, isBad) => {
+  ghost.readFloor = 5;
+  await calls.make(lifeOf(reader(isBad ? 4 : 5)), { type: "get", key: "k" }, "c");
+});
+
+rule("R5", "a server does not go back", async ({ calls }, isBad) => {
+  const life = lifeOf(reader(1));
+  calls.oracle.ask("k");
+  life.machine.apply(put("v1"), { index: 1, term: 1, timeMs: 0 });
+  await calls.make(life, { type: "stale", key: "k" }, "c");
+  const older = isBad ? new SimMachine({ onApplied: () => {}, work: () => undefined }) : life.machine;
+  Object.assign(life, { machine: older });
+  await calls.make(life, { type: "stale", key: "k" }, "c");
+});
+
+rule("A6", "nobody looks at a machine that is at work", async ({ calls }, isBad) => {
+  const life = lifeOf(reader(1));
+  life.machine.isBusy = isBad;
+  await calls.make(life, { type: "get", key: "k" }, "c");
+});
+
+function touched(
+  { world, ghost }: Scene,
+  type: TouchInput["type"],
+  raft: Record<string, unknown>,
+): Promise<boolean> {
+  return touch(world, ghost, lifeOf(raft), { type, value: "v9", after: 1 });
+}
+
+rule("K4", "who has given up before is told so", (scene, isBad) => {
+  const apply = (_: unknown, { signal }: { signal: AbortSignal }) =>
+    isBad ? Promise.resolve(null) : Promise.reject(signal.reason);
+  return touched(scene, "apply-aborted", { apply });
+});
+
+rule("K4", "a command that is too large is refused", (scene, isBad) => {
+  return touched(scene, "apply-oversized", {
+    apply: () => isBad ? Promise.resolve(1) : Promise.reject(new RangeError()),
+  });
+});
+
+rule("K4", "what a query throws goes to who asked", (scene, isBad) => {
+  return touched(scene, "read-throwing", { read: async (query: () => void) => isBad ? undefined : await query() });
+});
+
+rule("R1", "a barrier comes after all that was acknowledged before it", (scene, isBad) => {
+  scene.ghost.readFloor = 5;
+  return touched(scene, "barrier", { appliedIndex: 6, barrier: () => Promise.resolve(isBad ? 5 : 6) });
+});
+
+rule("K6", "terms that a server tells of only grow", (scene, isBad) => {
+  const role = (term: number) => ({ type: "role", term });
+  return touched(scene, "watch", {
+    events: async function* () {
+      yield role(3);
+      yield role(isBad ? 2 : 3);
+    },
+  });
+});
+
+rule("K6", "a server says of itself what it knows", (scene, isBad) => {
+  const { state } = coreOf();
+  const { term, votedFor, commitIndex } = state;
+  const about = { term, votedFor, commitIndex, lastIndex: 1, appliedIndex: 0, durableIndex: 1, role: "follower" };
+  return touched(scene, "inspect", {
+    state: "follower",
+    status: { ...about, term: isBad ? 2 : 1, servers: [{}] },
+    metrics: () => ({ term: 1, proposalsPending: 0, proposalsPendingBytes: 0 }),
+    currentTerm: term,
+    commitIndex,
+    lastIndex: 1,
+    leader: undefined,
+    toString: () => "Raft a [follower]",
+  });
+});
+
+rule("V8", "a server that has stopped takes nothing more", async ({ ghost }, isBad) => {
+  const no = () => Promise.reject(new ShutdownError());
+  const yes = () => Promise.resolve(1);
+  const done = () => Promise.resolve();
+  const life = lifeOf({
+    ...{ apply: no, barrier: no, read: isBad ? yes : no, shutdown: done, [Symbol.asyncDispose]: done },
+    closed: Promise.resolve(undefined),
+    state: "shutdown",
+  });
+  await touchStopped(ghost, life);
+});
