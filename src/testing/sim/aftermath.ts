@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Fault } from "./config.ts";
 import type { Infirmity } from "./plague.ts";
 import type { Random } from "./random.ts";
 import type { Life, SimServer } from "./server.ts";
@@ -12,8 +13,14 @@ import type { Simulation } from "./simulation.ts";
 /** Election timeouts that anything may take once the world is healed. */
 const patience = 40;
 
-/** What can be wrong with a server for good. */
-const infirmities: readonly Infirmity[] = ["dead", "isolated", "deaf", "mute", "paused"];
+/** What can be wrong with a server for good, and the faults one of which must be asked for. */
+const infirmities: readonly (readonly [Infirmity, readonly Fault[]])[] = [
+  ["dead", ["kill", "power"]],
+  ["isolated", ["partition"]],
+  ["deaf", ["partition"]],
+  ["mute", ["partition"]],
+  ["paused", ["pause"]],
+];
 
 /** The last phases of a run. */
 export class Aftermath {
@@ -46,12 +53,12 @@ export class Aftermath {
     const { plague, present } = this.#simulation;
     const well = this.#chooseQuorum();
     for (const server of present) {
-      if (!well.includes(server)) plague.afflict(server, this.#random.split(server.id).pick(infirmities));
+      if (!well.includes(server)) plague.afflict(server, this.#random.pick(this.#infirmities));
     }
     if (this.#random.chance(0.5)) await this.#traffic(well);
     await this.#converge(well);
     await this.#stable(well, () => this.#serve(well));
-    await this.#handOver(well);
+    if (this.#has(["kill", "power", "restart"])) await this.#handOver(well);
     await this.#converge(well);
     if (well.length < present.length) await this.#rejoin();
     await this.#rest();
@@ -63,7 +70,16 @@ export class Aftermath {
     const { servers, present } = this.#simulation;
     const quorum = (servers.length >> 1) + 1;
     const some = this.#random.shuffle(present).slice(0, this.#random.between(quorum, present.length));
-    return this.#random.chance(0.5) ? some.sort((a, b) => a.index - b.index) : present;
+    const areAll = this.#random.chance(0.5) || this.#infirmities.length === 0;
+    return areAll ? present : some.sort((a, b) => a.index - b.index);
+  }
+
+  #has(faults: readonly Fault[]): boolean {
+    return faults.some((fault) => this.#simulation.config.faults.includes(fault));
+  }
+
+  get #infirmities(): Infirmity[] {
+    return infirmities.filter(([, faults]) => this.#has(faults)).map(([infirmity]) => infirmity);
   }
 
   /** D2: too much is damaged. Nobody guesses what it was: nothing is committed any more, and no read is answered. */

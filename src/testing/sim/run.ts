@@ -10,7 +10,7 @@ import { InvariantViolation } from "./ghost.ts";
 import { drawAction } from "./nemesis.ts";
 import { Port } from "./queue.ts";
 import { Random } from "./random.ts";
-import { type Distortion, isCall, mergeDecisions, type Script } from "./script.ts";
+import { type Distortion, isCall, mergeDecisions, type Script, type ScriptedCall } from "./script.ts";
 import { Simulation, type SimulationOptions } from "./simulation.ts";
 
 /** How a run ended. */
@@ -79,6 +79,7 @@ async function runConfig(
       : new InvariantViolation("S0", `the simulator failed: ${error instanceof Error ? error.stack : error}`);
   }
   const { world, ghost, workload, plague } = simulation;
+  const until = run.faultsEndedAt ?? world.time;
   return {
     seed,
     config,
@@ -94,13 +95,13 @@ async function runConfig(
     hash: world.trace.hash,
     lines: world.trace.lines(),
     marks: { ...takeMarks(), ...simulation.marks.hits },
-    script: {
-      seed,
-      config,
-      until: run.faultsEndedAt ?? world.time,
-      decisions: mergeDecisions(plague.performed, workload.calls),
-    },
+    script: { seed, config, until, decisions: mergeDecisions(plague.performed, callsUntil(workload.calls, until)) },
   };
+}
+
+/** What is called later is drawn again. */
+function callsUntil(calls: readonly ScriptedCall[], until: number): readonly ScriptedCall[] {
+  return calls.filter(({ at }) => at <= until);
 }
 
 class Run {
