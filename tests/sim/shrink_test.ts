@@ -24,7 +24,7 @@ test("sim: a failure is shrunk to the few decisions that it takes", async () => 
     const run = (candidate: Script) => runScript(candidate, { distort });
     const shrunk = (await shrink(script, { run, invariant, triesMax: 400 }))!;
     const { decisions, config } = shrunk.script;
-    assert(decisions.length <= 8 && decisions.length < script.decisions.length / 3, `${decisions.length} are left`);
+    assert(decisions.length <= 16 && decisions.length < script.decisions.length / 3, `${decisions.length} are left`);
     assert(config.servers <= 3, `${config.servers} servers are left`);
     assertEquals((await run(shrunk.script)).violation?.invariant, invariant);
     // As a file it is the same.
