@@ -39,13 +39,22 @@ fails("servers that answer no read", ["V3"], (_state, event, now, step) => {
   );
 });
 
-fails("followers that campaign for no reason", ["V4"], (state, event, now, step) => {
-  const isRestless = event.type === "message-received" && event.message.type === "append-request" &&
-    state.role === "follower" && event.message.term === state.term && event.message.sequence % 11 === 0 &&
-    state.leader === event.from;
-  if (!isRestless) return step(event, now);
-  return step({ type: "message-received", from: event.from, message: { type: "timeout-now", term: state.term } }, now);
-});
+/** Followers campaign time and again, without a reason. */
+function restless(every: number): Distortion {
+  return (state, event, now, step) => {
+    const isRestless = event.type === "message-received" && event.message.type === "append-request" &&
+      event.message.sequence % every === 0 && event.message.term === state.term && state.leader === event.from;
+    if (!isRestless) return step(event, now);
+    return step({ ...event, message: { type: "timeout-now", term: state.term } }, now);
+  };
+}
+
+test("sim phases: V4: followers that campaign for no reason", async () => {
+  const found = new Set<string | undefined>();
+  for (let every = 4; every <= 10; every++) found.add((await run(restless(every))).violation?.invariant);
+  assertEquals(found.has("V4"), true, [...found].join());
+  assertEquals(found.has(undefined), false);
+}, { timeoutMs: 60_000 });
 
 fails("servers that say everything twice", ["V6"], (_state, event, now, step) => {
   const effects = step(event, now);
