@@ -68,6 +68,19 @@ export class OverloadedError extends RaftError {
   }
 }
 
+/** The session is not known any more: it was unused too long, closed, or had to make room. Open another one. */
+export class SessionExpiredError extends RaftError {
+  /** `session-expired`. */
+  override readonly code = "session-expired";
+  /** Its number. */
+  readonly session: number;
+  /** Takes its number, and what became of the command. */
+  constructor(session: number, outcome: Outcome = "not-applied") {
+    super(`Cannot apply the command as session ${session} is not known any more: open another one`, outcome);
+    this.session = session;
+  }
+}
+
 /** The configuration is not the one that the change was made for: read it and decide again. Not applied. */
 export class ConfigurationChangedError extends RaftError {
   /** `configuration-changed`. */
