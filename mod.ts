@@ -32,6 +32,7 @@ export {
   createRaft,
   type Raft,
   type ReadOptions,
+  type Session,
   type Snapshot,
   type WaitOptions,
 } from "./src/raft.ts";
@@ -81,6 +82,7 @@ export {
   OverloadedError,
   ProtocolError,
   RaftError,
+  SessionExpiredError,
   ShutdownError,
   SnapshotNotFoundError,
   StorageError,

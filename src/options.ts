@@ -116,6 +116,25 @@ export interface RaftSettings {
    */
   readonly shutdownTransferMs: number;
   /**
+   * A session that was not used for so long, by the time stamps in the log, is forgotten. Like the next two, in force for
+   * all servers from the last session that was opened.
+   *
+   * @default {3_600_000}
+   */
+  readonly sessionTtlMs: number;
+  /**
+   * Sessions (and commands known by keys) at a time; beyond that the one that was unused longest is forgotten.
+   *
+   * @default {100_000}
+   */
+  readonly sessionsMax: number;
+  /**
+   * Bytes of results that are kept for sessions; likewise.
+   *
+   * @default {67_108_864}
+   */
+  readonly sessionsBytesMax: number;
+  /**
    * A snapshot is due when so many entries were applied since the last one …
    *
    * @default {8192}
@@ -204,6 +223,9 @@ const defaults: RaftSettings = {
   logCacheBytesMax: 64 * 1024 * 1024,
   leaderWaitMs: 3000,
   shutdownTransferMs: 1000,
+  sessionTtlMs: 3_600_000,
+  sessionsMax: 100_000,
+  sessionsBytesMax: 64 * 1024 * 1024,
   snapshotThreshold: 8192,
   snapshotThresholdBytes: 64 * 1024 * 1024,
   snapshotIntervalMs: 2000,
@@ -248,6 +270,8 @@ export function validateOptions(options: Partial<RaftSettings> & { readonly id?:
   atMost(checked, "appendBytesMax", 6 * 1024 * 1024, "small enough for one frame of 8 MiB");
   atLeast(checked, "snapshotIntervalMs", 5);
   atMost(checked, "snapshotIntervalMs", 2 ** 29, "a number a timer can wait for");
+  atLeast(checked, "sessionTtlMs", 1000);
+  atMost(checked, "sessionTtlMs", 2 ** 30, "a number a timer can wait for");
   atLeast(checked, "leaderWaitMs", 0);
   atLeast(checked, "shutdownTransferMs", 0);
   atMost(checked, "shutdownTransferMs", 2 ** 30, "a number a timer can wait for");
@@ -311,6 +335,9 @@ const counts = [
   "snapshotThresholdBytes",
   "trailingLogs",
   "snapshotBytesPerSecondMax",
+  "sessionTtlMs",
+  "sessionsMax",
+  "sessionsBytesMax",
 ] as const;
 
 /** Those of them that may be none. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm, fingerprint } from "./bootstrap.ts";
+import type { SessionTable } from "./driver/session_table.ts";
 import { StorageError } from "./errors.ts";
 import { Histogram } from "./metrics.ts";
 import type { Logger, RaftOptions } from "./options.ts";
@@ -25,6 +26,8 @@ export interface OpenParts {
   readonly snapshots: SnapshotStore | undefined;
   /** The snapshot that the machine was restored from. */
   readonly snapshot: SnapshotMeta | undefined;
+  /** The sessions that came with it. */
+  readonly sessions: SessionTable;
   readonly transport: Transport;
   /** Never throws. */
   readonly logger: Logger;
@@ -50,10 +53,10 @@ export async function openParts<C, R, T>(options: RaftOptions<C, R>, start: (par
     checkCluster(options, before);
     const snapshots = await openSnapshots(options, store, before, closers, borrowed);
     const recovered = await recover({ store, found: before, snapshots, machine: options.machine, logger });
-    const { snapshot } = recovered;
+    const { snapshot, sessions } = recovered;
     const found = await begin(store, recovered.found, first, clusterId);
     const transport = await openTransport(options, logger, closers);
-    return start({ store, found, snapshots, snapshot, transport, logger, syncs, closers });
+    return start({ store, found, snapshots, snapshot, sessions, transport, logger, syncs, closers });
   } catch (error) {
     await closeAll(closers);
     await closeAll(borrowed);

@@ -19,6 +19,12 @@ import type { ConfigurationChange, LogIndex, Role, ServerAddress, ServerId, Term
 export interface ApplyOptions {
   /** Ends the waiting, never the command: it may be applied all the same. The promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+  /**
+   * A name for this one command, 1 to 1024 characters, the same at every attempt, on any server: it is applied once, and
+   * every attempt gets the first one's result. Kept for `sessionTtlMs`. For callers who can't hold a
+   * {@linkcode Raft.session}, such as an HTTP server with its clients' `Idempotency-Key`.
+   */
+  readonly key?: string;
 }
 
 /** Options of {@linkcode Raft.read}. */
@@ -57,6 +63,25 @@ export interface ChangeOptions extends WaitOptions {
 export interface AddOptions extends ChangeOptions {
   /** A whole number: leadership goes to the voter with the highest that is up to date; 0 never leads. Default: 1. */
   readonly priority?: number;
+}
+
+/**
+ * A client whose commands are applied exactly once each, however often they have to be sent: through lost answers, new
+ * leaders, restarts and snapshots (thesis §6.3).
+ */
+export interface Session<Command, Result> extends AsyncDisposable {
+  /** Its number, the same on every server. */
+  readonly id: number;
+  /**
+   * Like {@linkcode Raft.apply}, and sends the command again while nobody knows what became of it, until the signal
+   * aborts. Results travel through MessagePack when they are repeated; of what the machine threw, name and message.
+   *
+   * @throws {SessionExpiredError} The session is not known any more; see `outcome`.
+   * @throws {ShutdownError} The server is shut down: see `outcome`.
+   */
+  apply(command: Command, options?: WaitOptions): Promise<Result>;
+  /** Lets it be forgotten. What is under way still gets its answer. */
+  close(): Promise<void>;
 }
 
 /** A command's place in the log and its result. */
@@ -103,6 +128,11 @@ export interface Raft<Command, Result> extends AsyncDisposable {
   apply(command: Command, options?: ApplyOptions): Promise<Result>;
   /** Like {@linkcode Raft.apply}, with the entry's place in the log. */
   applyEntry(entry: { readonly data: Command }, options?: ApplyOptions): Promise<Applied<Result>>;
+  /**
+   * Opens a session in the replicated log; sends again until it is open or the signal aborts. It lives while it is used
+   * or this server runs, and for `sessionTtlMs` after.
+   */
+  session(options?: WaitOptions): Promise<Session<Command, Result>>;
   /**
    * Runs the query on this server's machine, in the turn in which it has reached an index that is safe to read at; it
    * should read and return, not wait. What it throws, the promise rejects with.

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { SessionTable } from "./driver/session_table.ts";
 import { restoreMachine } from "./driver/snapshots.ts";
 import { StorageError } from "./errors.ts";
 import type { StateMachine } from "./machine.ts";
@@ -15,6 +16,8 @@ import type { LogIndex, Term } from "./types.ts";
 export interface Recovered {
   readonly found: StoreState;
   readonly snapshot: SnapshotMeta | undefined;
+  /** The sessions that came with it. */
+  readonly sessions: SessionTable;
 }
 
 /** What there is to recover from. */
@@ -37,7 +40,8 @@ export async function recover<C, R>(parts: RecoveryParts<C, R>): Promise<Recover
   const { store, found, snapshots, machine } = parts;
   const snapshot = await newestGood(parts);
   checkGap(found, snapshot, snapshots);
-  if (snapshot === undefined) return { found, snapshot };
+  const sessions = new SessionTable();
+  if (snapshot === undefined) return { found, snapshot, sessions };
   if (machine.restore === undefined) {
     throw new StorageError(
       `Cannot start from the snapshot of entry ${snapshot.index} as the machine has no restore()`,
@@ -46,8 +50,8 @@ export async function recover<C, R>(parts: RecoveryParts<C, R>): Promise<Recover
   }
   const isInLog = snapshot.index <= found.lastIndex && termAt(found, snapshot.index) === snapshot.term;
   const log = isInLog ? found : await resetLog(store, found, snapshot);
-  await restoreMachine(machine, snapshots!, snapshot);
-  return { found: log, snapshot };
+  await restoreMachine({ machine, sessions }, snapshots!, snapshot);
+  return { found: log, snapshot, sessions };
 }
 
 /** Says which ones are damaged; the one before takes their place, when the log still reaches it. */

@@ -6,14 +6,13 @@
 import { msgpackCodec } from "./codec.ts";
 import { Driver } from "./driver/driver.ts";
 import type { Environment } from "./driver/environment.ts";
-import { Proposal, type ProposalResult } from "./driver/proposal.ts";
 import { type LeaderHint, type RaftError, ShutdownError } from "./errors.ts";
 import { EventHub, type EventsOptions, type EventStream } from "./events.ts";
-import type { Codec } from "./machine.ts";
 import type { Histogram, RaftMetrics } from "./metrics.ts";
 import { Operator, peerId } from "./operator.ts";
 import { checkParts, type RaftOptions, type RaftSettings, validateOptions } from "./options.ts";
 import { closeAll, type Closers, type OpenParts, openParts } from "./parts.ts";
+import { Proposer } from "./proposer.ts";
 import { QueryRead } from "./query_read.ts";
 import type {
   AddOptions,
@@ -22,9 +21,11 @@ import type {
   ChangeOptions,
   Raft,
   ReadOptions,
+  Session,
   Snapshot,
   WaitOptions,
 } from "./raft.ts";
+import { keyBlock, marked, Sessions } from "./session.ts";
 import { type RaftStats, statsOf } from "./stats.ts";
 import type { ConfigurationView, RaftStatus, ServerStatus } from "./status.ts";
 import type { TransportLink } from "./transport/transport.ts";
@@ -37,7 +38,7 @@ import {
   type ServerId,
   type Term,
 } from "./types.ts";
-import { RecordFlag } from "./wire/record.ts";
+import type { ClientBlock } from "./wire/client_block.ts";
 
 /** {@linkcode createRaft} in any environment: the simulator's too. */
 export async function startServer<Command, Result>(
@@ -54,9 +55,10 @@ class Server<Command, Result> implements Raft<Command, Result> {
   readonly closed: Promise<RaftError | undefined>;
   readonly #settings: RaftSettings;
   readonly #environment: Environment;
-  readonly #codec: Codec<Command>;
   readonly #driver: Driver<Command, Result>;
   readonly #operator: Operator;
+  readonly #proposer: Proposer<Command>;
+  readonly #sessions: Sessions<Command, Result>;
   readonly #events = new EventHub();
   readonly #link: TransportLink;
   readonly #syncs: Histogram;
@@ -70,25 +72,25 @@ class Server<Command, Result> implements Raft<Command, Result> {
     options: RaftOptions<Command, Result>,
     settings: RaftSettings,
     environment: Environment,
-    { store, found, snapshots, snapshot, transport, logger, syncs, closers }: OpenParts,
+    { store, found, snapshots, snapshot, sessions, transport, logger, syncs, closers }: OpenParts,
   ) {
     this.id = options.id;
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
     this.#settings = settings;
     this.#environment = environment;
-    this.#codec = options.codec ?? msgpackCodec<Command>();
     this.#syncs = syncs;
     this.#closers = closers;
-    const { id, machine } = options;
+    const { id, machine, codec = msgpackCodec<Command>() } = options;
     const parts = {
       id,
       settings,
       machine,
-      codec: this.#codec,
+      codec,
       store,
       found,
       snapshots,
       snapshot,
+      sessions,
       environment,
       events: this.#events,
       logger,
@@ -99,7 +101,12 @@ class Server<Command, Result> implements Raft<Command, Result> {
       onTransferFailed: () => this.#leftOver?.(),
       onRemoved: () => options.shutdownOnRemove === true && void this.shutdown(),
     });
-    this.#operator = new Operator(driver.calls, environment);
+    const { calls } = driver;
+    this.#operator = new Operator(calls, environment);
+    const throwIfShutdown = () => this.#throwIfShutdown();
+    const { commandBytesMax } = settings;
+    this.#proposer = new Proposer({ calls, codec, commandBytesMax, environment, throwIfShutdown });
+    this.#sessions = new Sessions(this.#proposer, environment, settings);
     const { incarnation, starts } = found.identity;
     this.#link = transport.attach(
       { group: 0, serverId: id, clusterId: () => driver.clusterId, incarnation, starts },
@@ -120,8 +127,14 @@ class Server<Command, Result> implements Raft<Command, Result> {
     return (await this.applyEntry({ data: command }, options)).result;
   }
 
-  applyEntry({ data }: { readonly data: Command }, options: ApplyOptions = {}): Promise<Applied<Result>> {
-    return this.#propose(() => this.#encode(data), options.signal, ({ index, term, applied }) => {
+  applyEntry({ data }: { readonly data: Command }, { signal, key }: ApplyOptions = {}): Promise<Applied<Result>> {
+    if (key === undefined) return this.#applyAs(data, undefined, signal);
+    return keyBlock(key).then((block) => this.#applyAs(data, block, signal));
+  }
+
+  #applyAs(data: Command, block: ClientBlock | undefined, signal: AbortSignal | undefined): Promise<Applied<Result>> {
+    const encode = () => marked(this.#proposer.encode(data), block);
+    return this.#proposer.propose(encode, signal, ({ index, term, applied }) => {
       if (!applied.ok) throw applied.error;
       return { index, term, result: applied.value as Result };
     });
@@ -129,57 +142,17 @@ class Server<Command, Result> implements Raft<Command, Result> {
 
   barrier(options: ApplyOptions = {}): Promise<LogIndex> {
     const entry = { type: EntryType.barrier, flags: 0, payload: new Uint8Array() };
-    return this.#propose(() => entry, options.signal, ({ index }) => index);
+    return this.#proposer.propose(() => entry, options.signal, ({ index }) => index);
   }
 
-  #encode(command: Command): { type: EntryType; flags: number; payload: Uint8Array } {
-    const raw = command instanceof Uint8Array;
-    const payload: unknown = raw ? command : this.#codec.encode(command);
-    if (!(payload instanceof Uint8Array)) {
-      throw new TypeError(
-        `Cannot apply the command as the codec must encode it to a Uint8Array, not ${nameOf(payload)}`,
-      );
-    }
-    const { commandBytesMax } = this.#settings;
-    if (payload.length > commandBytesMax) {
-      throw new RangeError(
-        `Cannot apply a command of ${payload.length} bytes as 'commandBytesMax' is ${commandBytesMax}: send it in parts`,
-      );
-    }
-    return { type: EntryType.command, flags: raw ? RecordFlag.raw : 0, payload };
-  }
-
-  #propose<T>(
-    encode: () => { type: EntryType; flags: number; payload: Uint8Array },
-    signal: AbortSignal | undefined,
-    resultOf: (result: ProposalResult) => T,
-  ): Promise<T> {
-    return new Promise((resolve, reject) => {
-      // The codec is the user's code, and may end the signal or the server.
-      const entry = encode();
-      signal?.throwIfAborted();
-      if (this.#shutdown !== undefined) throw new ShutdownError();
-      const onAbort = () => proposal.reject(signal!.reason);
-      const proposal = new Proposal(entry, this.#environment.now(), (result) => {
-        signal?.removeEventListener("abort", onAbort);
-        try {
-          resolve(resultOf(result));
-        } catch (error) {
-          reject(error);
-        }
-      }, (error) => {
-        signal?.removeEventListener("abort", onAbort);
-        reject(error);
-      });
-      signal?.addEventListener("abort", onAbort, { once: true });
-      this.#driver.calls.propose(proposal);
-    });
+  async session({ signal }: WaitOptions = {}): Promise<Session<Command, Result>> {
+    return await this.#sessions.open(signal);
   }
 
   read<T>(query: () => T, { signal, consistency = "linearizable" }: ReadOptions = {}): Promise<T> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
-      if (this.#shutdown !== undefined) throw new ShutdownError();
+      this.#throwIfShutdown();
       if (consistency !== "linearizable" && consistency !== "stale") {
         throw new TypeError(`Cannot read with consistency "${consistency}": use "linearizable" or "stale"`);
       }
@@ -390,7 +363,12 @@ class Server<Command, Result> implements Raft<Command, Result> {
     return this.#stopped;
   }
 
+  #throwIfShutdown(): void {
+    if (this.#shutdown !== undefined) throw new ShutdownError();
+  }
+
   async #close(error: RaftError | undefined): Promise<void> {
+    this.#sessions.close();
     this.#shutdown ??= this.closed.then(() => {});
     const role = { type: "role", role: "shutdown", term: this.#driver.state.term } as const;
     const stopped = this.#driver.stop(error ?? new ShutdownError());
@@ -402,10 +380,4 @@ class Server<Command, Result> implements Raft<Command, Result> {
     this.#events.close();
     this.#resolveClosed(error);
   }
-}
-
-/** What a value is, for messages: its class, or its type when it has none. */
-function nameOf(value: unknown): string {
-  const type = value === null ? "null" : typeof value;
-  return type === "object" ? (value as object).constructor?.name ?? type : type;
 }

@@ -3,53 +3,103 @@
  *
  * @module
  */
+import type { Applied } from "./driver/applier.ts";
 import type { Environment } from "./driver/environment.ts";
-import type { ProposalResult } from "./driver/proposal.ts";
+import type { ProposalEntry } from "./driver/proposal.ts";
 import { SESSION_WINDOW } from "./driver/session_table.ts";
 import { OverloadedError, RaftError, SessionExpiredError, ShutdownError } from "./errors.ts";
-import type { ApplyOptions, Session } from "./raft.ts";
+import type { Proposer } from "./proposer.ts";
+import type { Session, WaitOptions } from "./raft.ts";
 import { EntryType } from "./types.ts";
-import { encodeClientBlock } from "./wire/client_block.ts";
+import { type ClientBlock, encodeClientBlock, KEY_SESSION_MIN } from "./wire/client_block.ts";
+import { RecordFlag } from "./wire/record.ts";
+import { encodeLimits } from "./wire/session_codec.ts";
 
-/** What a session proposes. */
-export interface SessionEntry {
-  readonly type: EntryType;
-  readonly flags: number;
-  readonly payload: Uint8Array;
-  readonly extensions?: Uint8Array;
+/** The limits of all sessions, see {@linkcode RaftSettings}. */
+export interface SessionsSettings {
+  readonly sessionTtlMs: number;
+  readonly sessionsMax: number;
+  readonly sessionsBytesMax: number;
+}
+
+/** All sessions that were opened on one server. */
+export class Sessions<Command, Result> {
+  readonly #proposer: Proposer<Command>;
+  readonly #environment: Environment;
+  readonly #settings: SessionsSettings;
+  readonly #open = new Set<ClientSession<Command, Result>>();
+
+  /** Takes what brings their commands into the log. */
+  constructor(proposer: Proposer<Command>, environment: Environment, settings: SessionsSettings) {
+    this.#proposer = proposer;
+    this.#environment = environment;
+    this.#settings = settings;
+  }
+
+  /** See {@linkcode Raft.session}. One whose opening got lost is forgotten when its time is over. */
+  async open(signal: AbortSignal | undefined): Promise<Session<Command, Result>> {
+    const { sessionTtlMs: ttlMs, sessionsMax: countMax, sessionsBytesMax: bytesMax } = this.#settings;
+    const payload = encodeLimits({ ttlMs, countMax, bytesMax });
+    const entry = marked({ type: EntryType.command, flags: 0, payload }, { session: 0, sequence: 0 });
+    const host = { proposer: this.#proposer, environment: this.#environment };
+    const { applied } = await untilAnswered(host, entry, signal, () => true);
+    if (!applied.ok) throw applied.error;
+    const session: ClientSession<Command, Result> = new ClientSession(applied.value as number, ttlMs, {
+      ...host,
+      forget: () => this.#open.delete(session),
+    });
+    this.#open.add(session);
+    return session;
+  }
+
+  /** The server stops. */
+  close(): void {
+    for (const session of this.#open) session.onShutdown();
+    this.#open.clear();
+  }
+}
+
+/** An entry with a client block before its other extensions; as it is without one. */
+export function marked(entry: ProposalEntry, block: ClientBlock | undefined): ProposalEntry {
+  if (block === undefined) return entry;
+  return { ...entry, flags: entry.flags | RecordFlag.client, extensions: encodeClientBlock(block, entry.extensions) };
+}
+
+/** The client block of a command that is known by a key: what the key's digest begins with. */
+export async function keyBlock(key: string): Promise<ClientBlock> {
+  if (typeof key !== "string" || key.length < 1 || key.length > 1_024) {
+    throw new TypeError("Cannot apply the command as 'key' must be text of 1 to 1024 characters");
+  }
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key)));
+  const view = new DataView(digest.buffer);
+  const part = (at: number) => (view.getUint32(at) & 0xf_ffff) * 2 ** 32 + view.getUint32(at + 4);
+  return { session: KEY_SESSION_MIN + part(0), sequence: part(8) };
 }
 
 /** What a session needs of its server. */
-export interface SessionHost<Command> {
+interface SessionHost<Command> {
+  readonly proposer: Proposer<Command>;
   readonly environment: Environment;
-  /** Encodes a command. */
-  encode(command: Command): SessionEntry;
-  /** Proposes an entry; rejects as `apply` does. */
-  propose(entry: SessionEntry, signal: AbortSignal | undefined): Promise<ProposalResult>;
-  /** The session is closed. */
-  forget(session: ClientSession<Command, unknown>): void;
+  /** It is closed. */
+  forget(): void;
 }
-
-/** The entry carries a client block; see RecordFlag. */
-const clientFlag = 2;
 
 /** Waits between attempts, milliseconds. */
 const backoffMinMs = 10;
 const backoffMaxMs = 1_000;
 
 /** One open session. */
-export class ClientSession<Command, Result> implements Session<Command, Result> {
+class ClientSession<Command, Result> implements Session<Command, Result> {
   readonly id: number;
   readonly #host: SessionHost<Command>;
   readonly #keepAliveMs: number;
   #next = 1;
   /** Sequences that have no answer yet, ascending. */
-  readonly #open = new Set<number>();
+  readonly #unanswered = new Set<number>();
   #usedAt: number;
   #timer: unknown;
   #ended: "no" | "closed" | "shutdown" = "no";
 
-  /** Takes the number under which it was opened. */
   constructor(id: number, ttlMs: number, host: SessionHost<Command>) {
     this.id = id;
     this.#host = host;
@@ -58,61 +108,31 @@ export class ClientSession<Command, Result> implements Session<Command, Result> 
     this.#arm();
   }
 
-  async apply(command: Command, { signal }: ApplyOptions = {}): Promise<Result> {
+  async apply(command: Command, { signal }: WaitOptions = {}): Promise<Result> {
     signal?.throwIfAborted();
-    this.#throwIfEnded();
-    const entry = this.#host.encode(command);
-    const [oldest = this.#next] = this.#open;
+    if (this.#ended === "shutdown") throw new ShutdownError();
+    if (this.#ended === "closed") throw new SessionExpiredError(this.id);
+    const entry = this.#host.proposer.encode(command);
+    const [oldest = this.#next] = this.#unanswered;
     // An answer is kept for so many commands: an older one may still be asked for.
-    if (this.#next - oldest >= SESSION_WINDOW / 2) throw new OverloadedError(this.#open.size, 0);
+    if (this.#next - oldest >= SESSION_WINDOW / 2) throw new OverloadedError(this.#unanswered.size, 0);
     const sequence = this.#next++;
-    this.#open.add(sequence);
+    this.#unanswered.add(sequence);
+    this.#usedAt = this.#host.environment.now();
     try {
-      return await this.#untilAnswered({ ...entry, ...this.#mark(entry.flags, sequence) }, signal);
+      const block = { session: this.id, sequence };
+      const { applied, isSentAgain } = await untilAnswered(
+        this.#host,
+        marked(entry, block),
+        signal,
+        () => this.#ended === "no",
+      );
+      if (applied.ok) return applied.value as Result;
+      const isForgotten = applied.error instanceof SessionExpiredError;
+      throw isForgotten && isSentAgain ? new SessionExpiredError(this.id, "unknown") : applied.error;
     } finally {
-      this.#open.delete(sequence);
+      this.#unanswered.delete(sequence);
     }
-  }
-
-  /** Sends it again as long as nobody knows what became of it: it is applied once. */
-  async #untilAnswered(entry: SessionEntry, signal: AbortSignal | undefined): Promise<Result> {
-    let backoffMs = backoffMinMs;
-    let isSentAgain = false;
-    while (true) {
-      this.#usedAt = this.#host.environment.now();
-      try {
-        const { applied } = await this.#host.propose(entry, signal);
-        if (applied.ok) return applied.value as Result;
-        if (!(applied.error instanceof SessionExpiredError) || !isSentAgain) throw applied.error;
-        throw new SessionExpiredError(this.id, "unknown");
-      } catch (error) {
-        if (!isWorthAnother(error) || this.#ended !== "no") throw error;
-        // A failed attempt that is known to have left nothing is as if it had not been made.
-        isSentAgain ||= (error as RaftError).outcome === "unknown";
-      }
-      await this.#wait(backoffMs, signal);
-      backoffMs = Math.min(backoffMaxMs, backoffMs * 2);
-    }
-  }
-
-  #wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    const { environment } = this.#host;
-    return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        environment.clearTimeout(timer);
-        reject(signal!.reason);
-      };
-      const timer = environment.setTimeout(() => {
-        signal?.removeEventListener("abort", onAbort);
-        resolve();
-      }, ms);
-      signal?.addEventListener("abort", onAbort, { once: true });
-      if (signal?.aborted === true) onAbort();
-    });
-  }
-
-  #mark(flags: number, sequence: number): Pick<SessionEntry, "flags" | "extensions"> {
-    return { flags: flags | clientFlag, extensions: encodeClientBlock({ session: this.id, sequence }) };
   }
 
   /** Says that it is still in use, when it was not used for a while. */
@@ -120,7 +140,7 @@ export class ClientSession<Command, Result> implements Session<Command, Result> 
     const { environment } = this.#host;
     this.#timer = environment.setTimeout(() => {
       if (this.#ended !== "no") return;
-      if (environment.now() - this.#usedAt >= this.#keepAliveMs) this.#sendMark(new Uint8Array([1]));
+      if (environment.now() - this.#usedAt >= this.#keepAliveMs) void this.#sendMark(new Uint8Array([1]));
       this.#arm();
     }, this.#keepAliveMs);
   }
@@ -128,14 +148,14 @@ export class ClientSession<Command, Result> implements Session<Command, Result> 
   /** Best effort: if it is lost, the next one may not be. */
   #sendMark(payload: Uint8Array): Promise<void> {
     this.#usedAt = this.#host.environment.now();
-    const entry = { type: EntryType.command, payload, ...this.#mark(0, 0) };
-    return this.#host.propose(entry, undefined).then(() => {}, () => {});
+    const entry = marked({ type: EntryType.command, flags: 0, payload }, { session: this.id, sequence: 0 });
+    return this.#host.proposer.propose(() => entry, undefined, () => {}).catch(() => {});
   }
 
   async close(): Promise<void> {
     if (this.#ended !== "no") return;
     this.#end("closed");
-    this.#host.forget(this);
+    this.#host.forget();
     await this.#sendMark(new Uint8Array());
   }
 
@@ -149,14 +169,44 @@ export class ClientSession<Command, Result> implements Session<Command, Result> 
     this.#host.environment.clearTimeout(this.#timer);
   }
 
-  #throwIfEnded(): void {
-    if (this.#ended === "shutdown") throw new ShutdownError();
-    if (this.#ended === "closed") throw new SessionExpiredError(this.id);
-  }
-
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** Sends an entry again as long as nobody knows what became of it: it is applied once, whatever arrives. */
+async function untilAnswered<Command>(
+  { proposer, environment }: Pick<SessionHost<Command>, "proposer" | "environment">,
+  entry: ProposalEntry,
+  signal: AbortSignal | undefined,
+  goesOn: () => boolean,
+): Promise<{ readonly applied: Applied; readonly isSentAgain: boolean }> {
+  let isSentAgain = false;
+  for (let backoffMs = backoffMinMs;; backoffMs = Math.min(backoffMaxMs, backoffMs * 2)) {
+    try {
+      return { applied: await proposer.propose(() => entry, signal, ({ applied }) => applied), isSentAgain };
+    } catch (error) {
+      if (!isWorthAnother(error) || !goesOn()) throw error;
+      // An attempt that is known to have left nothing is as if it had not been made.
+      isSentAgain ||= (error as RaftError).outcome === "unknown";
+    }
+    await wait(environment, backoffMs, signal);
+  }
+}
+
+function wait(environment: Environment, ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => {
+      environment.clearTimeout(timer);
+      reject(signal!.reason);
+    };
+    const timer = environment.setTimeout(() => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted === true) onAbort();
+  });
 }
 
 /** Whether a later attempt may fare better. */

@@ -66,7 +66,7 @@ test("validateOptions() refuses what is no number, in every number", () => {
 
 test("validateOptions() refuses fractions of entries and bytes", () => {
   const names = Object.keys(defaultOptions()).filter((name) => name.endsWith("Max"));
-  assertEquals(names.length, 9);
+  assertEquals(names.length, 11);
   for (const name of names) {
     assertThrows(() => validateOptions({ [name]: 1.5 }), RangeError, `'${name}' must be a safe integer`);
   }

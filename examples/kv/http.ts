@@ -128,7 +128,7 @@ class KvRoutes {
     const deadline = new Deadline(this.#timeoutMs);
     try {
       const data = await deadline.race(commandOf()).catch(throwBodyError);
-      const applied = await this.#raft.applyEntry({ data }, { signal: deadline.signal });
+      const applied = await this.#raft.applyEntry({ data }, { signal: deadline.signal, ...idempotencyOf(c) });
       return c.json(answer(applied), 200, { "raft-index": String(applied.index) });
     } catch (error) {
       throw writeError(error);
@@ -152,6 +152,17 @@ class KvRoutes {
       deadline.clear();
     }
   }
+}
+
+/** A request that is sent again, to any server, under the same `Idempotency-Key` is applied once. */
+function idempotencyOf(c: Context): { readonly key?: string } {
+  const key = c.req.header("idempotency-key");
+  if (key === undefined) return {};
+  if (key.length < 1 || key.length > 255) {
+    throw badRequest(`Cannot use the Idempotency-Key: it must have 1 to 255 characters, not ${key.length}`);
+  }
+  // Another request under the same key is another command.
+  return { key: `${c.req.method} ${keyOf(c)} ${key}`.slice(0, 1_024) };
 }
 
 // Until the body is there nothing was proposed.

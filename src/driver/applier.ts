@@ -10,6 +10,7 @@ import type { Store } from "../store/store.ts";
 import { EntryType, type LogIndex, type Term } from "../types.ts";
 import { RecordFlag, type Records } from "../wire/record.ts";
 import type { Environment } from "./environment.ts";
+import { SessionTable } from "./session_table.ts";
 
 /** How a command ended: what the machine returned, or threw. */
 export type Applied = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
@@ -42,6 +43,8 @@ export interface AppliedState {
   readonly index: LogIndex;
   /** That entry's time stamp, 0 when there is none. */
   readonly timeMs: number;
+  /** The sessions up to there. */
+  readonly sessions?: SessionTable | undefined;
 }
 
 /** Entries between two looks at the clock. */
@@ -78,6 +81,8 @@ export class Applier<Command, Result> {
   #visitors: (() => void)[] = [];
   #timeMs: number;
   #bytes = 0;
+  /** What clients' commands came of; changes with the machine. */
+  readonly sessions: SessionTable;
 
   /** Begins after that entry. */
   constructor(
@@ -97,6 +102,7 @@ export class Applier<Command, Result> {
     this.#appliedIndex = applied.index;
     this.#upTo = applied.index;
     this.#timeMs = applied.timeMs;
+    this.sessions = applied.sessions ?? new SessionTable();
   }
 
   /** Index of the last entry that was applied. */
@@ -226,6 +232,17 @@ export class Applier<Command, Result> {
     const term = records.term(index);
     this.#timeMs = records.timeMs(index);
     if (records.type(index) !== EntryType.command) return this.#settle(index, term, nothing);
+    const isClients = (records.flags(index) & RecordFlag.client) !== 0;
+    const turn = isClients ? this.sessions.onRecord(records, index) : undefined;
+    if (turn?.type === "answered") return this.#settle(index, term, turn.applied);
+    return this.#runCommand(records, index, (applied) => this.#settle(index, term, applied, turn?.record));
+  }
+
+  #runCommand(
+    records: Records,
+    index: LogIndex,
+    settle: (applied: Applied) => undefined,
+  ): Promise<void> | undefined {
     let result: Result | PromiseLike<Result>;
     let isAsync: boolean;
     try {
@@ -234,21 +251,23 @@ export class Applier<Command, Result> {
       const command = (records.flags(index) & RecordFlag.raw) === 0
         ? this.#codec.decode(payload)
         : payload as unknown as Command;
-      result = this.#machine.apply(command, { index, term, timeMs: records.timeMs(index) });
+      result = this.#machine.apply(command, { index, term: records.term(index), timeMs: records.timeMs(index) });
       isAsync = isThenable(result);
     } catch (error) {
-      return this.#settle(index, term, { ok: false, error });
+      return settle({ ok: false, error });
     }
-    if (!isAsync) return this.#settle(index, term, { ok: true, value: result });
+    if (!isAsync) return settle({ ok: true, value: result });
     return Promise.resolve(result).then(
-      (value) => this.#settle(index, term, { ok: true, value }),
-      (error) => this.#settle(index, term, { ok: false, error }),
+      (value) => settle({ ok: true, value }),
+      (error) => settle({ ok: false, error }),
     );
   }
 
-  #settle(index: LogIndex, term: Term, applied: Applied): undefined {
+  /** @param record Called with what came of a client's command, which may ask again. */
+  #settle(index: LogIndex, term: Term, applied: Applied, record?: (applied: Applied) => void): undefined {
     // An invariant of the user's own that broke: going on would spread the damage.
     if (!applied.ok && applied.error instanceof InvariantError) throw applied.error;
+    record?.(applied);
     if (this.#closed) return;
     this.#appliedIndex = index;
     this.#host.onApplied(index, term, applied);

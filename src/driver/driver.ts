@@ -112,9 +112,9 @@ export class Driver<Command, Result> {
   }
 
   #makeApplier(): Applier<Command, Result> {
-    const { machine, codec, store, snapshot } = this.#parts;
+    const { machine, codec, store, snapshot, sessions } = this.#parts;
     const { pending } = this.calls;
-    const applied = { index: this.#core.state.appliedIndex, timeMs: snapshot?.timeMs ?? 0 };
+    const applied = { index: this.#core.state.appliedIndex, timeMs: snapshot?.timeMs ?? 0, sessions };
     return new Applier(machine, codec, { cache: this.#cache, store }, this.#environment, {
       onApplied: (index, term, applied) => pending.onApplied(index, term, applied),
       onInstalled: (index) => pending.onInstalled(index),

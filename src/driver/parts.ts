@@ -11,6 +11,7 @@ import type { SnapshotMeta, SnapshotStore } from "../store/snapshot_store.ts";
 import type { Store, StoreState } from "../store/store.ts";
 import type { ServerId } from "../types.ts";
 import type { Environment } from "./environment.ts";
+import type { SessionTable } from "./session_table.ts";
 
 /** What a driver is made of. */
 export interface DriverParts<Command, Result> {
@@ -24,6 +25,8 @@ export interface DriverParts<Command, Result> {
   readonly snapshots: SnapshotStore | undefined;
   /** The snapshot that the machine was restored from. */
   readonly snapshot: SnapshotMeta | undefined;
+  /** The sessions that came with it. */
+  readonly sessions: SessionTable;
   readonly environment: Environment;
   readonly events: EventHub;
   readonly logger: Logger;

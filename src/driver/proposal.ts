@@ -13,11 +13,22 @@ export interface ProposalResult {
   readonly applied: Applied;
 }
 
+/** What becomes of a command in the log. */
+export interface ProposalEntry {
+  readonly type: EntryType;
+  /** Bits of {@linkcode RecordFlag}. */
+  readonly flags: number;
+  readonly payload: Uint8Array;
+  /** Begins with a client block when the flags say so. */
+  readonly extensions?: Uint8Array | undefined;
+}
+
 /** A command and the caller who waits for it. Settled exactly once; what comes later is ignored. */
 export class Proposal {
   readonly type: EntryType;
   readonly flags: number;
   readonly payload: Uint8Array;
+  readonly extensions: Uint8Array | undefined;
   /** When it came, in the driver's milliseconds. */
   readonly startedAt: number;
   readonly #resolve: (result: ProposalResult) => void;
@@ -26,7 +37,7 @@ export class Proposal {
 
   /** Takes what becomes the entry, and the caller's two ends. */
   constructor(
-    entry: { readonly type: EntryType; readonly flags: number; readonly payload: Uint8Array },
+    entry: ProposalEntry,
     startedAt: number,
     resolve: (result: ProposalResult) => void,
     reject: (error: unknown) => void,
@@ -34,6 +45,7 @@ export class Proposal {
     this.type = entry.type;
     this.flags = entry.flags;
     this.payload = entry.payload;
+    this.extensions = entry.extensions;
     this.startedAt = startedAt;
     this.#resolve = resolve;
     this.#reject = reject;

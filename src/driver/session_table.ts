@@ -4,21 +4,20 @@
  *
  * @module
  */
-import { decode, encode, type ValueType } from "@std/msgpack";
-import { ProtocolError, SessionExpiredError } from "../errors.ts";
+import { SessionExpiredError } from "../errors.ts";
 import type { LogIndex } from "../types.ts";
-import { type ClientBlock, KEY_SESSION_MIN } from "../wire/client_block.ts";
+import { type ClientBlock, decodeClientBlock, KEY_SESSION_MIN } from "../wire/client_block.ts";
+import type { Records } from "../wire/record.ts";
+import {
+  decodeLimits,
+  decodeResult,
+  decodeSessions,
+  encodeResult,
+  encodeSessions,
+  type SessionLimits,
+  type SessionState,
+} from "../wire/session_codec.ts";
 import type { Applied } from "./applier.ts";
-
-/** Limits, which travel with the entry that opens a session, so that all servers have the same. */
-export interface SessionLimits {
-  /** A session that was not used for so long, by the entries' time stamps, is forgotten. Milliseconds. */
-  readonly ttlMs: number;
-  /** Sessions at a time, keys included; beyond that the one that was unused longest is forgotten. */
-  readonly countMax: number;
-  /** Bytes of all results that are kept; likewise. */
-  readonly bytesMax: number;
-}
 
 /** Until a session is opened: for commands that are known by keys. */
 const limitsBefore: SessionLimits = { ttlMs: 3_600_000, countMax: 100_000, bytesMax: 64 << 20 };
@@ -29,40 +28,17 @@ export const SESSION_WINDOW = 1_024;
 /** What every session, and every result in it, is said to take besides its bytes. */
 const OVERHEAD_BYTES = 64;
 
-/** A larger result is not kept. */
-const RESULT_BYTES_MAX = 1 << 20;
-
-/** Versions of the bytes that a snapshot holds. */
-const VERSION = 1;
-
-/** A result as it is kept. */
-type Kept =
-  | { readonly kind: "value" | "error"; readonly bytes: Uint8Array }
-  /** It could not be encoded. */
-  | { readonly kind: "lost"; readonly bytes: Uint8Array };
-
-const KINDS = ["value", "error", "lost"] as const;
-
-interface Session {
-  /** When it was last used, by the entry's time stamp. */
-  usedMs: number;
-  /** The highest sequence that was applied. */
-  high: number;
-  /** By sequence. */
-  readonly results: Map<number, Kept>;
-}
-
 /** What is to be done with a command. */
 export type SessionVerdict =
-  /** Apply it, then say what came of it with {@linkcode SessionTable.record}. */
-  | { readonly type: "apply" }
+  /** Apply it, then say what came of it before the next one has its turn. */
+  | { readonly type: "apply"; record(applied: Applied): void }
   /** It is answered already. */
   | { readonly type: "answered"; readonly applied: Applied };
 
 /** All sessions. */
 export class SessionTable {
   /** By number (or digest); the one that was unused longest comes first. */
-  #sessions = new Map<string, Session>();
+  #sessions = new Map<string, SessionState>();
   #limits = limitsBefore;
   #bytes = 0;
 
@@ -74,6 +50,16 @@ export class SessionTable {
   /** What they take, roughly. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** A record with a client block has its turn. */
+  onRecord(records: Records, index: LogIndex): SessionVerdict {
+    try {
+      const block = decodeClientBlock(records.extensions(index));
+      return this.onCommand(block, { index, timeMs: records.timeMs(index), payload: records.payload(index) });
+    } catch (error) {
+      return answered({ ok: false, error });
+    }
   }
 
   /** A command with a client block has its turn. */
@@ -90,25 +76,28 @@ export class SessionTable {
       if (number < KEY_SESSION_MIN) return answered({ ok: false, error: new SessionExpiredError(number) });
       this.#sessions.set(key, { usedMs: entry.timeMs, high: 0, results: new Map() });
       this.#bytes += OVERHEAD_BYTES;
-      return { type: "apply" };
+      return this.#toApply(block);
     }
     this.#use(key, session, entry.timeMs);
     const kept = session.results.get(sequence);
-    if (kept !== undefined) return answered(answerOf(kept));
-    if (number >= KEY_SESSION_MIN) return { type: "apply" };
+    if (kept !== undefined) return answered(decodeResult(kept));
+    if (number >= KEY_SESSION_MIN) return this.#toApply(block);
     if (sequence === 0) {
       if (entry.payload.length === 0) this.#forget(key, session);
       return answered({ ok: true, value: undefined });
     }
-    if (sequence > session.high - SESSION_WINDOW) return { type: "apply" };
+    if (sequence > session.high - SESSION_WINDOW) return this.#toApply(block);
     return answered({ ok: false, error: new SessionExpiredError(number) });
   }
 
-  /** What came of a command that was to be applied. To be called before the next one has its turn. */
-  record(block: ClientBlock, applied: Applied): void {
+  #toApply(block: ClientBlock): SessionVerdict {
+    return { type: "apply", record: (applied) => this.#record(block, applied) };
+  }
+
+  #record(block: ClientBlock, applied: Applied): void {
     const session = this.#sessions.get(keyOf(block));
     if (session === undefined) return;
-    const kept = keep(applied);
+    const kept = encodeResult(applied);
     session.results.set(block.sequence, kept);
     this.#bytes += OVERHEAD_BYTES + kept.bytes.length;
     if (block.session < KEY_SESSION_MIN && block.sequence > session.high) this.#advance(session, block.sequence);
@@ -116,7 +105,7 @@ export class SessionTable {
   }
 
   /** Results that no client can ask for any more go. */
-  #advance(session: Session, high: number): void {
+  #advance(session: SessionState, high: number): void {
     const gone = high - SESSION_WINDOW;
     for (const [sequence, kept] of session.results) {
       if (sequence > gone) continue;
@@ -142,7 +131,7 @@ export class SessionTable {
     return { ok: true, value: index } as const;
   }
 
-  #use(key: string, session: Session, timeMs: number): void {
+  #use(key: string, session: SessionState, timeMs: number): void {
     session.usedMs = timeMs;
     this.#sessions.delete(key);
     this.#sessions.set(key, session);
@@ -166,74 +155,44 @@ export class SessionTable {
     }
   }
 
-  #forget(key: string, session: Session): void {
+  #forget(key: string, session: SessionState): void {
     this.#sessions.delete(key);
     this.#bytes -= OVERHEAD_BYTES;
     for (const { bytes } of session.results.values()) this.#bytes -= OVERHEAD_BYTES + bytes.length;
   }
 
-  /** All of it, for a snapshot. Equal tables give equal bytes. */
+  /** What a snapshot is to hold: nothing while nobody ever opened a session or gave a key. */
+  capture(): Uint8Array | undefined {
+    return this.#sessions.size === 0 && this.#limits === limitsBefore ? undefined : this.encode();
+  }
+
+  /** All of it. Equal tables give equal bytes. */
   encode(): Uint8Array {
-    const { ttlMs, countMax, bytesMax } = this.#limits;
-    const sessions = [...this.#sessions].map(([key, { usedMs, high, results }]): ValueType[] => [
-      ...[key, usedMs, high],
-      [...results].map(([sequence, { kind, bytes }]): ValueType[] => [sequence, KINDS.indexOf(kind), bytes]),
-    ]);
-    return encode([VERSION, [ttlMs, countMax, bytesMax], sessions]);
+    return encodeSessions({ limits: this.#limits, sessions: this.#sessions });
   }
 
   /**
    * Becomes what was encoded.
    *
-   * @throws {ProtocolError} When it is nothing that {@linkcode SessionTable.encode} gives.
+   * @throws {ProtocolError} When it is nothing that {@linkcode SessionTable.encode} gives: it stays as it was.
    */
   restore(bytes: Uint8Array): void {
-    const [version, limits, sessions] = arrayOf(decodeValue(bytes), 3);
-    if (version !== VERSION) throw new ProtocolError(`Cannot restore sessions of version ${version}`);
-    const table = new SessionTable();
-    table.#limits = limitsOf(limits);
-    for (const item of arrayOf(sessions)) {
-      const [key, usedMs, high, results] = arrayOf(item, 4);
-      if (typeof key !== "string") throw new ProtocolError("Cannot restore sessions: a number is none");
-      const session: Session = { usedMs: integerOf(usedMs), high: integerOf(high), results: new Map() };
-      for (const result of arrayOf(results)) {
-        const [sequence, kind, bytes] = arrayOf(result, 3);
-        const name = KINDS[integerOf(kind)];
-        if (name === undefined || !(bytes instanceof Uint8Array)) {
-          throw new ProtocolError("Cannot restore sessions: a result is none");
-        }
-        session.results.set(integerOf(sequence), { kind: name, bytes: bytes.slice() });
-        table.#bytes += OVERHEAD_BYTES + bytes.length;
-      }
-      table.#sessions.set(key, session);
-      table.#bytes += OVERHEAD_BYTES;
+    const { limits, sessions } = decodeSessions(bytes);
+    this.#limits = limits;
+    this.#sessions = sessions;
+    this.#bytes = 0;
+    for (const { results } of sessions.values()) {
+      this.#bytes += OVERHEAD_BYTES;
+      for (const kept of results.values()) this.#bytes += OVERHEAD_BYTES + kept.bytes.length;
     }
-    this.#sessions = table.#sessions;
-    this.#limits = table.#limits;
-    this.#bytes = table.#bytes;
   }
 
-  /** As at the beginning of the log. */
+  /** As it was before the first command. */
   clear(): void {
     this.#sessions = new Map();
     this.#limits = limitsBefore;
     this.#bytes = 0;
   }
-}
-
-/** The payload of an entry that opens a session. */
-export function encodeLimits({ ttlMs, countMax, bytesMax }: SessionLimits): Uint8Array {
-  return encode([ttlMs, countMax, bytesMax]);
-}
-
-function decodeLimits(payload: Uint8Array): SessionLimits {
-  return limitsOf(decodeValue(payload));
-}
-
-function limitsOf(value: unknown): SessionLimits {
-  const [ttlMs, countMax, bytesMax] = arrayOf(value, 3).map(integerOf);
-  if (ttlMs! < 1 || countMax! < 1) throw new ProtocolError("Cannot open a session: its limits are too small");
-  return { ttlMs: ttlMs!, countMax: countMax!, bytesMax: bytesMax! };
 }
 
 /** Commands known by a key have a session of their own each. */
@@ -243,46 +202,4 @@ function keyOf({ session, sequence }: ClientBlock): string {
 
 function answered(applied: Applied): SessionVerdict {
   return { type: "answered", applied };
-}
-
-function keep(applied: Applied): Kept {
-  try {
-    const { value, error } = applied as { readonly value?: ValueType; readonly error?: Error };
-    const content = applied.ok ? value === undefined ? [] : [value] : [`${error?.name}`, `${error?.message}`];
-    const bytes = encode(content as ValueType);
-    if (bytes.length <= RESULT_BYTES_MAX) return { kind: applied.ok ? "value" : "error", bytes };
-  } catch {
-    // What MessagePack can't hold is as lost as what is too large.
-  }
-  return { kind: "lost", bytes: new Uint8Array() };
-}
-
-function answerOf({ kind, bytes }: Kept): Applied {
-  if (kind === "lost") {
-    const why = `MessagePack cannot hold it, or not in ${RESULT_BYTES_MAX} bytes`;
-    return { ok: false, error: new Error(`The command was applied before; its result was not kept as ${why}`) };
-  }
-  const [first, second] = decode(bytes) as ValueType[];
-  if (kind === "value") return { ok: true, value: first };
-  const error = new Error(second as string);
-  error.name = first as string;
-  return { ok: false, error };
-}
-
-function decodeValue(bytes: Uint8Array): unknown {
-  try {
-    return decode(bytes);
-  } catch (cause) {
-    throw new ProtocolError(`Cannot read what is said of sessions: ${(cause as Error).message}`);
-  }
-}
-
-function arrayOf(value: unknown, length?: number): readonly unknown[] {
-  if (Array.isArray(value) && (length === undefined || value.length === length)) return value;
-  throw new ProtocolError("Cannot read what is said of sessions: an array is missing or has another length");
-}
-
-function integerOf(value: unknown): number {
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
-  throw new ProtocolError("Cannot read what is said of sessions: a number is missing");
 }

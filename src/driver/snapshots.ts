@@ -11,6 +11,7 @@ import type { LogIndex, ServerId, Term } from "../types.ts";
 import { SNAPSHOT_CHUNK_BYTES_MAX } from "../wire/snapshot.ts";
 import { openSnapshot } from "../wire/snapshot_reader.ts";
 import type { Applier, Installation } from "./applier.ts";
+import type { SessionTable } from "./session_table.ts";
 import { reasonOf, type SnapshotHost } from "./snapshot_host.ts";
 import { SnapshotReceiver } from "./snapshot_receiver.ts";
 import { SnapshotSender } from "./snapshot_sender.ts";
@@ -99,10 +100,10 @@ export class Snapshots<Command, Result> {
   }
 
   async #restore(index: LogIndex): Promise<void> {
-    const { store, machine, host } = this.#parts;
+    const { store, machine, host, applier: { sessions } } = this.#parts;
     const meta = (await store!.list()).find((it) => it.index === index);
     if (meta === undefined) throw new InvariantError(`the snapshot of entry ${index} must be there: it was received`);
-    await restoreMachine(machine, store!, meta);
+    await restoreMachine({ machine, sessions }, store!, meta);
     const { term, bytes } = meta;
     host.emit({ type: "snapshot-installed", index, term, bytes });
   }
@@ -137,15 +138,17 @@ export class Snapshots<Command, Result> {
   }
 }
 
-/** Gives the machine the bytes of a snapshot, which is held meanwhile. */
+/** Gives the machine, and the sessions beside it, the bytes of a snapshot, which is held meanwhile. */
 export async function restoreMachine<Command, Result>(
-  machine: StateMachine<Command, Result>,
+  { machine, sessions }: { readonly machine: StateMachine<Command, Result>; readonly sessions: SessionTable },
   store: SnapshotStore,
   { id }: SnapshotMeta,
 ): Promise<void> {
   const release = store.hold(id);
   try {
-    const { user } = await openSnapshot((offset, bytesMax) => store.read(id, offset, bytesMax));
+    const { user, sessions: bytes } = await openSnapshot((offset, bytesMax) => store.read(id, offset, bytesMax));
+    if (bytes === undefined) sessions.clear();
+    else sessions.restore(bytes);
     await machine.restore!(user);
   } catch (cause) {
     throw new StorageError(

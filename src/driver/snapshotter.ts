@@ -23,6 +23,7 @@ export interface SnapshotterSettings {
 /** What the machine held at one moment. */
 interface Capture {
   readonly origin: SnapshotOrigin;
+  readonly sessions: Uint8Array | undefined;
   readonly user: ReadableStream<Uint8Array>;
 }
 
@@ -132,14 +133,14 @@ export class Snapshotter<Command, Result> {
   async #take(): Promise<SnapshotMeta> {
     // The machine itself may have asked, in the middle of applying an entry.
     await undefined;
-    const { origin, user: stream } = await this.#capture();
+    const { origin, sessions, user: stream } = await this.#capture();
     const user = this.#readable(stream);
     let sink: SnapshotSink | undefined;
     let meta: SnapshotMeta;
     try {
       sink = await this.#store.create(origin);
       // One piece at a time: the machine is read no faster than the disk writes.
-      for await (const piece of encodeSnapshot({ origin, user })) {
+      for await (const piece of encodeSnapshot({ origin, sessions, user })) {
         if (this.#closed) throw new ShutdownError();
         await sink.write(piece);
         await this.#pacer.pause();
@@ -197,6 +198,7 @@ export class Snapshotter<Command, Result> {
     const { index: configurationIndex, configuration: servers } = configuration;
     const user = this.#machine.snapshot!();
     this.#bytesBefore = appliedBytes;
-    return { origin: { index, term, configuration: servers, configurationIndex, timeMs }, user };
+    const sessions = this.#applier.sessions.capture();
+    return { origin: { index, term, configuration: servers, configurationIndex, timeMs }, sessions, user };
   }
 }

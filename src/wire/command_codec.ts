@@ -9,6 +9,7 @@
  */
 import { ProtocolError } from "../errors.ts";
 import { EntryType } from "../types.ts";
+import { decodeClientBlock } from "./client_block.ts";
 import { RecordFlag } from "./record.ts";
 
 /** A command on its way to the leader: what its record will hold. */
@@ -73,9 +74,7 @@ export function decodeCommands(bytes: Uint8Array, count: number): ForwardedComma
       throw new ProtocolError(`Cannot decode commands: an entry of type ${type} is not for a peer to propose`);
     }
     if ((flags & ~KNOWN_FLAGS) !== 0) throw new ProtocolError(`Cannot decode commands: flags ${flags} are unknown`);
-    if ((flags & RecordFlag.client) !== 0 && end === extensionsAt) {
-      throw new ProtocolError("Cannot decode commands: a client block is missing");
-    }
+    if ((flags & RecordFlag.client) !== 0) checkClientBlock(bytes.subarray(extensionsAt, end));
     const payload = bytes.subarray(body, extensionsAt);
     const extensions = bytes.subarray(extensionsAt, end);
     commands.push(end === extensionsAt ? { type, flags, payload } : { type, flags, payload, extensions });
@@ -85,4 +84,11 @@ export function decodeCommands(bytes: Uint8Array, count: number): ForwardedComma
     throw new ProtocolError(`Cannot decode commands: ${bytes.length - at} bytes follow the last one`);
   }
   return commands;
+}
+
+/** One that no server could read would be applied by none, and its caller told so by each. */
+function checkClientBlock(extensions: Uint8Array): void {
+  const { session, sequence } = decodeClientBlock(extensions);
+  if (Number.isSafeInteger(session) && Number.isSafeInteger(sequence)) return;
+  throw new ProtocolError("Cannot decode commands: a client block has numbers that are too large");
 }

@@ -1,9 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import type { Applied } from "../../src/driver/applier.ts";
-import { encodeLimits, SESSION_WINDOW, type SessionLimits, SessionTable } from "../../src/driver/session_table.ts";
+import { SESSION_WINDOW, SessionTable } from "../../src/driver/session_table.ts";
 import { ProtocolError } from "../../src/errors.ts";
 import { KEY_SESSION_MIN } from "../../src/wire/client_block.ts";
+import { encodeLimits, type SessionLimits } from "../../src/wire/session_codec.ts";
 import { test } from "../harness.ts";
 
 const limits: SessionLimits = { ttlMs: 1_000, countMax: 3, bytesMax: 10_000 };
@@ -36,7 +37,7 @@ class World {
     const verdict = this.table.onCommand(block, this.#entry(new Uint8Array([1])));
     if (verdict.type === "answered") return answer(verdict.applied);
     const applied = result(++this.applied);
-    this.table.record(block, applied);
+    verdict.record(applied);
     return answer(applied);
   }
 

@@ -7,6 +7,7 @@ import fc from "fast-check";
 import type { AppendRequest, Message } from "../../src/message.ts";
 import { type Configuration, type ConfigurationChange, EntryType, type Term } from "../../src/types.ts";
 import { encodeChanges } from "../../src/wire/change_codec.ts";
+import { encodeClientBlock } from "../../src/wire/client_block.ts";
 import { encodeCommands, type ForwardedCommand } from "../../src/wire/command_codec.ts";
 import { encodeConfiguration } from "../../src/wire/configuration.ts";
 import { crc32c } from "../../src/wire/crc32c.ts";
@@ -43,7 +44,12 @@ export function appendSample(head: Partial<AppendRequest>, entries: readonly Ent
 const bare = (message: Message): Sample => ({ message, attachment: [] });
 const commands: readonly ForwardedCommand[] = [
   { type: EntryType.command, flags: 1, payload: new Uint8Array([1, 2, 3]) },
-  { type: EntryType.barrier, flags: 2, payload: new Uint8Array(0), extensions: new Uint8Array([9]) },
+  {
+    type: EntryType.barrier,
+    flags: 2,
+    payload: new Uint8Array(0),
+    extensions: encodeClientBlock({ session: 9, sequence: 2 }),
+  },
 ];
 
 const changes: readonly ConfigurationChange[] = [
@@ -88,7 +94,7 @@ export const GOLDEN: readonly (readonly [sample: Sample, hex: string])[] = [
   [bare({ type: "read-response", term: 4, id: 200, index: 11 }), "0600940704ccc80b"],
   [
     { message: { type: "forward-request", term: 4, id: 5, count: 2 }, attachment: encodeCommands(commands), commands },
-    "05009408040502000103000000000000000102030402000000000100000009",
+    "05009408040502000103000000000000000102030402000000001000000009000000000000000200000000000000",
   ],
   [
     bare({ type: "forward-response", term: 4, id: 5, from: 8, entryTerm: 4, refusal: undefined, leader: undefined }),
@@ -198,7 +204,9 @@ const command: fc.Arbitrary<ForwardedCommand> = fc.oneof(
     type: fc.constantFrom(0, 4),
     flags: fc.constantFrom(0, 1, 2, 3),
     payload: fc.uint8Array({ maxLength: 40 }),
-    extensions: fc.uint8Array({ minLength: 1, maxLength: 9 }),
+    extensions: fc.uint8Array({ minLength: 1, maxLength: 9 }).map((rest) =>
+      encodeClientBlock({ session: 2 ** 52 + 7, sequence: 3 }, rest)
+    ),
   }),
 );
 

@@ -9,7 +9,7 @@ const SETTINGS = { heartbeatMs: 20, electionMinMs: 150, electionMaxMs: 300, leas
 
 interface MemoryServer {
   readonly raft: Raft<Command, Result>;
-  ask(method: string, path: string, body?: string): Promise<Response>;
+  ask(method: string, path: string, body?: string, headers?: Record<string, string>): Promise<Response>;
 }
 
 /** Starts servers in this process, lets the test use them once there is a leader, and stops them. */
@@ -39,8 +39,8 @@ async function startServer(id: string, ids: readonly string[], network: MemoryNe
     bootstrap: Object.fromEntries(ids.map((id) => [id, id])),
   });
   const app = kvApp({ raft, machine, timeoutMs: 1_000 });
-  const ask = async (method: string, path: string, body?: string) =>
-    await app.fetch(new Request(`http://127.0.0.1${path}`, { method, ...body === undefined ? {} : { body } }));
+  const ask = async (method: string, path: string, body?: string, headers: Record<string, string> = {}) =>
+    await app.fetch(new Request(`http://127.0.0.1${path}`, { method, headers, ...body === undefined ? {} : { body } }));
   return { raft, ask };
 }
 
@@ -157,3 +157,21 @@ async function untilLeader(raft: Raft<Command, Result>, isWanted: boolean): Prom
   while ((raft.leader !== undefined) !== isWanted) await events.next();
   await events.return!();
 }
+
+test("a request that is sent again under its Idempotency-Key, to any server, is applied once and answered alike", async () => {
+  await withServers(["a", "b", "c"], async (servers) => {
+    const cas = JSON.stringify({ expect: null, value: "v" });
+    const send = (server: MemoryServer, key: string) =>
+      statusAndJson(server.ask("POST", "/kv/k/cas", cas, { "idempotency-key": key }));
+    for (const server of servers) {
+      const [status, { swapped }] = await send(server, "first");
+      assertEquals([status, swapped], [200, true]);
+    }
+    assertEquals((await send(servers[0]!, "second"))[1].swapped, false);
+    // Another request under the same key is another command.
+    const [status] = await statusAndJson(servers[1]!.ask("DELETE", "/kv/k", undefined, { "idempotency-key": "first" }));
+    assertEquals([status, (await servers[2]!.ask("GET", "/kv/k")).status], [200, 404]);
+    const [refused, { code }] = await send(servers[0]!, "x".repeat(256));
+    assertEquals([refused, code], [400, "bad-request"]);
+  });
+});

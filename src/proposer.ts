@@ -1,0 +1,89 @@
+/**
+ * Callers' commands on their way into the log.
+ *
+ * @module
+ */
+import type { Calls } from "./driver/calls.ts";
+import type { Environment } from "./driver/environment.ts";
+import { Proposal, type ProposalEntry, type ProposalResult } from "./driver/proposal.ts";
+import type { Codec } from "./machine.ts";
+import { EntryType } from "./types.ts";
+import { RecordFlag } from "./wire/record.ts";
+
+/** What a proposer needs of its server. */
+export interface ProposerHost<Command> {
+  readonly calls: Calls;
+  readonly codec: Codec<Command>;
+  readonly commandBytesMax: number;
+  readonly environment: Environment;
+  /** Throws what a caller of a server that is shut down gets. */
+  throwIfShutdown(): void;
+}
+
+/** One server's. */
+export class Proposer<Command> {
+  readonly #host: ProposerHost<Command>;
+
+  /** Takes what it needs. */
+  constructor(host: ProposerHost<Command>) {
+    this.#host = host;
+  }
+
+  /**
+   * A command as the entry that it becomes.
+   *
+   * @throws {TypeError} The codec gave no bytes.
+   * @throws {RangeError} It is too large.
+   */
+  encode(command: Command): ProposalEntry {
+    const { codec, commandBytesMax } = this.#host;
+    const raw = command instanceof Uint8Array;
+    const payload: unknown = raw ? command : codec.encode(command);
+    if (!(payload instanceof Uint8Array)) {
+      throw new TypeError(
+        `Cannot apply the command as the codec must encode it to a Uint8Array, not ${nameOf(payload)}`,
+      );
+    }
+    if (payload.length > commandBytesMax) {
+      throw new RangeError(
+        `Cannot apply a command of ${payload.length} bytes as 'commandBytesMax' is ${commandBytesMax}: send it in parts`,
+      );
+    }
+    return { type: EntryType.command, flags: raw ? RecordFlag.raw : 0, payload };
+  }
+
+  /** Resolves with what `resultOf` makes of the entry's result, once it is applied on this server. */
+  propose<T>(
+    encode: () => ProposalEntry,
+    signal: AbortSignal | undefined,
+    resultOf: (result: ProposalResult) => T,
+  ): Promise<T> {
+    const { calls, environment } = this.#host;
+    return new Promise((resolve, reject) => {
+      // The codec is the user's code, and may end the signal or the server.
+      const entry = encode();
+      signal?.throwIfAborted();
+      this.#host.throwIfShutdown();
+      const onAbort = () => proposal.reject(signal!.reason);
+      const proposal = new Proposal(entry, environment.now(), (result) => {
+        signal?.removeEventListener("abort", onAbort);
+        try {
+          resolve(resultOf(result));
+        } catch (error) {
+          reject(error);
+        }
+      }, (error) => {
+        signal?.removeEventListener("abort", onAbort);
+        reject(error);
+      });
+      signal?.addEventListener("abort", onAbort, { once: true });
+      calls.propose(proposal);
+    });
+  }
+}
+
+/** What a value is, for messages: its class, or its type when it has none. */
+function nameOf(value: unknown): string {
+  const type = value === null ? "null" : typeof value;
+  return type === "object" ? (value as object).constructor?.name ?? type : type;
+}
