@@ -17,7 +17,9 @@ export function countTestCases(report: string): Counts {
   let failed = 0;
   // A failure's text may hold anything, and CDATA is the only place where it isn't escaped.
   const xml = report.replace(/<!\[CDATA\[[\s\S]*?\]\]>/g, "");
-  for (const [, attributes = "", body = ""] of xml.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)) {
+  // Node leaves `>` in a name as it is.
+  const testCase = /<testcase\b((?:[^>"]|"[^"]*")*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g;
+  for (const [, attributes = "", body = ""] of xml.matchAll(testCase)) {
     if (/<skipped\b/.test(body)) continue;
     if (/<(?:failure|error)\b/.test(body)) failed += 1;
     else if (!isWholeFile(attributes)) passed += 1;

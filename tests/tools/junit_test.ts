@@ -21,6 +21,13 @@ test("junit: what a test prints or is called doesn't count", () => {
   assertEquals(countTestCases(report), { passed: 1, failed: 0 });
 });
 
+test("junit: a name with > in it swallows no test after it", () => {
+  const report = `<testcase name="a->b" time="1"/>
+    <testcase name="two" time="1"/>
+    <testcase name="three" time="1"><failure/></testcase>`;
+  assertEquals(countTestCases(report), { passed: 2, failed: 1 });
+});
+
 test("junit: an empty file that Node calls a test doesn't count, a broken one does", () => {
   const report = `<testcase name="tests/a_test.ts" classname="test"/>
     <testcase name="/x/tests/b_test.ts" classname="test"><failure/></testcase>`;
