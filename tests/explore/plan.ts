@@ -15,19 +15,27 @@ export interface Plan {
 
 const plain: Bounds = { ...defaults, terms: 1, timeouts: 1, entries: 0, crashes: 0, slowDisks: false };
 
-/** All spaces, the smallest first. */
+/** All spaces. */
 export const plan: readonly Plan[] = [
   {
     about: "a command, a crash at any moment of any write",
     bounds: { ...plain, entries: 1, crashes: 1, slowDisks: true },
   },
   {
-    about: "two commands, a crash",
-    bounds: { ...plain, entries: 2, crashes: 1 },
+    about: "a leader that is asked to hand over, and writes that take time",
+    bounds: { ...plain, transfers: 1, slowDisks: true },
   },
   {
-    about: "a leader that is asked to hand over",
+    about: "a leader that is asked to hand over, and a command",
     bounds: { ...plain, entries: 1, transfers: 1 },
+  },
+  {
+    about: "two commands, a crash",
+    bounds: { ...plain, entries: 2, crashes: 1, duplicates: 0 },
+  },
+  {
+    about: "two commands, a duplicate",
+    bounds: { ...plain, entries: 2, duplicates: 1 },
   },
   {
     about: "two elections, a command, a crash",
