@@ -10,7 +10,7 @@ import { LogCache } from "./log_cache.ts";
 import { memorySnapshotStore } from "./memory_snapshots.ts";
 import type { SnapshotStore } from "./snapshot_store.ts";
 import type { Store, StoreState, StoreWrite } from "./store.ts";
-import { boundsAfter } from "./write_check.ts";
+import { boundsAfter, checkCluster } from "./write_check.ts";
 
 /** What {@linkcode memoryStore} takes. */
 export interface MemoryStoreOptions {
@@ -62,6 +62,7 @@ class MemoryStore implements Store {
     this.#checkOpen("write");
     const { firstIndex, end } = this.#log;
     const after = boundsAfter(write, { firstIndex, prevTerm: this.#prevTerm, lastIndex: end - 1 });
+    checkCluster(write, this.#identity!.clusterId);
     this.#prevTerm = after.prevTerm;
     if (write.truncateFrom !== undefined) this.#log.truncateFrom(write.truncateFrom);
     if (write.compactTo !== undefined) this.#log.compactTo(write.compactTo.firstIndex);

@@ -48,3 +48,13 @@ export function boundsAfter(write: StoreWrite, bounds: LogBounds): LogBounds {
   }
   return { firstIndex, prevTerm, lastIndex };
 }
+
+/**
+ * Checks the cluster that a write names: a disk belongs to one for all time.
+ *
+ * @throws {InvariantError} When it is another than before.
+ */
+export function checkCluster({ clusterId }: StoreWrite, before: string): void {
+  if (clusterId === undefined || before === "" || clusterId === before) return;
+  throw new InvariantError(`Cannot move from cluster "${before}" to "${clusterId}"`);
+}

@@ -21,8 +21,10 @@ export function equal(actual: unknown, expected: unknown, what = ""): void {
 /** Compares bytes, which may be many. */
 export function equalBytes(actual: Uint8Array, expected: Uint8Array, what: string): void {
   check(actual.length === expected.length, `${what}: Expected ${expected.length} bytes, found ${actual.length}`);
-  const at = expected.findIndex((byte, i) => actual[i] !== byte);
-  if (at >= 0) throw new Error(`${what}: Byte ${at} of ${expected.length} is ${actual[at]} instead of ${expected[at]}`);
+  for (let at = 0; at < expected.length; at++) {
+    if (actual[at] === expected[at]) continue;
+    throw new Error(`${what}: Byte ${at} of ${expected.length} is ${actual[at]} instead of ${expected[at]}`);
+  }
 }
 
 /** The error that a call fails with, at once or later. */
@@ -53,7 +55,12 @@ export async function rejects<E extends Error>(
 /** Bytes that look random, but are the same each time. */
 export function sampleBytes(length: number, seed: number): Uint8Array {
   let state = seed >>> 0 || 1;
-  return Uint8Array.from({ length }, () => (state = Math.imul(state, 1_664_525) + 1_013_904_223 >>> 0) >>> 24);
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) {
+    state = Math.imul(state, 1_664_525) + 1_013_904_223 | 0;
+    bytes[i] = state >>> 24;
+  }
+  return bytes;
 }
 
 function plain(_key: string, value: unknown): unknown {

@@ -1,6 +1,7 @@
 /**
- * What programs built on this library test themselves with: a simulated cluster for a machine of their own, and a
- * checker that tells whether a history of calls is linearizable.
+ * What programs built on this library test themselves with: suites for stores, snapshot stores and state machines of
+ * their own, a simulated cluster for a machine of their own, and a checker that tells whether a history of calls is
+ * linearizable.
  *
  * @example A read that misses a completed write is found
  * ```ts
@@ -37,3 +38,10 @@ export {
   SimulationFailure,
 } from "./simulate.ts";
 export { type RegisterInput, registerModel, type RegisterOutput } from "./register.ts";
+export type { RegisterTest } from "./case_checks.ts";
+export { type StoreSubject, testStore } from "./conformance/store_suite.ts";
+export type { StoreHarness } from "./store_cases.ts";
+export { type SnapshotStoreSubject, testSnapshotStore } from "./conformance/snapshot_suite.ts";
+export type { SnapshotHarness } from "./conformance/snapshot_support.ts";
+export { type MachineSubject, testMachine } from "./conformance/machine_suite.ts";
+export type { SnapshotMachine } from "./conformance/machine_support.ts";

@@ -11,14 +11,25 @@ import { encodeRecords, type EntryParts, type Records } from "../wire/record.ts"
 
 /** How the cases get at a store. */
 export interface StoreHarness {
-  /** A store on the same disk, the one before being closed. On the first call the disk is empty. */
+  /** A store on the same disk, the one before being closed or killed. On the first call the disk is empty. */
   next(): Promise<Store>;
+  /** Operations of the disk so far. Needed with `haltAfter`. */
+  operationCount?(): number;
+  /**
+   * Lets so many more operations of the disk be done; the next one and all after it fail, until `next`. With it the
+   * suite kills the store at every operation.
+   */
+  haltAfter?(operations: number): void;
+  /** Called at the end of each case. */
+  dispose?(): Promise<void>;
 }
 
 /** One thing that a store must do. */
 export interface StoreCase {
   /** A sentence beginning with what is called. */
   readonly name: string;
+  /** What the harness must offer. */
+  readonly needs?: "haltAfter";
   /** Rejects when the store doesn't. */
   run(harness: StoreHarness): Promise<void>;
 }

@@ -2,9 +2,12 @@ import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert"
 import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { directoryFiles, fileStore } from "../../../adapters/fs/mod.ts";
+import { directoryFiles, fileSnapshotStore, fileStore } from "../../../adapters/fs/mod.ts";
 import { StorageError, StoreLockedError } from "../../../src/errors.ts";
-import { commandsOf, storeCases, textsOf } from "../../../src/testing/store_cases.ts";
+import { testSnapshotStore } from "../../../src/testing/conformance/snapshot_suite.ts";
+import { testStore } from "../../../src/testing/conformance/store_suite.ts";
+import { commandsOf, textsOf } from "../../../src/testing/store_cases.ts";
+import type { SnapshotStore } from "../../../src/store/snapshot_store.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { test } from "../../harness.ts";
 
@@ -17,19 +20,51 @@ async function withDirectory(run: (directory: string) => Promise<void>): Promise
   }
 }
 
-for (const { name, run } of storeCases) {
-  test(`fileStore: ${name}`, () =>
-    withDirectory(async (directory) => {
-      const factory = fileStore(directory, { segmentBytes: 64 << 10 });
-      let last: Store | undefined;
-      const next = async (): Promise<Store> => {
+testStore(test, {
+  name: "fileStore",
+  async start() {
+    const root = await fs.mkdtemp(join(tmpdir(), "store-test-"));
+    const factory = fileStore(join(root, "data", "a"), { segmentBytes: 64 << 10 });
+    let last: Store | undefined;
+    return {
+      async next() {
         await last?.close();
         return last = await factory.open({});
-      };
-      await run({ next });
-      await last?.close();
-    }));
-}
+      },
+      async dispose() {
+        await last?.close();
+        await fs.rm(root, { recursive: true });
+      },
+    };
+  },
+});
+
+testSnapshotStore(test, {
+  name: "fileSnapshotStore",
+  offers: ["damage"],
+  async start() {
+    const root = await fs.mkdtemp(join(tmpdir(), "store-test-"));
+    const factory = fileSnapshotStore(root, { retain: 2 });
+    let last: SnapshotStore | undefined;
+    return {
+      retain: 2,
+      async next() {
+        await last?.close();
+        return last = await factory.open();
+      },
+      async damage(id) {
+        const path = join(root, "snapshots", id, "container");
+        const bytes = await fs.readFile(path);
+        bytes[bytes.length >> 1] ^= 0x10;
+        await fs.writeFile(path, bytes);
+      },
+      async dispose() {
+        await last?.close();
+        await fs.rm(root, { recursive: true });
+      },
+    };
+  },
+});
 
 test("fileStore() touches nothing until the store is opened", () =>
   withDirectory(async (directory) => {
