@@ -28,21 +28,28 @@ export function isKilled({ trials, problem }: Verdict): boolean {
   return problem === undefined && trials.length > 0 && trials.every(({ type }) => type === "killed");
 }
 
+/** Where to hunt: the first seed of each start, and how many seeds may be run from each. */
+export interface HuntRequest {
+  readonly starts: readonly number[];
+  readonly budget: number;
+}
+
 /** Hunts all of them, so many at a time; says so after each. The verdicts are in the order of the mutants. */
 export async function huntAll(
   mutants: readonly Mutant[],
-  plan: Plan,
+  request: HuntRequest,
   jobs: number,
   onVerdict: (verdict: Verdict) => void = () => {},
 ): Promise<Verdict[]> {
   const verdicts: Verdict[] = [];
+  const controls = new Controls();
   let next = 0;
   const work = async () => {
     const tree = await Tree.make();
     try {
       while (next < mutants.length) {
         const at = next++;
-        const verdict = await hunt(tree, mutants[at]!, plan);
+        const verdict = await hunt(tree, mutants[at]!, request, controls);
         verdicts[at] = verdict;
         onVerdict(verdict);
       }
@@ -54,34 +61,60 @@ export async function huntAll(
   return verdicts;
 }
 
-async function hunt(tree: Tree, mutant: Mutant, plan: Plan): Promise<Verdict> {
+async function hunt(tree: Tree, mutant: Mutant, request: HuntRequest, controls: Controls): Promise<Verdict> {
   try {
     await tree.apply([mutant]);
   } catch (error) {
     return { mutant, trials: [], problem: (error as Error).message };
   }
   const trials: Trial[] = [];
-  let last = "it was not begun";
-  let problem: string | undefined;
+  for (const start of request.starts) {
+    for (;;) {
+      const outcome = await run(tree, { start, budget: request.budget, skips: controls.broken });
+      if (typeof outcome === "string") return { mutant, trials, problem: outcome };
+      // What the code does without the fault as well, the fault has not done.
+      if (outcome.type !== "survived" && await controls.isBroken(outcome)) continue;
+      trials.push(outcome);
+      break;
+    }
+  }
+  return { mutant, trials, problem: undefined };
+}
+
+/** Hunts from one start. A text says why it could not. */
+async function run(tree: Tree, plan: Plan): Promise<Trial | string> {
+  let trial: Trial | undefined;
+  let problem = "it does not run";
   const args = ["run", "--allow-all", "--no-check", "--quiet", "tests/mutants/hunter.ts", JSON.stringify(plan)];
   const { code, output } = await tree.run(args, silenceMs, (text) => {
     const line = JSON.parse(text) as Line;
-    if (line.type === "passed") last = `it hung after seed ${line.seed}`;
+    if (line.type === "passed") problem = `it hangs after seed ${line.seed}`;
     else if (line.type === "useless") problem = `it breaks ordinary use: ${line.detail}`;
-    else if (line.type === "simulator-failed") last = `the simulator failed at seed ${line.seed}: ${line.detail}`;
-    else trials.push(line);
+    else if (line.type === "simulator-failed") problem = `the simulator failed at seed ${line.seed}: ${line.detail}`;
+    else trial = line;
   });
-  if (problem === undefined && trials.length < plan.starts.length) {
-    problem = `${last}; status ${code}. ${output}`.trim();
-  }
-  for (const trial of trials) {
-    if (trial.type !== "survived") problem ??= await doubtAbout(trial);
-  }
-  return { mutant, trials, problem };
+  return trial ?? `${problem} (status ${code}) ${output}`.trim();
 }
 
-/** Why a find proves nothing: what the code does without the fault as well, the fault has not done. */
-async function doubtAbout({ seed, steps }: Find): Promise<string | undefined> {
-  const { violation } = await runSeed(seed, { steps });
-  return violation && `without it seed ${seed} breaks ${violation.invariant} as well: ${violation.message}`;
+/** Seeds as they are without any fault. */
+class Controls {
+  readonly #known = new Map<string, Promise<boolean>>();
+  /** Those that fail. */
+  readonly broken: number[] = [];
+
+  /** Whether this one fails. */
+  isBroken({ seed, steps }: Find): Promise<boolean> {
+    const key = `${seed} ${steps}`;
+    let known = this.#known.get(key);
+    if (known === undefined) this.#known.set(key, known = this.#run(seed, steps));
+    return known;
+  }
+
+  async #run(seed: number, steps: number): Promise<boolean> {
+    const { violation } = await runSeed(seed, { steps });
+    if (violation === undefined) return false;
+    this.broken.push(seed);
+    console.log(`seed ${seed} of ${steps} steps fails without any fault, and is left out: ${violation.message}`);
+    return true;
+  }
 }

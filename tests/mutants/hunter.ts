@@ -22,11 +22,12 @@ function say(line: Line): void {
   console.log(JSON.stringify(line));
 }
 
-async function hunt(start: number, budget: number): Promise<void> {
+async function hunt({ start, budget, skips }: Plan): Promise<void> {
   let [events, timeMs, gaveUp] = [0, 0, 0];
   let first: Line | undefined;
   for (let seeds = 1; seeds <= budget; seeds++) {
     const seed = start + seeds - 1;
+    if (skips.includes(seed)) continue;
     const steps = stepsOf(seeds - 1);
     const report = await runSeed(seed, { steps });
     events += report.events;
@@ -49,10 +50,9 @@ async function hunt(start: number, budget: number): Promise<void> {
   say(first ?? { type: "survived", start, seeds: budget, events, timeMs });
 }
 
-const { starts, budget }: Plan = JSON.parse(process.argv[2]!);
 try {
   await useOrdinarily();
-  for (const start of starts) await hunt(start, budget);
+  await hunt(JSON.parse(process.argv[2]!));
 } catch (error) {
   say({ type: "useless", detail: String(error).slice(0, 400) });
 }

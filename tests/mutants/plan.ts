@@ -4,10 +4,12 @@
  * @module
  */
 
-/** Where it begins, and how many seeds it may run from each. */
+/** The first seed, and how many it may run. */
 export interface Plan {
-  readonly starts: readonly number[];
+  readonly start: number;
   readonly budget: number;
+  /** Seeds that fail without any fault, and so prove nothing. */
+  readonly skips: readonly number[];
 }
 
 /** How a run ended that broke an invariant. Figures add up all runs since the start. */
