@@ -174,7 +174,7 @@ export const calls: readonly Mutant[] = [
     id: "failed-command-not-answered",
     bug: "BA07",
     file: "src/driver/applier.ts",
-    find: "      return this.#settle(index, term, { ok: false, error });\n",
+    find: "      return settle({ ok: false, error });\n",
     replace: "      if (error instanceof InvariantError) throw error;\n      return;\n",
     why: "A command that throws has no result.",
     invariants: ["K4", "V2"],
