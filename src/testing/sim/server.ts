@@ -188,8 +188,8 @@ export class SimServer {
     const found = this.storage.hasUnsynced ? await this.storage.recover(false) : durable;
     const isDamaged = this.storage.faults?.isDamaged === true;
     tap.onExamined(this, this.disk, durable);
-    tap.onRecovered(this, { possible, found: durable, isDamaged });
-    if (found !== durable) tap.onRecovered(this, { possible, found, isDamaged });
+    tap.onRecovered(this, { possible, found: durable, isDurable: true, isDamaged });
+    if (found !== durable) tap.onRecovered(this, { possible, found, isDurable: false, isDamaged });
     this.#possible = [durable, found];
     return found;
   }

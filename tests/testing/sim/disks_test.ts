@@ -3,6 +3,7 @@ import type { Message } from "../../../src/message.ts";
 import type { FileOperation } from "../../../src/testing/memory_files.ts";
 import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { disks } from "../../../src/testing/sim/check/disks.ts";
+import { elections } from "../../../src/testing/sim/check/elections.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
 import type { DiskView, NodeView, StepView } from "../../../src/testing/sim/view.ts";
 import type { DecodedMessage } from "../../../src/wire/message_codec.ts";
@@ -26,7 +27,9 @@ const after = disk(3, "b", 1, 2, 3);
 
 test("D4: a crash leaves what was durable, with the write that was under way or without it", () => {
   const leaves = (found: DiskView) =>
-    broken((ghost) => disks.onRecovered!(ghost, "a", { possible: [before, after], found, isDamaged: false }));
+    broken((ghost) =>
+      disks.onRecovered!(ghost, "a", { possible: [before, after], found, isDurable: true, isDamaged: false })
+    );
   assertEquals(leaves(disk(3, "b", 1, 2)), undefined);
   assertEquals(leaves(disk(3, "b", 1, 2, 3)), undefined);
   assertEquals(leaves(disk(3, "b", 1)), "D4", "an entry is lost");
@@ -38,7 +41,7 @@ test("D4: a crash leaves what was durable, with the write that was under way or 
 
 test("D2: a damaged disk that can be read holds all that it held", () => {
   const finds = (found: DiskView) =>
-    broken((ghost) => disks.onRecovered!(ghost, "a", { possible: [before], found, isDamaged: true }));
+    broken((ghost) => disks.onRecovered!(ghost, "a", { possible: [before], found, isDurable: true, isDamaged: true }));
   assertEquals(finds(disk(3, "b", 1, 2)), undefined);
   assertEquals(finds(disk(3, "b", 1)), "D2", "it shortened its log");
   assertEquals(finds(disk(3, "b", 1, 9)), "D2", "it took what was damaged for an entry");
@@ -51,6 +54,19 @@ test("D3, D4: recovery finds what was made durable, however often it is asked", 
   assertEquals(finds(disk(3, "b", 1)), "D4", "less");
   assertEquals(finds(disk(3, "c", 1, 2)), "D4", "another vote");
   assertEquals(finds(new Error("it is damaged")), "D4", "nothing");
+});
+
+test("E5: a term that was in a cache only may be gone, one that was on the disk may not", () => {
+  const restarts = (isDurable: boolean) =>
+    broken((ghost) => {
+      const recovered = (term: number, isDurable: boolean) =>
+        elections.onRecovered!(ghost, "a", { possible: [], found: disk(term, undefined), isDurable, isDamaged: false });
+      recovered(2, true);
+      recovered(3, isDurable);
+      recovered(2, true);
+    });
+  assertEquals(restarts(false), undefined);
+  assertEquals(restarts(true), "E5");
 });
 
 const node = { id: "a" } as NodeView;

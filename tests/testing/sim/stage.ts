@@ -89,7 +89,9 @@ export class Stage {
 
   /** A disk was read again. */
   recover(id: ServerId, found: DiskView, possible: readonly DiskView[] = [found]): void {
-    for (const checker of CHECKERS) checker.onRecovered?.(this.ghost, id, { possible, found, isDamaged: false });
+    for (const checker of CHECKERS) {
+      checker.onRecovered?.(this.ghost, id, { possible, found, isDurable: true, isDamaged: false });
+    }
   }
 
   /** A machine applied an entry. */

@@ -52,6 +52,8 @@ export interface RecoveryView {
   readonly possible: readonly DiskView[];
   /** What was found. */
   readonly found: DiskView;
+  /** Whether it would be found after a power cut too; else it may be in the operating system's cache only. */
+  readonly isDurable: boolean;
   /** Whether the disk was damaged meanwhile. */
   readonly isDamaged: boolean;
 }

@@ -62,10 +62,11 @@ export const elections: Checker = {
     ghost.diskTerms.set(id, now.term);
   },
 
-  onRecovered(ghost, id, { found }) {
+  onRecovered(ghost, id, { found, isDurable }) {
     const before = ghost.diskTerms.get(id) ?? 0;
     ghost.must(found.term >= before, "E5", () => `"${id}" had term ${before} on disk and restarts in ${found.term}`);
-    ghost.diskTerms.set(id, found.term);
+    // Nobody was promised what is in a cache only: it may be gone at the next start.
+    if (isDurable) ghost.diskTerms.set(id, found.term);
   },
 };
 
