@@ -60,7 +60,7 @@ export class Aftermath {
     await this.#stable(well, () => this.#serve(well));
     if (this.#has(["kill", "power", "restart"])) await this.#handOver(well);
     await this.#converge(well);
-    if (well.length < present.length) await this.#rejoin();
+    if (well.length < present.length) await this.#rejoin(well);
     await this.#rest();
     this.#scan();
   }
@@ -128,16 +128,16 @@ export class Aftermath {
   }
 
   #hasLeader(well: readonly SimServer[]): boolean {
-    const { leader, network } = this.#simulation;
+    const { network } = this.#simulation;
+    const leader = leaderOf(well);
     if (leader === undefined || !network.isWhole(well.map(({ index }) => index))) return false;
     return well.every(({ life }) => life?.raft !== undefined && isFollower(life, leader));
   }
 
   /** V1, V2: everybody who is well is up, follows one leader, has applied all there is and has it on disk. */
   #hasConverged(well: readonly SimServer[]): boolean {
-    const { leader, workload } = this.#simulation;
-    if (!this.#hasLeader(well) || workload.openOn(well) > 0) return false;
-    const { commitIndex, log, configurations } = leader!.core;
+    if (!this.#hasLeader(well) || this.#simulation.workload.openOn(well) > 0) return false;
+    const { commitIndex, log, configurations } = leaderOf(well)!.core;
     if (commitIndex !== log.lastIndex) return false;
     return well.every(({ life }) => {
       const { core, raft } = life!;
@@ -150,11 +150,11 @@ export class Aftermath {
   /** V4: nobody deposes a healthy leader: not who is ill, nor who comes back. */
   async #stable(well: readonly SimServer[], phase: () => Promise<void>): Promise<void> {
     const { ghost, config, present } = this.#simulation;
-    const { id, core: { term } } = this.#simulation.leader!;
+    const { id, core: { term } } = leaderOf(well)!;
     // Without the question before elections whoever hears nobody campaigns, and is heard at last.
     const isPeaceful = config.settings.preVote === true || well.length === present.length;
     await phase();
-    const leader = this.#simulation.leader;
+    const leader = leaderOf(well);
     ghost.must(!isPeaceful || (leader?.id === id && leader.core.term === term), "V4", () => {
       return `"${id}", a healthy leader of term ${term}, makes way for "${leader?.id}" of term ${leader?.core.term}`;
     });
@@ -172,9 +172,10 @@ export class Aftermath {
 
   /** V3: a leader that is shut down hands over, and comes back as good as any. */
   async #handOver(well: readonly SimServer[]): Promise<void> {
-    const { world, ghost, config, plague, leader } = this.#simulation;
-    const old = well.find(({ id }) => id === leader!.id)!;
-    const { term } = leader!.core;
+    const { world, ghost, config, plague } = this.#simulation;
+    const leader = leaderOf(well)!;
+    const old = well.find(({ life }) => life === leader)!;
+    const { term } = leader.core;
     let hasStopped = false;
     this.#simulation.stop(old).then(() => hasStopped = true);
     await this.#within("V8", `stop ${old.id}`, () => hasStopped);
@@ -194,16 +195,17 @@ export class Aftermath {
   }
 
   /** Whoever was ill gets well, and disturbs nobody that is. */
-  async #rejoin(): Promise<void> {
-    const { servers, leader } = this.#simulation;
+  async #rejoin(well: readonly SimServer[]): Promise<void> {
+    const { servers, present } = this.#simulation;
+    const leader = leaderOf(well)!;
     const heal = async (): Promise<void> => {
       await this.#heal();
       await this.#converge(this.#simulation.present);
     };
     // What was ill may be of a later term: from before, or as it did not ask before it campaigned.
     const latest = Math.max(...servers.map(({ life, disk }) => life?.core?.term ?? disk.term));
-    if (latest > leader!.core.term) await heal();
-    else await this.#stable(this.#simulation.present, heal);
+    if (latest > leader.core.term) await heal();
+    else await this.#stable(present, heal);
     await this.#serve(this.#simulation.present);
     await this.#converge(this.#simulation.present);
   }
@@ -307,6 +309,16 @@ export class Aftermath {
     const { violation } = this.#simulation.ghost;
     if (violation !== undefined) throw violation;
   }
+}
+
+/** The one of these that leads the latest term. */
+function leaderOf(servers: readonly SimServer[]): Life | undefined {
+  let leader: Life | undefined;
+  for (const { life } of servers) {
+    if (life?.raft === undefined || life.core.role !== "leader") continue;
+    if (leader === undefined || life.core.term > leader.core.term) leader = life;
+  }
+  return leader;
 }
 
 function isFollower({ core }: Life, leader: Life): boolean {

@@ -136,7 +136,9 @@ class Run {
       workload.progress = this.#simulation.steps / config.steps;
       // A cluster that hardly ever has a leader takes few steps: there are no new faults until it has taken them.
       this.#isRelieved = world.events > config.steps * 3;
-      return workload.progress >= 1 || world.events > config.steps * 10;
+      // One that has no quorum any more takes none.
+      const { isQuorumLeft } = this.#simulation.plague.atlas;
+      return workload.progress >= 1 || world.events > config.steps * (isQuorumLeft ? 10 : 1);
     });
     const quietUntil = world.time + config.quietTail;
     if (config.quietTail > 0) workload.stop();
