@@ -61,6 +61,8 @@ export interface SimConfig {
   readonly faultsMax: number;
   /** Faults at a time. */
   readonly faultsAtOnce: number;
+  /** Chance of a fault right after what it hurts most, see ambush.ts. */
+  readonly ambush: number;
   readonly client: ClientBehaviour;
   /** Steps of all cores after the first leader, until the faults end. */
   readonly steps: number;
@@ -98,6 +100,7 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
     faultMax: election * 1000 * timing.pick([2, 4, 10, 50]),
     faultsMax: 40,
     faultsAtOnce: timing.pick([1, 1, 2, 4]),
+    ambush: random.split("ambush").pick([0, 0, 0.02, 0.2]),
     client: clientsOf(random.split("clients"), heartbeat * 1000, election * 1000),
     steps: request.steps ?? 20_000,
     quietTail: timing.chance(0.3) ? election * 1000 * timing.between(1, 10) : 0,

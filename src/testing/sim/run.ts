@@ -5,9 +5,10 @@
  */
 import { takeMarks } from "../../marks.ts";
 import { Aftermath } from "./aftermath.ts";
+import { drawAmbush } from "./ambush.ts";
 import { type ConfigRequest, drawConfig, type SimConfig } from "./config.ts";
 import { InvariantViolation } from "./ghost.ts";
-import { drawAction } from "./nemesis.ts";
+import { type Action, drawAction } from "./nemesis.ts";
 import { Port } from "./queue.ts";
 import { Random } from "./random.ts";
 import { type Distortion, isCall, mergeDecisions, type Script, type ScriptedCall } from "./script.ts";
@@ -108,6 +109,7 @@ class Run {
   readonly #simulation: Simulation;
   readonly #random: Random;
   readonly #aftermath: Random;
+  readonly #ambushes: Random;
   #isRelieved = false;
   /** Microseconds; undefined before. */
   faultsEndedAt: number | undefined;
@@ -116,6 +118,7 @@ class Run {
     this.#simulation = simulation;
     this.#random = random.split("nemesis");
     this.#aftermath = random.split("aftermath");
+    this.#ambushes = random.split("ambush");
   }
 
   /** Draws what happens, or takes it from a script. */
@@ -132,6 +135,11 @@ class Run {
     const { config, workload, world } = this.#simulation;
     workload.start();
     this.#plague();
+    this.#simulation.onMoment = (life, step) => {
+      const action = this.faultsEndedAt === undefined ? drawAmbush(this.#ambushes, config, life, step) : undefined;
+      // Later than the step, as a script can only do what comes between two events.
+      if (action !== undefined) world.schedule(-1, Port.nemesis, 1, "ambush", () => this.#perform(action));
+    };
     await this.#simulation.run(() => {
       workload.progress = this.#simulation.steps / config.steps;
       // A cluster that hardly ever has a leader takes few steps: there are no new faults until it has taken them.
@@ -164,11 +172,14 @@ class Run {
     world.schedule(-1, Port.nemesis, delay, "nemesis", () => {
       if (this.faultsEndedAt !== undefined) return;
       const action = drawAction(this.#random, config, { leader: this.#simulation.leader?.index });
-      const { plague } = this.#simulation;
-      const isRoom = !this.#isRelieved && plague.now < config.faultsAtOnce &&
-        plague.performed.length < config.faultsMax;
-      if (action !== undefined && isRoom) plague.perform(action);
+      if (action !== undefined) this.#perform(action);
       this.#plague();
     });
+  }
+
+  #perform(action: Action): void {
+    const { plague, config } = this.#simulation;
+    const isRoom = !this.#isRelieved && plague.now < config.faultsAtOnce && plague.performed.length < config.faultsMax;
+    if (isRoom && this.faultsEndedAt === undefined) plague.perform(action);
   }
 }

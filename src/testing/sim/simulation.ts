@@ -55,6 +55,8 @@ export class Simulation {
   readonly workload: Clients;
   readonly ghost: Ghost = new Ghost();
   readonly plague: Plague;
+  /** Told of every step, after the checkers. */
+  onMoment: ((life: Life, step: StepView) => void) | undefined;
   /** Steps of all cores, since the first leader. */
   steps = 0;
   readonly marks: MarkObserver;
@@ -212,6 +214,7 @@ export class Simulation {
     else if (life.core.role === "leader") this.#hasLed = true;
     this.world.trace.say(() => `      ${life.id} ${JSON.stringify(step.event)} → ${JSON.stringify(step.effects)}`);
     for (const checker of this.#checkers) checker.onStep?.(this.ghost, life, step);
+    this.onMoment?.(life, step);
   }
 
   #onSend(from: number, to: number, decoded: DecodedMessage): void {

@@ -1,0 +1,48 @@
+/**
+ * Faults at the moments at which they hurt most: right after a leader appended, a vote was given, a transfer began.
+ * Faults at random times hardly ever meet them.
+ *
+ * @module
+ */
+import type { SimConfig } from "./config.ts";
+import type { Action } from "./nemesis.ts";
+import type { Random } from "./random.ts";
+import type { NodeView, StepView } from "./view.ts";
+
+/** Draws a fault for the moment after a step; undefined for none, which is what it mostly is. */
+export function drawAmbush(random: Random, config: SimConfig, node: NodeView, step: StepView): Action | undefined {
+  const { ambush, servers, faults } = config;
+  if (ambush === 0 || servers === 1) return undefined;
+  const { core, index } = node;
+  const moment = momentOf(node, step);
+  if (moment === undefined || !random.chance(moment === "appended" ? ambush / 50 : ambush)) return undefined;
+  const duration = random.spread(config.faultMin, config.faultMax);
+  const crashes = (["kill", "power"] as const).filter((kind) => faults.includes(kind));
+  const crash = (server: number): Action | undefined =>
+    crashes.length === 0 ? undefined : { type: "crash", server, kind: random.pick(crashes), for: duration };
+  if (moment === "transferring") return crash(indexOf(core.leading!.transfer!.to));
+  if (moment === "voted" || !faults.includes("partition") || random.chance(0.3)) return crash(index);
+  // What it has just appended reaches one server at most: the beginning of figure 8.
+  const friend = (index + random.between(1, servers - 1)) % servers;
+  const others = config.clocks.map((_, i) => i).filter((i) => i !== index && i !== friend);
+  if (others.length === 0) return undefined;
+  const directions = others.flatMap((other) => [[index, other], [other, index]] as const);
+  return { type: "cut", shape: "leader and minority", directions, for: duration };
+}
+
+function momentOf(
+  { core }: NodeView,
+  { before, effects }: StepView,
+): "led" | "appended" | "voted" | "transferring" | undefined {
+  for (const effect of effects) {
+    if (effect.type === "append" && effect.source === "noop") return "led";
+    if (effect.type === "append" && effect.source === "proposals") return "appended";
+    if (effect.type === "persist-vote" && effect.votedFor !== undefined) return "voted";
+    if (effect.type === "send" && effect.message.type === "timeout-now") return "transferring";
+  }
+  return before.role === "leader" && core.leading?.transfer !== undefined ? "transferring" : undefined;
+}
+
+function indexOf(id: string): number {
+  return Number(id.slice(1));
+}

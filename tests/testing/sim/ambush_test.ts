@@ -1,0 +1,69 @@
+import { assertEquals } from "@std/assert";
+import { drawAmbush } from "../../../src/testing/sim/ambush.ts";
+import { drawConfig, type SimConfig } from "../../../src/testing/sim/config.ts";
+import type { Action } from "../../../src/testing/sim/nemesis.ts";
+import { Random } from "../../../src/testing/sim/random.ts";
+import { runSeed } from "../../../src/testing/sim/run.ts";
+import type { NodeView, StepView } from "../../../src/testing/sim/view.ts";
+import { test } from "../../harness.ts";
+
+const config: SimConfig = {
+  ...drawConfig(Random.seeded(1), { servers: 5, faults: ["partition", "power"] }),
+  ambush: 1,
+};
+
+function draw(effects: readonly object[], change: Partial<SimConfig> = {}, to?: string): (Action | undefined)[] {
+  const leading = to === undefined ? undefined : { transfer: { to } };
+  const node = { index: 2, core: { leading } } as unknown as NodeView;
+  const before = { role: to === undefined ? "follower" : "leader" };
+  const random = Random.seeded(3);
+  const step = { before, effects } as unknown as StepView;
+  return Array.from({ length: 200 }, () => drawAmbush(random, { ...config, ...change }, node, step));
+}
+
+test("ambush: who has just voted dies", () => {
+  for (const action of draw([{ type: "persist-vote", votedFor: "s1" }])) {
+    assertEquals([action?.type, action?.type === "crash" && action.server], ["crash", 2]);
+  }
+  assertEquals(draw([{ type: "persist-vote", votedFor: undefined }])[0], undefined);
+});
+
+test("ambush: who has just begun to lead dies or keeps one friend", () => {
+  const actions = draw([{ type: "append", source: "noop" }]);
+  assertEquals(
+    new Set(actions.map((action): string | undefined => action?.type)),
+    new Set<string | undefined>(["crash", "cut"]),
+  );
+  for (const action of actions) {
+    if (action?.type !== "cut") continue;
+    assertEquals(action.directions.length, 6);
+    assertEquals(action.directions.every((direction) => direction.includes(2)), true);
+  }
+});
+
+test("ambush: the target of a transfer dies", () => {
+  const [action] = draw([], {}, "s4");
+  assertEquals(action?.type === "crash" && action.server, 4);
+});
+
+test("ambush: nothing happens that is not allowed, or has nobody to happen to", () => {
+  const append = [{ type: "append", source: "noop" }];
+  const none = (change: Partial<SimConfig>) => draw(append, change).every((action) => action === undefined);
+  assertEquals(none({ ambush: 0 }), true);
+  assertEquals(none({ servers: 1 }), true);
+  assertEquals(none({ faults: [] }), true);
+  assertEquals(none({ faults: ["power"] }), false);
+  assertEquals(draw([{ type: "drained" }]).every((action) => action === undefined), true);
+});
+
+test("ambush: a script has them as well", async () => {
+  for (let seed = 0; seed < 40; seed++) {
+    const report = await runSeed(seed, { steps: 2000, servers: 3, faults: ["power"] });
+    assertEquals(report.violation, undefined);
+    if (report.config.ambush < 0.2 || report.crashes < 3) continue;
+    const crashes = report.script.decisions.filter((decision) => "action" in decision);
+    assertEquals(crashes.length, report.crashes);
+    return;
+  }
+  throw new Error("no seed has ambushes");
+}, { timeoutMs: 60_000 });
