@@ -21,6 +21,9 @@ export function drawAmbush(random: Random, config: SimConfig, node: NodeView, st
   const crash = (server: number): Action | undefined =>
     crashes.length === 0 ? undefined : { type: "crash", server, kind: random.pick(crashes), for: duration };
   if (moment === "transferring") return crash(indexOf(core.leading!.transfer!.to));
+  // A vote that takes longer to be written than an election may last.
+  const stalls = moment === "voted" && faults.includes("disk-stall") && random.chance(0.5);
+  if (stalls) return { type: "disk-stall", server: index, for: duration };
   if (moment === "voted" || !faults.includes("partition") || random.chance(0.3)) return crash(index);
   // What it has just appended reaches one server at most: the beginning of figure 8.
   const friend = (index + random.between(1, servers - 1)) % servers;

@@ -28,6 +28,12 @@ test("ambush: who has just voted dies", () => {
   assertEquals(draw([{ type: "persist-vote", votedFor: undefined }])[0], undefined);
 });
 
+test("ambush: the disk of who has just voted stalls", () => {
+  const actions = draw([{ type: "persist-vote", votedFor: "s2" }], { faults: ["disk-stall"] });
+  const kinds = new Set(actions.map((action): string | undefined => action?.type));
+  assertEquals(kinds, new Set<string | undefined>(["disk-stall", undefined]));
+});
+
 test("ambush: who has just begun to lead dies or keeps one friend", () => {
   const actions = draw([{ type: "append", source: "noop" }]);
   assertEquals(
