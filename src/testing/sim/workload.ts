@@ -145,9 +145,11 @@ export class Workload implements Clients {
     this.#stopped = false;
     // What later phases draw must not have the values of these.
     this.#values = 1_000_000;
-    for (const { at, client, server, input } of calls) {
+    for (const together of burstsOf(calls)) {
+      const { at, client } = together[0]!;
       this.#world.schedule(-1, Port.client, at - this.#world.time, client, () => {
-        if (!this.#stopped) this.#make(server, input, client);
+        if (this.#stopped) return;
+        for (const { server, input } of together) this.#make(server, input, client);
       });
     }
   }
@@ -258,6 +260,17 @@ export class Workload implements Clients {
     this.calls.push({ at: this.#world.time, client, server, input });
     return this.call(this.#servers[server]!, input, client);
   }
+}
+
+/** What one client asked for at one moment belongs into one event: it may have been taken together. */
+function burstsOf(calls: readonly ScriptedCall[]): ScriptedCall[][] {
+  const bursts: ScriptedCall[][] = [];
+  for (const call of calls) {
+    const last = bursts.at(-1);
+    if (last !== undefined && last[0]!.at === call.at && last[0]!.client === call.client) last.push(call);
+    else bursts.push([call]);
+  }
+  return bursts;
 }
 
 function missed(operation: SimOperation): Operation<ModelInput, SimResult> {
