@@ -1,5 +1,5 @@
 /**
- * What `@securecollc/raft` needs of Deno: TCP.
+ * What `@securecollc/raft` needs of Deno: TCP, and stores in Deno KV.
  *
  * @example
  * ```ts
@@ -11,3 +11,5 @@
  * @module
  */
 export { tcp, type TcpOptions } from "./tcp.ts";
+export { kvSnapshotStore, kvStore, type KvStoreOptions } from "./kv.ts";
+export type { Kv, KvAtomic, KvEntry, KvKey } from "../../src/store/kv/kv.ts";

@@ -16,6 +16,8 @@ export interface KvArgs {
   readonly http: HostPort;
   /** Its directory. */
   readonly data: string;
+  /** What keeps the log, the vote and the snapshots. */
+  readonly store: "wal" | "kv" | "memory";
   /** Every server's id and the address the others dial it at. */
   readonly cluster: Readonly<Record<string, string>>;
   readonly token: string | undefined;
@@ -42,6 +44,9 @@ Options:
                        else 127.0.0.1:7001.
   --http <address>     Where to listen for clients. Default: 127.0.0.1:8001.
   --data <directory>   Where to keep the log and snapshots. Default: ./data/<id>.
+  --store <kind>       What keeps them: wal, a write-ahead log in files; kv, a database of Deno KV in that
+                       directory (Deno only); memory, for trying out: lost with the process, so do not
+                       start a server again while the others of its cluster run. Default: wal.
   --cluster <servers>  All servers, this one among them, as the others reach them:
                        n1=10.0.0.1:7001,n2=10.0.0.2:7001,n3=10.0.0.3:7001. The same for every server.
                        Default: this one alone.
@@ -101,6 +106,7 @@ export function parseKvArgs(
     listen: values.listen ?? cluster[id]!,
     http,
     data: values.data ?? join("data", id),
+    store: parseStore(values.store ?? "wal"),
     cluster,
     token,
     snapshotAfter: parseCount("--snapshot-after", values["snapshot-after"], 1),
@@ -115,6 +121,7 @@ interface Values {
   readonly listen?: string;
   readonly http?: string;
   readonly data?: string;
+  readonly store?: string;
   readonly cluster?: string;
   readonly token?: string;
   readonly "snapshot-after"?: string;
@@ -128,7 +135,7 @@ function parse(args: readonly string[]): Values {
   const text = { type: "string" } as const;
   const flag = { type: "boolean" } as const;
   const options = {
-    ...{ id: text, listen: text, http: text, data: text, cluster: text, token: text },
+    ...{ id: text, listen: text, http: text, data: text, store: text, cluster: text, token: text },
     ...{ "snapshot-after": text, "keep-entries": text },
     ...{ verbose: flag, "stop-with-stdin": flag, help: { ...flag, short: "h" } },
   };
@@ -167,6 +174,11 @@ function parseCluster(text: string): Record<string, string> {
     idOf.set(address, id);
   }
   return cluster;
+}
+
+function parseStore(text: string): KvArgs["store"] {
+  if (text === "wal" || text === "kv" || text === "memory") return text;
+  throw new UsageError(`Cannot use "${text}" for --store: it must be wal, kv or memory`);
 }
 
 function parseAddress(name: string, text: string): HostPort {

@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import process from "node:process";
-import { createRaft, type Raft, type RaftOptions, type RaftStatus } from "@securecollc/raft";
+import { createRaft, memoryStore, type Raft, type RaftOptions, type RaftStatus } from "@securecollc/raft";
 import { fileStore } from "@securecollc/raft/fs";
 import { formatHostPort } from "./address.ts";
 import { HELP, type KvArgs, parseKvArgs, UsageError } from "./args.ts";
@@ -61,7 +63,7 @@ async function start(args: KvArgs, log: Log): Promise<Running> {
   const raft = await createRaft<Command, Result>({
     id: args.id,
     machine,
-    store: fileStore(args.data),
+    store: await storeOf(args),
     transport: await transportOf(args),
     bootstrap: args.cluster,
     ...args.snapshotAfter === undefined ? {} : { snapshotThreshold: args.snapshotAfter },
@@ -95,6 +97,14 @@ function checkCluster({ data, cluster }: KvArgs, { configurationIndex, servers }
   if (isSame && servers.length === Object.keys(cluster).length) return;
   const found = servers.map(({ id, address }) => `${id}=${address}`).join(",");
   throw new Error(`Cannot use "${data}" as it belongs to another cluster: pass --cluster ${found}, or another --data`);
+}
+
+async function storeOf({ store, data }: KvArgs): Promise<RaftOptions<Command, Result>["store"]> {
+  if (store === "wal") return fileStore(data);
+  if (store === "memory") return memoryStore();
+  if (runtime !== "deno") throw new Error("Cannot use --store kv without Deno: pass --store wal");
+  await mkdir(data, { recursive: true });
+  return (await import("@securecollc/raft/deno")).kvStore({ path: join(data, "kv.sqlite") });
 }
 
 async function transportOf({ id, listen, cluster }: KvArgs): Promise<RaftOptions<Command, Result>["transport"]> {

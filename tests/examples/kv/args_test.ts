@@ -13,6 +13,7 @@ test("parseKvArgs() reads the command line of the README", () => {
     listen: "127.0.0.1:7002",
     http: { host: "127.0.0.1", port: 8002 },
     data: "./data/n2",
+    store: "wal",
     cluster: { n1: "127.0.0.1:7001", n2: "127.0.0.1:7002", n3: "127.0.0.1:7003" },
     token: undefined,
     snapshotAfter: undefined,
@@ -41,6 +42,12 @@ test("parseKvArgs() takes the token from the environment", () => {
 test("parseKvArgs() reads when snapshots are taken", () => {
   const { snapshotAfter, keepEntries } = parseKvArgs("--id n1 --snapshot-after 1 --keep-entries 0".split(" "), {})!;
   assertEquals([snapshotAfter, keepEntries], [1, 0]);
+});
+
+test("parseKvArgs() takes each kind of store", () => {
+  for (const kind of ["wal", "kv", "memory"]) {
+    assertEquals(parseKvArgs(["--id", "n1", "--store", kind], {})!.store, kind);
+  }
 });
 
 test("parseKvArgs() knows when help is asked for", () => {
@@ -85,6 +92,7 @@ test("parseKvArgs() says what is wrong and what to do", () => {
     ["--id n1 --http [::]:8001", "Cannot serve on :: without --token"],
     ["--id n1 --http example.org:8001", "Cannot serve on example.org without --token"],
     ["--id n1 --http 128.0.0.1:8001", "without --token"],
+    ["--id n1 --store disk", 'Cannot use "disk" for --store: it must be wal, kv or memory'],
     ["--id n1 --token a,b", "Cannot use the token"],
   ];
   for (const [line, message] of cases) {
