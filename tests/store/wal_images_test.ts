@@ -69,4 +69,4 @@ test("walStore: every image that a crash can leave is recovered, to what was ack
   assertGreater(images, 2_000);
   // Where a whole segment of zeros is not synced yet there are more images than atoms.
   assertGreater(complete / halts, 0.7);
-}, { timeoutMs: 120_000 });
+}, { runtimes: ["deno"], timeoutMs: 120_000 });

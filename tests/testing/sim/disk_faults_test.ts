@@ -221,7 +221,7 @@ test("what is off is off for a reason: servers with new disks and old names brea
     if (violation !== undefined) return;
   }
   throw new Error("new disks do no harm: they need not be off any more");
-}, { timeoutMs: 120_000 });
+}, { runtimes: ["deno"], timeoutMs: 120_000 });
 
 test("damage of more copies than can be survived ends in a halt, and nobody serves what it has lost", async () => {
   let halts = 0;
@@ -231,7 +231,7 @@ test("damage of more copies than can be survived ends in a halt, and nobody serv
     if (lost >= 2) halts++;
   }
   assertGreater(halts, 1);
-}, { timeoutMs: 120_000 });
+}, { runtimes: ["deno"], timeoutMs: 120_000 });
 
 test("damage of fewer copies leaves a cluster that serves", async () => {
   let lostInAll = 0;
@@ -247,4 +247,4 @@ test("damage of fewer copies leaves a cluster that serves", async () => {
     lostInAll += lost;
   }
   assertGreater(lostInAll, 0);
-}, { timeoutMs: 120_000 });
+}, { runtimes: ["deno"], timeoutMs: 120_000 });

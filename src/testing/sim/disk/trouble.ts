@@ -88,7 +88,8 @@ export class DiskTrouble {
     if (armed === undefined) return undefined;
     if (armed === "once") this.#armed.delete(target);
     this.#failing++;
-    return Object.assign(new Error(`EIO: i/o error, ${kind} "${name}"`), { code: "EIO" });
+    const [code, what] = kind === "open" ? ["EMFILE", "too many open files"] : ["EIO", "i/o error"];
+    return Object.assign(new Error(`${code}: ${what}, ${kind} "${name}"`), { code });
   }
 
   /** A process is told of an error. */
