@@ -167,7 +167,7 @@ interface Found<Input, Output> {
 interface Placed<State, Input, Output> {
   readonly call: Entry<Input, Output>;
   readonly before: State;
-  /** A read that fits now may as well be now: it changes nothing, so that no other place for it needs to be tried. */
+  /** A read, for which no other place needs to be tried. */
   readonly isForced: boolean;
 }
 
@@ -198,11 +198,11 @@ class Search<State, Input, Output> {
   }
 
   run(): Found<Input, Output> {
-    let entry = this.#head.next;
+    let entry = this.#afterReads();
     while (this.#owed > 0) {
       if (entry !== undefined && entry.isCall) {
-        if (this.#steps === this.#stepsMax) return this.#found("unknown");
-        entry = this.#place(entry) ? this.#head.next : entry.next;
+        if (this.#steps >= this.#stepsMax) return this.#found("unknown");
+        entry = !this.#isRead(entry) && this.#place(entry) ? this.#afterReads() : entry.next;
       } else {
         this.#remember(entry);
         let last: Placed<State, Input, Output> | undefined;
@@ -217,21 +217,38 @@ class Search<State, Input, Output> {
     return this.#found("linearizable");
   }
 
+  /**
+   * A read that fits now may as well be now: it changes nothing, so that no other place for it needs to be tried. Returns
+   * the first of what is left.
+   */
+  #afterReads(): Entry<Input, Output> | undefined {
+    let entry = this.#head.next;
+    while (entry !== undefined && entry.isCall && this.#steps < this.#stepsMax) {
+      entry = this.#isRead(entry) && this.#place(entry) ? this.#head.next : entry.next;
+    }
+    return this.#head.next;
+  }
+
+  #isRead(call: Entry<Input, Output>): boolean {
+    return this.#model.isRead(call.operation.input);
+  }
+
   #found(verdict: Verdict): Found<Input, Output> {
     return { verdict, steps: this.#steps, longest: this.#longest, stuck: this.#stuck };
   }
 
-  /** Gives the operation the next place, if its answer fits and the situation is new. */
+  /** Gives the operation the next place, if its answer fits and the situation is new (after a read it is the same). */
   #place(call: Entry<Input, Output>): boolean {
     this.#steps++;
     const step = this.#model.step(this.#state, call.operation);
     if (!step.ok) return false;
+    const isForced = this.#isRead(call);
     this.#linearized.flip(call.id);
-    if (!this.#seen.add(this.#linearized, step.state)) {
+    if (!isForced && !this.#seen.add(this.#linearized, step.state)) {
       this.#linearized.flip(call.id);
       return false;
     }
-    this.#placed.push({ call, before: this.#state, isForced: this.#model.isRead(call.operation.input) });
+    this.#placed.push({ call, before: this.#state, isForced });
     this.#state = step.state;
     unlink(call);
     if (call.match !== undefined) {

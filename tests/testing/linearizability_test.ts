@@ -217,6 +217,12 @@ test("checkLinearizability() does not try reads of one state in every order", ()
   const beside = `0-1 put a\n2-9 put b\n${reads}\n7-8 get b\n2-6 get a\n10-11 get b`;
   const fits = checkLinearizability(model, history(beside));
   assertEquals([fits.verdict, fits.steps < 10_000], ["linearizable", true]);
+  // Reads that fit into every state do not double the orders of the writes beside them, also where none of these fits.
+  const misses = Array.from({ length: 32 }, () => "1-9 delete false").join("\n");
+  const writes = Array.from({ length: 12 }, (_, i) => `1-9 cas v${i} v${i + 1} true`).join("\n");
+  const ofMisses = { ...model, isRead: (input: RegisterInput) => input.type === "get" || input.type === "delete" };
+  const never = checkLinearizability(ofMisses, history(`0-1 put v0\n${writes}\n${misses}\n8-9 get z`));
+  assertEquals([never.verdict, never.steps < 10_000], ["violation", true]);
 });
 
 test("checkLinearizability() finds what trying every order finds", () => {

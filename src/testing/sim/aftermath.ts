@@ -117,7 +117,7 @@ export class Aftermath {
     workload.progress = 0;
     workload.start();
     await this.#within("V1", "follow one leader", () => this.#hasLeader(well));
-    const until = world.time + this.#electionMax * this.#random.between(1, 10);
+    const until = world.time + this.#electionMax * this.#random.between(1, 3);
     await this.#simulation.run(() => world.time >= until);
     workload.stop();
   }
