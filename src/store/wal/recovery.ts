@@ -11,7 +11,8 @@
  *   an earlier start has taken over, or garbage.
  *
  * The last batch of all has no successor to say that it was durable: it may be in the operating system's cache only. So
- * every start writes what that batch said once more, as the first batch of a segment: see start.ts. It may take the
+ * every start writes what that batch said once more, as the first batch of a segment: see start.ts. The header of such a
+ * segment says that this batch was durable before the file got its name, so it is never a torn write. It may take the
  * place of the latest segments when there is little in them, which is why it says how often the server was started:
  * segments that say less than the one before them are left over.
  *
