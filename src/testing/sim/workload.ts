@@ -188,7 +188,7 @@ export class Workload implements Clients {
 
   /** R4. */
   checkHistory(): void {
-    const { verdict, failure } = checkLinearizability(simModel, this.settledHistory(), { stepsMax: 200_000 });
+    const { verdict, failure } = checkLinearizability(simModel, this.settledHistory(), { stepsMax: 5_000_000 });
     // Given up is not passed.
     this.#ghost.must(verdict === "linearizable", "R4", () => {
       return `the history of "${failure!.key}" is ${verdict}: ${JSON.stringify(failure!.stuck.slice(0, 4))}`;
