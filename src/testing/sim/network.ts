@@ -232,7 +232,7 @@ export class Network implements LinkHost {
       const isKnown = held !== undefined && (connection === undefined || held === connection);
       if (link === undefined || peer === undefined || !isKnown) return this.#refuse(connection, from, to);
       this.world.trace.addText(decoded.message.type);
-      this.world.trace.say(() => `    ${JSON.stringify(decoded.message)}`);
+      if (this.world.trace.keepsLines) this.world.trace.say(() => `    ${JSON.stringify(decoded.message)}`);
       this.tap.onReceive(from, to, decoded);
       try {
         link.handler.onFrame(peer, "consensus", frame);

@@ -171,15 +171,20 @@ class Run {
     const delay = this.#random.between(1, config.faultEvery * 2);
     world.schedule(-1, Port.nemesis, delay, "nemesis", () => {
       if (this.faultsEndedAt !== undefined) return;
-      const action = drawAction(this.#random, config, { leader: this.#simulation.leader?.index });
+      const action = this.#isRoom
+        ? drawAction(this.#random, config, { leader: this.#simulation.leader?.index })
+        : undefined;
       if (action !== undefined) this.#perform(action);
       this.#plague();
     });
   }
 
   #perform(action: Action): void {
+    if (this.#isRoom && this.faultsEndedAt === undefined) this.#simulation.plague.perform(action);
+  }
+
+  get #isRoom(): boolean {
     const { plague, config } = this.#simulation;
-    const isRoom = !this.#isRelieved && plague.now < config.faultsAtOnce && plague.performed.length < config.faultsMax;
-    if (isRoom && this.faultsEndedAt === undefined) plague.perform(action);
+    return !this.#isRelieved && plague.now < config.faultsAtOnce && plague.performed.length < config.faultsMax;
   }
 }

@@ -63,6 +63,10 @@ export class Simulation {
   /** Messages sent so far. */
   sent = 0;
   readonly #checkers: readonly Checker[];
+  // Those that look at what happens most often.
+  readonly #ofSteps: readonly Checker[];
+  readonly #ofSends: readonly Checker[];
+  readonly #ofEvents: readonly Checker[];
   readonly #dirty = new Set<Life>();
   #hasLed = false;
 
@@ -71,6 +75,9 @@ export class Simulation {
     this.config = config;
     this.marks = new MarkObserver(config.servers);
     this.#checkers = [...options.checkers ?? CHECKERS, this.marks];
+    this.#ofSteps = this.#checkers.filter(({ onStep }) => onStep !== undefined);
+    this.#ofSends = this.#checkers.filter(({ onSend }) => onSend !== undefined);
+    this.#ofEvents = this.#checkers.filter(({ onEvent }) => onEvent !== undefined);
     this.world = new World(new Trace(options.keepsLines), () => this.#afterEvent());
     const ids = Array.from({ length: config.servers }, (_, i) => `s${i}`);
     const addresses = ids.map((id) => `${id}:1`);
@@ -212,8 +219,11 @@ export class Simulation {
     this.#dirty.add(life);
     if (this.#hasLed) this.steps++;
     else if (life.core.role === "leader") this.#hasLed = true;
-    this.world.trace.say(() => `      ${life.id} ${JSON.stringify(step.event)} → ${JSON.stringify(step.effects)}`);
-    for (const checker of this.#checkers) checker.onStep?.(this.ghost, life, step);
+    const { trace } = this.world;
+    if (trace.keepsLines) {
+      trace.say(() => `      ${life.id} ${JSON.stringify(step.event)} → ${JSON.stringify(step.effects)}`);
+    }
+    for (const checker of this.#ofSteps) checker.onStep!(this.ghost, life, step);
     this.onMoment?.(life, step);
   }
 
@@ -224,14 +234,14 @@ export class Simulation {
     this.sent++;
     // A leader's log is complete in the middle of a step; a follower's may be about to be truncated.
     if (decoded.message.type === "append-request") server.sync(life);
-    for (const checker of this.#checkers) checker.onSend?.(this.ghost, life, `s${to}`, decoded);
+    for (const checker of this.#ofSends) checker.onSend!(this.ghost, life, this.servers[to]!.id, decoded);
   }
 
   #afterEvent(): void {
     const { ghost, world } = this;
     for (const life of this.#dirty) {
       this.servers[life.index]!.sync(life);
-      for (const checker of this.#checkers) checker.onEvent?.(ghost, life);
+      for (const checker of this.#ofEvents) checker.onEvent!(ghost, life);
       const { term, commitIndex, role } = life.core;
       world.trace.add(term * 4 + role.length);
       world.trace.add(commitIndex * 2 ** 24 + life.log.last);
@@ -241,7 +251,7 @@ export class Simulation {
     if (world.events % EXAMINE_EVERY === 0) {
       this.servers[world.events / EXAMINE_EVERY % this.servers.length]!.storage.examine();
     }
-    for (const check of ghost.later.splice(0)) check();
+    if (ghost.later.length > 0) { for (const check of ghost.later.splice(0)) check(); }
     if (ghost.violation !== undefined) throw ghost.violation;
   }
 }
