@@ -44,6 +44,9 @@ test("sim: a large campaign must come by every mark", () => {
   assertEquals(missedMarks(totals, { faults: undefined }), ["never"]);
   assertEquals(missedMarks(totals, { faults: [] }), []);
   assertEquals(missedMarks(totals, { steps: 100 }), []);
+  const rare = { missed: ["truncated-many", "never"] };
+  assertEquals(missedMarks({ ...rare, seeds: 4999 }, {}), ["never"]);
+  assertEquals(missedMarks({ ...rare, seeds: 5000 }, {}), rare.missed);
   assertEquals(totals.describeMarks().split("\n"), [
     "mark       runs       hits",
     "never         0          0",
