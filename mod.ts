@@ -93,6 +93,7 @@ export {
 export {
   type Configuration,
   type ConfigurationChange,
+  type Disk,
   EntryType,
   type Identity,
   type IndexedConfiguration,

@@ -36,6 +36,13 @@ export type RaftEvent =
     /** Rounds so far; it votes after one that took no longer than an election timeout. */
     readonly round: number;
   }
+  /**
+   * On the leader: a server came back with an empty disk or an older copy of its own. It counts for neither votes nor
+   * commits until it has caught up and was re-admitted.
+   */
+  | { readonly type: "server-distrusted"; readonly server: ServerId; readonly reason: "replaced" | "older" }
+  /** On the leader: it has, and counts again. */
+  | { readonly type: "server-readmitted"; readonly server: ServerId }
   /** This server is no longer part of the cluster, as of the configuration at that index. */
   | { readonly type: "removed"; readonly index: LogIndex }
   /** A snapshot of this server's machine is durable. */

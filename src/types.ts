@@ -32,8 +32,18 @@ export interface Server {
   readonly suffrage: Suffrage;
   /** Preference for leadership; 0 never leads. Undefined means 1. */
   readonly priority?: number;
+  /** The disk that it is known by; undefined until a leader has recorded it. */
+  readonly disk?: Disk;
   /** While joint: a nonvoter that is gone when the joint configuration is left. */
   readonly leaving?: true;
+}
+
+/** What tells a disk from another one under the same server's id, and from an older copy of itself. */
+export interface Disk {
+  /** Random, made when the disk was first used. */
+  readonly incarnation: string;
+  /** How often the server was started on it. */
+  readonly starts: number;
 }
 
 /** The servers of a cluster, sorted by id. */

@@ -263,7 +263,7 @@ test("Raft.stats() has upstream's keys, all text", () =>
       protocol_version_max: "1",
       snapshot_version_min: "1",
       snapshot_version_max: "1",
-      latest_configuration_index: "1",
+      latest_configuration_index: "2",
       num_peers: "2",
     });
   }));

@@ -52,6 +52,12 @@ function describe(event: RaftEvent): string {
       return `configuration at index ${event.index}: ${event.configuration.servers.map(({ id }) => id).join(", ")}`;
     case "catch-up":
       return `peer ${event.peer} catches up: ${event.matchIndex} of ${event.lastIndex} entries, round ${event.round}`;
+    case "server-distrusted":
+      return `server ${event.server} came back with ${
+        event.reason === "replaced" ? "an empty" : "an older"
+      } disk: catches up`;
+    case "server-readmitted":
+      return `server ${event.server} has caught up and counts again`;
     case "removed":
       return `removed from the cluster at index ${event.index}`;
     case "snapshot-taken":

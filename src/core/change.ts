@@ -4,6 +4,7 @@
  * @module
  */
 import type { Configuration, ConfigurationChange, Server, ServerId } from "../types.ts";
+import { isSameDisk } from "./identity.ts";
 import { voterSets } from "./quorum.ts";
 
 /** Why a change can't be made, for the end of a sentence. */
@@ -42,7 +43,14 @@ function added(
     : isReady
     ? "voter"
     : "staging";
-  return priority === undefined ? { id, address, suffrage } : { id, address, suffrage, priority };
+  const disk = server?.disk;
+  return {
+    id,
+    address,
+    suffrage,
+    ...priority === undefined ? {} : { priority },
+    ...disk === undefined ? {} : { disk },
+  };
 }
 
 /** The servers once this staging one votes. */
@@ -91,6 +99,6 @@ export function isSame(a: readonly Server[], b: readonly Server[]): boolean {
   return a.length === b.length && a.every((server, i) => {
     const other = b[i]!;
     return server.id === other.id && server.address === other.address && server.suffrage === other.suffrage &&
-      server.priority === other.priority;
+      server.priority === other.priority && isSameDisk(server.disk, other.disk);
   });
 }

@@ -5,6 +5,7 @@
  */
 import { mark } from "../marks.ts";
 import { advanceCommit } from "./append.ts";
+import { isCounted } from "./identity.ts";
 import { configurationOf } from "./membership.ts";
 import { quorumValue } from "./quorum.ts";
 import type { Step } from "./state.ts";
@@ -20,7 +21,11 @@ export function commitByQuorum(step: Step): void {
   if (leading === undefined) return;
   const durable = quorumValue(
     configurationOf(state),
-    (id) => id === state.id ? state.persistedIndex : leading.progress.get(id)?.matchIndex ?? 0,
+    (id) => {
+      if (id === state.id) return state.persistedIndex;
+      const progress = leading.progress.get(id);
+      return isCounted(state, id, progress) ? progress.matchIndex : 0;
+    },
   );
   if (durable <= state.commitIndex) return;
   if (termAt(state.log, durable) === state.term) advanceCommit(step, durable);

@@ -5,7 +5,7 @@
  */
 import { mark } from "../marks.ts";
 import type { Message } from "../message.ts";
-import type { Configuration, IndexedConfiguration, LogIndex, ServerId, Term, TermRun, Vote } from "../types.ts";
+import type { Configuration, Disk, IndexedConfiguration, LogIndex, ServerId, Term, TermRun, Vote } from "../types.ts";
 import { acknowledgePersisted, onAppendRequest } from "./append.ts";
 import { commitByQuorum } from "./commitment.ts";
 import type { Effect } from "./effect.ts";
@@ -30,6 +30,7 @@ import {
 } from "./replication.ts";
 import { announceRole, armElection, onVotePersisted } from "./role.ts";
 import type { CoreSettings, CoreState, Step } from "./state.ts";
+import { onDisk } from "./identity.ts";
 import { onSnapshotReceived, onSnapshotRequest } from "./install.ts";
 import { compact, onSnapshotPersisted } from "./compaction.ts";
 import { onSnapshotFailed, onSnapshotResponse, onSnapshotSending, onSnapshotSent } from "./snapshot_transfer.ts";
@@ -51,6 +52,8 @@ export interface CoreStart {
   readonly configurations: readonly IndexedConfiguration[];
   /** Term of the entry `firstIndex - 1`; by default 0, which is right for a log that begins at 1. */
   readonly prevTerm?: Term;
+  /** This server's own disk. */
+  readonly disk?: Disk | undefined;
   /** The newest snapshot, which the machine was restored from; it ends within the log or right before it. */
   readonly snapshot?: SnapshotStart | undefined;
 }
@@ -156,6 +159,8 @@ function initialState(start: CoreStart): CoreState {
     leaderHeardAt: -Infinity,
     electionAt: Infinity,
     roundAnswered: 0,
+    disk: start.disk,
+    peerDisks: new Map(),
     removedAt: 0,
     ackOwed: undefined,
     campaign: undefined,
@@ -195,6 +200,7 @@ function take(step: Step, event: Event): void {
     case "read-requested":
       return onReadRequested(step, event.id);
     case "peer-connected":
+      onDisk(step, event.peer, event.disk);
       return onPeerConnected(step, event.peer);
     case "peer-disconnected":
       return onPeerDisconnected(step, event.peer);

@@ -126,6 +126,10 @@ export type Effect =
     readonly lastIndex: LogIndex;
     readonly round: number;
   }
+  /** A peer came back without what it acknowledged: it counts for nothing until it has caught up and was re-admitted. */
+  | { readonly type: "announce-distrust"; readonly peer: ServerId; readonly reason: "replaced" | "older" }
+  /** It has, and counts again. */
+  | { readonly type: "announce-readmission"; readonly peer: ServerId }
   /** This server is no longer part of the cluster, as of the configuration at that index. */
   | { readonly type: "announce-removed"; readonly index: LogIndex }
   /** A removed server need not be talked to any more. */

@@ -6,6 +6,7 @@
 import type { VoteRequest, VoteResponse } from "../message.ts";
 import { type Mark, mark } from "../marks.ts";
 import type { ServerId } from "../types.ts";
+import { isTrusted } from "./identity.ts";
 import { configurationOf, isPromotable } from "./membership.ts";
 import { allVoters, tally } from "./quorum.ts";
 import { answerStranger } from "./reconfiguration.ts";
@@ -105,11 +106,14 @@ export function onVoteRequest(step: Step, from: ServerId, request: VoteRequest):
   const { state } = step;
   if (!isCredible(step, request.term)) return;
   answerStranger(step, from);
+  // Whoever has forgotten votes, or what was committed with its help, neither gives nor gets one (M8).
+  const isSound = isTrusted(state, from) && isTrusted(state, state.id);
   if (request.pre) {
-    const granted = wouldGrant(step, from, request);
+    const granted = isSound && wouldGrant(step, from, request);
     if (!granted) mark("pre-vote-denied");
     return respond(step, from, request, granted);
   }
+  if (!isSound) return respond(step, from, request, false);
   // Whoever hears a leader helps nobody to depose it, and does not take over the term (thesis §4.2.3).
   if (!request.transfer && hearsLeader(step)) {
     mark("vote-denied-for-lease");
@@ -181,6 +185,7 @@ export function onVoteResponse(step: Step, from: ServerId, response: VoteRespons
     return mark("vote-response-stale");
   }
   if (state.role !== (mine.pre ? "pre-candidate" : "candidate") || mine.votes.has(from)) return;
+  if (!isTrusted(state, from)) return;
   // Until our own vote is durable there is nobody who could have been asked.
   if (!mine.pre && !mine.votes.has(state.id)) return;
   mine.votes.set(from, response.granted);

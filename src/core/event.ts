@@ -4,7 +4,7 @@
  * @module
  */
 import type { Message } from "../message.ts";
-import type { Configuration, ConfigurationChange, LogIndex, ServerId, Term } from "../types.ts";
+import type { Configuration, ConfigurationChange, Disk, LogIndex, ServerId, Term } from "../types.ts";
 
 /** What {@linkcode step} takes. */
 export type Event =
@@ -34,7 +34,7 @@ export type Event =
   /** The sender could not send what `replicate` asked for: no connection, or its queue is full. */
   | { readonly type: "send-failed"; readonly to: ServerId; readonly term: Term; readonly sequence: number }
   /** A connection to that peer came up. */
-  | { readonly type: "peer-connected"; readonly peer: ServerId }
+  | { readonly type: "peer-connected"; readonly peer: ServerId; readonly disk?: Disk | undefined }
   /** The connection to that peer is gone, with an unknown part of what was sent. */
   | { readonly type: "peer-disconnected"; readonly peer: ServerId }
   /** The machine has applied all entries up to and including this one. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Configuration, IndexedConfiguration, LogIndex, ServerId } from "../types.ts";
+import { isTrusted } from "./identity.ts";
 import { isVoter } from "./quorum.ts";
 import type { CoreState, Step } from "./state.ts";
 
@@ -29,7 +30,7 @@ export function peersOf(state: CoreState): ServerId[] {
 /** Whether this server may campaign: not while a snapshot's place in its log is not durable (E11). */
 export function isPromotable(state: CoreState): boolean {
   if (state.installing !== undefined || state.removedAt > configurationIndex(state)) return false;
-  return mayLead(configurationOf(state), state.id);
+  return isTrusted(state, state.id) && mayLead(configurationOf(state), state.id);
 }
 
 /** Whether the server may lead: it votes, and its priority is not 0. */

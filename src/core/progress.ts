@@ -70,7 +70,13 @@ export interface Progress {
   ackedRound: number;
   /** When the peer last answered in this term; -Infinity when never. */
   heardAt: number;
-  /** Set while the peer is `staging`. */
+  /** Whether the peer has lost what it acknowledged, and was not re-admitted since (M8). */
+  hasForgotten: boolean;
+  /** Its disk is recorded when an entry beyond this one is committed without its help. */
+  admitAfter: LogIndex;
+  /** Acknowledgements count from here on: where its disk was first recorded. */
+  countsFrom: LogIndex;
+  /** Set while the peer is to catch up: it is `staging`, or has lost its disk. */
   catchUp: CatchUp | undefined;
   /** Set when the peer was removed: by which entry, and until when it is still sent the log. */
   leaving: { readonly index: LogIndex; readonly until: number } | undefined;
@@ -96,6 +102,9 @@ export function newProgress(nextIndex: LogIndex, now: number): Progress {
     commitSent: 0,
     ackedRound: 0,
     heardAt: now,
+    hasForgotten: false,
+    admitAfter: 0,
+    countsFrom: 0,
     catchUp: undefined,
     leaving: undefined,
   };

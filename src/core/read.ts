@@ -4,6 +4,7 @@
  * @module
  */
 import { mark } from "../marks.ts";
+import { isUpright } from "./identity.ts";
 import { configurationOf } from "./membership.ts";
 import { quorumValue } from "./quorum.ts";
 import type { Leading, Step } from "./state.ts";
@@ -46,6 +47,10 @@ function answeredRound(step: Step, leading: Leading): number {
   const { state } = step;
   return quorumValue(
     configurationOf(state),
-    (id) => id === state.id ? leading.round : leading.progress.get(id)?.ackedRound ?? 0,
+    (id) => {
+      if (id === state.id) return leading.round;
+      const progress = leading.progress.get(id);
+      return isUpright(state, id, progress) ? progress.ackedRound : 0;
+    },
   );
 }

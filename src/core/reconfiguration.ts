@@ -8,9 +8,11 @@ import type { ChangeRefusal } from "../message.ts";
 import type { Configuration, ConfigurationChange, LogIndex, Server, ServerId } from "../types.ts";
 import { isSame, left, problemOf, promoted, serversAfter, towards } from "./change.ts";
 import type { Event } from "./event.ts";
+import { diskChanges, isUpright, onRecorded, verdictOn } from "./identity.ts";
 import { announceConfiguration, configurationIndex, configurationOf, peersOf } from "./membership.ts";
 import { newProgress, type Progress } from "./progress.ts";
 import { isVoter, majority, voterSets } from "./quorum.ts";
+import { appendOwn } from "./replication.ts";
 import { becomeFollower, isCredible, send } from "./role.ts";
 import type { Leading, Reconfiguration, Step } from "./state.ts";
 import { appendTerm } from "./term_index.ts";
@@ -49,10 +51,12 @@ export function reconfigure(step: Step): void {
   if (configuration.outgoing !== undefined) return append(step, left(configuration));
   settleCommitted(step, leading);
   if (!isVoter(configuration, state.id)) return handOver(step);
+  if (recordDisks(step, false)) return;
   for (const change of [...leading.reconfigurations]) if (advance(step, leading, change)) return;
   if (promoteStaging(step, leading)) return;
   leading.reconfigures = leading.reconfigurations.length > 0 ||
-    configuration.servers.some(({ suffrage }) => suffrage === "staging");
+    configuration.servers.some(({ suffrage }) => suffrage === "staging") ||
+    configuration.servers.some(({ id }) => verdictOn(state, id) !== "known");
 }
 
 /** What was appended last is committed: whoever asked for it has it. */
@@ -132,7 +136,8 @@ function silentVoters(
   const heardAt = (id: ServerId) => state.leading!.progress.get(id)?.heardAt ?? -Infinity;
   for (const voters of voterSets(configuration)) {
     const silent = voters.filter((id) =>
-      id !== state.id && !isExcused(id) && heardAt(id) < now - state.settings.leaseMs
+      id !== state.id && !isExcused(id) &&
+      (heardAt(id) < now - state.settings.leaseMs || !isUpright(state, id, state.leading!.progress.get(id)))
     );
     if (voters.length - silent.length < majority(voters.length)) return silent;
   }
@@ -164,6 +169,25 @@ function haveCaughtUp(step: Step, leading: Leading, change: Reconfiguration): bo
     return false;
   }
   return true;
+}
+
+/**
+ * Records with which disks servers are known, where that is new and safe. True when that was an entry.
+ *
+ * @param isFirst Whether it would be the first entry of this leadership.
+ */
+export function recordDisks(step: Step, isFirst: boolean): boolean {
+  const { state } = step;
+  const current = configurationOf(state);
+  const { servers, waitsFor } = diskChanges(state, isFirst, (id) => {
+    const progress = state.leading!.progress.get(id);
+    return progress !== undefined && isReady(step, progress);
+  });
+  const isNew = !isSame(servers, current.servers);
+  if (isNew) append(step, { ...current, servers });
+  // Where no commands come, nothing would ever be committed that shows it.
+  else if (waitsFor > 0 && state.log.lastIndex <= waitsFor) appendOwn(step, "noop", 1);
+  return isNew;
 }
 
 /** A staging server that nobody waits for votes as soon as it is ready: whoever asked may have asked another leader. */
@@ -204,11 +228,14 @@ export function onCatchUp(step: Step, peer: ServerId, progress: Progress): void 
 function append(step: Step, configuration: Configuration): void {
   const { state, effects } = step;
   const index = state.log.lastIndex + 1;
+  const { servers: before } = configurationOf(state);
   appendTerm(state.log, state.term, 1);
   state.configurations.push({ index, configuration });
   const { term, epoch } = state;
   effects.push({ type: "append", source: "configuration", from: index, end: index + 1, term, epoch, configuration });
   adjustProgress(step, index);
+  onRecorded(step, index, before);
+  watchStaging(step);
   announceConfiguration(step);
 }
 
@@ -221,7 +248,6 @@ function adjustProgress(step: Step, index: LogIndex): void {
   for (const [id, of] of progress) {
     of.leaving = peers.has(id) ? undefined : of.leaving ?? { index, until: now + 2 * state.settings.electionMaxMs };
   }
-  watchStaging(step);
 }
 
 /** Counts rounds of those that are to catch up. */
@@ -231,7 +257,7 @@ export function watchStaging(step: Step): void {
   for (const { id, suffrage } of configurationOf(state).servers) {
     const of = progress.get(id);
     if (of === undefined) continue;
-    if (suffrage !== "staging") of.catchUp = undefined;
+    if (suffrage !== "staging" && !of.hasForgotten) of.catchUp = undefined;
     else of.catchUp ??= { round: 1, target: state.log.lastIndex, startedAt: now, ready: false };
   }
 }

@@ -22,7 +22,8 @@ import {
 } from "./progress.ts";
 import { quorumValue } from "./quorum.ts";
 import { startReadRound, tryReadRound } from "./read.ts";
-import { onCatchUp, partWithLeaving, reconfigure, watchStaging } from "./reconfiguration.ts";
+import { distrustAll, isUpright } from "./identity.ts";
+import { onCatchUp, partWithLeaving, reconfigure, recordDisks, watchStaging } from "./reconfiguration.ts";
 import { announceRole, becomeFollower, isCredible } from "./role.ts";
 import { allowCatchUp, askForSnapshot } from "./snapshot_transfer.ts";
 import type { Step } from "./state.ts";
@@ -55,11 +56,13 @@ export function becomeLeader(step: Step): void {
   };
   watchStaging(step);
   announceRole(step, "election-won");
-  appendOwn(step, "noop", 1);
+  distrustAll(step);
+  // What is new about disks takes the place of the empty entry: nothing is committed before it.
+  if (!recordDisks(step, true)) appendOwn(step, "noop", 1);
 }
 
 /** Appends entries of this term to the leader's own log; configurations see reconfiguration.ts. */
-function appendOwn(step: Step, source: "noop" | "proposals", count: number): void {
+export function appendOwn(step: Step, source: "noop" | "proposals", count: number): void {
   const { state, effects } = step;
   const from = state.log.lastIndex + 1;
   appendTerm(state.log, state.term, count);
@@ -105,7 +108,10 @@ export function onLeaderDeadline(step: Step): void {
 function quorumHeardAt(step: Step): number {
   const { state, now } = step;
   const { progress } = state.leading!;
-  return quorumValue(configurationOf(state), (id) => id === state.id ? now : progress.get(id)?.heardAt ?? -Infinity);
+  return quorumValue(configurationOf(state), (id) => {
+    const of = progress.get(id);
+    return id === state.id ? now : isUpright(state, id, of) ? of.heardAt : -Infinity;
+  });
 }
 
 /**

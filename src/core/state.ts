@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ConfigurationChange, IndexedConfiguration, LogIndex, Role, ServerId, Term } from "../types.ts";
+import type { ConfigurationChange, Disk, IndexedConfiguration, LogIndex, Role, ServerId, Term } from "../types.ts";
 import type { Effect, SmallMessage } from "./effect.ts";
 import type { Progress } from "./progress.ts";
 import type { RandomState } from "./random.ts";
@@ -130,6 +130,10 @@ export interface CoreState {
   electionAt: number;
   /** The latest round of this term's leader that was answered. */
   roundAnswered: number;
+  /** This server's own disk; undefined where nobody needs to know. */
+  readonly disk: Disk | undefined;
+  /** The disk of each peer that connected since the start. */
+  peerDisks: Map<ServerId, Disk>;
   /** Index of the configuration with which this server was removed, as its leader said; 0 when none did. */
   removedAt: LogIndex;
   /** The latest append that is answered when its entries are durable. */

@@ -5,6 +5,7 @@
  */
 import { mark } from "../marks.ts";
 import type { ServerId } from "../types.ts";
+import { isUpright } from "./identity.ts";
 import { configurationIndex, configurationOf, mayLead } from "./membership.ts";
 import type { Progress } from "./progress.ts";
 import { isVoter } from "./quorum.ts";
@@ -28,7 +29,7 @@ export function onTransferRequested(step: Step, to: ServerId | undefined): void 
   }
   const target = to ?? mostCaughtUp(step);
   const progress = target === undefined ? undefined : leading.progress.get(target);
-  if (target === undefined || progress === undefined || !mayLead(configurationOf(state), target)) {
+  if (target === undefined || !isUpright(state, target, progress) || !mayLead(configurationOf(state), target)) {
     effects.push({ type: "announce-transfer-failed", reason: "no-target" });
     return;
   }
@@ -43,7 +44,7 @@ function mostCaughtUp(step: Step): ServerId | undefined {
   let best: ServerId | undefined;
   let bestMatch = -1;
   for (const [id, progress] of state.leading!.progress) {
-    if (!mayLead(configuration, id) || progress.matchIndex <= bestMatch) continue;
+    if (!mayLead(configuration, id) || !isUpright(state, id, progress) || progress.matchIndex <= bestMatch) continue;
     if (progress.heardAt < now - state.settings.leaseMs) continue;
     best = id;
     bestMatch = progress.matchIndex;
@@ -90,9 +91,9 @@ export function preferHigherPriority(step: Step): void {
   const priorityOf = (id: ServerId) => configuration.servers.find((server) => server.id === id)?.priority ?? 1;
   let best: ServerId | undefined;
   let bestPriority = priorityOf(state.id);
-  for (const [id, { matchIndex, heardAt }] of leading.progress) {
-    if (!mayLead(configuration, id) || priorityOf(id) <= bestPriority) continue;
-    if (matchIndex < state.commitIndex || heardAt < now - state.settings.leaseMs) continue;
+  for (const [id, progress] of leading.progress) {
+    if (!mayLead(configuration, id) || !isUpright(state, id, progress) || priorityOf(id) <= bestPriority) continue;
+    if (progress.matchIndex < state.commitIndex || progress.heardAt < now - state.settings.leaseMs) continue;
     best = id;
     bestPriority = priorityOf(id);
   }

@@ -45,6 +45,13 @@ export class Announcer {
     this.#parts.logger.warn(`${this.#parts.id}: ${message}`);
   }
 
+  /** A server came back without what it had. */
+  distrust({ peer, reason }: Extract<Effect, { type: "announce-distrust" }>): void {
+    const disk = reason === "replaced" ? "an empty disk" : "an older copy of its disk";
+    this.warn(`${peer} came back with ${disk}: it counts for nothing until it has caught up and is re-admitted`);
+    this.#parts.events.emit({ type: "server-distrusted", server: peer, reason });
+  }
+
   /** Role, term or leader changed. */
   onRole({ role, term, leader, reason }: Extract<Effect, { type: "announce-role" }>): void {
     const { id, events, logger } = this.#parts;

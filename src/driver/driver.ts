@@ -67,6 +67,7 @@ export class Driver<Command, Result> {
     const started = Core.start({
       ...found,
       snapshot: parts.snapshot,
+      disk: { incarnation: found.identity.incarnation, starts: found.identity.starts },
       id,
       settings,
       seed: environment.randomSeed(),
@@ -223,7 +224,7 @@ export class Driver<Command, Result> {
 
   /** A frame came in; see {@linkcode TransportHandler}. */
   onFrame(from: RemoteServer, frame: Uint8Array): void {
-    if (this.#stopped) return;
+    if (this.#stopped || !this.#peers.isCurrent(from)) return;
     const decoded = decodeMessage(frame);
     const peer = from.serverId;
     if (this.calls.onMessage(peer, decoded)) return;
@@ -235,10 +236,11 @@ export class Driver<Command, Result> {
   }
 
   /** See {@linkcode TransportHandler}. */
-  onConnect({ serverId, address }: RemoteServer): void {
-    this.#peers.connect(serverId, address);
+  onConnect(remote: RemoteServer): void {
+    const { serverId, address, incarnation, starts } = remote;
+    this.#peers.connect(remote);
     this.#parts.events.emit({ type: "peer-connected", peer: serverId, address });
-    this.#enqueue({ event: { type: "peer-connected", peer: serverId } });
+    this.#enqueue({ event: { type: "peer-connected", peer: serverId, disk: { incarnation, starts } } });
   }
 
   /** See {@linkcode TransportHandler}. */
@@ -387,6 +389,10 @@ export class Driver<Command, Result> {
         return this.calls.administration.onSettled(effect.id, effect.index, effect.refusal);
       case "announce-catch-up":
         return this.#parts.events.emit({ ...effect, type: "catch-up" });
+      case "announce-distrust":
+        return this.#announcer.distrust(effect);
+      case "announce-readmission":
+        return this.#parts.events.emit({ type: "server-readmitted", server: effect.peer });
       case "announce-removed":
         this.#parts.events.emit({ type: "removed", index: effect.index });
         return this.#handler.onRemoved();

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Message } from "../message.ts";
-import type { Channel, TransportLink } from "../transport/transport.ts";
+import type { Channel, RemoteServer, TransportLink } from "../transport/transport.ts";
 import type { Configuration, ServerAddress, ServerId } from "../types.ts";
 import { encodeMessage } from "../wire/message_codec.ts";
 
@@ -12,7 +12,7 @@ import { encodeMessage } from "../wire/message_codec.ts";
 export class Peers {
   readonly #self: ServerId;
   #link: TransportLink | undefined;
-  readonly #connected = new Map<ServerId, ServerAddress>();
+  readonly #connected = new Map<ServerId, RemoteServer>();
   #addresses = new Map<ServerId, ServerAddress>();
 
   /** Nobody can be reached before a link and a configuration are given. */
@@ -42,8 +42,14 @@ export class Peers {
   }
 
   /** A connection is up. */
-  connect(peer: ServerId, address: ServerAddress): void {
-    this.#connected.set(peer, address);
+  connect(peer: RemoteServer): void {
+    this.#connected.set(peer.serverId, peer);
+  }
+
+  /** Whether this is the peer as it is now: what an earlier start of it said does not bind the one that is connected. */
+  isCurrent({ serverId, incarnation, starts }: RemoteServer): boolean {
+    const now = this.#connected.get(serverId);
+    return now === undefined || (now.incarnation === incarnation && now.starts === starts);
   }
 
   /** It is gone. */
@@ -58,7 +64,7 @@ export class Peers {
 
   /** The configuration says where a server is; one that it does not know said so itself when it connected. */
   addressOf(peer: ServerId): ServerAddress | undefined {
-    return this.#addresses.get(peer) ?? this.#connected.get(peer);
+    return this.#addresses.get(peer) ?? this.#connected.get(peer)?.address;
   }
 
   /** Sends a message; false when it was not taken. */

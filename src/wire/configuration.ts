@@ -1,6 +1,6 @@
 /**
  * Configurations as bytes: hashicorp's `Configuration` as a msgpack map, keys in alphabetical order as Go writes them,
- * with `Leaving`, `Priority` and `Outgoing` added (Go members skip keys that they don't know). Without these the bytes
+ * with `Incarnation`, `Leaving`, `Priority`, `Starts` and `Outgoing` added (Go members skip keys that they don't know). Without these the bytes
  * are those that Go writes, as long as ids and addresses have fewer than 32 bytes.
  *
  * The bytes depend on nothing but the configuration: entry 1 must be identical on every server that bootstraps.
@@ -9,7 +9,7 @@
  */
 import { decode, encode, type ValueMap, type ValueType } from "@std/msgpack";
 import { InvariantError, ProtocolError } from "../errors.ts";
-import type { Configuration, Server, ServerId, Suffrage } from "../types.ts";
+import type { Configuration, Disk, Server, ServerId, Suffrage } from "../types.ts";
 
 /** What a server's id looks like. */
 export const SERVER_ID_PATTERN: RegExp = /^[A-Za-z0-9._-]{1,64}$/;
@@ -92,7 +92,7 @@ export function problemOfId(id: unknown): string | undefined {
 
 /** What is wrong with a server, for the end of a sentence; undefined when nothing is. */
 export function problemOfServer(
-  { id, address, suffrage, priority }: Omit<Server, "priority"> & { readonly priority?: number | undefined },
+  { id, address, suffrage, priority, disk }: Omit<Server, "priority"> & { readonly priority?: number | undefined },
 ): string | undefined {
   const unfit = problemOfId(id);
   if (unfit !== undefined) return unfit;
@@ -101,9 +101,14 @@ export function problemOfServer(
     return `the address ${quote(String(address))} of "${id}" is empty, too long or has blanks in it`;
   }
   if (!SUFFRAGES.includes(suffrage)) return `the suffrage ${quote(suffrage)} of "${id}" is unknown`;
+  if (disk !== undefined && problemOfDisk(disk)) return `the disk of "${id}" is none`;
   if (priority === undefined) return undefined;
   const fits = Number.isInteger(priority) && priority >= 0 && priority <= PRIORITY_MAX;
   return fits ? undefined : `the priority ${priority} of "${id}" is not a whole number from 0 to ${PRIORITY_MAX}`;
+}
+
+function problemOfDisk({ incarnation, starts }: Disk): boolean {
+  return incarnation.length < 1 || incarnation.length > 64 || !Number.isSafeInteger(starts) || starts < 1;
 }
 
 function problemOfOutgoing(outgoing: readonly ServerId[]): string | undefined {
@@ -114,12 +119,14 @@ function problemOfOutgoing(outgoing: readonly ServerId[]): string | undefined {
   return new Set(outgoing).size < outgoing.length ? "an outgoing voter is in it twice" : undefined;
 }
 
-function serverToMap({ id, address, suffrage, priority, leaving }: Server): ValueMap {
+function serverToMap({ id, address, suffrage, priority, leaving, disk }: Server): ValueMap {
   return {
     Address: address,
     ID: id,
+    ...disk === undefined ? {} : { Incarnation: disk.incarnation },
     ...leaving === undefined ? {} : { Leaving: true },
     ...priority === undefined ? {} : { Priority: priority },
+    ...disk === undefined ? {} : { Starts: disk.starts },
     Suffrage: SUFFRAGES.indexOf(suffrage),
   };
 }
@@ -138,7 +145,15 @@ function serverOf(value: ValueType): Server {
     suffrage,
     ...priority === undefined ? {} : { priority: asNumber(priority, "a server's priority") },
     ...leaving ? { leaving } : {},
+    ...diskOf(map),
   };
+}
+
+function diskOf(map: ValueMap): Pick<Server, "disk"> {
+  const incarnation = own(map, "Incarnation") ?? undefined;
+  if (incarnation === undefined) return {};
+  const starts = asNumber(own(map, "Starts") ?? 0, "a server's starts");
+  return { disk: { incarnation: asText(incarnation, "a server's incarnation"), starts } };
 }
 
 function decodeValue(bytes: Uint8Array): ValueType {

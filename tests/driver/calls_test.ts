@@ -10,6 +10,10 @@ import { decodeMessage } from "../../src/wire/message_codec.ts";
 import { test } from "../harness.ts";
 import { VirtualEnvironment } from "../virtual_environment.ts";
 
+const remote = (serverId: string) => (
+  { serverId, clusterId: "test", incarnation: `disk of ${serverId}`, starts: 1, address: `${serverId}:1`, protocol: 1 }
+);
+
 interface FakeState {
   leader: string | undefined;
   term: number;
@@ -37,7 +41,7 @@ function setUp(inFlightCountMax = 100) {
   };
   const servers = ["a", "b", "c"].map((id) => ({ id, address: `${id}:1`, suffrage: "voter" as const }));
   peers.configure({ servers }, []);
-  for (const id of ["b", "c"]) peers.connect(id, `${id}:1`);
+  for (const id of ["b", "c"]) peers.connect(remote(id));
   const [taken, enqueued]: [Item[], Item[]] = [[], []];
   const turns = { count: 0 };
   const host = {
@@ -126,7 +130,7 @@ test("Calls.dispatch() waits for a leader, and for a connection to it", () => {
   peers.disconnect("b");
   calls.dispatch();
   assertEquals([sent.length, taken.length], [0, 0]);
-  peers.connect("b", "b:1");
+  peers.connect(remote("b"));
   calls.dispatch();
   assertEquals(sent.length, 1);
 });

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isCounted } from "../../../core/identity.ts";
 import type { LogIndex, ServerId } from "../../../types.ts";
 import type { Ghost } from "../ghost.ts";
 import type { NodeView, StepView } from "../view.ts";
@@ -160,7 +161,10 @@ function advances(ghost: Ghost, node: NodeView, { event }: StepView): void {
   const next = Math.max(commitIndex + 1, run.from);
   const configuration = configurationIn(node);
   if (configuration === undefined) return;
-  const matches = (voter: ServerId) => (voter === id ? persistedIndex : progress.get(voter)?.matchIndex ?? 0) >= next;
+  const matches = (voter: ServerId) => {
+    const of = progress.get(voter);
+    return (voter === id ? persistedIndex : isCounted(core, voter, of) ? of.matchIndex : 0) >= next;
+  };
   ghost.must(!isQuorum(setsOf(configuration), matches), "C7", () => {
     return `leader "${id}" could commit ${next} and stays at ${commitIndex}`;
   });

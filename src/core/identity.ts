@@ -1,0 +1,139 @@
+/**
+ * Which disk a server has, and whether the log knows it by that disk. A server that comes back with an empty disk, or an
+ * older copy of its own, has forgotten votes and entries that others rely on: it counts for nothing until it has caught up and
+ * an entry of the log says that it is known by this disk from now on (M8).
+ *
+ * @module
+ */
+import type { Disk, LogIndex, Server, ServerId } from "../types.ts";
+import { configurationOf } from "./membership.ts";
+import { becomeProbing, type Progress } from "./progress.ts";
+import type { CoreState, Step } from "./state.ts";
+
+/** What a server's disk is to the log: known, not recorded yet, changed by a mere restart, or one to be wary of. */
+export type DiskVerdict = "known" | "new" | "restarted" | "replaced" | "older";
+
+/** The disk that a server has now, as it said when it connected; undefined when it never did. */
+export function diskOf(state: CoreState, id: ServerId): Disk | undefined {
+  return id === state.id ? state.disk : state.peerDisks.get(id);
+}
+
+/** The server's disk against what the configuration in force says. One that never said which it has passes for known. */
+export function verdictOn(state: CoreState, id: ServerId): DiskVerdict {
+  const disk = diskOf(state, id);
+  if (disk === undefined) return "known";
+  const recorded = serverOf(state, id)?.disk;
+  if (recorded === undefined) return "new";
+  if (recorded.incarnation !== disk.incarnation) return "replaced";
+  if (disk.starts === recorded.starts) return "known";
+  return disk.starts > recorded.starts ? "restarted" : "older";
+}
+
+function serverOf(state: CoreState, id: ServerId): Server | undefined {
+  return configurationOf(state).servers.find((server) => server.id === id);
+}
+
+/** Whether a vote by this server may be counted, or one given to it: not when it has forgotten others. */
+export function isTrusted(state: CoreState, id: ServerId): boolean {
+  const verdict = verdictOn(state, id);
+  return verdict !== "replaced" && verdict !== "older";
+}
+
+/**
+ * Whether what this peer acknowledges counts for its leader. What a disk acknowledged before it was recorded does not: a
+ * later leader without that record could not tell it from another.
+ */
+export function isCounted(state: CoreState, id: ServerId, progress: Progress | undefined): progress is Progress {
+  return isUpright(state, id, progress) && progress.matchIndex >= progress.countsFrom && verdictOn(state, id) !== "new";
+}
+
+/** A peer says which disk it has. One that has forgotten what it acknowledged is sent everything again. */
+export function onDisk(step: Step, peer: ServerId, disk: Disk | undefined): void {
+  const { state } = step;
+  if (disk === undefined) return;
+  state.peerDisks.set(peer, disk);
+  const progress = state.leading?.progress.get(peer);
+  if (progress === undefined) return;
+  const verdict = verdictOn(state, peer);
+  if (verdict !== "known") state.leading!.reconfigures = true;
+  if (verdict === "new") progress.admitAfter = state.log.lastIndex;
+  if (verdict === "replaced" || verdict === "older") forget(step, peer, progress, verdict);
+}
+
+/** What is not known of peers when a leadership begins is known of their disks. */
+export function distrustAll(step: Step): void {
+  const { state } = step;
+  for (const [id, progress] of state.leading!.progress) {
+    const verdict = verdictOn(state, id);
+    if (verdict === "replaced" || verdict === "older") forget(step, id, progress, verdict);
+  }
+}
+
+/** Whether what this peer says is worth something: it upholds what it said before. */
+export function isUpright(state: CoreState, id: ServerId, progress: Progress | undefined): progress is Progress {
+  return progress !== undefined && !progress.hasForgotten && isTrusted(state, id);
+}
+
+function forget(step: Step, peer: ServerId, progress: Progress, reason: "replaced" | "older"): void {
+  const { state, now, effects } = step;
+  if (!progress.hasForgotten) effects.push({ type: "announce-distrust", peer, reason });
+  progress.hasForgotten = true;
+  progress.admitAfter = state.log.lastIndex;
+  progress.matchIndex = 0;
+  becomeProbing(progress, state.log.lastIndex + 1);
+  progress.catchUp = { round: 1, target: state.log.lastIndex, startedAt: now, ready: false };
+  state.leading!.reconfigures = true;
+}
+
+/** Which servers are known by another disk than the one they have, and may be known by that from now on, or not yet. */
+export interface DiskChanges {
+  /** All servers, with the disks that may be recorded. */
+  readonly servers: readonly Server[];
+  /** An entry beyond this index has to be committed before more may; 0 when that is not what is missing. */
+  readonly waitsFor: LogIndex;
+}
+
+/**
+ * A start of the same disk is recorded at once. Another disk, or one that no leader has recorded yet, is recorded when an
+ * entry that was appended after it was seen is committed without its help: so no leader of a later term was elected, or
+ * had anything committed, by what the disk before it said and this one has forgotten.
+ *
+ * @param isFirst Whether the record is the first entry of a leadership: disks that nobody ever recorded need not wait then.
+ * @param isReady Whether a server that has forgotten entries has them again.
+ */
+export function diskChanges(state: CoreState, isFirst: boolean, isReady: (id: ServerId) => boolean): DiskChanges {
+  let waitsFor = 0;
+  const servers = configurationOf(state).servers.map((server) => {
+    const { id } = server;
+    const verdict = verdictOn(state, id);
+    const disk = diskOf(state, id);
+    if (disk === undefined || verdict === "known") return server;
+    const progress = state.leading?.progress.get(id);
+    const isFree = verdict === "restarted" || progress === undefined || (isFirst && verdict === "new");
+    if (isFree) return { ...server, disk };
+    if (verdict !== "new" && !isReady(id)) return server;
+    if (state.commitIndex > progress.admitAfter) return { ...server, disk };
+    waitsFor = Math.max(waitsFor, progress.admitAfter);
+    return server;
+  });
+  return { servers, waitsFor };
+}
+
+/** An entry says with which disks servers are known from now on. */
+export function onRecorded(step: Step, index: LogIndex, before: readonly Server[]): void {
+  const { state, effects } = step;
+  for (const { id, disk } of configurationOf(state).servers) {
+    const progress = state.leading!.progress.get(id);
+    const earlier = before.find((server) => server.id === id)?.disk;
+    if (progress === undefined || disk === undefined || (earlier !== undefined && isSameDisk(earlier, disk))) continue;
+    if (earlier === undefined || progress.hasForgotten) progress.countsFrom = index;
+    if (!progress.hasForgotten) continue;
+    progress.hasForgotten = false;
+    effects.push({ type: "announce-readmission", peer: id });
+  }
+}
+
+/** Whether two descriptions are of the same disk in the same life. */
+export function isSameDisk(a: Disk | undefined, b: Disk | undefined): boolean {
+  return a?.incarnation === b?.incarnation && a?.starts === b?.starts;
+}
