@@ -69,6 +69,7 @@ export type { ConfigurationView, RaftStatus, ServerStatus } from "./src/status.t
 export {
   ConfigurationChangedError,
   CorruptionError,
+  DamagedEntryError,
   EntryNotFoundError,
   InvariantError,
   IsLeaderError,
@@ -86,6 +87,7 @@ export {
   ShutdownError,
   SnapshotNotFoundError,
   StorageError,
+  StorageFullError,
   StoreLockedError,
   TransferFailedError,
   TransportClosedError,
@@ -109,7 +111,16 @@ export {
   type Vote,
 } from "./src/types.ts";
 export { memoryStore, type MemoryStoreOptions } from "./src/store/memory.ts";
-export type { Store, StoreContext, StoreFactory, StoreState, StoreWrite } from "./src/store/store.ts";
+export type { DamagedRange } from "./src/damage.ts";
+export type {
+  Damage,
+  DamagePlace,
+  Store,
+  StoreContext,
+  StoreFactory,
+  StoreState,
+  StoreWrite,
+} from "./src/store/store.ts";
 export { discardSnapshotStore, memorySnapshotStore } from "./src/store/memory_snapshots.ts";
 export type {
   DamagedSnapshot,

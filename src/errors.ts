@@ -189,6 +189,18 @@ export class StorageError extends RaftError {
   }
 }
 
+/** The disk has no room for more entries: make some, or try again later or elsewhere. Not applied. */
+export class StorageFullError extends RaftError {
+  /** `storage-full`. */
+  override readonly code = "storage-full";
+  /** When it is worth trying again, in milliseconds. */
+  readonly retryAfterMs: number = 1_000;
+  /** Takes the directory. */
+  constructor(location: string) {
+    super(`Cannot write to "${location}" as the disk is full: make room`, "not-applied");
+  }
+}
+
 /** The data directory is in use by another process: stop that one, or use another directory. */
 export class StoreLockedError extends StorageError {
   /** `store-locked`. */
@@ -205,7 +217,7 @@ export class StoreLockedError extends StorageError {
 /** What was acknowledged can't be read from disk: restore it. Ends the server. */
 export class CorruptionError extends StorageError {
   /** `corrupt`. */
-  override readonly code = "corrupt";
+  override readonly code: string = "corrupt";
   /** The file. */
   readonly file: string;
   /** Where in it, in bytes. */
@@ -215,6 +227,19 @@ export class CorruptionError extends StorageError {
     super(`Cannot trust "${file}" at offset ${offset}: ${detail}`, "read");
     this.file = file;
     this.offset = offset;
+  }
+}
+
+/** An entry can't be read from disk any more: it has to come from another server. */
+export class DamagedEntryError extends CorruptionError {
+  /** `damaged-entry`. */
+  override readonly code = "damaged-entry";
+  /** The entry's index. */
+  readonly index: LogIndex;
+  /** Takes the entry, its place and what is wrong there. */
+  constructor(index: LogIndex, file: string, offset: number, detail: string) {
+    super(file, offset, `entry ${index} is damaged: ${detail}`);
+    this.index = index;
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm, fingerprint } from "./bootstrap.ts";
 import type { SessionTable } from "./driver/session_table.ts";
-import { StorageError } from "./errors.ts";
+import { DamagedEntryError, StorageError } from "./errors.ts";
 import { Histogram } from "./metrics.ts";
 import type { Logger, RaftOptions } from "./options.ts";
 import { recover } from "./recovery.ts";
@@ -51,6 +51,9 @@ export async function openParts<C, R, T>(options: RaftOptions<C, R>, start: (par
     // Left open while and after its server runs; without a server it goes back as it came.
     if (store === options.store) borrowed.push(() => store.close());
     checkCluster(options, before);
+    // What a server does about it is for its core to decide, which does not know of it yet.
+    const [damage] = before.damaged;
+    if (damage !== undefined) throw new DamagedEntryError(damage.from, damage.file, damage.offset, damage.detail);
     const snapshots = await openSnapshots(options, store, before, closers, borrowed);
     const recovered = await recover({ store, found: before, snapshots, machine: options.machine, logger });
     const { snapshot, sessions } = recovered;

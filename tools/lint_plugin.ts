@@ -11,7 +11,7 @@ const PACKAGE = "@securecollc/raft";
 /** Stands for the importer's folder right below the first one: `adapters/fs/` for `adapters/fs/files.ts`. */
 const OWN_FOLDER = "own folder";
 
-const VOCABULARY = ["src/types.ts", "src/errors.ts"];
+const VOCABULARY = ["src/types.ts", "src/errors.ts", "src/damage.ts"];
 /** Set by whoever decides or performs, read by the simulator alone. */
 const MARKS = "src/marks.ts";
 const MESSAGES = [...VOCABULARY, "src/message.ts"];
@@ -40,6 +40,7 @@ const DIRECTIONS: readonly (readonly [importer: string, allowed: readonly string
   ["src/types.ts", MESSAGES],
   ["src/errors.ts", MESSAGES],
   ["src/message.ts", MESSAGES],
+  ["src/damage.ts", MESSAGES],
   ...SETTINGS.map((file): [string, string[]] => [
     file,
     [...SETTINGS, ...MESSAGES, "src/wire/", "src/store/*", "src/transport/*", "@std/msgpack"],

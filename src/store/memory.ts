@@ -96,9 +96,8 @@ class MemoryStore implements Store {
       lastTimeMs = records.timeMs(records.end - 1);
       index = records.end;
     }
-    const { firstIndex, end } = log;
-    const [vote, prevTerm] = [this.#vote, this.#prevTerm];
-    return { vote, firstIndex, prevTerm, lastIndex: end - 1, terms, configurations, lastTimeMs, identity };
+    const bounds = { firstIndex: log.firstIndex, prevTerm: this.#prevTerm, lastIndex: log.end - 1 };
+    return { vote: this.#vote, ...bounds, terms, configurations, damaged: [], lastTimeMs, identity };
   }
 
   #checkOpen(operation: string): void {

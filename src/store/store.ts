@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { DamagedRange } from "../damage.ts";
 import type { Identity, IndexedConfiguration, LogIndex, LogStart, Term, TermRun, Vote } from "../types.ts";
 import type { SnapshotStore, SnapshotStoreFactory } from "./snapshot_store.ts";
 import type { Records } from "../wire/record.ts";
@@ -23,9 +24,27 @@ export interface StoreWrite {
    * and the log goes on there. `prevTerm` is the snapshot's term when it ends there, else that of the entry before.
    */
   readonly compactTo?: LogStart | undefined;
+  /**
+   * Entries of the log that are written anew, after truncation and compaction: their old places are damaged. They are
+   * what the log had there.
+   */
+  readonly repairs?: readonly Records[] | undefined;
   /** The cluster this disk belongs to from now on; written once, when it was not known at `open`. */
   readonly clusterId?: string | undefined;
 }
+
+/** Where a disk is damaged, and how that was noticed. */
+export interface DamagePlace {
+  /** The file. */
+  readonly file: string;
+  /** Where in it, in bytes. */
+  readonly offset: number;
+  /** What is wrong there, for the end of a sentence. */
+  readonly detail: string;
+}
+
+/** Entries that were durable and can't be read any more. */
+export interface Damage extends DamagedRange, DamagePlace {}
 
 /** What a store holds when it is opened: all that a core needs to start, and no payload. */
 export interface StoreState {
@@ -37,11 +56,19 @@ export interface StoreState {
   readonly prevTerm: Term;
   /** Index of the last entry; `firstIndex - 1` when there is none. */
   readonly lastIndex: LogIndex;
-  /** Terms of `[firstIndex, lastIndex]`, ascending, the first run at `firstIndex`; empty without entries. */
+  /**
+   * Terms of `[firstIndex, lastIndex]`, ascending, the first run at `firstIndex`; empty without entries. Damaged entries
+   * whose terms are not known have that of the last one.
+   */
   readonly terms: readonly TermRun[];
-  /** Every configuration in the log, ascending; what was compacted away is in the snapshot. */
+  /** Entries that can't be read, ascending; their places are written anew with `repairs`. */
+  readonly damaged: readonly Damage[];
+  /** Every configuration in the log that can be read, ascending; what was compacted away is in the snapshot. */
   readonly configurations: readonly IndexedConfiguration[];
-  /** The leader's time stamp of the last entry, milliseconds since 1970; 0 without entries, whatever was compacted away. */
+  /**
+   * The leader's time stamp of the last entry that can be read, milliseconds since 1970; 0 when there is none, whatever was
+   * compacted away.
+   */
   readonly lastTimeMs: number;
   /** Whose disk it is. `clusterId` is empty on a fresh store. */
   readonly identity: Identity;
@@ -60,7 +87,8 @@ export interface Store {
    * Opens (and on first use makes) the store for this server, recovering from a crash.
    *
    * @throws {StoreLockedError} When another process has it open.
-   * @throws {CorruptionError} When what was acknowledged can't be read; names file and offset.
+   * @throws {CorruptionError} When more than entries is damaged, so that it can't be told what the log or the vote was;
+   *   names file and offset.
    * @throws {StorageError} When the disk fails or belongs to another server.
    */
   open(serverId: string): Promise<StoreState>;
@@ -75,7 +103,7 @@ export interface Store {
    * larger. Every record's checksums are verified.
    *
    * @throws {EntryNotFoundError} When `from` is not in the log, or no longer.
-   * @throws {CorruptionError} When a checksum is wrong; names file and offset.
+   * @throws {DamagedEntryError} When the entry `from` can't be read any more; names file and offset.
    * @throws {StorageError} When the disk fails; names the file.
    */
   read(from: LogIndex, end: LogIndex, bytesMax: number): Promise<Records[]> | Records[];

@@ -40,11 +40,18 @@ export function boundsAfter(write: StoreWrite, bounds: LogBounds): LogBounds {
     ({ firstIndex, prevTerm } = compactTo);
     lastIndex = Math.max(lastIndex, firstIndex - 1);
   }
+  const kept = lastIndex;
   for (const part of records) {
     if (part.from !== lastIndex + 1) {
       throw new InvariantError(`Cannot write entries from ${part.from} on: the log ends at ${lastIndex}`);
     }
     lastIndex = part.end - 1;
+  }
+  const outside = write.repairs?.find(({ from, end }) => !(from >= firstIndex && from < end && end <= kept + 1));
+  if (outside !== undefined) {
+    throw new InvariantError(
+      `Cannot repair entries ${outside.from} to ${outside.end - 1}: the log holds ${firstIndex} to ${kept}`,
+    );
   }
   return { firstIndex, prevTerm, lastIndex };
 }

@@ -64,6 +64,7 @@ export const storeCases: readonly StoreCase[] = [
         lastIndex: 0,
         terms: [],
         configurations: [],
+        damaged: [],
         lastTimeMs: 0,
         identity: undefined,
       });
@@ -91,6 +92,7 @@ export const storeCases: readonly StoreCase[] = [
         lastIndex: 4,
         terms: [{ term: 1, from: 1 }, { term: 2, from: 3 }, { term: 3, from: 4 }],
         configurations: [{ index: 1, configuration }],
+        damaged: [],
         lastTimeMs: 3_000,
         identity: { ...first.state.identity, clusterId: "c", starts: 2 },
       });
@@ -220,6 +222,7 @@ export const storeCases: readonly StoreCase[] = [
           lastIndex: firstIndex - 1,
           terms: [],
           configurations: [],
+          damaged: [],
           lastTimeMs: 0,
           identity: 0,
         });
@@ -251,6 +254,32 @@ export const storeCases: readonly StoreCase[] = [
       equal(state.terms, [{ term: 8, from: 9 }]);
       equal(textsOf(await again.read(9, 10, 0)), ["I"]);
       await again.close();
+    },
+  },
+  {
+    name: "write() repairs: entries are there, whether their places were damaged or not",
+    async run({ next }) {
+      const { store } = await opened(next);
+      const records = commandsOf(1, 1, "a", "b", "c", "d", "e");
+      await store.write({ records: [records] });
+      await store.write({ records: [commandsOf(6, 2, "f")], repairs: [records.slice(2, 3), records.slice(4, 6)] });
+      equal(await all(store, 1, 6), ["a", "b", "c", "d", "e", "f"]);
+      for (const part of [records, commandsOf(6, 2, "f", "g"), commandsOf(0, 1, "z")]) {
+        const write = { truncateFrom: 5, records: [], repairs: [part] };
+        check(await rejection(async () => await store.write(write)) instanceof InvariantError, "not refused");
+      }
+      await store.write({ truncateFrom: 5, records: [commandsOf(5, 3, "E")] });
+      await store.close();
+      const { store: again, state } = await opened(next);
+      equal(state.terms, [{ term: 1, from: 1 }, { term: 3, from: 5 }]);
+      equal(await all(again, 1, 5), ["a", "b", "c", "d", "E"]);
+      await again.write({ records: [], repairs: Array.from({ length: 4 }, (_, i) => records.slice(1 + i, 2 + i)) });
+      await again.write({ compactTo: { firstIndex: 3, prevTerm: 1 }, records: [commandsOf(6, 3, "F")] });
+      equal(await all(again, 3, 6), ["c", "d", "E", "F"]);
+      await again.close();
+      const { store: third } = await opened(next);
+      equal(await all(third, 3, 6), ["c", "d", "E", "F"]);
+      await third.close();
     },
   },
   {
@@ -314,6 +343,14 @@ export const storeCases: readonly StoreCase[] = [
 async function opened(next: () => Promise<Store>): Promise<{ store: Store; state: StoreState }> {
   const store = await next();
   return { store, state: await store.open(SERVER_ID) };
+}
+
+async function all(store: Store, from: LogIndex, last: LogIndex): Promise<string[]> {
+  const found: string[] = [];
+  for (let next = from; next <= last; next = from + found.length) {
+    found.push(...textsOf(await store.read(next, last + 1, 1_000)));
+  }
+  return found;
 }
 
 async function missing(store: Store, index: LogIndex): Promise<void> {

@@ -96,9 +96,9 @@ export function randomSteps(content: Content, count: number, choose: Choose): St
       ? last + 1 - choose(Math.min(count, 8), "depth")
       : undefined;
     const end = truncateFrom ?? last + 1;
-    const compactTo = choose(8, "compact") === 0
-      ? { firstIndex: now.firstIndex + 1 + choose(end - now.firstIndex + 3, "distance"), prevTerm: term }
-      : undefined;
+    const firstIndex = now.firstIndex + 1 + choose(end - now.firstIndex + 3, "distance");
+    const prevTerm = firstIndex > end ? term : Number(now.entries[firstIndex - 1 - now.firstIndex]!.split(":")[0]);
+    const compactTo = choose(8, "compact") === 0 ? { firstIndex, prevTerm } : undefined;
     const texts = Array.from({ length: choose(4, "entries") }, (_, k) => `${i}.${k}`.repeat(1 + choose(400, "size")));
     const write: StoreWrite = {
       records: texts.length === 0 ? [] : [commandsOf(Math.max(end, compactTo?.firstIndex ?? 0), term, ...texts)],

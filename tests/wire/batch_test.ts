@@ -8,23 +8,28 @@ import {
   encodeBatch,
   type EncodedBatch,
   isBatchHead,
+  REPAIRS_MAX,
 } from "../../src/wire/batch.ts";
 import { commandsOf, textsOf } from "../../src/testing/store_cases.ts";
 import { test } from "../harness.ts";
 import { toHex } from "../hex.ts";
 
 const SEED = 0x1234_5678;
-const plain: BatchHead = { segment: 1, sequence: 2, mark: 1, chain: 3, group: 0 };
+const before = { firstIndex: 1, prevTerm: 0, nextIndex: 1, lastTerm: 0, truncations: 0, truncatedFrom: 0 };
+const vote = { term: 1, votedFor: undefined };
+const plain: BatchHead = { segment: 1, sequence: 2, mark: 1, chain: 3, group: 0, starts: 1, before, vote };
 const full: BatchHead = {
   segment: 2 ** 32 + 1,
   sequence: 2 ** 40,
   mark: 2 ** 40 - 1,
   chain: 0xffff_ffff,
   group: 7,
-  base: { firstIndex: 3, nextIndex: 9, prevTerm: 2 },
-  identity: { clusterId: "Zürich", starts: 5 },
+  starts: 2 ** 34,
+  before: { firstIndex: 3, prevTerm: 2, nextIndex: 9, lastTerm: 8, truncations: 7, truncatedFrom: 5 },
+  clusterId: "Zürich",
   vote: { term: 2 ** 33, votedFor: "b" },
   truncateFrom: 6,
+  truncateTerm: 5,
   compactTo: { firstIndex: 4, prevTerm: 2 },
 };
 
@@ -41,9 +46,11 @@ function decoded(bytes: Uint8Array): [BatchHead, string[]] {
     recordCount: _4,
     from: _5,
     digest: _6,
+    repaired: _7,
     ...head
   } = decodeBatchHead(bytes, 0, SEED);
-  return [head, textsOf([decodeBatchRecords(decodeBatchHead(bytes, 0, SEED), bytes, 0)])];
+  const { records, repairs } = decodeBatchRecords(decodeBatchHead(bytes, 0, SEED), bytes, 0);
+  return [head, textsOf([...repairs, records])];
 }
 
 test("encodeBatch() writes the bytes that the format says", () => {
@@ -52,9 +59,10 @@ test("encodeBatch() writes the bytes that the format says", () => {
   assertEquals(bytes.length, 512);
   assertEquals(
     toHex(bytes.subarray(0, batch.headBytes)),
-    "b8162ac8" + "42544348" + "0100000000000000" + "0200000000000000" + "0100000000000000" + "03000000" + "00000000" +
-      "04000000" + "0b000000" + "01000000" + "31000000" + "0400000000000000" + "5a4d348e" + "00000000" +
-      "0900000000000000" + "02" + "6162",
+    "1b75526a" + "42544348" + "0100000000000000" + "0200000000000000" + "0100000000000000" + "03000000" + "00000000" +
+      "00000000" + "03000000" + "01000000" + "31000000" + "0400000000000000" + "5a4d348e" + "00000000" +
+      "0100000000000000" + "0100000000000000" + "0000000000000000" + "0100000000000000" + "0000000000000000" +
+      "0000000000000000" + "0000000000000000" + "0900000000000000" + "02" + "6162",
   );
   assertEquals(toHex(bytes.subarray(batch.headBytes, batch.headBytes + 49)), toHex(commandsOf(4, 1, "x").bytes));
 });
@@ -92,7 +100,7 @@ test("decodeBatchHead() and decodeBatchRecords() detect every flipped bit and ev
 test("decodeBatchRecords() refuses whole records that belong to another batch", () => {
   const own = joined(encodeBatch(plain, [commandsOf(6, 1, "one", "two")], SEED));
   const other = commandsOf(6, 1, "ONE", "TWO").bytes;
-  own.set(other, 72);
+  own.set(other, 137);
   assertThrows(() => decoded(own), ProtocolError, "not its own");
 });
 
@@ -110,7 +118,33 @@ test("decodeBatchHead() never answers random bytes with anything but a ProtocolE
 });
 
 test("encodeBatch() refuses a cluster id of more than 255 bytes", () => {
-  const identity = { clusterId: "ü".repeat(128), starts: 1 };
-  assertThrows(() => encodeBatch({ ...plain, identity }, [], SEED), RangeError);
-  encodeBatch({ ...plain, identity: { clusterId: "ü".repeat(127), starts: 1 } }, [], SEED);
+  assertThrows(() => encodeBatch({ ...plain, clusterId: "ü".repeat(128) }, [], SEED), RangeError);
+  encodeBatch({ ...plain, clusterId: "ü".repeat(127) }, [], SEED);
+});
+
+test("a batch holds repairs before its other records, and says what they are", () => {
+  const repairs = [commandsOf(2, 1, "two"), commandsOf(4, 1, "four", "five")];
+  const bytes = joined(encodeBatch(full, [commandsOf(6, 1, "six")], SEED, repairs));
+  const head = decodeBatchHead(bytes, 0, SEED);
+  assertEquals(head.repaired, [{ from: 2, count: 1, bytes: 51 }, { from: 4, count: 2, bytes: 104 }]);
+  assertEquals([head.from, head.recordCount], [6, 4]);
+  const found = decodeBatchRecords(head, bytes, 0);
+  assertEquals([found.repairs.map((part) => textsOf([part])), textsOf([found.records])], [[["two"], ["four", "five"]], [
+    "six",
+  ]]);
+  const only = joined(encodeBatch(plain, [], SEED, repairs));
+  assertEquals(decodeBatchRecords(decodeBatchHead(only, 0, SEED), only, 0).records.count, 0);
+  for (let bit = 0; bit < bytes.length * 8; bit++) {
+    const damaged = bytes.slice();
+    damaged[bit >> 3] ^= 1 << (bit & 7);
+    assertThrows(() => decoded(damaged), ProtocolError);
+  }
+});
+
+test("encodeBatch() has room for as many repairs as it says, whatever else it holds, and no more", () => {
+  const long = { ...full, clusterId: "c".repeat(255), vote: { term: 1, votedFor: "b".repeat(255) } };
+  const repairs = Array.from({ length: REPAIRS_MAX }, (_, i) => commandsOf(1 + 2 * i, 1, ""));
+  const bytes = joined(encodeBatch(long, [], SEED, repairs));
+  assertEquals(decodeBatchHead(bytes, 0, SEED).repaired.length, REPAIRS_MAX);
+  assertThrows(() => encodeBatch(long, [], SEED, [...repairs, commandsOf(99, 1, "")]), RangeError);
 });

@@ -27,12 +27,19 @@ const entries = fc.array(entry, { minLength: 1, maxLength: 3 });
 
 const head: fc.Arbitrary<BatchHead> = fc.record({
   segment: term,
+  starts: term,
+  before: fc.record({
+    firstIndex: term,
+    prevTerm: safeInteger,
+    nextIndex: term,
+    lastTerm: safeInteger,
+    truncations: safeInteger,
+    truncatedFrom: safeInteger,
+  }),
   sequence: term,
   chain: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
   group: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
-  vote: fc.option(fc.record({ term, votedFor: fc.option(fc.constantFrom("a", "n-1"), { nil: undefined }) }), {
-    nil: undefined,
-  }),
+  vote: fc.record({ term, votedFor: fc.option(fc.constantFrom("a", "n-1"), { nil: undefined }) }),
   truncateFrom: fc.option(term, { nil: undefined }),
 }).map((head) => ({ ...head, mark: head.sequence - 1 }));
 

@@ -89,7 +89,9 @@ test("a cluster id has at most as many bytes as a store has room for, so that wh
     const longest = unit.repeat(Math.floor(CLUSTER_ID_BYTES_MAX / bytes));
     assertEquals([isClusterId(longest), decodeHello(helloWith(2, longest)).clusterId], [true, longest]);
     const identity = { clusterId: longest, starts: 1 };
-    encodeBatch({ segment: 1, sequence: 1, mark: 0, chain: 0, group: 0, identity }, [], 0);
+    const before = { firstIndex: 1, prevTerm: 0, nextIndex: 1, lastTerm: 0, truncations: 0, truncatedFrom: 0 };
+    const vote = { term: 0, votedFor: undefined };
+    encodeBatch({ segment: 1, sequence: 1, mark: 0, chain: 0, group: 0, before, vote, ...identity }, [], 0);
     encodeSegmentHeader({
       sequence: 1,
       serverId: "a".repeat(64),

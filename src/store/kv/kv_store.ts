@@ -191,7 +191,7 @@ class KvStore implements Store {
       await this.#sweep(this.#keys.entry(epoch, end), this.#keys.epoch(runs[i + 1]?.epoch ?? INDEX_MAX));
     }
     await this.#sweep(this.#keys.epoch(0), this.#keys.epoch(runs[0].epoch));
-    const state = { vote, firstIndex, prevTerm, lastIndex, terms, configurations, lastTimeMs };
+    const state = { vote, firstIndex, prevTerm, lastIndex, terms, configurations, damaged: [], lastTimeMs };
     return { ...state, identity: { clusterId, serverId, incarnation, starts } };
   }
 

@@ -1,14 +1,16 @@
 /**
  * Finds out what is in a directory of segments, without changing any file.
  *
- * What is true on disk is the longest chain of whole batches. Two rules tell a torn write (which nobody was told of)
- * from damage (to what somebody may count on):
+ * What is true on disk is the longest chain of batches. Two rules tell a torn write (which nobody was told of) from
+ * damage (to what somebody may count on):
  *
- * - Each batch says up to which batch all was durable when it was written. Where the chain breaks although a later batch
- *   says that the missing one was durable, there is damage, and the store refuses to open. Otherwise the rest is a torn
- *   write, and not there.
+ * - Each batch says up to which batch all was durable when it was written. Where the chain breaks although there is a
+ *   later batch, what is missing was durable: there is damage, and the entries that were there are known to be damaged.
+ *   Otherwise the rest is a torn write, and not there.
  * - The first batch of a segment says where the segment before ends. What comes after in that one is void: a tail that
  *   an earlier start has taken over, or garbage.
+ *
+ * What a later batch says of the log before it bounds what was lost: see LogState.reconcile().
  *
  * The last batch of all has no successor to say that it was durable: it may be in the operating system's cache only. So
  * every start writes what that batch said once more, as the first batch of a segment: see start.ts. The header of such a
@@ -18,23 +20,18 @@
  *
  * @module
  */
-import { CorruptionError, ProtocolError, StorageError } from "../../errors.ts";
+import { CorruptionError, ProtocolError } from "../../errors.ts";
 import { mark } from "../../marks.ts";
-import type { LogIndex, LogStart } from "../../types.ts";
-import type { DecodedBatchHead } from "../../wire/batch.ts";
+import { type DecodedBatchHead, type LogBefore, SECTOR_BYTES } from "../../wire/batch.ts";
 import type { Files } from "../files.ts";
+import type { DamagePlace } from "../store.ts";
+import { findSegments, type FoundSegment, pathOf } from "./found_segments.ts";
 import { LogState } from "./log_state.ts";
-import { readFully, type ScannedBatch, SegmentScanner, withFile } from "./scanner.ts";
+import { place } from "./places.ts";
+import { RepairTable } from "./repair_table.ts";
+import { type ScannedBatch, SegmentScanner, withFile } from "./scanner.ts";
 import { compactSegments, Segment, truncateSegments } from "./segment.ts";
-import {
-  decodeSegmentHeader,
-  FORMAT_VERSION,
-  seedOf,
-  SEGMENT_HEADER_BYTES,
-  type SegmentHeader,
-  segmentName,
-  sequenceOfName,
-} from "./segment_header.ts";
+import { SEGMENT_HEADER_BYTES, type SegmentHeader, segmentName } from "./segment_header.ts";
 
 /** What was found. */
 export interface Recovered {
@@ -42,10 +39,10 @@ export interface Recovered {
   readonly state: LogState;
   /** The segments that hold batches, in order. */
   readonly walked: readonly WalkedSegment[];
+  /** Where repaired entries are. */
+  readonly repairs: RepairTable;
   /** The last batch; undefined when there is none. */
   readonly last: ScannedBatch | undefined;
-  /** The log's bounds before that batch. */
-  readonly before: LogStart & { readonly nextIndex: LogIndex };
   /** The header of one of them, if there is any. */
   readonly header: SegmentHeader | undefined;
   /** All segments' sequences, those without a batch and those that are left over included. */
@@ -55,247 +52,234 @@ export interface Recovered {
 /** A segment with what is in it. */
 export interface WalkedSegment {
   readonly segment: Segment;
-  readonly first: DecodedBatchHead;
-  /** The lowest index from which a batch of it truncates. */
-  truncateFrom: LogIndex | undefined;
+  /** Its first batch; undefined when that is lost. */
+  readonly first: DecodedBatchHead | undefined;
+  /** Whether anything in it is damaged: then it stays as it is. */
+  isDamaged: boolean;
 }
 
-interface FoundSegment {
-  readonly segment: Segment;
-  /** How errors name its file. */
-  readonly location: string;
-  readonly header: SegmentHeader;
-  /** The first batch, or what is wrong there. */
-  readonly first: DecodedBatchHead | string;
-  /** How often the server was started when it was begun, when that can be read. */
-  readonly starts: number | undefined;
+/** Batches of the log that can't be read. */
+interface Loss extends DamagePlace {
+  /** The segment that the first of them was in. */
+  readonly segment: number;
 }
 
 /**
  * Reads all segments.
  *
- * @throws {CorruptionError} When what was acknowledged can't be read.
+ * @throws {CorruptionError} When it can't be told what the log or the vote was.
  * @throws {StorageError} When it is another server's log or of a newer format.
  */
 export async function recover(files: Files, serverId: string): Promise<Recovered> {
-  const sequences = (await files.list()).map(sequenceOfName).filter((sequence) => sequence !== undefined);
-  sequences.sort((a, b) => a - b);
-  const found: FoundSegment[] = [];
-  for (const sequence of sequences) found.push(await look(files, sequence));
-  const current = withoutLeftOver(found);
-  for (let i = 0; i < current.length; i++) checkHeader(files, current[i], current[i - 1], serverId);
-  return await new Recovery(files, current, sequences).run();
-}
-
-/** A start takes the place of segments by taking the first one's; a crash may leave the others. */
-function withoutLeftOver(found: readonly FoundSegment[]): readonly FoundSegment[] {
-  let latest = 0;
-  for (let i = 0; i < found.length; i++) {
-    const { starts = latest } = found[i];
-    if (starts < latest) return found.slice(0, i);
-    latest = starts;
-  }
-  return found;
-}
-
-/** Reads a segment's header and first batch. */
-async function look(files: Files, sequence: number): Promise<FoundSegment> {
-  const name = segmentName(sequence);
-  const location = pathOf(files, name);
-  return await withFile(files, name, async (file) => {
-    const sector = new Uint8Array(SEGMENT_HEADER_BYTES);
-    const read = await readFully(file, sector, 0);
-    const decoded = decodeSegmentHeader(sector.subarray(0, read));
-    if ("newer" in decoded) {
-      const formats = `its format version ${decoded.newer} is newer than ${FORMAT_VERSION}`;
-      throw new StorageError(`Cannot open "${files.location}" as ${formats}: use a newer release`, "open");
-    }
-    // A segment gets its name when its header is durable: without one it is damaged, never unfinished.
-    if ("problem" in decoded) throw new CorruptionError(location, 0, decoded.problem);
-    const segment = new Segment(sequence, seedOf(sector), SEGMENT_HEADER_BYTES, 0, 0);
-    const scanner = new SegmentScanner(file, location, segment.seed);
-    const batch = await scanner.batchAt(SEGMENT_HEADER_BYTES);
-    const first = typeof batch === "string" ? batch : batch.head;
-    if (typeof first !== "string" && !(first.base && first.identity && first.vote)) {
-      const detail = "the segment does not begin with base, identity and vote";
-      throw new CorruptionError(location, SEGMENT_HEADER_BYTES, detail);
-    }
-    const starts = (await scanner.headAt(SEGMENT_HEADER_BYTES))?.identity?.starts;
-    return { segment, location, header: decoded.header, first, starts };
-  });
-}
-
-/** Checks a segment's header against that of the one before. */
-function checkHeader(
-  files: Files,
-  { header, segment, location }: FoundSegment,
-  before: FoundSegment | undefined,
-  serverId: string,
-): void {
-  if (header.serverId !== serverId) {
-    const owners = `it belongs to server "${header.serverId}"`;
-    throw new StorageError(
-      `Cannot open "${files.location}" for server "${serverId}" as ${owners}: use another directory`,
-      "open",
-    );
-  }
-  if (header.sequence !== segment.sequence) {
-    throw new CorruptionError(location, 0, `it is segment ${header.sequence} by its header`);
-  }
-  if (before === undefined) return;
-  if (header.incarnation !== before.header.incarnation || header.salt !== before.header.salt) {
-    throw new CorruptionError(location, 0, `it comes from another disk than "${before.location}"`);
-  }
-  if (segment.sequence !== before.segment.sequence + 1) {
-    const missing = segmentName(before.segment.sequence + 1);
-    throw new CorruptionError(pathOf(files, missing), 0, "the file is missing");
-  }
+  const { sequences, current } = await findSegments(files, serverId);
+  return await new Recovery(files, current).run(sequences);
 }
 
 class Recovery {
   readonly #files: Files;
   readonly #found: readonly FoundSegment[];
-  readonly #sequences: readonly number[];
-  /** How many segments have a first batch; the others come after them. */
-  readonly #usedCount: number;
   readonly #state = new LogState();
+  readonly #repairs = new RepairTable();
   readonly #segments: Segment[] = [];
   readonly #walked: WalkedSegment[] = [];
   /** The latest batch, which is not in the state yet. */
-  #last: { readonly batch: ScannedBatch; readonly found: FoundSegment } | undefined;
+  #last: { readonly batch: ScannedBatch; readonly segment: Segment } | undefined;
+  /** Sequence and checksum of the latest batch. */
   #sequence = 0;
   #chain = 0;
+  #isBegun = false;
+  /** What is lost since the latest batch. */
+  #loss: Loss | undefined;
 
-  constructor(files: Files, found: readonly FoundSegment[], sequences: readonly number[]) {
+  constructor(files: Files, found: readonly FoundSegment[]) {
     this.#files = files;
     this.#found = found;
-    this.#sequences = sequences;
-    this.#usedCount = found.findLastIndex(({ first }) => typeof first !== "string") + 1;
   }
 
-  async run(): Promise<Recovered> {
-    const found = this.#found;
-    for (let i = 0; i < this.#usedCount; i++) await this.#walk(found[i], found[i + 1]);
-    for (const unused of found.slice(this.#usedCount)) await this.#checkUnused(unused);
+  async run(sequences: readonly number[]): Promise<Recovered> {
+    const used = this.#found.slice(0, await this.#usedCount());
+    for (let i = 0; i < used.length; i++) await this.#walk(used[i], used[i - 1], used[i + 1]);
     const last = this.#last?.batch;
-    const state = this.#state;
-    const before = { firstIndex: state.firstIndex, prevTerm: state.prevTerm, nextIndex: state.lastIndex + 1 };
     this.#applyLast();
-    if (state.firstIndex < state.absentEnd) {
-      const detail = `the segments with entries ${state.firstIndex} to ${state.absentEnd - 1} are missing`;
-      throw new CorruptionError(found[0].location, SEGMENT_HEADER_BYTES, detail);
-    }
-    const [walked, sequences, header] = [this.#walked, this.#sequences, found.at(-1)?.header];
-    return { state, walked, last, before, header, sequences };
+    // Whatever comes after what is lost says what is lost.
+    if (this.#loss !== undefined) throw new CorruptionError(this.#loss.file, this.#loss.offset, this.#loss.detail);
+    const header = this.#found.at(-1)?.header;
+    return { state: this.#state, walked: this.#walked, repairs: this.#repairs, last, header, sequences };
   }
 
-  /** Follows the batches of a segment, up to where the next one says that it ends. */
-  async #walk(found: FoundSegment, next: FoundSegment | undefined): Promise<void> {
-    const { first, location, segment } = found;
-    if (typeof first === "string") throw new CorruptionError(location, SEGMENT_HEADER_BYTES, first);
-    const stop = next === undefined || typeof next.first === "string" ? undefined : next.first.sequence;
-    this.#begin(found, first);
-    await withFile(this.#files, segment.name, async (file) => {
-      const scanner = new SegmentScanner(file, location, segment.seed);
-      let offset = SEGMENT_HEADER_BYTES;
-      while (this.#sequence + 1 !== stop) {
-        const batch = await scanner.batchAt(offset);
-        const problem = typeof batch === "string" ? batch : this.#problemOf(batch.head, segment);
-        if (typeof batch === "string" || problem !== undefined) {
-          if (stop !== undefined) throw new CorruptionError(location, offset, problem!);
-          return await this.#requireTorn(scanner, location, offset, problem!);
-        }
-        this.#add(found, batch);
-        offset += batch.head.byteLength;
+  /** How many segments there are up to the last one with a batch. The others were prepared, and nothing is in them. */
+  async #usedCount(): Promise<number> {
+    const found = this.#found;
+    let count = found.length;
+    while (count > 0 && !await this.#isUsed(found[count - 1])) {
+      count--;
+      const { location, header, sequence } = found[count];
+      if (header.hasBatch) {
+        throw new CorruptionError(location, SEGMENT_HEADER_BYTES, "the batch that it began with is lost");
       }
-      segment.end = offset;
+      // The one that is missing may have been in use.
+      if (found[count - 1]?.sequence === sequence - 1) continue;
+      throw new CorruptionError(pathOf(this.#files, segmentName(sequence - 1)), 0, "the file is missing");
+    }
+    return count;
+  }
+
+  async #isUsed({ name, location, seed, first }: FoundSegment): Promise<boolean> {
+    if (first !== undefined) return true;
+    return await withFile(this.#files, name, async (file) => {
+      return await new SegmentScanner(file, location, seed).find(SEGMENT_HEADER_BYTES) !== undefined;
     });
   }
 
-  /** Checks how a segment begins. */
-  #begin({ segment, location }: FoundSegment, first: DecodedBatchHead): void {
-    const base = first.base!;
-    if (this.#segments.length === 0) {
-      // What was before it is gone for good, or was never there.
-      this.#sequence = first.sequence - 1;
-      this.#chain = first.chain;
-      this.#state.firstIndex = base.firstIndex;
-      this.#state.prevTerm = base.prevTerm;
-      this.#state.lastIndex = base.nextIndex - 1;
-      this.#state.absentEnd = base.nextIndex;
+  /** Follows the batches of a segment, up to where the next one says that it ends. */
+  async #walk(found: FoundSegment, before: FoundSegment | undefined, next: FoundSegment | undefined): Promise<void> {
+    const { name, location, seed, sequence } = found;
+    if (before !== undefined && before.sequence !== sequence - 1) {
+      const file = pathOf(this.#files, segmentName(before.sequence + 1));
+      this.#lose({ segment: before.sequence + 1, file, offset: 0, detail: "the file is missing" });
     }
-    const problem = this.#problemOf(first, segment);
-    if (problem !== undefined) throw new CorruptionError(location, SEGMENT_HEADER_BYTES, problem);
-    // The batch before is not the last one, so it can go into the state before this segment's entries have a place.
-    this.#applyLast();
-    segment.entries.from = base.nextIndex;
-    this.#segments.push(segment);
-    this.#walked.push({ segment, first, truncateFrom: undefined });
+    const segment = new Segment(sequence, 0);
+    const walked: WalkedSegment = { segment, first: found.first, isDamaged: false };
+    const stop = next?.first?.sequence ?? Infinity;
+    await withFile(this.#files, name, async (file) => {
+      const scanner = new SegmentScanner(file, location, seed);
+      let offset = SEGMENT_HEADER_BYTES;
+      while (!this.#isBegun || this.#sequence + 1 < stop) {
+        const head = await this.#headAt(scanner, found, offset);
+        const batch = head && await scanner.batchOf(head, offset);
+        if (batch !== undefined && batch.problem === undefined) {
+          this.#add(walked, location, batch);
+          offset += batch.head.byteLength;
+          continue;
+        }
+        // Neither a later segment nor a later batch: a torn write, unless this one was whole when the file got its name.
+        const resumed = await this.#resume(scanner, batch === undefined ? offset : offset + 1, stop);
+        const isFirst = offset === SEGMENT_HEADER_BYTES && found.header.hasBatch;
+        if (next === undefined && resumed === undefined && !isFirst) return mark("torn-tail-dropped");
+        walked.isDamaged = true;
+        if (batch !== undefined) {
+          this.#add(walked, location, batch);
+          offset += batch.head.byteLength;
+          continue;
+        }
+        this.#lose({
+          segment: sequence,
+          file: location,
+          offset,
+          detail: "there is no batch, or its checksum is wrong",
+        });
+        if (resumed === undefined) return;
+        offset = resumed.offset;
+      }
+      segment.end = offset;
+    });
+    // Nothing of a file that is damaged is ever cut off.
+    if (walked.isDamaged) segment.end = Infinity;
   }
 
-  /** Adds a batch whose place in the chain is right. */
-  #add(found: FoundSegment, batch: ScannedBatch): void {
-    this.#applyLast();
-    const problem = this.#state.problemOf(batch.head, batch.records);
-    // Whole and in its place: never a torn write.
-    if (problem !== undefined) throw new CorruptionError(found.location, batch.offset, problem);
-    this.#last = { batch, found };
-    this.#sequence = batch.head.sequence;
-    this.#chain = batch.head.checksum;
-    found.segment.end = batch.offset;
-  }
-
-  #problemOf(head: DecodedBatchHead, segment: Segment): string | undefined {
-    const sequence = this.#sequence + 1;
-    if (head.sequence !== sequence) return `batch ${head.sequence} is in the place of batch ${sequence}`;
-    if (head.segment !== segment.sequence) return `its batch is of segment ${head.segment}`;
-    if (head.chain !== this.#chain) return `batch ${sequence} does not follow the batch before it`;
+  /** The head of the batch that comes next, if it is at this offset. */
+  async #headAt(scanner: SegmentScanner, found: FoundSegment, offset: number): Promise<DecodedBatchHead | undefined> {
+    const head = await scanner.headAt(offset);
+    if (head === undefined) return undefined;
+    const expected = this.#sequence + 1;
+    let problem: string | undefined;
+    if (head.segment !== found.sequence) problem = `its batch is of segment ${head.segment}`;
     // One write at a time: see walStore.
-    if (head.mark !== sequence - 1) return `batch ${sequence} was written when only batch ${head.mark} was durable`;
+    else if (head.mark !== head.sequence - 1) problem = `it was written when only batch ${head.mark} was durable`;
+    else if (!this.#isBegun) return head;
+    else if (head.sequence < expected || (head.sequence > expected && this.#loss === undefined)) {
+      // A write to the wrong place, unless the segment begins with it.
+      if (offset > SEGMENT_HEADER_BYTES) return undefined;
+      problem = `batch ${head.sequence} is in the place of batch ${expected}`;
+    } else if (this.#loss === undefined && head.chain !== this.#chain) {
+      problem = `batch ${head.sequence} does not follow the batch before it`;
+    }
+    if (problem === undefined) return head;
+    throw new CorruptionError(found.location, offset, problem);
+  }
+
+  /**
+   * The first batch at or after this offset with which the log may go on. A copy of a later one, by a write to the wrong
+   * place, is none: it isn't followed by the one after it.
+   */
+  async #resume(scanner: SegmentScanner, offset: number, stop: number): Promise<{ offset: number } | undefined> {
+    const start = Math.ceil(offset / SECTOR_BYTES) * SECTOR_BYTES;
+    for (let found = await scanner.find(start); found !== undefined;) {
+      const { head } = found;
+      if (head.sequence > this.#sequence && head.sequence < stop) {
+        const next = await scanner.headAt(found.offset + head.byteLength);
+        if (next === undefined || next.sequence === head.sequence + 1) return found;
+      }
+      found = await scanner.find(found.offset + SECTOR_BYTES);
+    }
+    return undefined;
+  }
+
+  #lose(loss: Loss): void {
+    this.#loss ??= loss;
+  }
+
+  /** Adds a batch that comes next, whatever is lost before it. */
+  #add(walked: WalkedSegment, location: string, batch: ScannedBatch): void {
+    this.#applyLast();
+    const { segment } = walked;
+    const { head, offset } = batch;
+    const { before } = head;
+    let problem: string | undefined;
+    if (!this.#isBegun) {
+      const detail = "the segments before are missing";
+      this.#state.begin(before, { file: location, offset: 0, ...this.#loss, detail });
+      this.#isBegun = true;
+    } else if (this.#loss !== undefined) {
+      problem = this.#reconcile(before, segment, this.#loss);
+    }
+    this.#state.settle(before.lastTerm);
+    problem ??= this.#state.problemOf(head, batch);
+    // In its place: never torn, and not what was lost.
+    if (problem !== undefined) throw new CorruptionError(location, offset, problem);
+    if (this.#segments.at(-1) === segment) segment.entries.skipTo(before.nextIndex);
+    else {
+      segment.entries.from = before.nextIndex;
+      this.#segments.push(segment);
+      this.#walked.push(walked);
+    }
+    this.#last = { batch, segment };
+    this.#sequence = head.sequence;
+    this.#chain = head.checksum;
+    segment.end = offset;
+    this.#loss = undefined;
+    if (batch.isComplete) return;
+    this.#lose({ segment: segment.sequence, file: location, offset, detail: batch.problem! });
+  }
+
+  /** Takes what a batch says of the log before it for what was lost. */
+  #reconcile(before: LogBefore, segment: Segment, loss: Loss): string | undefined {
+    const state = this.#state;
+    const truncated = before.truncations > state.truncations;
+    if (truncated && segment.sequence - loss.segment > 1) return `${loss.detail}, and entries were truncated there`;
+    const kept = state.reconcile(before, loss);
+    if (typeof kept === "string") return kept;
+    truncateSegments(this.#segments, kept);
+    this.#repairs.truncateFrom(kept);
+    compactSegments(this.#segments, before.firstIndex);
+    this.#repairs.compactTo(before.firstIndex);
+    if (truncated) segment.truncatedFrom = Math.min(segment.truncatedFrom, before.truncatedFrom);
     return undefined;
   }
 
   /** Takes the latest batch into the state. */
   #applyLast(): void {
     if (this.#last === undefined) return;
-    const { batch: { head, records, offset }, found } = this.#last;
+    const { batch, segment } = this.#last;
+    const { head, offset, damaged } = batch;
     this.#last = undefined;
+    this.#state.apply(head, [batch.records], batch.repairs, damaged);
     try {
-      this.#state.apply(head, records);
+      this.#state.configure(batch, damaged);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      throw new CorruptionError(found.location, offset, error.message);
+      throw new CorruptionError(pathOf(this.#files, segment.name), offset, error.message);
     }
-    if (head.truncateFrom !== undefined) {
-      truncateSegments(this.#segments, head.truncateFrom);
-      const walked = this.#walked[this.#walked.length - 1];
-      walked.truncateFrom = Math.min(walked.truncateFrom ?? Infinity, head.truncateFrom);
-    }
-    if (head.compactTo !== undefined) compactSegments(this.#segments, head.compactTo.firstIndex);
-    found.segment.entries.append(records, offset + head.headBytes);
+    place(head, [batch.records], batch.repairs, offset, this.#segments, this.#repairs);
   }
-
-  /** A segment without a first batch: prepared and never used, or its first write was torn. */
-  async #checkUnused({ segment, location, header, first }: FoundSegment): Promise<void> {
-    if (header.hasBatch) throw new CorruptionError(location, SEGMENT_HEADER_BYTES, `${first}`);
-    await withFile(this.#files, segment.name, async (file) => {
-      const scanner = new SegmentScanner(file, location, segment.seed);
-      await this.#requireTorn(scanner, location, SEGMENT_HEADER_BYTES, `${first}`);
-    });
-  }
-
-  /** Refuses to take what is wrong at this offset for a torn write when it is damage. */
-  async #requireTorn(scanner: SegmentScanner, location: string, offset: number, problem: string): Promise<void> {
-    const proof = await scanner.proofAfter(offset, this.#sequence + 1);
-    if (proof !== undefined) {
-      const detail = `${problem}, and a batch at offset ${proof} was written after it was durable`;
-      throw new CorruptionError(location, offset, detail);
-    }
-    mark("torn-tail-dropped");
-  }
-}
-
-/** How errors name a file. */
-export function pathOf(files: Files, name: string): string {
-  return `${files.location}/${name}`;
 }

@@ -6,6 +6,7 @@
 import { CorruptionError, ProtocolError } from "../../errors.ts";
 import {
   BATCH_HEAD_BYTES_MAX,
+  type BatchRecords,
   decodeBatchHead,
   decodeBatchRecords,
   type DecodedBatchHead,
@@ -13,15 +14,22 @@ import {
   isFilledUp,
   SECTOR_BYTES,
 } from "../../wire/batch.ts";
-import { digestOfWhole, type Records } from "../../wire/record.ts";
+import { decodeRecords, digestOfWhole, type Records } from "../../wire/record.ts";
+import { salvageRecords } from "../../wire/salvage.ts";
 import type { FileHandle, Files } from "../files.ts";
+import type { Damage } from "../store.ts";
 
-/** A batch as it was read, verified. */
-export interface ScannedBatch {
+/** A batch as it was read. */
+export interface ScannedBatch extends BatchRecords {
   readonly head: DecodedBatchHead;
-  readonly records: Records;
   /** Where it is in the file. */
   readonly offset: number;
+  /** What is wrong with its records; undefined when they are whole. */
+  readonly problem: string | undefined;
+  /** Entries among `records` whose payload is damaged. */
+  readonly damaged: readonly Damage[];
+  /** Whether `records` are all that were written: of those that come after a damaged header nothing is known. */
+  readonly isComplete: boolean;
 }
 
 const WINDOW_BYTES = 1 << 20;
@@ -43,48 +51,71 @@ export class SegmentScanner {
   }
 
   /**
-   * The batch at this offset, or what is wrong there: a torn write, damage, or nothing was ever written.
+   * The head of the batch at this offset, whatever its records are; undefined when there is none.
    *
-   * @throws {CorruptionError} When a batch is whole, but says what this version can't read: that is never a torn write.
+   * @throws {CorruptionError} When it is whole, but says what this version can't read: that is never torn or damaged.
    */
-  async batchAt(offset: number): Promise<ScannedBatch | string> {
-    const start = await this.#bytes(offset, BATCH_HEAD_BYTES_MAX);
-    if (!isBatchHead(start, 0, this.#seed)) return "there is no batch, or its checksum is wrong";
-    const head = this.#headOf(start, 0, offset);
-    const bytes = await this.#bytes(offset, head.byteLength);
-    if (!isFilledUp(head, bytes, 0)) return "the batch is cut off, or is not filled up with zeros";
-    try {
-      return { head, offset, records: decodeBatchRecords(head, bytes, 0) };
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      const records = bytes.subarray(head.headBytes, head.headBytes + head.recordBytes);
-      if (digestOfWhole(records) === head.digest) throw new CorruptionError(this.#location, offset, error.message);
-      return error.message;
-    }
-  }
-
-  /** The head of the batch at this offset, whatever its records are; undefined when there is none. */
   async headAt(offset: number): Promise<DecodedBatchHead | undefined> {
     const start = await this.#bytes(offset, BATCH_HEAD_BYTES_MAX);
     return isBatchHead(start, 0, this.#seed) ? this.#headOf(start, 0, offset) : undefined;
   }
 
   /**
-   * Looks for a batch beyond this offset that was written when the batch `sequence` was durable already: the proof that
-   * `sequence` was not torn. Returns its offset.
+   * The batch with this head.
+   *
+   * @throws {CorruptionError} When it is whole, but says what this version can't read.
    */
-  async proofAfter(offset: number, sequence: number): Promise<number | undefined> {
+  async batchOf(head: DecodedBatchHead, offset: number): Promise<ScannedBatch> {
+    const bytes = await this.#bytes(offset, head.byteLength);
+    try {
+      const whole = decodeBatchRecords(head, bytes, 0);
+      return { head, offset, ...whole, problem: undefined, damaged: [], isComplete: true };
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      const records = bytes.subarray(head.headBytes, head.headBytes + head.recordBytes);
+      const isWhole = records.length === head.recordBytes && digestOfWhole(records) === head.digest;
+      // Whole records in a batch that isn't filled up with zeros are what was written, all the same.
+      if (!isWhole || !isFilledUp(head, bytes, 0)) return this.#salvage(head, offset, bytes, error.message);
+      throw new CorruptionError(this.#location, offset, error.message);
+    }
+  }
+
+  /** Looks for the first batch at or after this offset. */
+  async find(offset: number): Promise<{ readonly head: DecodedBatchHead; readonly offset: number } | undefined> {
     for (let start = offset;;) {
       const bytes = await this.#bytes(start, WINDOW_BYTES);
       const isLast = bytes.length < WINDOW_BYTES;
       // A head that the window cuts off is looked at in the next one.
       const end = isLast ? bytes.length : bytes.length - BATCH_HEAD_BYTES_MAX;
       for (let at = 0; at < end; at += SECTOR_BYTES) {
-        if (isBatchHead(bytes, at, this.#seed) && this.#headOf(bytes, at, start).mark >= sequence) return start + at;
+        if (isBatchHead(bytes, at, this.#seed)) return { head: this.#headOf(bytes, at, start), offset: start + at };
       }
       if (isLast) return undefined;
       start += end;
     }
+  }
+
+  #salvage(head: DecodedBatchHead, offset: number, bytes: Uint8Array, problem: string): ScannedBatch {
+    let at = head.headBytes;
+    const repairs: Records[] = [];
+    for (const range of head.repaired) {
+      const part = decoded(bytes.subarray(at, at + range.bytes), range.from);
+      // A repair that is damaged itself repairs nothing.
+      if (part?.count === range.count) repairs.push(part);
+      at += range.bytes;
+    }
+    const count = head.recordCount - head.repaired.reduce((sum, range) => sum + range.count, 0);
+    const end = head.headBytes + head.recordBytes;
+    const { records, damaged } = salvageRecords(bytes.subarray(at, end), head.from, count);
+    // Headers that are whole, but not those that were written: of none of them anything is known.
+    const isOwn = records.count < count || head.repaired.length > 0 || records.digest(0) === head.digest;
+    const places = damaged.map((from): Damage => {
+      const place = offset + at + records.offsets[from - records.from];
+      return { from, end: from + 1, isTermKnown: true, file: this.#location, offset: place, detail: problem };
+    });
+    const own = isOwn ? records : salvageRecords(bytes.subarray(at, at), head.from, 0).records;
+    const isComplete = own.count === count;
+    return { head, offset, repairs, records: own, problem, damaged: isOwn ? places : [], isComplete };
   }
 
   #headOf(bytes: Uint8Array, at: number, windowStart: number): DecodedBatchHead {
@@ -105,6 +136,14 @@ export class SegmentScanner {
     this.#window = window.subarray(0, read);
     this.#windowStart = offset;
     return this.#window.subarray(0, Math.min(read, length));
+  }
+}
+
+function decoded(bytes: Uint8Array, from: number): Records | undefined {
+  try {
+    return decodeRecords(bytes, from);
+  } catch {
+    return undefined;
   }
 }
 

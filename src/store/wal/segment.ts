@@ -5,7 +5,7 @@
  */
 import type { LogIndex } from "../../types.ts";
 import type { Records } from "../../wire/record.ts";
-import { segmentName } from "./segment_header.ts";
+import { SEGMENT_HEADER_BYTES, segmentName } from "./segment_header.ts";
 
 /** A segment. Its entries are those that weren't truncated since. */
 export class Segment {
@@ -14,21 +14,20 @@ export class Segment {
   /** Its file. */
   readonly name: string;
   /** Seed of its batches' checksums. */
-  readonly seed: number;
+  seed = 0;
   /** Where the next batch goes. */
-  end: number;
+  end: number = SEGMENT_HEADER_BYTES;
   /** Up to here the file is filled with zeros, so that a write needs no new blocks. */
-  readonly capacity: number;
+  capacity = 0;
+  /** The lowest index that its batches truncated from; Infinity for none. */
+  truncatedFrom: LogIndex = Infinity;
   /** Where its entries are. */
   readonly entries: EntryTable;
 
-  /** Takes what doesn't change, the end of what is written, and the index that the log goes on with. */
-  constructor(sequence: number, seed: number, end: number, capacity: number, nextIndex: LogIndex) {
+  /** Takes the index that the log goes on with. */
+  constructor(sequence: number, nextIndex: LogIndex) {
     this.sequence = sequence;
     this.name = segmentName(sequence);
-    this.seed = seed;
-    this.end = end;
-    this.capacity = capacity;
     this.entries = new EntryTable(nextIndex);
   }
 }
@@ -70,6 +69,16 @@ export class EntryTable {
       this.#offsets[this.#count] = offset + starts[i];
       this.#lengths[this.#count++] = starts[i + 1] - starts[i];
     }
+  }
+
+  /** Adds entries without a place, up to this one. */
+  skipTo(index: LogIndex): void {
+    const count = index - this.from;
+    if (count <= this.#count) return;
+    this.#reserve(count);
+    this.#offsets.fill(0, this.#count, count);
+    this.#lengths.fill(0, this.#count, count);
+    this.#count = count;
   }
 
   /** Forgets the entry at this index and all after it. */

@@ -21,6 +21,12 @@ const CHUNK_BYTES = 1 << 20;
 
 const ZEROS = new Uint8Array(CHUNK_BYTES);
 
+/** Whether an error of the disk says that there is no room. */
+export function isFull(error: unknown): boolean {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
 /** A segment's file, open for durable writes. */
 export interface SegmentFile {
   readonly sequence: number;
@@ -40,7 +46,7 @@ export async function makeStartSegment(
   firstBatch: (seed: number) => readonly Uint8Array[],
 ): Promise<SegmentFile> {
   const sector = encodeSegmentHeader({ ...header, hasBatch: true });
-  const parts = [sector, ...firstBatch(seedOf(sector))];
+  const parts = [sector, ...firstBatch(seedOf(header))];
   const used = parts.reduce((sum, part) => sum + part.length, 0);
   for (let at = used; at < capacity; at += CHUNK_BYTES) {
     parts.push(ZEROS.subarray(0, Math.min(CHUNK_BYTES, capacity - at)));
@@ -49,7 +55,7 @@ export async function makeStartSegment(
     await file.write(parts, 0);
     await file.sync();
   });
-  return await publish(files, header.sequence, seedOf(sector), Math.max(used, capacity));
+  return await publish(files, header.sequence, seedOf(header), Math.max(used, capacity));
 }
 
 /**
@@ -69,8 +75,10 @@ export class Preparation {
   constructor(files: Files, header: Omit<SegmentHeader, "hasBatch">, capacity: number) {
     this.#files = files;
     this.sequence = header.sequence;
-    this.settled = this.#run(files, header, capacity).catch((cause) => {
+    this.settled = this.#run(files, header, capacity).catch(async (cause) => {
       this.#failure = { cause };
+      // What was filled so far takes room that others may need.
+      if (isFull(cause)) await files.remove(UNFINISHED_NAME).catch(() => {});
     });
   }
 
@@ -104,7 +112,7 @@ export class Preparation {
       }
     });
     if (this.#stopping) return await files.remove(UNFINISHED_NAME);
-    this.#ready = await publish(files, header.sequence, seedOf(sector), capacity);
+    this.#ready = await publish(files, header.sequence, seedOf(header), capacity);
   }
 }
 

@@ -58,9 +58,14 @@ export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   return bytes;
 }
 
-/** What the batches of this segment are seeded with: the header's checksum, in which its salt and sequence are. */
-export function seedOf(sector: Uint8Array): number {
-  return getU32(sector, 0);
+/**
+ * What the batches of a segment are seeded with. Depends on nothing that only its own header tells, so that damage to that
+ * takes nothing else with it.
+ */
+export function seedOf({ salt, sequence }: Pick<SegmentHeader, "salt" | "sequence">): number {
+  const bytes = new Uint8Array(8);
+  setU64(bytes, 0, sequence);
+  return crc32c(encoder.encode(salt), 0, undefined, crc32c(bytes));
 }
 
 /** Decodes the sector; or says what is wrong with it, or which newer format it is of. */

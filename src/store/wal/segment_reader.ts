@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { CorruptionError, ProtocolError, StorageError } from "../../errors.ts";
+import { DamagedEntryError, ProtocolError, StorageError } from "../../errors.ts";
 import type { LogIndex } from "../../types.ts";
 import { decodeRecords, type Records } from "../../wire/record.ts";
 import type { Files } from "../files.ts";
-import { pathOf } from "./recovery.ts";
+import { pathOf } from "./found_segments.ts";
 import { readFully, withFile } from "./scanner.ts";
 import type { Segment } from "./segment.ts";
 
@@ -20,15 +20,15 @@ interface Place {
 }
 
 /**
- * Reads the entries `[from, end)` as far as they are in this segment, with at most so many bytes
- * unless the first one is larger.
+ * Reads the entries `[from, end)` as far as they are in this segment and whole, with at most so many bytes unless the
+ * first one is larger.
  *
- * @throws {CorruptionError} When a checksum is wrong.
+ * @throws {DamagedEntryError} When the first one is damaged.
  * @throws {StorageError} When the disk fails; names the file.
  */
 export async function readEntries(
   files: Files,
-  { entries, name }: Segment,
+  { entries, name }: Pick<Segment, "entries" | "name">,
   from: LogIndex,
   end: LogIndex,
   bytesMax: number,
@@ -50,6 +50,11 @@ export async function readEntries(
     await withFile(files, name, (file) => readFully(file, bytes, start));
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
+    if ((cause as { code?: unknown }).code === "EIO") {
+      // The disk can't read a sector of it; which one is found out entry by entry.
+      if (places.length > 1) return await readEntries(files, { entries, name }, from, from + 1, 0);
+      throw new DamagedEntryError(from, pathOf(files, name), start, message);
+    }
     const problem = `Cannot read "${pathOf(files, name)}": ${message}: see to the disk, then restart`;
     throw new StorageError(problem, "read", cause);
   }
@@ -59,18 +64,25 @@ export async function readEntries(
     bytes.copyWithin(at, offset - start, offset - start + length);
     at += length;
   }
-  return verify(bytes.subarray(0, total), from, places, pathOf(files, name));
+  return verified(bytes.subarray(0, total), from, places, pathOf(files, name));
 }
 
-function verify(bytes: Uint8Array, from: LogIndex, places: readonly Place[], path: string): Records {
+/** The records in these bytes up to the first one that is damaged. */
+function verified(bytes: Uint8Array, from: LogIndex, places: readonly Place[], path: string): Records {
   try {
     return decodeRecords(bytes, from);
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    // Which one it is matters to whoever repairs it.
     let at = 0;
-    const bad = places.find(({ bytes: length }, i) => !isRecord(bytes.subarray(at, at += length), from + i));
-    throw new CorruptionError(path, (bad ?? places[0]).offset, error.message);
+    for (let i = 0; i < places.length; i++) {
+      const next = at + places[i].bytes;
+      if (!isRecord(bytes.subarray(at, next), from + i)) {
+        if (i === 0) throw new DamagedEntryError(from, path, places[0].offset, error.message);
+        break;
+      }
+      at = next;
+    }
+    return decodeRecords(bytes.subarray(0, at), from);
   }
 }
 

@@ -67,7 +67,17 @@ export class StoreModel {
     const last = this.entries.at(-1);
     const { vote, clusterId, firstIndex, prevTerm, lastIndex } = this;
     const lastTimeMs = last?.record.timeMs(last.index) ?? 0;
-    const expected = { vote, clusterId, firstIndex, prevTerm, lastIndex, terms, configurations, lastTimeMs };
+    const expected = {
+      vote,
+      clusterId,
+      firstIndex,
+      prevTerm,
+      lastIndex,
+      terms,
+      configurations,
+      damaged: [],
+      lastTimeMs,
+    };
     try {
       equal({ ...pick(state), clusterId: state.identity.clusterId }, expected);
       return undefined;
@@ -101,6 +111,6 @@ export class StoreModel {
 
 /** The fields that every store must tell; it may tell more. */
 function pick(state: StoreState): Omit<StoreState, "identity"> {
-  const { vote, firstIndex, prevTerm, lastIndex, terms, configurations, lastTimeMs } = state;
-  return { vote, firstIndex, prevTerm, lastIndex, terms, configurations, lastTimeMs };
+  const { vote, firstIndex, prevTerm, lastIndex, terms, configurations, damaged, lastTimeMs } = state;
+  return { vote, firstIndex, prevTerm, lastIndex, terms, configurations, damaged, lastTimeMs };
 }

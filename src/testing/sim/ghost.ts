@@ -73,10 +73,6 @@ export class Ghost {
   readonly disks: Map<ServerId, DiskView> = new Map();
   /** What was on disks that were replaced since. */
   readonly replaced: Map<ServerId, DiskView> = new Map();
-  /** D1: lives that were told of an error in the log, so that they may promise nothing any more. */
-  readonly failed: WeakSet<NodeView> = new WeakSet();
-  /** D1: those whose core must not take a step any more. */
-  readonly ended: WeakSet<NodeView> = new WeakSet();
   /** E5: the latest term that was on each disk. */
   readonly diskTerms: Map<ServerId, Term> = new Map();
   /** E1. */

@@ -29,7 +29,7 @@ export type DiskFault = (typeof DISK_FAULTS)[number];
 export type Outcome =
   /** The server goes on as if nothing had happened. */
   | "goes on"
-  /** It stops, or does not start, with an error that names what failed; once the disk is whole again it starts. */
+  /** It goes on, or stops, or does not start, with an error that names what failed; once the disk is whole again it starts. */
   | "stops"
   /**
    * It does not start, with a CorruptionError that names file and offset, and stays down; or it starts with all that it
@@ -46,8 +46,14 @@ export const SURVIVABLE: Readonly<Record<DiskFault, { readonly outcome: Outcome;
     outcome: "stops",
     reason: "what can't be read can't be applied or sent, and nobody else is asked for it",
   },
-  "write-error": { outcome: "stops", reason: "whatever the disk did with it, a later sync proves nothing" },
-  "sync-error": { outcome: "stops", reason: "whatever the disk did with it, a later sync proves nothing" },
+  "write-error": {
+    outcome: "stops",
+    reason: "whatever the disk did with it, a later sync proves nothing: it is written anew elsewhere, once",
+  },
+  "sync-error": {
+    outcome: "stops",
+    reason: "as for writes that fail: what was to be synced is written anew elsewhere, once",
+  },
   "name-error": { outcome: "stops", reason: "no segment can be begun" },
   "disk-full": { outcome: "stops", reason: "no room is kept for going on with less" },
   misread: { outcome: "stops", reason: "a checksum that is wrong once is not looked at again" },

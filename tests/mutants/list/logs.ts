@@ -139,9 +139,9 @@ export const logs: readonly Mutant[] = [
     id: "truncation-not-written-beside-records",
     bug: "BL18",
     file: "src/store/wal/wal_store.ts",
-    find: "await this.#append({ identity, vote, truncateFrom, compactTo }, records);",
+    find: "await this.#append({ ...write, repairs });",
     replace:
-      "await this.#append({ identity, vote, truncateFrom: records.length > 0 ? undefined : truncateFrom, compactTo }, records);",
+      "await this.#append({ ...write, truncateFrom: write.records.length > 0 ? undefined : write.truncateFrom, repairs });",
     why: "The records say by their indexes what they replace.",
     invariants: ["D3", "D4"],
   },

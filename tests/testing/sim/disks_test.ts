@@ -1,12 +1,10 @@
 import { assertEquals } from "@std/assert";
-import type { Message } from "../../../src/message.ts";
 import type { FileOperation } from "../../../src/testing/memory_files.ts";
 import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { disks } from "../../../src/testing/sim/check/disks.ts";
 import { elections } from "../../../src/testing/sim/check/elections.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
-import type { DiskView, NodeView, StepView } from "../../../src/testing/sim/view.ts";
-import type { DecodedMessage } from "../../../src/wire/message_codec.ts";
+import type { DiskView } from "../../../src/testing/sim/view.ts";
 import { test } from "../../harness.ts";
 
 function disk(term: number, votedFor: string | undefined, ...contents: number[]): DiskView {
@@ -69,45 +67,8 @@ test("E5: a term that was in a cache only may be gone, one that was on the disk 
   assertEquals(restarts(true), "E5");
 });
 
-const node = { id: "a" } as NodeView;
 const operation = (kind: FileOperation["kind"], name: string): FileOperation => ({ kind, name, bytes: 0 });
 const segment = "0000000000000001.wal";
-
-/** What a server sends after an error. */
-const sends = (failed: FileOperation | undefined, message: object): string | undefined =>
-  broken((ghost) => {
-    if (failed !== undefined) disks.onFailed!(ghost, node, failed);
-    disks.onSend!(ghost, node, "b", { message: message as Message } as DecodedMessage);
-  });
-
-test("D1: whoever was told that a write to the log failed promises nothing any more", () => {
-  const granted = { type: "vote-response", granted: true, pre: false };
-  const accepted = { type: "append-response", rejected: undefined };
-  const failed = operation("write", segment);
-  for (const promise of [granted, accepted, { type: "vote-request", pre: false }]) {
-    assertEquals(sends(undefined, promise), undefined);
-    assertEquals(sends(failed, promise), "D1");
-    assertEquals(sends(operation("sync", segment), promise), "D1");
-  }
-  // What says nothing of the disk.
-  assertEquals(sends(failed, { ...granted, pre: true }), undefined);
-  assertEquals(sends(failed, { ...granted, granted: false }), undefined);
-  assertEquals(sends(failed, { type: "append-response", rejected: {} }), undefined);
-  // What is not written to the log yet, or was only read.
-  assertEquals(sends(operation("sync", "segment.tmp"), accepted), undefined);
-  assertEquals(sends(operation("read", segment), accepted), undefined);
-});
-
-test("D1: whoever was told that a write to the log failed takes no further step", () => {
-  const steps = (isLater: boolean) =>
-    broken((ghost) => {
-      disks.onFailed!(ghost, node, operation("write", segment));
-      if (isLater) { for (const end of ghost.later) end(); }
-      disks.onStep!(ghost, node, { event: { type: "drained" } } as StepView);
-    });
-  assertEquals(steps(false), undefined, "the event in which it is told goes on to its end");
-  assertEquals(steps(true), "D1");
-});
 
 test("D1: what has failed is not tried again", () => {
   assertEquals(broken((ghost) => disks.onRetried!(ghost, "a", operation("sync", segment))), "D1");

@@ -13,25 +13,7 @@ export const disks: Checker = {
     ghost.replaced.set(id, cloneView(before));
   },
 
-  /** D1: whoever was told that a write to the log failed promises nothing more, and does nothing more. */
-  onFailed(ghost, node, { kind, name }) {
-    if (!name.endsWith(".wal") || (kind !== "write" && kind !== "sync")) return;
-    ghost.failed.add(node);
-    ghost.later.push(() => ghost.ended.add(node));
-  },
-
-  onSend(ghost, node, to, { message }) {
-    if (!ghost.failed.has(node)) return;
-    const isPromise = (message.type === "vote-response" && message.granted && !message.pre) ||
-      (message.type === "append-response" && message.rejected === undefined) || message.type === "vote-request";
-    ghost.must(!isPromise, "D1", () => `"${node.id}" sends "${to}" a ${message.type} after a write of its log failed`);
-  },
-
-  onStep(ghost, node, { event }) {
-    ghost.must(!ghost.ended.has(node), "D1", () => `"${node.id}" takes ${event.type} after a write of its log failed`);
-  },
-
-  /** D1: what has failed is not tried again. */
+  /** D1: what has failed is not tried again; written anew to another file, it may be promised when it is there (L4). */
   onRetried(ghost, id, { kind, name }) {
     ghost.must(false, "D1", () => `"${id}" does another ${kind} of "${name}", of which one has failed`);
   },

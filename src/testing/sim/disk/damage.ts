@@ -24,8 +24,11 @@ export function unprovenOf(segments: readonly PlacedSegment[]): Unproven | undef
   const segment = segments.findLast(({ batches }) => batches.length > 0);
   const batch = segment?.batches.at(-1);
   if (batch === undefined || (segment!.hasBatch && segment!.batches.length === 1)) return undefined;
-  const { records, head: { vote, truncateFrom, compactTo, identity } } = batch;
-  const isMark = records.count === 0 && [vote, truncateFrom, compactTo, identity].every((part) => part === undefined);
+  const { records, head: { vote, truncateFrom, compactTo, clusterId, repaired, starts } } = batch;
+  const before = segments.flatMap(({ batches }) => batches).at(-2)?.head;
+  const isSame = before?.starts === starts && before.vote.term === vote.term && before.vote.votedFor === vote.votedFor;
+  const isMark = isSame && records.count === 0 && repaired.length === 0 &&
+    [truncateFrom, compactTo, clusterId].every((part) => part === undefined);
   return isMark ? undefined : { segment: segment!, batch };
 }
 

@@ -13,11 +13,12 @@ import {
 import {
   BATCH_HEAD_BYTES_MAX,
   decodeBatchHead,
-  decodeBatchRecords,
   type DecodedBatchHead,
   isBatchHead,
+  isFilledUp,
+  SECTOR_BYTES,
 } from "../../../wire/batch.ts";
-import type { Records } from "../../../wire/record.ts";
+import { decodeRecords, type Records } from "../../../wire/record.ts";
 import type { GrowingBytes } from "../../growing_bytes.ts";
 import type { Inode } from "../../memory_file.ts";
 
@@ -42,42 +43,67 @@ export interface PlacedSegment {
   readonly batches: readonly PlacedBatch[];
 }
 
-/** The batch at this offset; undefined when there is none that is whole. */
+/** The batch at this offset; undefined when there is none whose records are whole. */
 export function batchAt(bytes: GrowingBytes, offset: number, seed: number): PlacedBatch | undefined {
   const start = bytes.view(offset, offset + BATCH_HEAD_BYTES_MAX);
   if (!isBatchHead(start, 0, seed)) return undefined;
   try {
     const head = decodeBatchHead(start, 0, seed);
     const end = offset + head.byteLength;
-    return { head, records: decodeBatchRecords(head, bytes.view(offset, end), 0), offset, end };
+    const from = offset + head.headBytes + head.repaired.reduce((sum, range) => sum + range.bytes, 0);
+    // What fills the batch up may be damaged: nothing is lost with it.
+    const records = decodeRecords(bytes.view(from, offset + head.headBytes + head.recordBytes), head.from);
+    const count = head.recordCount - head.repaired.reduce((sum, range) => sum + range.count, 0);
+    return records.count === count ? { head, records, offset, end } : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Seed and sequence of a file that begins like a segment. */
+/** The first batch at or after this offset that comes later than `sequence` and isn't a copy out of its place. */
+function nextBatch(bytes: GrowingBytes, offset: number, seed: number, sequence: number): PlacedBatch | undefined {
+  for (let at = offset; at < bytes.size; at += SECTOR_BYTES) {
+    const batch = batchAt(bytes, at, seed);
+    if (batch === undefined || batch.head.sequence <= sequence) continue;
+    const next = at === offset ? undefined : batchAt(bytes, batch.end, seed);
+    if (next === undefined || next.head.sequence === batch.head.sequence + 1) return batch;
+  }
+  return undefined;
+}
+
+/** Seed and sequence of a file that begins like a segment, or as others do that have this salt. */
 export function segmentStart(
   bytes: GrowingBytes,
+  name: string,
+  salt?: string,
 ): Pick<PlacedSegment, "sequence" | "seed" | "hasBatch"> | undefined {
-  const sector = bytes.view(0, SEGMENT_HEADER_BYTES);
-  const decoded = decodeSegmentHeader(sector);
-  if (!("header" in decoded)) return undefined;
-  const { sequence, hasBatch } = decoded.header;
-  return { sequence, hasBatch, seed: seedOf(sector) };
+  const decoded = decodeSegmentHeader(bytes.view(0, SEGMENT_HEADER_BYTES));
+  if ("header" in decoded) {
+    const { sequence, hasBatch } = decoded.header;
+    return { sequence, hasBatch, seed: seedOf(decoded.header) };
+  }
+  const sequence = sequenceOfName(name)!;
+  return salt === undefined ? undefined : { sequence, hasBatch: true, seed: seedOf({ salt, sequence }) };
+}
+
+function saltOf(bytes: GrowingBytes): string | undefined {
+  const decoded = decodeSegmentHeader(bytes.view(0, SEGMENT_HEADER_BYTES));
+  return "header" in decoded ? decoded.header.salt : undefined;
 }
 
 /** How often the server was started when this segment was begun; undefined when nothing says so. */
 function startsOf(bytes: GrowingBytes, seed: number): number | undefined {
   const start = bytes.view(SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES + BATCH_HEAD_BYTES_MAX);
-  return isBatchHead(start, 0, seed) ? decodeBatchHead(start, 0, seed).identity?.starts : undefined;
+  return isBatchHead(start, 0, seed) ? decodeBatchHead(start, 0, seed).starts : undefined;
 }
 
 /** The log in these files, as it is durable or as reads see it. */
 export function layoutOf(files: ReadonlyMap<string, Inode>, content: "durable" | "live" = "durable"): PlacedSegment[] {
   const found = [...files].filter(([name]) => sequenceOfName(name) !== undefined).sort(([a], [b]) => a < b ? -1 : 1);
+  const salt = found.map(([, inode]) => saltOf(inode[content])).find((salt) => salt !== undefined);
   const all = found.map(([name, inode]) => {
     const bytes = inode[content];
-    const start = segmentStart(bytes);
+    const start = segmentStart(bytes, name, salt);
     const first = start && batchAt(bytes, SEGMENT_HEADER_BYTES, start.seed);
     return { name, bytes, start, first, starts: start && startsOf(bytes, start.seed) };
   });
@@ -85,22 +111,28 @@ export function layoutOf(files: ReadonlyMap<string, Inode>, content: "durable" |
   let latest = 0;
   const leftOver = all.findIndex(({ starts = latest }) => starts < latest || (latest = starts, false));
   const starts = leftOver < 0 ? all : all.slice(0, leftOver);
-  let sequence: number | undefined;
+  let sequence = 0;
   const segments: PlacedSegment[] = [];
-  for (const [i, { name, bytes, start, first }] of starts.entries()) {
+  for (const [i, { name, bytes, start }] of starts.entries()) {
     if (start === undefined) continue;
     const batches: PlacedBatch[] = [];
     // The next segment says again what the last batch said, under the same sequence.
     const stop = starts.slice(i + 1).find(({ first }) => first !== undefined)?.first?.head.sequence ?? Infinity;
-    sequence ??= first && first.head.sequence - 1;
-    for (let batch = first; batch !== undefined; batch = batchAt(bytes, batch.end, start.seed)) {
-      if (batch.head.segment !== start.sequence || batch.head.sequence !== sequence! + 1 || sequence! + 1 >= stop) {
-        break;
-      }
+    for (let at = SEGMENT_HEADER_BYTES;;) {
+      const batch = nextBatch(bytes, at, start.seed, sequence);
+      if (batch === undefined || batch.head.segment !== start.sequence || batch.head.sequence >= stop) break;
       batches.push(batch);
       sequence = batch.head.sequence;
+      at = batch.end;
     }
     segments.push({ name, ...start, size: bytes.size, batches });
+  }
+  // What fills up the last one may be missing only where something comes after it: else it is a torn write.
+  const last = segments.findLast(({ batches }) => batches.length > 0);
+  const lastBatch = last?.batches.at(-1);
+  const bytes = last && files.get(last.name)![content];
+  if (lastBatch !== undefined && !isFilledUp(lastBatch.head, bytes!.view(lastBatch.offset, lastBatch.end), 0)) {
+    segments[segments.indexOf(last!)] = { ...last!, batches: last!.batches.slice(0, -1) };
   }
   return segments;
 }

@@ -40,7 +40,7 @@ export class LogShadow implements DurabilityObserver {
     const sequence = sequenceOfName(name);
     if (sequence === undefined) return;
     for (const [old, tracked] of this.#segments) if (tracked.sequence === sequence) this.#segments.delete(old);
-    const start = inode && segmentStart(inode.durable);
+    const start = inode && segmentStart(inode.durable, name);
     if (start === undefined) return;
     const tracked = { ...start, end: SEGMENT_HEADER_BYTES };
     this.#segments.set(inode!, tracked);
@@ -77,10 +77,13 @@ export class LogShadow implements DurabilityObserver {
 
   #apply({ head, records }: PlacedBatch): DurableWrite {
     this.#sequence = head.sequence;
-    const { vote, truncateFrom, base } = head;
+    const { truncateFrom, before } = head;
+    // Every batch says it.
+    const isNews = head.vote.term !== this.view.term || head.vote.votedFor !== this.view.votedFor;
+    const vote = isNews ? head.vote : undefined;
     const write = { records: records.count === 0 ? [] : [records], vote, truncateFrom };
     // What is said again replaces itself.
-    if (base !== undefined) this.view.log.truncateFrom(base.nextIndex);
+    this.view.log.truncateFrom(before.nextIndex);
     if (records.count > 0) this.view.log.truncateFrom(records.from);
     applyWrite(this.view, write);
     return write;

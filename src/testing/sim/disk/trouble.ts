@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { CorruptionError, StorageError } from "../../../errors.ts";
+import { CorruptionError, StorageError, StorageFullError } from "../../../errors.ts";
 import type { FileOperation } from "../../memory_file.ts";
 import type { DiskFault } from "../survivable.ts";
 import type { ErrorTarget } from "./disk_actions.ts";
@@ -111,11 +111,13 @@ export class DiskTrouble {
   explain(error: unknown, location: string): DiskFault | undefined {
     if (error instanceof CorruptionError) {
       const isPrecise = error.file.startsWith(`${location}/`) && Number.isSafeInteger(error.offset);
-      return this.#misreads > 0 && isPrecise ? "misread" : undefined;
+      const cause = this.#failures.find(({ error: { message } }) => error.message.includes(message));
+      return cause?.fault ?? (this.#misreads > 0 && isPrecise ? "misread" : undefined);
     }
-    if (!(error instanceof StorageError)) return undefined;
+    if (!(error instanceof StorageError || error instanceof StorageFullError)) return undefined;
     const { message } = error;
     if (!message.includes(location)) return undefined;
+    if (error instanceof StorageFullError) return this.#failures.find(({ fault }) => fault === "disk-full")?.fault;
     return this.#failures.find(({ error: { message: cause } }) => message.includes(cause))?.fault;
   }
 }
