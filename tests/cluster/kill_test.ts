@@ -47,6 +47,19 @@ async function killAll(cluster: Cluster, workload: Workload): Promise<void> {
   await workload.untilAcknowledged(300);
 }
 
+/** A follower loses its whole directory and comes back under its name, told to bootstrap as ever. */
+async function wipeFollower(cluster: Cluster, workload: Workload, place = 0): Promise<void> {
+  const leader = await cluster.agreedLeader();
+  const follower = cluster.servers.filter((server) => server !== leader)[place]!;
+  await workload.burst(follower);
+  await follower.kill();
+  await follower.wipe();
+  await workload.untilAcknowledged(300);
+  follower.start();
+  await cluster.agreedLeader();
+  await workload.untilAcknowledged(300);
+}
+
 type Fault = (cluster: Cluster, workload: Workload) => Promise<void>;
 
 /** Clients are at work before, during and after each fault; then everything they saw is judged. */
@@ -75,6 +88,12 @@ testFaults("nothing is lost when the leader is killed, servers are halted and al
   killLeader,
   haltFollower,
   haltLeader,
+  killAll,
+]);
+testFaults("nothing is lost when a follower, and then another one, loses its whole directory", DENO, [
+  wipeFollower,
+  // The one that came back has to make the majority now.
+  (cluster, workload) => wipeFollower(cluster, workload, 1),
   killAll,
 ]);
 testFaults("nothing is lost when the leader is killed, on Bun", ["bun", "bun", "bun"], [killLeader]);

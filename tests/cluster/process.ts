@@ -65,6 +65,11 @@ export class ServerProcess {
     this.child.kill("SIGCONT");
   }
 
+  /** Removes all that it ever wrote; it must not run. */
+  async wipe(): Promise<void> {
+    await rm(this.args[this.args.indexOf("--data") + 1]!, { recursive: true });
+  }
+
   /** Asks it to stop and gives how it ended, and after how long. */
   async terminate(signal: NodeJS.Signals = "SIGTERM"): Promise<ChildExit & { readonly ms: number }> {
     const start = performance.now();
