@@ -196,7 +196,7 @@ export class Aftermath {
 
   /** Whoever was ill gets well, and disturbs nobody that is. */
   async #rejoin(well: readonly SimServer[]): Promise<void> {
-    const { servers, present } = this.#simulation;
+    const { servers, present, config } = this.#simulation;
     const leader = leaderOf(well)!;
     const heal = async (): Promise<void> => {
       await this.#heal();
@@ -204,7 +204,7 @@ export class Aftermath {
     };
     // What was ill may be of a later term: from before, or as it did not ask before it campaigned.
     const latest = Math.max(...servers.map(({ life, disk }) => life?.core?.term ?? disk.term));
-    if (latest > leader.core.term) await heal();
+    if (latest > leader.core.term || config.settings.preVote !== true) await heal();
     else await this.#stable(present, heal);
     await this.#serve(this.#simulation.present);
     await this.#converge(this.#simulation.present);
