@@ -34,6 +34,15 @@ const hits = {
   "read-refused-by-step-down": 0,
   "transfer-succeeded": 0,
   "transfer-timed-out": 0,
+  // Snapshots.
+  "log-compacted": 0,
+  "compaction-waited-for-peer": 0,
+  "snapshot-offered-for-nothing": 0,
+  "snapshot-installed": 0,
+  "snapshot-overtaken": 0,
+  "snapshot-replaced-conflict": 0,
+  "peer-behind-log": 0,
+  "peer-back-by-heartbeat": 0,
   // Disk.
   "append-read-from-disk": 0,
   "append-read-in-vain": 0,

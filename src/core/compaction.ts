@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mark } from "../marks.ts";
 import type { LogIndex, Term } from "../types.ts";
 import type { Event } from "./event.ts";
 import { forgetConfigurations } from "./membership.ts";
@@ -39,6 +40,7 @@ export function compact(step: Step): void {
   const wanted = Math.min(state.compactionTarget, state.snapshot.index);
   const last = Math.min(wanted, state.appliedIndex, state.persistedIndex, neededByPeers(step));
   if (last < wanted && last - log.firstIndex < partMin) return;
+  mark("log-compacted");
   compactTerms(log, last + 1);
   forgetConfigurations(step, last);
   effects.push({ type: "compact", firstIndex: log.firstIndex, prevTerm: log.prevTerm });
@@ -55,7 +57,8 @@ function neededByPeers({ state, now }: Step): LogIndex {
     if (snapshotIndex === undefined) continue;
     const isOver = !progress.snapshotAsked && (matchIndex >= state.snapshot.index || now > progress.snapshotUntil);
     if (isOver) progress.snapshotIndex = undefined;
-    else needed = Math.min(needed, Math.max(snapshotIndex, matchIndex));
+    else mark("compaction-waited-for-peer");
+    if (!isOver) needed = Math.min(needed, Math.max(snapshotIndex, matchIndex));
   }
   return needed;
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mark } from "../marks.ts";
 import type { SnapshotRequest } from "../message.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { acknowledgePersisted, advanceCommit, hearLeader } from "./append.ts";
@@ -24,6 +25,7 @@ export function onSnapshotRequest(step: Step, from: ServerId, request: SnapshotR
   if (!isCredible(step, request.term)) return;
   hearLeader(step, from, request);
   if (hasEntries(step, request.index, request.lastTerm)) {
+    mark("snapshot-offered-for-nothing");
     takeForCommitted(step, request.index);
     return respond(step, from, request, state.persistedIndex >= request.index ? "done" : "installing");
   }
@@ -66,6 +68,7 @@ export function onSnapshotReceived(step: Step, event: Extract<Event, { type: "sn
   const { index, term } = event;
   if (index <= state.snapshot.index) return;
   if (!hasEntries(step, index, term)) return install(step, event);
+  mark("snapshot-overtaken");
   takeForCommitted(step, index);
   adoptSnapshot(step, index, term);
   oweAnswer(step);
@@ -84,6 +87,8 @@ function install(step: Step, event: Extract<Event, { type: "snapshot-received" }
   if (state.role !== "follower") becomeFollower(step, state.term, undefined, "snapshot-installed");
   const { commitIndex, log } = state;
   const truncateFrom = log.lastIndex > commitIndex ? commitIndex + 1 : undefined;
+  mark("snapshot-installed");
+  if (log.lastIndex >= index) mark("snapshot-replaced-conflict");
   resetTerms(log, index, term);
   state.persistedIndex = Math.min(state.persistedIndex, commitIndex);
   state.epoch++;

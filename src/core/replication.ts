@@ -140,7 +140,10 @@ export function replicateAll(step: Step): void {
 
 function replicate(step: Step, to: ServerId, progress: Progress): void {
   const { state } = step;
-  if (progress.nextIndex < state.log.firstIndex) becomeAwaitingSnapshot(progress, state.log.firstIndex);
+  if (progress.nextIndex < state.log.firstIndex) {
+    mark("peer-behind-log");
+    becomeAwaitingSnapshot(progress, state.log.firstIndex);
+  }
   if (progress.blocked) return;
   if (progress.state === "snapshot") askForSnapshot(step, to, progress);
   if (progress.sending === undefined && hasEntriesToSend(step, progress)) {
@@ -254,6 +257,7 @@ function onAccepted(step: Step, from: ServerId, progress: Progress, response: Ap
   const isProbed = progress.state !== "replicate" && response.sequence >= progress.stateSequence;
   // Whichever way it came to where the log begins: a snapshot's end that was acknowledged is as good as an answer.
   const isBack = progress.state === "snapshot" && progress.matchIndex >= progress.nextIndex - 1;
+  if (progress.state === "snapshot" && isProbed) mark("peer-back-by-heartbeat");
   if (isProbed || isBack) {
     // Accepted as sent, durable or not: the logs agree up to the end of the probe.
     const probed = progress.probe?.sequence === response.sequence ? progress.probe.end : progress.nextIndex;

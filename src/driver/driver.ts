@@ -239,6 +239,7 @@ export class Driver<Command, Result> {
   onConnect(remote: RemoteServer): void {
     const { serverId, address, incarnation, starts } = remote;
     this.#peers.connect(remote);
+    this.snapshots.onChannel(serverId);
     this.#parts.events.emit({ type: "peer-connected", peer: serverId, address });
     this.#enqueue({ event: { type: "peer-connected", peer: serverId, disk: { incarnation, starts } } });
   }

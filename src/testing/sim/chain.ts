@@ -8,7 +8,10 @@ import { decodeConfiguration } from "../../wire/configuration.ts";
 import { getU32 } from "../../wire/integers.ts";
 import type { Records } from "../../wire/record.ts";
 
-/** Terms and chained hashes: two logs with the same hash at an index are the same up to it. */
+/**
+ * Terms and chained hashes: two logs with the same hash at an index are the same up to it. What a log has let go, as a
+ * snapshot holds it, stays known here.
+ */
 export class ChainLog {
   #terms: Term[] = [];
   #hashes: number[] = [];
@@ -72,6 +75,23 @@ export class ChainLog {
   static link(before: number, term: Term, content: number): number {
     const mixed = Math.imul(before ^ content, 0x85ebca6b) ^ Math.imul(term, 0x27d4eb2f);
     return (Math.imul(mixed ^ (mixed >>> 15), 0xc2b2ae35) ^ before >>> 7) >>> 0;
+  }
+
+  /** A log with just these entries, whose hashes are known: what a snapshot stands for. */
+  static of(
+    entries: readonly {
+      readonly term: Term;
+      readonly hash: number;
+      readonly configuration?: Configuration | undefined;
+    }[],
+  ): ChainLog {
+    const log = new ChainLog();
+    for (const [i, { configuration }] of entries.entries()) {
+      if (configuration !== undefined) log.#configurations.push({ index: i + 1, configuration });
+    }
+    log.#terms = entries.map(({ term }) => term);
+    log.#hashes = entries.map(({ hash }) => hash);
+    return log;
   }
 
   /** Removes the entry at this index and all after it. */

@@ -88,11 +88,13 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
   const timing = random.split("timing");
   const heartbeat = timing.pick([10, 50, 50, 100]);
   const election = heartbeat * timing.pick([4, 10, 10]);
+  const disk = diskOf(random.split("disk"), new Set(faults), heartbeat * 1000, request);
+  const snapshots = disk.store === "memory" ? snapshotsOf(random.split("snapshots"), heartbeat) : undefined;
   return {
     servers,
-    settings: settingsOf(random.split("settings"), heartbeat, election),
+    settings: { ...settingsOf(random.split("settings"), heartbeat, election), ...snapshots },
     network: networkOf(random.split("network"), new Set(faults), heartbeat * 1000, election * 1000),
-    disk: diskOf(random.split("disk"), new Set(faults), heartbeat * 1000, request),
+    disk: snapshots === undefined ? disk : { ...disk, keepsSnapshots: true },
     clocks: clocksOf(random.split("clocks"), servers, faults.includes("clock")),
     faults,
     faultEvery: election * 1000 * timing.pick([1, 2, 5]),
@@ -140,6 +142,18 @@ function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number):
         logCacheBytesMax: random.pick([0, 512, 8192]),
       }
       : {}),
+  };
+}
+
+/** Also so many that the log is hardly ever longer than what is on its way. */
+function snapshotsOf(random: Random, heartbeatMs: number): Partial<RaftSettings> | undefined {
+  const snapshotThreshold = random.pick([1, 2, 5, 50, undefined]);
+  if (snapshotThreshold === undefined) return undefined;
+  return {
+    snapshotThreshold,
+    snapshotIntervalMs: heartbeatMs * random.pick([1, 4, 20]),
+    trailingLogs: random.pick([0, 0, 1, 3, 20]),
+    snapshotBytesPerSecondMax: random.pick([0, 0, 20_000]),
   };
 }
 

@@ -10,16 +10,16 @@ import { ChainLog } from "./chain.ts";
 import type { DiskView } from "./view.ts";
 
 /** A write as it is on the disk. */
-export type DurableWrite = Pick<StoreWrite, "records" | "vote" | "truncateFrom">;
+export type DurableWrite = Pick<StoreWrite, "records" | "vote" | "truncateFrom" | "compactTo">;
 
 /** The view of a disk with nothing on it. */
 export function emptyView(): DiskView {
-  return { term: 0, votedFor: undefined, log: new ChainLog() };
+  return { term: 0, votedFor: undefined, log: new ChainLog(), snapshot: 0 };
 }
 
 /** An independent copy. */
-export function cloneView({ term, votedFor, log }: DiskView): DiskView {
-  return { term, votedFor, log: log.clone() };
+export function cloneView(view: DiskView): DiskView {
+  return { ...view, log: view.log.clone() };
 }
 
 /** Whether two disks hold the same. */
@@ -27,18 +27,36 @@ export function isSameView(a: DiskView, b: DiskView): boolean {
   return a.term === b.term && a.votedFor === b.votedFor && a.log.last === b.log.last && a.log.agrees(b.log, a.log.last);
 }
 
-/** What a disk holds after one more write. */
-export function applyWrite(disk: DiskView, { vote, truncateFrom, records }: DurableWrite): void {
+/** The committed entries up to this one. */
+export type Prefix = (index: LogIndex) => ChainLog;
+
+const nobody: Prefix = () => new ChainLog();
+
+/**
+ * What a disk holds after one more write.
+ *
+ * @param prefix What a snapshot stands for, that takes the log's place.
+ */
+export function applyWrite(
+  disk: DiskView,
+  { vote, truncateFrom, compactTo, records }: DurableWrite,
+  prefix: Prefix = nobody,
+): void {
   if (truncateFrom !== undefined) disk.log.truncateFrom(truncateFrom);
+  if (compactTo !== undefined && compactTo.firstIndex > disk.log.last + 1) disk.log = prefix(compactTo.firstIndex - 1);
   for (const run of records) disk.log.append(run);
   if (vote === undefined) return;
   disk.term = vote.term;
   disk.votedFor = vote.votedFor;
 }
 
-/** Reads all that an open store holds. */
-export async function viewOf(store: Store, { vote, firstIndex, lastIndex }: StoreState): Promise<DiskView> {
-  const log = new ChainLog();
+/** Reads all that an open store holds; what came before is in a snapshot. */
+export async function viewOf(
+  store: Store,
+  { vote, firstIndex, lastIndex }: StoreState,
+  prefix: Prefix = nobody,
+): Promise<DiskView> {
+  const log = prefix(firstIndex - 1);
   let next: LogIndex = firstIndex;
   while (next <= lastIndex) {
     const runs: readonly Records[] = await store.read(next, lastIndex + 1, 1 << 20);
@@ -47,5 +65,5 @@ export async function viewOf(store: Store, { vote, firstIndex, lastIndex }: Stor
       next = records.end;
     }
   }
-  return { term: vote.term, votedFor: vote.votedFor, log };
+  return { term: vote.term, votedFor: vote.votedFor, log, snapshot: 0 };
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { LogIndex, ServerId, Term } from "../../types.ts";
+import type { Configuration, LogIndex, ServerId, Term } from "../../types.ts";
 import type { ChainLog } from "./chain.ts";
 import type { SimResult } from "./machine.ts";
 import type { DiskView, NodeView } from "./view.ts";
@@ -35,6 +35,8 @@ export interface CommittedEntry {
   readonly committedIn: Term;
   /** The sets of voters, a majority of each of which held it. */
   readonly sets: readonly (readonly ServerId[])[];
+  /** What it says, when it is a configuration. */
+  readonly configuration?: Configuration | undefined;
 }
 
 /** What a follower acknowledged in one term. */

@@ -39,7 +39,7 @@ export interface MachineTap {
 
 /** Registers and lists by key. */
 export class SimMachine implements StateMachine<SimCommand, SimResult> {
-  readonly #states = new Map<string, string>();
+  #states = new Map<string, string>();
   readonly #tap: MachineTap;
   #hash = 0;
   /** Set while it works at a command: nobody may look at it. */
@@ -69,6 +69,30 @@ export class SimMachine implements StateMachine<SimCommand, SimResult> {
       this.isBusy = false;
       return this.#take(command, context);
     });
+  }
+
+  /** See {@linkcode StateMachine.snapshot}; in small pieces, as if it were large. */
+  snapshot(): ReadableStream<Uint8Array> {
+    const bytes = new TextEncoder().encode(JSON.stringify([this.#hash, [...this.#states]]));
+    let at = 0;
+    return new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (at >= bytes.length) return controller.close();
+        controller.enqueue(bytes.subarray(at, at += 100));
+      },
+    }, { highWaterMark: 0 });
+  }
+
+  /** See {@linkcode StateMachine.restore}. */
+  async restore(stream: ReadableStream<Uint8Array>): Promise<void> {
+    this.isBusy = true;
+    const pieces: string[] = [];
+    const decoder = new TextDecoder();
+    for await (const piece of stream) pieces.push(decoder.decode(piece, { stream: true }));
+    const [hash, states] = JSON.parse(pieces.join(""));
+    this.#hash = hash;
+    this.#states = new Map(states);
+    this.isBusy = false;
   }
 
   #take(command: SimCommand, { index, term }: ApplyContext): SimResult {

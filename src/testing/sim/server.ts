@@ -38,6 +38,8 @@ const clusterId = "simulated";
 export interface ServerTap {
   /** A life has a core, which has taken no step. */
   onStart(server: SimServer, life: Life): void;
+  /** The committed entries up to this one. */
+  prefix(index: LogIndex): ChainLog;
   /** A core took a step. */
   onStep(server: SimServer, life: Life, step: StepView): void;
   /** A write is durable. The view has it already. */
@@ -89,6 +91,8 @@ export interface Life extends NodeView {
   hasStopped: boolean;
   /** Removed from the log since the views were brought up to date. */
   truncatedFrom: LogIndex;
+  /** The last entry of a snapshot that has taken the log's place since then; 0 when none has. */
+  installed: LogIndex;
   cache: LogCache | undefined;
 }
 
@@ -118,6 +122,7 @@ export class SimServer {
     this.id = Object.keys(parts.bootstrap)[index]!;
     this.index = index;
     this.storage = open({
+      prefix: (index) => parts.tap.prefix(index),
       onDurable: (write) => {
         if (this.life !== undefined) parts.tap.onPersisted(this, this.life, write);
       },
@@ -207,6 +212,7 @@ export class SimServer {
       isOver: false,
       hasStopped: false,
       truncatedFrom: Infinity,
+      installed: 0,
       cache: undefined,
       machine: undefined as unknown as SimMachine,
     };
@@ -258,7 +264,7 @@ export class SimServer {
     this.#possible = [before];
     if (this.#inFlight === undefined) return;
     const after = cloneView(before);
-    applyWrite(after, this.#inFlight);
+    applyWrite(after, this.#inFlight, (index) => this.#parts.tap.prefix(index));
     this.#possible = [before, after];
     this.#inFlight = undefined;
   }
@@ -276,6 +282,10 @@ export class SimServer {
     if (life.truncatedFrom < Infinity) {
       life.log.truncateFrom(life.truncatedFrom);
       life.truncatedFrom = Infinity;
+    }
+    if (life.installed > 0) {
+      (life as { log: ChainLog }).log = this.#parts.tap.prefix(life.installed);
+      life.installed = 0;
     }
     const { lastIndex } = life.core.log;
     while (life.log.last < lastIndex) {
@@ -319,6 +329,7 @@ export class SimServer {
       const effects = step(event, now);
       for (const effect of effects) {
         if (effect.type === "truncate") life.truncatedFrom = Math.min(life.truncatedFrom, effect.from);
+        if (effect.type === "install-snapshot") life.installed = effect.index;
       }
       if (!life.isOver) tap.onStep(this, life, { before, event, effects, now });
       else if (life.hasStopped) tap.onTrouble(this, "stay shut down", new Error(`it steps ${event.type}`));
@@ -330,9 +341,11 @@ export class SimServer {
   #watched(life: Life): StoreFactory {
     const factory = this.storage.factory();
     return {
+      ...factory.snapshots === undefined ? {} : { snapshots: factory.snapshots },
       open: async (context) => {
         const store = await factory.open(context);
         const watched: Store = {
+          ...store.isDurable === false ? { isDurable: false } : {},
           open: async (serverId) => {
             const state = await store.open(serverId);
             if (!life.isOver) this.#onOpen(life);

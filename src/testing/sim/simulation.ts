@@ -23,6 +23,8 @@ import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { Distortion } from "./script.ts";
 import { type Life, type ServerTap, SimServer } from "./server.ts";
+import { ChainLog } from "./chain.ts";
+import { snapshots } from "./check/snapshots.ts";
 import { type CrashKind, openStorage, type StorageTap } from "./storage.ts";
 import { touchStopped } from "./touches.ts";
 import { Trace } from "./trace.ts";
@@ -31,7 +33,17 @@ import { Workload } from "./workload.ts";
 import { World } from "./world.ts";
 
 /** All families of invariants. */
-export const CHECKERS: readonly Checker[] = [elections, logs, commits, reads, stale, contact, membership, disks];
+export const CHECKERS: readonly Checker[] = [
+  elections,
+  logs,
+  commits,
+  reads,
+  stale,
+  contact,
+  membership,
+  disks,
+  snapshots,
+];
 
 /** Events after which what is said to be on a disk is looked up on it. */
 const EXAMINE_EVERY = 1000;
@@ -99,8 +111,10 @@ export class Simulation {
       machine: config.client,
       host,
     };
+    // Whoever brings a machine counts the commands that each server applies: none may be skipped.
+    const disk = host === undefined ? config.disk : { ...config.disk, keepsSnapshots: false };
     this.servers = ids.map((id, i) => {
-      const open = (tap: StorageTap) => openStorage(this.world, random.split(`disk ${id}`), i, id, config.disk, tap);
+      const open = (tap: StorageTap) => openStorage(this.world, random.split(`disk ${id}`), i, id, disk, tap);
       return new SimServer(parts, i, open, config.clocks[i]!, random.split(`server ${id}`));
     });
     for (const server of this.servers) this.ghost.disks.set(server.id, server.disk);
@@ -173,6 +187,7 @@ export class Simulation {
       onStart: (_server, life) => {
         for (const checker of this.#checkers) checker.onStart?.(ghost, life);
       },
+      prefix: (index) => ChainLog.of(ghost.commits.slice(0, index)),
       onStep: (_server, life, step) => this.#onStep(life, step),
       onPersisted: (_server, life, write) => {
         for (const checker of this.#checkers) checker.onPersisted?.(ghost, life, write);

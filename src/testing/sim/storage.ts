@@ -4,8 +4,9 @@
  * @module
  */
 import type { StoreFactory } from "../../store/store.ts";
-import type { ServerId } from "../../types.ts";
+import type { LogIndex, ServerId } from "../../types.ts";
 import type { FileOperation } from "../memory_file.ts";
+import type { ChainLog } from "./chain.ts";
 import type { DamageKind, ErrorTarget, Replacement } from "./disk/disk_actions.ts";
 import { Latency } from "./disk/latency.ts";
 import { MemoryDisk } from "./disk/memory_disk.ts";
@@ -28,6 +29,8 @@ export interface DiskBehaviour {
   readonly segmentBytes: number;
   /** Whether copies of the disk are kept, for the fault that brings one back. */
   readonly keepsCopies: boolean;
+  /** Whether there are snapshots; undefined in runs from before there were. */
+  readonly keepsSnapshots?: boolean;
 }
 
 /** How a server's life ends: the process dies, or the machine loses power and with it what was not synced. */
@@ -35,6 +38,8 @@ export type CrashKind = "kill" | "power";
 
 /** What a storage tells. */
 export interface StorageTap {
+  /** The committed entries up to this one. */
+  prefix(index: LogIndex): ChainLog;
   /** A write is durable, and in the view. */
   onDurable(write: DurableWrite): void;
   /** A process was told that an operation failed. */
@@ -112,5 +117,5 @@ export function openStorage(
   const operations = new Latency(world, random, server, id, behaviour);
   return behaviour.store === "wal"
     ? new WalDisk(id, behaviour, operations, random, tap)
-    : new MemoryDisk(id, operations, random, tap);
+    : new MemoryDisk(id, operations, random, tap, behaviour.keepsSnapshots === true);
 }

@@ -15,6 +15,8 @@ export interface DiskView {
   term: Term;
   votedFor: ServerId | undefined;
   log: ChainLog;
+  /** The last entry that the newest snapshot includes; 0 without one. */
+  snapshot: LogIndex;
 }
 
 /** A server in one life. */

@@ -3,6 +3,7 @@ import { CorruptionError, StorageError } from "../../../src/errors.ts";
 import type { StoreWrite } from "../../../src/store/store.ts";
 import { walStore } from "../../../src/store/wal/wal_store.ts";
 import { type FileOperation, loseAll, MemoryFiles } from "../../../src/testing/memory_files.ts";
+import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { Atlas } from "../../../src/testing/sim/disk/atlas.ts";
 import { damageAtRest } from "../../../src/testing/sim/disk/damage.ts";
 import { DAMAGE_KINDS, diskChoices, DRAWN_DISK_FAULTS } from "../../../src/testing/sim/disk/disk_actions.ts";
@@ -181,7 +182,7 @@ test("every fault of a disk has an outcome and a reason, and none is drawn that 
 async function diskOf(entries: number): Promise<WalDisk> {
   const behaviour = { segmentBytes: 4096, keepsCopies: true } as DiskBehaviour;
   const operations = { later: () => Promise.resolve(), end() {}, stall() {} };
-  const tap = { onDurable() {}, onFailed() {}, onRetried() {}, onExamined() {} };
+  const tap = { prefix: () => new ChainLog(), onDurable() {}, onFailed() {}, onRetried() {}, onExamined() {} };
   const disk = new WalDisk("a", behaviour, operations, Random.seeded(entries), tap);
   for (const [from, end] of [[1, entries / 2], [entries / 2, entries + 1]] as const) {
     const store = await disk.factory().open({});

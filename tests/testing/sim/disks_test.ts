@@ -10,7 +10,7 @@ import { test } from "../../harness.ts";
 function disk(term: number, votedFor: string | undefined, ...contents: number[]): DiskView {
   const log = new ChainLog();
   for (const content of contents) log.add(1, content);
-  return { term, votedFor, log };
+  return { term, votedFor, log, snapshot: 0 };
 }
 
 /** The invariant that a checker finds broken. */

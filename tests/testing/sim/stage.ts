@@ -32,7 +32,7 @@ export class Stage {
   server(id: ServerId, given: Omit<Given, "id"> = {}): Actor {
     const core = coreOf({ id, ...given }).state;
     const log = logOf(given.terms ?? [1], core);
-    const disk: DiskView = { term: core.term, votedFor: core.votedFor, log: log.clone() };
+    const disk: DiskView = { term: core.term, votedFor: core.votedFor, log: log.clone(), snapshot: 0 };
     this.ghost.disks.set(id, disk);
     const life = ++this.#lives;
     return { id, index: id.charCodeAt(0) - 97, life, core, log, disk };

@@ -120,7 +120,8 @@ function immutable(ghost: Ghost, node: NodeView): void {
     }
     const by = ghost.committing.get(node);
     ghost.must(by !== undefined, "C2", () => `"${id}" knows ${index} to be committed before any leader committed it`);
-    ghost.commits.push({ term, hash, committedIn: by?.term ?? core.term, sets: by?.sets ?? [] });
+    const configuration = log.configurations.findLast((it) => it.index === index)?.configuration;
+    ghost.commits.push({ term, hash, committedIn: by?.term ?? core.term, sets: by?.sets ?? [], configuration });
   }
   ghost.lastCommitted.set(node, core.commitIndex);
 }

@@ -83,13 +83,23 @@ function truncation(ghost: Ghost, { id, core, log }: NodeView, { before, effects
 
 /** What a leader has shown a follower in its term: no more may be acknowledged (L5) or taken as committed (C6). */
 function noteShown(ghost: Ghost, { id, life, core }: NodeView, { event }: StepView): void {
-  if (event.type !== "message-received" || event.message.type !== "append-request") return;
-  const { term, prevIndex, prevTerm, end, runs } = event.message;
+  if (event.type === "snapshot-received") return note(ghost, `${id} ${life} ${core.term}`, event.index);
+  if (event.type !== "message-received") return;
+  const { message } = event;
+  if (message.type === "snapshot-request" && message.term === core.term && core.role !== "leader") {
+    return note(ghost, `${id} ${life} ${core.term}`, message.index);
+  }
+  if (message.type !== "append-request") return;
+  const { term, prevIndex, prevTerm, end, runs } = message;
   if (term !== core.term || core.role === "leader") return;
   const last = end - 1;
   const lastTerm = last === prevIndex ? prevTerm : runs[runs.length - 1]!.term;
-  if (termAt(core.log, last) !== lastTerm) return;
-  const key = `${id} ${life} ${term}`;
+  // What was let go was committed, so it is the leader's too.
+  if (last >= core.log.firstIndex - 1 && termAt(core.log, last) !== lastTerm) return;
+  note(ghost, `${id} ${life} ${term}`, last);
+}
+
+function note(ghost: Ghost, key: string, last: number): void {
   ghost.shown.set(key, Math.max(ghost.shown.get(key) ?? 0, last));
 }
 
@@ -165,7 +175,11 @@ function shape(ghost: Ghost, { id, core, log }: NodeView): void {
   const { lastIndex, firstIndex, runs } = core.log;
   ghost.must(lastIndex === log.last, "L2", () => `"${id}" believes in ${lastIndex} entries and has ${log.last}`);
   const last = runs[runs.length - 1];
-  ghost.must((last?.term ?? 0) === log.lastTerm, "L2", () => `"${id}" is wrong about the term of entry ${lastIndex}`);
+  ghost.must(
+    (last?.term ?? core.log.prevTerm) === log.lastTerm,
+    "L2",
+    () => `"${id}" is wrong about the term of entry ${lastIndex}`,
+  );
   ghost.must(
     log.lastTerm <= core.term,
     "L2",

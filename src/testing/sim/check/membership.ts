@@ -37,7 +37,11 @@ function isVoterIn(configuration: Configuration | undefined, id: string): boolea
 /** M1: the configuration in force is the last one in the log, committed or not. */
 function fromLog(ghost: Ghost, node: NodeView): void {
   const { id, core, log } = node;
-  const inLog = log.configurations;
+  const all = log.configurations;
+  // What a snapshot holds may be forgotten, but for the one that was in force at its end: no truncation goes back further.
+  const base = all.findLast(({ index }) => index <= core.snapshot.index)?.index ?? 0;
+  const first = core.configurations[0]?.index ?? 0;
+  const inLog = first <= base ? all.filter(({ index }) => index >= first) : all;
   const last = inLog[inLog.length - 1];
   const inForce = core.configurations[core.configurations.length - 1];
   const isSameIndex = last?.index === inForce?.index && inLog.length === core.configurations.length;

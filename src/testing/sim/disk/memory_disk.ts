@@ -4,6 +4,8 @@
  * @module
  */
 import { memoryStore } from "../../../store/memory.ts";
+import { memorySnapshotStore } from "../../../store/memory_snapshots.ts";
+import type { SnapshotStore } from "../../../store/snapshot_store.ts";
 import type { Store, StoreFactory, StoreWrite } from "../../../store/store.ts";
 import type { ServerId } from "../../../types.ts";
 import { applyWrite, cloneView, emptyView, viewOf } from "../disk_view.ts";
@@ -21,20 +23,24 @@ export class MemoryDisk implements Storage {
   readonly #operations: Operations;
   readonly #random: Random;
   readonly #tap: StorageTap;
+  readonly #snapshots: SnapshotStore | undefined;
   #inFlight: StoreWrite | undefined;
 
   /** An empty one. */
-  constructor(id: ServerId, operations: Operations, random: Random, tap: StorageTap) {
+  constructor(id: ServerId, operations: Operations, random: Random, tap: StorageTap, keepsSnapshots: boolean) {
     this.#id = id;
     this.#operations = operations;
     this.#random = random;
     this.#tap = tap;
     this.#store = memoryStore({ random: () => `disk of ${id}` });
+    if (keepsSnapshots) this.#snapshots = memorySnapshotStore();
   }
 
   factory(): StoreFactory {
     const store = this.#store;
+    const snapshots = this.#snapshots;
     const delayed: Store = {
+      isDurable: false,
       open: (serverId) => store.open(serverId),
       write: async (write) => {
         this.#inFlight = write;
@@ -48,7 +54,47 @@ export class MemoryDisk implements Storage {
       },
       close: () => store.close(),
     };
-    return { open: () => Promise.resolve(delayed) };
+    const open = () => Promise.resolve(delayed);
+    if (snapshots === undefined) return { open };
+    return { open, snapshots: { open: () => Promise.resolve(this.#slow(snapshots)) } };
+  }
+
+  /** Snapshots that take time, too, and are there as a whole or not at all. */
+  #slow(snapshots: SnapshotStore): SnapshotStore {
+    return {
+      isDurable: snapshots.isDurable,
+      damaged: snapshots.damaged,
+      open: () => snapshots.open(),
+      create: async (origin) => {
+        const sink = await snapshots.create(origin);
+        return {
+          id: sink.id,
+          get bytes() {
+            return sink.bytes;
+          },
+          write: async (chunk) => {
+            await this.#operations.later("write");
+            await sink.write(chunk);
+          },
+          close: async (expected) => {
+            await this.#operations.later("write");
+            const meta = await sink.close(expected);
+            this.view.snapshot = Math.max(this.view.snapshot, meta.index);
+            return meta;
+          },
+          abort: () => sink.abort(),
+        };
+      },
+      list: () => snapshots.list(),
+      read: async (id, offset, bytesMax) => {
+        await this.#operations.later("read");
+        return await snapshots.read(id, offset, bytesMax);
+      },
+      verify: (id) => snapshots.verify(id),
+      hold: (id) => snapshots.hold(id),
+      remove: (id) => snapshots.remove(id),
+      close: () => snapshots.close(),
+    };
   }
 
   crash(): void {
@@ -57,13 +103,14 @@ export class MemoryDisk implements Storage {
     if (this.#inFlight !== undefined && this.#random.chance(0.5)) this.#apply();
     this.#inFlight = undefined;
     this.#store.close();
+    this.#snapshots?.close();
   }
 
   async recover(): Promise<DiskView> {
     await this.#store.close();
-    const view = await viewOf(this.#store, await this.#store.open(this.#id));
+    const view = await viewOf(this.#store, await this.#store.open(this.#id), this.#tap.prefix);
     await this.#store.close();
-    return view;
+    return { ...view, snapshot: this.view.snapshot };
   }
 
   examine(): void {
@@ -72,7 +119,7 @@ export class MemoryDisk implements Storage {
 
   #apply(): void {
     this.#store.write(this.#inFlight!);
-    applyWrite(this.view, this.#inFlight!);
+    applyWrite(this.view, this.#inFlight!, this.#tap.prefix);
     this.#inFlight = undefined;
   }
 }

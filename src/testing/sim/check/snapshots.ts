@@ -1,0 +1,65 @@
+/**
+ * Snapshots and compaction: S1, S2, S4, A1.
+ *
+ * @module
+ */
+import type { LogIndex, Term } from "../../../types.ts";
+import type { Ghost } from "../ghost.ts";
+import type { NodeView, StepView } from "../view.ts";
+import type { Checker } from "./checker.ts";
+
+/** Raft §7. */
+export const snapshots: Checker = {
+  onStep(ghost, node, step) {
+    const { event, effects } = step;
+    if (event.type === "snapshot-persisted" || event.type === "snapshot-received") {
+      prefix(ghost, node, event.index, event.term);
+    }
+    for (const effect of effects) {
+      if (effect.type === "compact") guard(ghost, node, effect.firstIndex - 1);
+      if (effect.type === "install-snapshot") install(ghost, node, step, effect.index);
+    }
+  },
+
+  onEvent(ghost, { id, core }) {
+    const last = core.log.firstIndex - 1;
+    ghost.must(last <= core.snapshot.index, "A1", () => {
+      return `the log of "${id}" begins after ${last}, its snapshot ends at ${core.snapshot.index}`;
+    });
+  },
+
+  onPersisted(ghost, { id, disk }, { compactTo }) {
+    if (compactTo === undefined) return;
+    ghost.must(compactTo.firstIndex - 1 <= disk.snapshot, "S4", () => {
+      return `the disk of "${id}" lets entry ${compactTo.firstIndex - 1} go and has a snapshot up to ${disk.snapshot}`;
+    });
+  },
+};
+
+/** S1: a snapshot stands for what is committed. */
+function prefix(ghost: Ghost, { id }: NodeView, index: LogIndex, term: Term): void {
+  const committed = ghost.commits[index - 1];
+  ghost.must(committed?.term === term, "S1", () => {
+    return `"${id}" has a snapshot up to entry ${index} of term ${term}; committed is one of term ${committed?.term}`;
+  });
+}
+
+/** S4: nothing goes that no durable snapshot has, or that the machine needs. */
+function guard(ghost: Ghost, { id, core }: NodeView, last: LogIndex): void {
+  ghost.must(last <= core.snapshot.index && last <= core.appliedIndex, "S4", () => {
+    return `"${id}" lets entry ${last} go, has a snapshot up to ${core.snapshot.index} and applied ${core.appliedIndex}`;
+  });
+}
+
+/** S2: an install goes forward only, and only when the log lacks what it brings. */
+function install(ghost: Ghost, { id, core, log }: NodeView, { before }: StepView, index: LogIndex): void {
+  ghost.must(index > before.commitIndex && core.commitIndex === index, "S2", () => {
+    return `"${id}" installs a snapshot up to ${index} where it knows ${before.commitIndex} to be committed`;
+  });
+  ghost.must(log.hashAt(index) !== ghost.commits[index - 1]?.hash, "S2", () => {
+    return `"${id}" installs a snapshot up to ${index} although its log has that entry`;
+  });
+  ghost.must(core.log.firstIndex === index + 1 && core.log.lastIndex === index, "S2", () => {
+    return `the log of "${id}" goes from ${core.log.firstIndex} to ${core.log.lastIndex} after an install up to ${index}`;
+  });
+}
