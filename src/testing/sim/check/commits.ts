@@ -11,10 +11,11 @@ import { type Checker, configurationIn, isQuorum, setsOf } from "./checker.ts";
 
 /** Raft §5.3, §5.4, figure 3. */
 export const commits: Checker = {
-  /** A5: nothing counts as applied that the disk does not hold; the machine itself begins with nothing. */
+  /** A5: nothing counts as applied that the disk does not hold; the machine itself begins with nothing, or a snapshot. */
   onStart(ghost, { id, core, disk }) {
-    const { appliedIndex, commitIndex, log } = core;
-    ghost.must(appliedIndex === log.firstIndex - 1 && appliedIndex <= disk.log.last, "A5", () => {
+    const { appliedIndex, commitIndex, log, snapshot } = core;
+    const start = Math.max(log.firstIndex - 1, snapshot.index);
+    ghost.must(appliedIndex === start && appliedIndex <= disk.log.last, "A5", () => {
       return `"${id}" starts with ${appliedIndex} applied, its disk holds ${log.firstIndex} to ${disk.log.last}`;
     });
     ghost.must(commitIndex >= log.firstIndex - 1 && commitIndex <= log.lastIndex, "A1", () => {
