@@ -29,6 +29,17 @@ test("sim: a script without decisions leaves a cluster alone", async () => {
   assertEquals([violation, crashes, done.decisions], [undefined, 0, []]);
 });
 
+test("sim: who is shut down when the faults end is not asked for anything until it is up again", async () => {
+  const { script } = await runSeed(3, { steps, servers: 3, faults: [] });
+  for (const server of [0, 1, 2]) {
+    for (const before of [1, 300]) {
+      const action = { type: "restart", server, for: 1000 } as const;
+      const decisions = [{ at: 4_000_000 - before, action }];
+      assertEquals((await runScript({ ...script, until: 4_000_000, decisions })).violation, undefined);
+    }
+  }
+}, { timeoutMs: 60_000 });
+
 test("sim: a core that is made another one is found out", async () => {
   const forgetful = await runSeed(3, {
     steps,

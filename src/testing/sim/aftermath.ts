@@ -44,8 +44,13 @@ export class Aftermath {
 
   /** Everybody who has not lost too much is up. */
   async #heal(): Promise<void> {
-    this.#simulation.plague.heal();
-    await this.#within("V1", "start", () => this.#simulation.present.every(({ life }) => life?.raft !== undefined));
+    const { plague } = this.#simulation;
+    plague.heal();
+    await this.#within(
+      "V1",
+      "start",
+      () => this.#simulation.present.every(({ life }) => life?.raft !== undefined && !plague.stopping.has(life)),
+    );
   }
 
   /** What is left takes commands again. */

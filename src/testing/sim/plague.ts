@@ -9,7 +9,7 @@ import { calm } from "./lines.ts";
 import type { Action } from "./nemesis.ts";
 import { Port } from "./queue.ts";
 import type { ScriptedFault } from "./script.ts";
-import type { SimServer } from "./server.ts";
+import type { Life, SimServer } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
 import { SURVIVABLE } from "./survivable.ts";
 
@@ -28,6 +28,8 @@ export class Plague {
   now = 0;
   /** What is damaged. */
   readonly atlas: Atlas;
+  /** Lives that are being shut down, some for a while as they hand over first: nothing may be asked of them. */
+  readonly stopping: WeakSet<Life> = new WeakSet();
   /** Grows when all faults end: what was to end later has ended. */
   #era = 0;
 
@@ -133,6 +135,7 @@ export class Plague {
   restart(server: number, delay: number): void {
     const target = this.#simulation.servers[server]!;
     const era = this.#era;
+    if (target.life?.raft !== undefined) this.stopping.add(target.life);
     void this.#simulation.stop(target).then((hasStopped) => {
       if (hasStopped) this.#after(era === this.#era ? delay : 0, `s${server} restarts`, () => this.#start(target));
     });
