@@ -325,6 +325,15 @@ export class Network implements LinkHost {
     this.#connections[this.#at(link.server, to)] = connection;
     link.peers.set(to, remote);
     link.handler.onConnect(remote, "consensus");
+    this.#keepAlive(link.server, to, connection);
+  }
+
+  /** After dials that crossed each end may hold another connection, and those who say nothing would never notice. */
+  #keepAlive(server: number, peer: number, connection: Connection): void {
+    this.world.schedule(-1, Port.network, this.lines.behaviour.silence, "keep-alive", () => {
+      if (this.#connections[this.#at(server, peer)] !== connection) return;
+      if (this.#connections[this.#at(peer, server)] !== connection) this.#end(server, peer, "no answer for long");
+    }, server);
   }
 
   /** The server learns that its connection is gone. */
