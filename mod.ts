@@ -44,6 +44,9 @@ export {
   type RaftSettings,
   validateOptions,
 } from "./src/options.ts";
+export { bootstrapCluster, hasExistingState, recoverCluster, type RecoverOptions } from "./src/offline.ts";
+export type { ClusterRecovery } from "./src/forced_recovery.ts";
+export { readConfigJson, readPeersJson } from "./src/peers_json.ts";
 export { msgpackCodec } from "./src/codec.ts";
 export {
   type ArgumentsOf,
@@ -67,6 +70,8 @@ export type { HistogramSnapshot, PeerMetrics, RaftMetrics } from "./src/metrics.
 export type { RaftStats, StatsKey } from "./src/stats.ts";
 export type { ConfigurationView, RaftStatus, ServerStatus } from "./src/status.ts";
 export {
+  CannotBootstrapError,
+  CannotRecoverError,
   ConfigurationChangedError,
   CorruptionError,
   DamagedEntryError,
@@ -115,6 +120,7 @@ export type { DamagedRange } from "./src/damage.ts";
 export type {
   Damage,
   DamagePlace,
+  RecoverySource,
   Store,
   StoreContext,
   StoreFactory,

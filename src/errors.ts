@@ -91,6 +91,29 @@ export class ConfigurationChangedError extends RaftError {
   }
 }
 
+/** The server has data already, which a bootstrap would destroy: nothing was changed. */
+export class CannotBootstrapError extends RaftError {
+  /** `cannot-bootstrap`. */
+  override readonly code = "cannot-bootstrap";
+  /** Takes the server. */
+  constructor(id: ServerId) {
+    super(
+      `Cannot bootstrap server "${id}" as it has a term, entries or a snapshot: start it, or use an empty store`,
+      "not-applied",
+    );
+  }
+}
+
+/** A lost quorum can't be recovered from what this server has: nothing was changed. */
+export class CannotRecoverError extends RaftError {
+  /** `cannot-recover`. */
+  override readonly code = "cannot-recover";
+  /** Takes what is in the way, for the end of a sentence. */
+  constructor(why: string) {
+    super(`Cannot recover the cluster from this server as ${why}`, "not-applied");
+  }
+}
+
 /** The servers can't be changed as asked: `reason` says what to do about it. */
 export class MembershipError extends RaftError {
   /** `membership`. */

@@ -6,8 +6,10 @@
 import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm, fingerprint } from "./bootstrap.ts";
 import type { SessionTable } from "./driver/session_table.ts";
 import { DamagedEntryError, StorageError } from "./errors.ts";
+import { forceConfiguration } from "./forced_recovery.ts";
 import { Histogram } from "./metrics.ts";
 import type { Logger, RaftOptions } from "./options.ts";
+import { readEitherJson } from "./peers_json.ts";
 import { recover } from "./recovery.ts";
 import type { SnapshotMeta, SnapshotStore } from "./store/snapshot_store.ts";
 import type { Store, StoreFactory, StoreState } from "./store/store.ts";
@@ -37,24 +39,58 @@ export interface OpenParts {
   readonly closers: Closers;
 }
 
+/** What is on this machine. */
+export type LocalParts = Pick<OpenParts, "store" | "found" | "snapshots" | "logger">;
+
+/** The options that say where that is. */
+type LocalOptions<C, R> =
+  & Pick<RaftOptions<C, R>, "id" | "store" | "snapshots" | "clusterId" | "logger">
+  & Partial<Pick<RaftOptions<C, R>, "machine">>;
+
+/** Opens store and snapshots, also without a machine that needs any when `needsSnapshots`, and closes them after use. */
+export async function withLocalParts<C, R, T>(
+  options: LocalOptions<C, R>,
+  use: (parts: LocalParts) => Promise<T>,
+  needsSnapshots = false,
+): Promise<T> {
+  const closers: Closers = [];
+  try {
+    return await use(await openLocal(options, new Histogram(), closers, closers, needsSnapshots));
+  } finally {
+    await closeAll(closers);
+  }
+}
+
+async function openLocal<C, R>(
+  options: LocalOptions<C, R>,
+  syncs: Histogram,
+  closers: Closers,
+  borrowed: Closers,
+  needsSnapshots = false,
+): Promise<LocalParts> {
+  const store = await openStore(options, syncs, closers);
+  const found = await store.open(options.id);
+  // Left open while and after its server runs; without a server it goes back as it came.
+  if (store === options.store) borrowed.push(() => store.close());
+  checkCluster(options, found);
+  const snapshots = await openSnapshots(options, store, needsSnapshots || found.firstIndex > 1, closers, borrowed);
+  return { store, found, snapshots, logger: safeLogger(options.logger) };
+}
+
 /** Opens all parts and starts what uses them. When anything fails, what was opened is closed again. */
 export async function openParts<C, R, T>(options: RaftOptions<C, R>, start: (parts: OpenParts) => T): Promise<T> {
   const { id, bootstrap, clusterId } = options;
   const first = bootstrap === undefined ? undefined : bootstrapConfiguration(bootstrap, id);
-  const logger = safeLogger(options.logger);
   const syncs = new Histogram();
   const closers: Closers = [];
   const borrowed: Closers = [];
   try {
-    const store = await openStore(options, syncs, closers);
-    const before = await store.open(id);
-    // Left open while and after its server runs; without a server it goes back as it came.
-    if (store === options.store) borrowed.push(() => store.close());
-    checkCluster(options, before);
+    const local = await openLocal(options, syncs, closers, borrowed);
+    const { store, snapshots, logger } = local;
+    const before = await forcedByFile(options, local);
     // What a server does about it is for its core to decide, which does not know of it yet.
     const [damage] = before.damaged;
     if (damage !== undefined) throw new DamagedEntryError(damage.from, damage.file, damage.offset, damage.detail);
-    const snapshots = await openSnapshots(options, store, before, closers, borrowed);
     const recovered = await recover({ store, found: before, snapshots, machine: options.machine, logger });
     const { snapshot, sessions } = recovered;
     const found = await begin(store, recovered.found, first, clusterId);
@@ -65,6 +101,23 @@ export async function openParts<C, R, T>(options: RaftOptions<C, R>, start: (par
     await closeAll(borrowed);
     throw error;
   }
+}
+
+/** Recovers the cluster when somebody has put servers beside the log to recover it with; once for each time. */
+async function forcedByFile<C, R>(options: RaftOptions<C, R>, parts: LocalParts): Promise<StoreState> {
+  const { recovery } = options.store as Partial<StoreFactory>;
+  const text = await recovery?.read();
+  if (recovery === undefined || text === undefined) return parts.found;
+  const { id, machine, codec } = options;
+  const { logger } = parts;
+  const { name } = recovery;
+  const servers = readEitherJson(text);
+  logger.warn(`recovers the cluster with the servers in "${name}"`);
+  const { report, found } = await forceConfiguration({ ...parts, id, machine, codec }, servers, false);
+  for (const step of report.steps) logger.warn(`recovery from "${name}": ${step}`);
+  await recovery.done();
+  logger.warn(`recovered the cluster as of entry ${report.index}`);
+  return found;
 }
 
 /** Writes what a fresh store needs to know: the cluster it belongs to and, when it is given, the first configuration. */
@@ -95,7 +148,7 @@ async function begin(
   };
 }
 
-async function openStore<C, R>(options: RaftOptions<C, R>, syncs: Histogram, closers: Closers): Promise<Store> {
+async function openStore<C, R>(options: LocalOptions<C, R>, syncs: Histogram, closers: Closers): Promise<Store> {
   const { store } = options;
   if ("write" in store) return store;
   const opened = await store.open({ onSync: (ms) => syncs.add(ms) });
@@ -105,16 +158,16 @@ async function openStore<C, R>(options: RaftOptions<C, R>, syncs: Histogram, clo
 
 /** The snapshots that are asked for, or those that come with the store, when the machine or the log needs any. */
 async function openSnapshots<C, R>(
-  { snapshots, machine, store: from }: RaftOptions<C, R>,
+  { snapshots, machine, store: from }: LocalOptions<C, R>,
   store: Store,
-  { firstIndex }: StoreState,
+  isNeededBesides: boolean,
   closers: Closers,
   borrowed: Closers,
 ): Promise<SnapshotStore | undefined> {
-  if ((machine.snapshot === undefined) !== (machine.restore === undefined)) {
+  if ((machine?.snapshot === undefined) !== (machine?.restore === undefined)) {
     throw new TypeError("Cannot use the machine as it has one of snapshot() and restore() without the other");
   }
-  const isNeeded = machine.restore !== undefined || firstIndex > 1;
+  const isNeeded = machine?.restore !== undefined || isNeededBesides;
   const given = snapshots ?? (isNeeded ? store.snapshots ?? (from as StoreFactory).snapshots : undefined);
   if (given === undefined) return undefined;
   const opened = "create" in given ? given : await given.open();
@@ -139,7 +192,7 @@ async function openTransport<C, R>(
   return opened;
 }
 
-function checkCluster<C, R>({ id, clusterId }: RaftOptions<C, R>, { identity }: StoreState): void {
+function checkCluster<C, R>({ id, clusterId }: LocalOptions<C, R>, { identity }: StoreState): void {
   if (clusterId === undefined || identity.clusterId === "" || identity.clusterId === clusterId) return;
   throw new StorageError(
     `Cannot start server "${id}" in cluster "${clusterId}" as its disk belongs to cluster "${identity.clusterId}": ` +

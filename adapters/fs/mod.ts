@@ -17,6 +17,7 @@ import type { SnapshotStoreFactory } from "../../src/store/snapshot_store.ts";
 import type { StoreFactory } from "../../src/store/store.ts";
 import { walStore } from "../../src/store/wal/wal_store.ts";
 import { directoryFiles } from "./files.ts";
+import { peersFile } from "./peers_file.ts";
 
 export { directoryFiles, type DirectoryOptions } from "./files.ts";
 export type { FileHandle, Files, OpenOptions } from "../../src/store/files.ts";
@@ -51,6 +52,7 @@ export interface FileStoreOptions {
  */
 export function fileStore(directory: string, options: FileStoreOptions = {}): StoreFactory {
   return {
+    recovery: peersFile(directory),
     snapshots: fileSnapshotStore(directory, options.lock === undefined ? {} : { lock: options.lock }),
     open({ onSync }) {
       const files = directoryFiles(directory, options);

@@ -123,8 +123,20 @@ export interface StoreContext {
   readonly onSync?: ((ms: number) => void) | undefined;
 }
 
+/** Where an operator puts the servers to recover a cluster with that has lost its quorum. */
+export interface RecoverySource {
+  /** How messages name it. */
+  readonly name: string;
+  /** The servers, in either format of hashicorp/raft; undefined when nobody put any. Called when the store is open. */
+  read(): Promise<string | undefined>;
+  /** They were applied, durably, and must not be found again. */
+  done(): Promise<void>;
+}
+
 /** Makes a store: what `fileStore(dir)` returns. Nothing is touched before `open`. */
 export interface StoreFactory {
+  /** Asked once at each start. */
+  readonly recovery?: RecoverySource;
   /** Where its server keeps snapshots unless another place is given. */
   readonly snapshots?: SnapshotStoreFactory;
   /** Makes the store, which the caller must open and close. */
