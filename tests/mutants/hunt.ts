@@ -67,23 +67,23 @@ async function hunt(tree: Tree, mutant: Mutant, request: HuntRequest, controls: 
   } catch (error) {
     return { mutant, trials: [], problem: (error as Error).message };
   }
-  const trials: Trial[] = [];
-  for (const start of request.starts) {
-    for (;;) {
-      const outcome = await run(tree, { start, budget: request.budget, skips: controls.broken });
-      if (typeof outcome === "string") return { mutant, trials, problem: outcome };
+  const trials = new Map<number, Trial>();
+  let left = request.starts;
+  while (left.length > 0) {
+    const found = await run(tree, { starts: left, budget: request.budget, skips: controls.broken });
+    if (typeof found === "string") return { mutant, trials: [...trials.values()], problem: found };
+    for (const trial of found) {
       // What the code does without the fault as well, the fault has not done.
-      if (outcome.type !== "survived" && await controls.isBroken(outcome)) continue;
-      trials.push(outcome);
-      break;
+      if (trial.type === "survived" || !await controls.isBroken(trial)) trials.set(trial.start, trial);
     }
+    left = left.filter((start) => !trials.has(start));
   }
-  return { mutant, trials, problem: undefined };
+  return { mutant, trials: request.starts.map((start) => trials.get(start)!), problem: undefined };
 }
 
-/** Hunts from one start. A text says why it could not. */
-async function run(tree: Tree, plan: Plan): Promise<Trial | string> {
-  let trial: Trial | undefined;
+/** Hunts from all starts of the plan. A text says why it could not. */
+async function run(tree: Tree, plan: Plan): Promise<Trial[] | string> {
+  const trials: Trial[] = [];
   let problem = "it does not run";
   const args = ["run", "--allow-all", "--no-check", "--quiet", "tests/mutants/hunter.ts", JSON.stringify(plan)];
   const { code, output } = await tree.run(args, silenceMs, (text) => {
@@ -91,9 +91,9 @@ async function run(tree: Tree, plan: Plan): Promise<Trial | string> {
     if (line.type === "passed") problem = `it hangs after seed ${line.seed}`;
     else if (line.type === "useless") problem = `it breaks ordinary use: ${line.detail}`;
     else if (line.type === "simulator-failed") problem = `the simulator failed at seed ${line.seed}: ${line.detail}`;
-    else trial = line;
+    else trials.push(line);
   });
-  return trial ?? `${problem} (status ${code}) ${output}`.trim();
+  return trials.length === plan.starts.length ? trials : `${problem} (status ${code}) ${output}`.trim();
 }
 
 /** Seeds as they are without any fault. */

@@ -22,7 +22,7 @@ function say(line: Line): void {
   console.log(JSON.stringify(line));
 }
 
-async function hunt({ start, budget, skips }: Plan): Promise<void> {
+async function hunt(start: number, { budget, skips }: Plan): Promise<void> {
   let [events, timeMs, gaveUp] = [0, 0, 0];
   let first: Line | undefined;
   for (let seeds = 1; seeds <= budget; seeds++) {
@@ -50,9 +50,10 @@ async function hunt({ start, budget, skips }: Plan): Promise<void> {
   say(first ?? { type: "survived", start, seeds: budget, events, timeMs });
 }
 
+const plan: Plan = JSON.parse(process.argv[2]!);
 try {
   await useOrdinarily();
-  await hunt(JSON.parse(process.argv[2]!));
+  for (const start of plan.starts) await hunt(start, plan);
 } catch (error) {
   say({ type: "useless", detail: String(error).slice(0, 400) });
 }

@@ -4,9 +4,9 @@
  * @module
  */
 
-/** The first seed, and how many it may run. */
+/** The first seed of each start, and how many it may run from each. */
 export interface Plan {
-  readonly start: number;
+  readonly starts: readonly number[];
   readonly budget: number;
   /** Seeds that fail without any fault, and so prove nothing. */
   readonly skips: readonly number[];
@@ -47,8 +47,11 @@ export type Line =
   /** The code does not even do what it is for: no fault that anybody would overlook. */
   | { readonly type: "useless"; readonly detail: string };
 
-/** Short runs first, as most faults need little; then longer ones. */
+/**
+ * Short runs first, as most faults need little; then longer ones. What follows the faults takes some thousand events
+ * however short they are.
+ */
 export function stepsOf(at: number): number {
-  if (at < 40) return 1000;
-  return at < 160 ? 3000 : 8000;
+  if (at < 20) return 1500;
+  return at < 160 ? 4000 : 10_000;
 }

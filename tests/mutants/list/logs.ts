@@ -118,15 +118,6 @@ export const logs: readonly Mutant[] = [
     invariants: ["L8"],
   },
   {
-    id: "sent-from-disk-what-memory-has-replaced",
-    bug: "BL12",
-    file: "src/driver/sender.ts",
-    find: "const stop = Math.min(end, from + entriesMax, this.#cache.firstIndex);",
-    replace: "const stop = Math.min(end, from + entriesMax);",
-    why: "The disk holds the log.",
-    invariants: ["L8"],
-  },
-  {
     id: "conflict-with-later-term-unseen",
     bug: "BC14",
     file: "src/core/term_index.ts",
@@ -152,15 +143,6 @@ export const logs: readonly Mutant[] = [
     find: "const hint = lastAtMost(state.log, prevIndex, prevTerm);",
     replace: "const hint = state.log.lastIndex + 0 * lastAtMost(state.log, prevIndex, prevTerm);",
     why: "The leader should look at the end of the follower's log.",
-    invariants: ["V2"],
-  },
-  {
-    id: "rejected-position-tried-again",
-    bug: "BL24",
-    file: "src/core/replication.ts",
-    find: "Math.min(hintIndex, prevIndex - 1)",
-    replace: "Math.min(hintIndex, prevIndex)",
-    why: "The follower's hint is below what it rejected, so no bound seems to be needed.",
     invariants: ["V2"],
   },
 ];

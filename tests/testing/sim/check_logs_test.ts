@@ -105,6 +105,18 @@ rule("L7", "a leader believes no more than what was acknowledged", (stage, isBad
   });
 });
 
+rule("L7", "a leader forgets nothing of what was acknowledged", (stage, isBad) => {
+  const [a, b] = [stage.server("a"), stage.server("b")];
+  stage.reign(a, 2, b);
+  const believe = (matchIndex: number) => {
+    stage.receive(a, "b", accepted({ term: 2, matchIndex }), (core) => {
+      Object.assign(core.leading!.progress.get("b")!, { matchIndex, nextIndex: 3 });
+    });
+  };
+  believe(2);
+  believe(isBad ? 1 : 2);
+});
+
 rule("L7", "a leader sends nothing that it knows to be there", (stage, isBad) => {
   const [a, b] = [stage.server("a"), stage.server("b")];
   stage.reign(a, 2, b);

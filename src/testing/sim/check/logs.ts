@@ -103,8 +103,8 @@ function note(ghost: Ghost, key: string, last: number): void {
   ghost.shown.set(key, Math.max(ghost.shown.get(key) ?? 0, last));
 }
 
-/** L7: a leader believes no more than what was acknowledged in its term. */
-function matchSoundness(ghost: Ghost, { id, core }: NodeView, { event }: StepView): void {
+/** L7: a leader believes no more than what was acknowledged in its term, and forgets nothing of it. */
+function matchSoundness(ghost: Ghost, { id, core }: NodeView, { event, before }: StepView): void {
   if (event.type !== "message-received" || event.message.type !== "append-response") return;
   const progress = core.leading?.progress.get(event.from);
   if (progress === undefined) return;
@@ -112,6 +112,10 @@ function matchSoundness(ghost: Ghost, { id, core }: NodeView, { event }: StepVie
   const index = ghost.acknowledged.get(`${event.from} ${core.term}`)?.index ?? 0;
   ghost.must(matchIndex <= index, "L7", () => {
     return `leader "${id}" of term ${core.term} believes that "${event.from}" holds ${matchIndex}, it acknowledged ${index}`;
+  });
+  const known = before.term === core.term ? before.peer?.matchIndex ?? 0 : 0;
+  ghost.must(matchIndex >= known, "L7", () => {
+    return `leader "${id}" of term ${core.term} believes that "${event.from}" holds ${matchIndex}, and knew of ${known}`;
   });
   ghost.must(
     nextIndex > matchIndex,
