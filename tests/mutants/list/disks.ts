@@ -47,7 +47,7 @@ export const disks: readonly Mutant[] = [
     id: "start-forgets-a-truncation",
     bug: "BL18",
     file: "src/store/wal/start.ts",
-    find: "truncateFrom: last?.head.truncateFrom,",
+    find: "truncateFrom: truncateFrom < base.nextIndex ? truncateFrom : undefined,",
     replace: "truncateFrom: undefined,",
     why: "What was removed is not there any more.",
     invariants: ["D3", "D4"],
