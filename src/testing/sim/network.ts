@@ -26,6 +26,8 @@ export interface NetworkTap {
   onSend(from: number, to: number, decoded: DecodedMessage): void;
   /** A frame is about to be handed to its receiver. */
   onReceive(from: number, to: number, decoded: DecodedMessage): void;
+  /** A server sends a frame that none of its peers can read; it goes nowhere. */
+  onUnreadable(from: number, error: ProtocolError): void;
   /** A fault fell on a frame. */
   onFault(kind: NetworkFault): void;
 }
@@ -179,10 +181,21 @@ export class Network implements LinkHost {
       return false;
     }
     const frame = join(parts);
-    const decoded = decodeMessage(frame);
+    const decoded = this.#read(from, frame);
+    if (decoded === undefined) return false;
     this.tap.onSend(from, target, decoded);
     this.#transmit(connection, from, target, frame, decoded);
     return true;
+  }
+
+  #read(from: number, frame: Uint8Array): DecodedMessage | undefined {
+    try {
+      return decodeMessage(frame);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.tap.onUnreadable(from, error);
+      return undefined;
+    }
   }
 
   #transmit(connection: Connection, from: number, to: number, frame: Uint8Array, decoded: DecodedMessage): void {

@@ -96,6 +96,9 @@ export class Simulation {
     this.network = new Network(this.world, random.split("network"), addresses, config.network, {
       onSend: (from, to, decoded) => this.#onSend(from, to, decoded),
       onReceive: () => {},
+      onUnreadable: (from, { message }) => {
+        this.ghost.must(false, "T1", () => `"s${from}" sends what nobody can read: ${message}`);
+      },
       onFault: () => {},
     });
     const clients = random.split("clients");

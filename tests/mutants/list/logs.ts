@@ -136,4 +136,13 @@ export const logs: readonly Mutant[] = [
     why: "The records say by their indexes what they replace.",
     invariants: ["D3", "D4"],
   },
+  {
+    id: "rejection-names-the-last-index",
+    bug: "BL22",
+    file: "src/core/append.ts",
+    find: "const hint = lastAtMost(state.log, prevIndex, prevTerm);",
+    replace: "const hint = state.log.lastIndex + 0 * lastAtMost(state.log, prevIndex, prevTerm);",
+    why: "The leader should look at the end of the follower's log.",
+    invariants: ["T1", "V2"],
+  },
 ];
