@@ -44,15 +44,6 @@ export const disks: readonly Mutant[] = [
     invariants: ["D4", "E5"],
   },
   {
-    id: "start-forgets-a-truncation",
-    bug: "BL18",
-    file: "src/store/wal/start.ts",
-    find: "truncateFrom: truncateFrom < base.nextIndex ? truncateFrom : undefined,",
-    replace: "truncateFrom: undefined,",
-    why: "What was removed is not there any more.",
-    invariants: ["D3", "D4"],
-  },
-  {
     id: "segment-begins-with-the-old-vote",
     bug: "BD09",
     file: "src/store/wal/log_writer.ts",
