@@ -277,3 +277,100 @@ test("Applier.close() by the machine itself: the entry under way counts for noth
   assertEquals(applied, []);
   assertEquals(pauses, []);
 });
+
+/** An installation that is done when told. */
+function installation(index: number) {
+  const done = deferred();
+  let starts = 0;
+  const restore = () => (starts++, done.promise);
+  return { index, timeMs: 7, restore, done, starts: () => starts };
+}
+
+test("Applier.install() restores before anything else is applied, skips what the snapshot has, and goes on", async () => {
+  const { applier, environment, applied, installed, pauses } = await setUp(([value]) => value);
+  applier.advance(1);
+  const one = installation(3);
+  applier.install(one);
+  applier.advance(5);
+  await environment.advance(10);
+  assertEquals([one.starts(), applier.isBusy, applier.appliedIndex, installed], [1, true, 1, []]);
+  one.done.resolve();
+  await environment.advance(10);
+  assertEquals(applied.map(({ index }) => index), [1, 4, 5]);
+  assertEquals([installed, pauses.at(-1), applier.isBusy], [[3], 5, false]);
+});
+
+test("Applier.install() waits for the entry that is being applied (M1)", async () => {
+  const call = deferred<unknown>();
+  const { applier, environment, applied } = await setUp(([value]) => value === 1 ? call.promise : value);
+  applier.advance(5);
+  const one = installation(4);
+  applier.install(one);
+  await environment.advance(10);
+  assertEquals(one.starts(), 0);
+  call.resolve("slow");
+  await environment.advance(10);
+  assertEquals([one.starts(), applied.length], [1, 1]);
+  one.done.resolve();
+  await environment.advance(10);
+  assertEquals(applied.map(({ index }) => index), [1, 5]);
+});
+
+test("Applier.install() makes up for entries that can no longer be read", async () => {
+  const { applier, environment, store, failures } = await setUp(([value]) => value, { cachedFrom: 6 });
+  store.slowReads = true;
+  applier.advance(5);
+  const one = installation(5);
+  applier.install(one);
+  store.reading[0]!.reject(new Error("gone"));
+  one.done.resolve();
+  await environment.advance(10);
+  assertEquals([failures, applier.appliedIndex], [[], 5]);
+});
+
+test("Applier.install() of an older snapshot is nothing, of a newer one meanwhile comes next", async () => {
+  const { applier, environment, installed } = await setUp(([value]) => value);
+  applier.advance(3);
+  const older = installation(3);
+  applier.install(older);
+  const [one, next] = [installation(4), installation(5)];
+  applier.install(one);
+  applier.install(next);
+  await environment.advance(10);
+  one.done.resolve();
+  next.done.resolve();
+  await environment.advance(10);
+  assertEquals([older.starts(), one.starts(), next.starts(), applier.appliedIndex], [0, 1, 1, 5]);
+  assertEquals(installed, [4, 5]);
+});
+
+test("Applier.install() that fails stops the server", async () => {
+  const { applier, environment, failures, applied } = await setUp(([value]) => value);
+  const one = installation(2);
+  applier.install(one);
+  applier.advance(5);
+  const error = new Error("no such form");
+  one.done.reject(error);
+  await environment.advance(10);
+  assertEquals([failures, applied], [[error], []]);
+});
+
+test("Applier.whenFree() is between two entries: never while one is applied or a snapshot restored (BS14)", async () => {
+  const call = deferred<unknown>();
+  const { applier, environment } = await setUp(([value]) => value === 2 ? call.promise : value);
+  const seen: number[] = [];
+  const visit = () => void seen.push(applier.appliedIndex);
+  applier.whenFree(visit);
+  applier.advance(2);
+  applier.whenFree(visit);
+  await environment.advance(10);
+  assertEquals(seen, [0]);
+  const one = installation(4);
+  applier.install(one);
+  call.resolve(0);
+  await environment.advance(10);
+  assertEquals(seen, [0]);
+  one.done.resolve();
+  await environment.advance(10);
+  assertEquals(seen, [0, 4]);
+});

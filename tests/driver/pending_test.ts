@@ -387,3 +387,14 @@ test("Pending settles every command exactly once and counts to zero, whatever ha
     { numRuns: 300 },
   );
 });
+
+test("Pending.onInstalled() settles what a snapshot took the place of as unknown, and nothing beyond (S2, BS06)", () => {
+  const { pending, take, of } = setUp();
+  pending.place(take("x"), 5, 2);
+  pending.place(take("y"), 6, 2);
+  pending.place(take("z"), 5, 3);
+  pending.onInstalled(5);
+  assertEquals([of("x"), of("y"), of("z")], ["leadership-lost unknown", "", "leadership-lost unknown"]);
+  pending.onApplied(6, 2, ok("done"));
+  assertEquals([of("y"), pending.count, pending.bytes], ["6/2:done", 0, 0]);
+});

@@ -177,3 +177,19 @@ test("Sender.replicate() sends heartbeats while a slow disk is read", async () =
   await drain();
   assertEquals(sent.length, 2);
 });
+
+test("Sender.replicate() of entries that are compacted while they are read is a failure of this peer's, not the server's (BL20)", async () => {
+  const { store, sender, host, reports, failures } = await setUp(6);
+  store.slowReads = true;
+  sender.replicate(ask);
+  host.firstIndex = 2;
+  store.reading[0]!.reject(new Error("gone"));
+  await drain();
+  assertEquals([reports, failures], [[{ type: "send-failed", to: "b", term: 3, sequence: 9 }], []]);
+  // What the log still has must be readable.
+  const error = new Error("EIO");
+  sender.replicate({ ...ask, from: 2, prevTerm: 3 });
+  store.reading[1]!.reject(error);
+  await drain();
+  assertEquals(failures, [error]);
+});
