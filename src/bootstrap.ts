@@ -5,7 +5,7 @@
  */
 import { isServerId, serverIdProblem } from "./options.ts";
 import { type Configuration, EntryType, type ServerAddress, type ServerId } from "./types.ts";
-import { encodeConfiguration } from "./wire/configuration.ts";
+import { encodeConfiguration, problemOf } from "./wire/configuration.ts";
 import { encodeRecords, type Records } from "./wire/record.ts";
 
 /** The term of entry 1. Elections begin with the next. */
@@ -38,6 +38,19 @@ export function bootstrapConfiguration(
     throw new TypeError(`Cannot bootstrap as this server "${self}" is not among the servers: ${ids.join(", ")}`);
   }
   return { servers: ids.map((id) => ({ id, address: bootstrap[id]!, suffrage: "voter" })) };
+}
+
+/**
+ * Checks what a cluster is to begin with.
+ *
+ * @throws {TypeError} When no cluster could have these servers, or `self` is not among the voters.
+ */
+export function checkFirst(configuration: Configuration, self: ServerId): void {
+  const problem = problemOf(configuration);
+  if (problem !== undefined) throw new TypeError(`Cannot bootstrap as the configuration can't be: ${problem}`);
+  const isVoter = configuration.servers.some(({ id, suffrage }) => id === self && suffrage === "voter");
+  if (isVoter && configuration.outgoing === undefined) return;
+  throw new TypeError(`Cannot bootstrap as this server "${self}" is not among the voters`);
 }
 
 /** Entry 1: the same bytes on every server that bootstraps with the same configuration. */

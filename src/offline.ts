@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { bootstrapEntry, bootstrapTerm, fingerprint } from "./bootstrap.ts";
+import { bootstrapEntry, bootstrapTerm, checkFirst, fingerprint } from "./bootstrap.ts";
 import { CannotBootstrapError } from "./errors.ts";
 import { type ClusterRecovery, forceConfiguration } from "./forced_recovery.ts";
 import type { Codec } from "./machine.ts";
@@ -61,11 +61,7 @@ export async function hasExistingState(
  */
 export async function bootstrapCluster<C, R>(options: RaftOptions<C, R>, configuration: Configuration): Promise<void> {
   checkOptions(options);
-  checkConfiguration(configuration);
-  const self = configuration.servers.find(({ id }) => id === options.id);
-  if (self?.suffrage !== "voter" || configuration.outgoing !== undefined) {
-    throw new TypeError(`Cannot bootstrap as this server "${options.id}" is not among the voters`);
-  }
+  checkFirst(configuration, options.id);
   await withLocalParts(options, async (parts) => {
     if (await hasState(parts)) throw new CannotBootstrapError(options.id);
     const { clusterId } = parts.found.identity;

@@ -13,7 +13,7 @@ import { type Handlers, TypedMachine, type TypedRaft, type TypedRaftOptions } fr
 import type { RaftStats } from "./stats.ts";
 import type { ConfigurationView, RaftStatus } from "./status.ts";
 import type { SnapshotMeta } from "./store/snapshot_store.ts";
-import type { ConfigurationChange, LogIndex, Role, ServerAddress, ServerId, Term } from "./types.ts";
+import type { Configuration, ConfigurationChange, LogIndex, Role, ServerAddress, ServerId, Term } from "./types.ts";
 
 /** Options of {@linkcode Raft.apply}. */
 export interface ApplyOptions {
@@ -177,6 +177,16 @@ export interface Raft<Command, Result> extends AsyncDisposable {
   addPeer(address: ServerAddress, options?: AddOptions): Promise<{ readonly index: LogIndex }>;
   /** {@linkcode Raft.removeServer} for the server with that address. */
   removePeer(address: ServerAddress, options?: ChangeOptions): Promise<{ readonly index: LogIndex }>;
+  /**
+   * Begins a cluster on this server, which was started without `bootstrap` and has nothing; resolves when that is durable.
+   * Do the same on each server that is to begin it, with the same configuration, or only on this one: the others learn
+   * it from its leader.
+   *
+   * @throws {CannotBootstrapError} It has a term, an entry or a snapshot, or belongs to another cluster.
+   * @throws {TypeError} No cluster could have these servers, or this one does not vote.
+   * @throws {ShutdownError} The server is shut down.
+   */
+  bootstrap(configuration: Configuration): Promise<void>;
   /** The servers in force, committed or not. */
   readonly configuration: ConfigurationView;
   /**

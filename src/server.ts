@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { bootstrapEntry, checkFirst, fingerprint } from "./bootstrap.ts";
 import { msgpackCodec } from "./codec.ts";
 import { Driver } from "./driver/driver.ts";
 import type { Environment } from "./driver/environment.ts";
-import { type LeaderHint, type RaftError, ShutdownError } from "./errors.ts";
+import { CannotBootstrapError, type LeaderHint, type RaftError, ShutdownError } from "./errors.ts";
 import { EventHub, type EventsOptions, type EventStream } from "./events.ts";
 import type { Histogram, RaftMetrics } from "./metrics.ts";
 import { Operator, peerId } from "./operator.ts";
@@ -30,6 +31,7 @@ import { type RaftStats, statsOf } from "./stats.ts";
 import type { ConfigurationView, RaftStatus, ServerStatus } from "./status.ts";
 import type { TransportLink } from "./transport/transport.ts";
 import {
+  type Configuration,
   type ConfigurationChange,
   EntryType,
   type LogIndex,
@@ -208,6 +210,15 @@ class Server<Command, Result> implements Raft<Command, Result> {
 
   verifyLeader(options?: WaitOptions): Promise<void> {
     return this.#operator.verify(options);
+  }
+
+  async bootstrap(configuration: Configuration): Promise<void> {
+    checkFirst(configuration, this.id);
+    const clusterId = this.#driver.clusterId || await fingerprint(configuration);
+    this.#throwIfShutdown();
+    const durable = this.#driver.bootstrap(configuration, bootstrapEntry(configuration), clusterId);
+    if (durable === undefined) throw new CannotBootstrapError(this.id);
+    await durable;
   }
 
   get configuration(): ConfigurationView {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { onBootstrapRequested } from "./bootstrap.ts";
 import { mark } from "../marks.ts";
 import type { Message } from "../message.ts";
 import type { Configuration, Disk, IndexedConfiguration, LogIndex, ServerId, Term, TermRun, Vote } from "../types.ts";
@@ -218,6 +219,8 @@ function take(step: Step, event: Event): void {
       return onTransferRequested(step, event.to);
     case "change-requested":
       return onChangeRequested(step, event);
+    case "bootstrap-requested":
+      return onBootstrapRequested(step, event.configuration);
     case "clock-jumped":
       return step.state.leading === undefined ? armElection(step) : onLeaderClockJump(step);
   }

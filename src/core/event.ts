@@ -67,5 +67,7 @@ export type Event =
     /** Whether to go on although too few of the servers can be reached. */
     readonly force: boolean;
   }
+  /** The user begins a cluster with these servers; entry 1 waits in the driver. */
+  | { readonly type: "bootstrap-requested"; readonly configuration: Configuration }
   /** The process slept, or a turn came so late that leases can't be trusted. */
   | { readonly type: "clock-jumped" };

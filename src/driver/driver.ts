@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isEmpty } from "../core/bootstrap.ts";
 import { Core } from "../core/core.ts";
 import type { Effect } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
@@ -15,6 +16,7 @@ import type { SnapshotMeta } from "../store/snapshot_store.ts";
 import type { RemoteServer, TransportLink, TransportTrouble } from "../transport/transport.ts";
 import type { Configuration, LogIndex, ServerId, Term } from "../types.ts";
 import { decodeMessage } from "../wire/message_codec.ts";
+import type { Records } from "../wire/record.ts";
 import { Announcer, type Counters } from "./announcer.ts";
 import { Applier } from "./applier.ts";
 import { Calls } from "./calls.ts";
@@ -50,6 +52,8 @@ export class Driver<Command, Result> {
   #inTurn = false;
   #stopped = false;
   #clusterId: string;
+  /** Settles when a first entry is durable, or never will be. */
+  readonly #bootstrapped = Promise.withResolvers<void>();
   readonly #announcer: Announcer;
 
   /** Commands and reads that wait. */
@@ -64,6 +68,7 @@ export class Driver<Command, Result> {
     this.#handler = handler;
     this.#environment = environment;
     this.#clusterId = found.identity.clusterId;
+    this.#bootstrapped.promise.catch(() => {});
     const started = Core.start({
       ...found,
       snapshot: parts.snapshot,
@@ -194,6 +199,16 @@ export class Driver<Command, Result> {
     this.snapshots.start();
   }
 
+  /** Begins a cluster with this entry 1; done when it is durable. Undefined when there is anything here already. */
+  bootstrap(configuration: Configuration, records: Records, clusterId: string): Promise<void> | undefined {
+    const isOurs = this.#clusterId === "" || this.#clusterId === clusterId;
+    if (this.#stopped || !isOurs || !isEmpty(this.#core.state)) return undefined;
+    this.#adoptCluster({ clusterId });
+    this.#guard(() => this.#take({ event: { type: "bootstrap-requested", configuration }, records }));
+    this.#schedule();
+    return this.#bootstrapped.promise;
+  }
+
   /** Asks the core to hand leadership over. */
   transfer(to?: ServerId): void {
     this.#enqueue({ event: { type: "transfer-requested", to } });
@@ -206,6 +221,7 @@ export class Driver<Command, Result> {
       this.#deadline.stop();
       this.#applier.close();
       this.calls.close(cause);
+      this.#bootstrapped.reject(new ShutdownError("unknown"));
       this.#inbox = [];
     }
     await Promise.all([this.#writer.close(), this.snapshots.close()]);
@@ -258,7 +274,7 @@ export class Driver<Command, Result> {
   }
 
   /** An empty server belongs to the cluster of the first leader that finds it. */
-  #adoptCluster(from: RemoteServer): void {
+  #adoptCluster(from: Pick<RemoteServer, "clusterId">): void {
     if (this.#clusterId !== "" || from.clusterId === "") return;
     this.#clusterId = from.clusterId;
     this.#writer.adoptCluster(from.clusterId);
@@ -270,6 +286,7 @@ export class Driver<Command, Result> {
       this.#cache.durableEnd = event.end;
       this.snapshots.onDurable(event.end - 1);
     }
+    if (event.type === "entries-persisted") this.#bootstrapped.resolve();
     this.#enqueue({ event });
   }
 

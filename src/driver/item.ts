@@ -23,7 +23,7 @@ export type Origin =
 /** An event with what travels beside it. */
 export interface Item {
   readonly event: Event;
-  /** Of an append that came in. */
+  /** Of an append that came in, or entry 1 of a new cluster. */
   readonly records?: Records | undefined;
   /** That was received. */
   readonly snapshot?: SnapshotMeta | undefined;
