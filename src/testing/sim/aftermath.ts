@@ -136,7 +136,8 @@ export class Aftermath {
     const { network } = this.#simulation;
     const leader = leaderOf(well);
     if (leader === undefined || !network.isWhole(well.map(({ index }) => index))) return false;
-    return well.every(({ life }) => life?.raft !== undefined && isFollower(life, leader));
+    // One that is about to go was told to before the faults ended.
+    return well.every(({ life }) => life?.raft !== undefined && !life.isStopping && isFollower(life, leader));
   }
 
   /** V1, V2: everybody who is well is up, follows one leader, has applied all there is and has it on disk. */

@@ -87,6 +87,8 @@ export interface Life extends NodeView {
   readonly machine: SimMachine;
   /** Set when it crashed or has stopped. */
   isOver: boolean;
+  /** Set when it was asked to shut down. */
+  isStopping: boolean;
   /** Set when it was shut down, and did. */
   hasStopped: boolean;
   /** Removed from the log since the views were brought up to date. */
@@ -210,6 +212,7 @@ export class SimServer {
       disk: this.disk,
       raft: undefined,
       isOver: false,
+      isStopping: false,
       hasStopped: false,
       truncatedFrom: Infinity,
       installed: 0,
@@ -242,6 +245,7 @@ export class SimServer {
   async stop(): Promise<Life | undefined> {
     const { life } = this;
     if (life?.raft === undefined) return undefined;
+    life.isStopping = true;
     await life.raft.shutdown();
     if (life.isOver) return undefined;
     life.hasStopped = true;
