@@ -69,6 +69,21 @@ export type RaftEvent =
   }
   /** The log begins here from now on: what was before is in a snapshot. */
   | { readonly type: "log-compacted"; readonly firstIndex: LogIndex }
+  /**
+   * Entries of this server's log can't be read from its disk any more. It neither leads nor acknowledges them until a
+   * leader has sent them again.
+   */
+  | {
+    readonly type: "disk-damaged";
+    /** The first one, and the one after the last. */
+    readonly from: LogIndex;
+    readonly end: LogIndex;
+    readonly file: string;
+    readonly offset: number;
+    readonly detail: string;
+  }
+  /** Damaged entries are whole again, or gone into a snapshot. */
+  | { readonly type: "disk-repaired"; readonly from: LogIndex; readonly end: LogIndex }
   /** The server stopped because of this. */
   | { readonly type: "fatal"; readonly error: Error };
 

@@ -156,6 +156,7 @@ function applyAll<C, R>(
         onApplied() {},
         onInstalled() {},
         onPause: (upTo) => upTo === index ? resolve(applier) : undefined,
+        onDamage: reject,
         onFailure: reject,
       },
       { index: snapshot?.index ?? 0, timeMs: snapshot?.timeMs ?? 0, sessions },

@@ -82,6 +82,11 @@ export interface AppendRejection {
   readonly hintIndex: LogIndex;
   /** The follower's term at `hintIndex`. */
   readonly hintTerm: Term;
+  /**
+   * Whether the follower's disk has lost what comes after `hintIndex`: the leader forgets that it was acknowledged, and
+   * sends it again.
+   */
+  readonly isDamaged: boolean;
 }
 
 /** Tells a follower to campaign at once; obeyed only from the current leader of the current term (thesis §3.10). */

@@ -5,6 +5,7 @@
  */
 import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm, fingerprint } from "./bootstrap.ts";
 import type { SessionTable } from "./driver/session_table.ts";
+import { removeDamage } from "./damage.ts";
 import { DamagedEntryError, StorageError } from "./errors.ts";
 import { forceConfiguration } from "./forced_recovery.ts";
 import { Histogram } from "./metrics.ts";
@@ -88,12 +89,11 @@ export async function openParts<C, R, T>(options: RaftOptions<C, R>, start: (par
     const local = await openLocal(options, syncs, closers, borrowed);
     const { store, snapshots, logger } = local;
     const before = await forcedByFile(options, local);
-    // What a server does about it is for its core to decide, which does not know of it yet.
-    const [damage] = before.damaged;
-    if (damage !== undefined) throw new DamagedEntryError(damage.from, damage.file, damage.offset, damage.detail);
     const recovered = await recover({ store, found: before, snapshots, machine: options.machine, logger });
     const { snapshot, sessions } = recovered;
-    const found = await begin(store, recovered.found, first, clusterId);
+    const left = await withoutMended(store, recovered.found, snapshot);
+    const found = await begin(store, left, first, clusterId);
+    checkDamage(id, found, snapshot);
     const transport = await openTransport(options, logger, closers);
     return start({ store, found, snapshots, snapshot, sessions, transport, logger, syncs, closers });
   } catch (error) {
@@ -118,6 +118,38 @@ async function forcedByFile<C, R>(options: RaftOptions<C, R>, parts: LocalParts)
   await recovery.done();
   logger.warn(`recovered the cluster as of entry ${report.index}`);
   return found;
+}
+
+/**
+ * What the snapshot that the machine was restored from includes need not be in the log: damage to it is gone with a
+ * compaction.
+ */
+async function withoutMended(store: Store, found: StoreState, snapshot: SnapshotMeta | undefined): Promise<StoreState> {
+  const damage = snapshot && found.damaged.find(({ from }) => from <= snapshot.index);
+  if (damage === undefined) return found;
+  const { index, term } = snapshot!;
+  const compactTo = { firstIndex: index + 1, prevTerm: term };
+  await store.write({ records: [], compactTo });
+  return {
+    ...found,
+    ...compactTo,
+    lastIndex: Math.max(found.lastIndex, index),
+    terms: found.terms
+      .filter((_, i) => (found.terms[i + 1]?.from ?? found.lastIndex + 1) > index + 1)
+      .map(({ term, from }) => ({ term, from: Math.max(from, index + 1) })),
+    configurations: found.configurations.filter((it) => it.index > index),
+    damaged: removeDamage(found.damaged, 0, index + 1),
+  };
+}
+
+/** A server that is the only voter has nobody to ask for what is damaged: it does not start. */
+function checkDamage(id: string, { damaged, configurations }: StoreState, snapshot: SnapshotMeta | undefined): void {
+  const damage = damaged[0];
+  const configuration = configurations.at(-1)?.configuration ?? snapshot?.configuration;
+  if (damage === undefined || configuration === undefined) return;
+  const voters = configuration.servers.filter(({ suffrage }) => suffrage === "voter");
+  if (voters.some((server) => server.id !== id)) return;
+  throw new DamagedEntryError(damage.from, damage.file, damage.offset, damage.detail);
 }
 
 /** Writes what a fresh store needs to know: the cluster it belongs to and, when it is given, the first configuration. */

@@ -5,7 +5,7 @@
  */
 import { SessionTable } from "./driver/session_table.ts";
 import { restoreMachine } from "./driver/snapshots.ts";
-import { StorageError } from "./errors.ts";
+import { DamagedEntryError, StorageError } from "./errors.ts";
 import type { StateMachine } from "./machine.ts";
 import type { Logger } from "./options.ts";
 import type { SnapshotMeta, SnapshotStore } from "./store/snapshot_store.ts";
@@ -48,6 +48,11 @@ export async function recover<C, R>(parts: RecoveryParts<C, R>): Promise<Recover
       "restore",
     );
   }
+  const unclear = found.damaged.find((it) =>
+    !it.isTermKnown && it.from <= snapshot.index && snapshot.index < it.end - 1
+  );
+  // Whether the log and the snapshot are of the same history can't be told.
+  if (unclear !== undefined) throw new DamagedEntryError(unclear.from, unclear.file, unclear.offset, unclear.detail);
   const isInLog = snapshot.index <= found.lastIndex && termAt(found, snapshot.index) === snapshot.term;
   const log = isInLog ? found : await resetLog(store, found, snapshot);
   await restoreMachine({ machine, sessions }, snapshots!, snapshot);
@@ -101,5 +106,13 @@ async function resetLog(store: Store, found: StoreState, { index, term }: Snapsh
   let write: StoreWrite = { records: [], vote, compactTo };
   if (index <= found.lastIndex) write = { ...write, truncateFrom: index };
   await store.write(write);
-  return { ...found, ...compactTo, vote: vote ?? found.vote, lastIndex: index, terms: [], configurations: [] };
+  return {
+    ...found,
+    ...compactTo,
+    vote: vote ?? found.vote,
+    lastIndex: index,
+    terms: [],
+    configurations: [],
+    damaged: [],
+  };
 }

@@ -280,6 +280,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
       firstIndex: log.firstIndex,
       lastIndex: log.lastIndex,
       durableIndex: persistedIndex,
+      damaged: this.#driver.damaged,
       configurationIndex,
       isRemoved: removedAt > 0 && removedAt >= configurationIndex || this.#isRemovedByLog,
       lastContactMs: this.#lastContactMs(),

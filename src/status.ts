@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { DamagedRange } from "./damage.ts";
 import type { Configuration, LogIndex, Role, ServerAddress, ServerId, Suffrage, Term } from "./types.ts";
 
 /** One server as this one sees it. */
@@ -55,6 +56,8 @@ export interface RaftStatus {
   readonly lastIndex: LogIndex;
   /** Up to here the log is durable. */
   readonly durableIndex: LogIndex;
+  /** Entries that this server's disk can't give any more, ascending; empty as a rule. They come again from a leader. */
+  readonly damaged: readonly DamagedRange[];
   /** Entry of the configuration in force. */
   readonly configurationIndex: LogIndex;
   /** Whether this server was told that it is no longer part of the cluster. */

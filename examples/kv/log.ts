@@ -70,6 +70,12 @@ function describe(event: RaftEvent): string {
       return `snapshot could not be done (${event.operation}): ${event.reason}`;
     case "log-compacted":
       return `log begins at entry ${event.firstIndex}`;
+    case "disk-damaged":
+      return `disk damaged: entries ${event.from} to ${
+        event.end - 1
+      }, ${event.file} at ${event.offset}: ${event.detail}`;
+    case "disk-repaired":
+      return `disk repaired: entries ${event.from} to ${event.end - 1}`;
     case "fatal":
       return `fatal: ${event.error.message}`;
   }

@@ -6,6 +6,7 @@
 import { mark } from "../marks.ts";
 import type { AppendRequest } from "../message.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
+import { firstConflict, firstDamaged, forgetDamage, isSound, repairEntries, soundIndex } from "./damage.ts";
 import { invariant } from "./invariant.ts";
 import { appendConfigurations, truncateConfigurations } from "./membership.ts";
 import { armElection, becomeFollower, isCredible, send } from "./role.ts";
@@ -27,6 +28,7 @@ export function onAppendRequest(step: Step, from: ServerId, request: AppendReque
   if (!isCredible(step, request.term)) return;
   hearLeader(step, from, request);
   const { prevIndex, prevTerm } = request;
+  if (prevIndex >= firstDamaged(state)) return reject(step, from, request, firstDamaged(state) - 1, true);
   if (prevIndex > state.log.lastIndex) {
     mark("append-rejected-for-gap");
     return reject(step, from, request, state.log.lastIndex);
@@ -43,7 +45,7 @@ export function onAppendRequest(step: Step, from: ServerId, request: AppendReque
   // Only what this leader's requests have verified may be taken as committed (BC03), not all that the log holds.
   state.verifiedIndex = Math.max(state.verifiedIndex, request.end - 1);
   if (request.commitIndex > state.verifiedIndex) mark("commit-capped-by-verified");
-  advanceCommit(step, Math.min(request.commitIndex, state.verifiedIndex));
+  advanceCommit(step, Math.min(request.commitIndex, state.verifiedIndex, soundIndex(state)));
   acknowledge(step, from, request);
 }
 
@@ -65,7 +67,10 @@ export function hearLeader(step: Step, from: ServerId, request: { readonly term:
 function takeEntries(step: Step, from: ServerId, request: AppendRequest): void {
   const { state, effects } = step;
   const { end, runs } = request;
-  const missing = firstMissing(state.log, runs, request.prevIndex + 1, end);
+  const missing = isSound(state)
+    ? firstMissing(state.log, runs, request.prevIndex + 1, end)
+    : firstConflict(state, request, end);
+  if (!isSound(state)) repairEntries(step, request, Math.min(missing, state.log.lastIndex + 1));
   if (missing >= end) return request.prevIndex + 1 < end ? mark("append-again-accepted") : undefined;
   if (missing <= state.log.lastIndex) truncate(step, from, missing);
   appendRuns(state.log, runs, missing, end);
@@ -79,6 +84,7 @@ function truncate(step: Step, leader: ServerId, from: LogIndex): void {
   invariant(from > state.commitIndex && from > state.verifiedIndex, () => conflict(from, leader));
   mark("append-truncated");
   truncateTerms(state.log, from);
+  forgetDamage(step, from, Infinity);
   state.persistedIndex = Math.min(state.persistedIndex, from - 1);
   state.epoch++;
   state.ackOwed = undefined;
@@ -105,7 +111,7 @@ export function advanceCommit(step: Step, commitIndex: LogIndex): void {
  */
 function acknowledge(step: Step, from: ServerId, request: AppendRequest): void {
   const { state } = step;
-  const waits = state.verifiedIndex > state.persistedIndex;
+  const waits = state.verifiedIndex > durableMatch(step);
   const proves = request.end === request.prevIndex + 1 || request.round > state.roundAnswered;
   if (!waits || proves) answer(step, from, request, durableMatch(step));
   if (!waits) return;
@@ -118,7 +124,8 @@ function acknowledge(step: Step, from: ServerId, request: AppendRequest): void {
 
 /** Up to here the log is both durable and known to equal the leader's: all that may be acknowledged (L4, BL03). */
 function durableMatch(step: Step): LogIndex {
-  return Math.min(step.state.verifiedIndex, step.state.persistedIndex);
+  const { state } = step;
+  return Math.min(state.verifiedIndex, state.persistedIndex, soundIndex(state));
 }
 
 /** Entries became durable: sends the answer that waited for it. */
@@ -126,7 +133,7 @@ export function acknowledgePersisted(step: Step): void {
   const { state } = step;
   const owed = state.ackOwed;
   if (owed === undefined || state.leader === undefined) return;
-  if (state.persistedIndex >= state.verifiedIndex) state.ackOwed = undefined;
+  if (durableMatch(step) >= state.verifiedIndex) state.ackOwed = undefined;
   answer(step, state.leader, owed, durableMatch(step));
 }
 
@@ -142,9 +149,9 @@ function answer(
   send(step, to, { type: "append-response", term: state.term, sequence, round, matchIndex, rejected: undefined });
 }
 
-function reject(step: Step, to: ServerId, request: AppendRequest, hintIndex: LogIndex): void {
+function reject(step: Step, to: ServerId, request: AppendRequest, hintIndex: LogIndex, isDamaged = false): void {
   const { sequence, round, prevIndex } = request;
   const { term, log } = step.state;
-  const rejected = { prevIndex, hintIndex, hintTerm: termAt(log, hintIndex) ?? 0 };
+  const rejected = { prevIndex, hintIndex, hintTerm: termAt(log, hintIndex) ?? 0, isDamaged };
   send(step, to, { type: "append-response", term, sequence, round, matchIndex: 0, rejected });
 }

@@ -5,6 +5,7 @@
  */
 import { mark } from "../marks.ts";
 import type { LogIndex, Term } from "../types.ts";
+import { forgetDamage } from "./damage.ts";
 import type { Event } from "./event.ts";
 import { forgetConfigurations } from "./membership.ts";
 import type { Step } from "./state.ts";
@@ -42,6 +43,7 @@ export function compact(step: Step): void {
   if (last < wanted && last - log.firstIndex < partMin) return;
   mark("log-compacted");
   compactTerms(log, last + 1);
+  forgetDamage(step, 0, last + 1);
   forgetConfigurations(step, last);
   effects.push({ type: "compact", firstIndex: log.firstIndex, prevTerm: log.prevTerm });
 }

@@ -9,6 +9,8 @@ import type { Message } from "../message.ts";
 import type { Configuration, Disk, IndexedConfiguration, LogIndex, ServerId, Term, TermRun, Vote } from "../types.ts";
 import { acknowledgePersisted, onAppendRequest } from "./append.ts";
 import { commitByQuorum } from "./commitment.ts";
+import { announceDamage, isSound, onDamageFound, onEntriesRepaired } from "./damage.ts";
+import type { DamagedRange } from "../damage.ts";
 import type { Effect } from "./effect.ts";
 import { onElectionDeadline, onOwnVotePersisted, onTimeoutNow, onVoteRequest, onVoteResponse } from "./election.ts";
 import type { Event } from "./event.ts";
@@ -51,6 +53,8 @@ export interface CoreStart {
   readonly lastIndex: LogIndex;
   readonly terms: readonly TermRun[];
   readonly configurations: readonly IndexedConfiguration[];
+  /** Entries that can't be read; none by default. */
+  readonly damaged?: readonly DamagedRange[];
   /** Term of the entry `firstIndex - 1`; by default 0, which is right for a log that begins at 1. */
   readonly prevTerm?: Term;
   /** This server's own disk. */
@@ -96,6 +100,7 @@ export class Core {
       configuration: configurationOf(core.state),
     });
     announceRole(step, "started");
+    if (!isSound(core.state)) announceDamage(step);
     return { core, effects: step.effects };
   }
 
@@ -147,6 +152,9 @@ function initialState(start: CoreStart): CoreState {
     votePersisted: 0,
     persistedIndex: start.lastIndex,
     epoch: 0,
+    damaged: [...start.damaged ?? []].map(({ from, end, isTermKnown }) => ({ from, end, isTermKnown })),
+    repairing: [],
+    repairsAsked: 0,
     withheld: [],
     snapshot: { index: snapshot?.index ?? 0, term: snapshot?.term ?? 0 },
     compactionTarget: 0,
@@ -187,6 +195,10 @@ function take(step: Step, event: Event): void {
       return onSent(step, event);
     case "send-failed":
       return onSendFailed(step, event);
+    case "damage-found":
+      return onDamageFound(step, event);
+    case "entries-repaired":
+      return onEntriesRepaired(step, event);
     case "entries-persisted":
       return onEntriesPersisted(step, event.end, event.epoch);
     case "proposed":

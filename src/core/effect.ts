@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { DamagedRange } from "../damage.ts";
 import type {
   AppendRequest,
   ChangeRefusal,
@@ -72,6 +73,10 @@ export type Effect =
     readonly reason: "not-leader" | "transferring";
     readonly leader: ServerId | undefined;
   }
+  /** Write these entries of the message being stepped anew, as they are damaged; answer `entries-repaired`. */
+  | { readonly type: "repair"; readonly from: LogIndex; readonly end: LogIndex; readonly sequence: number }
+  /** What is damaged in the log has changed: all of it. */
+  | { readonly type: "announce-damage"; readonly damaged: readonly DamagedRange[] }
   /** Send a message without entries. Best effort. */
   | { readonly type: "send"; readonly to: ServerId; readonly message: SmallMessage }
   /**
@@ -146,5 +151,6 @@ export type RoleReason =
   | "higher-term"
   | "leader-heard"
   | "quorum-lost"
+  | "disk-damaged"
   | "removed"
   | "snapshot-installed";

@@ -20,6 +20,10 @@ export type Event =
   | { readonly type: "read-requested"; readonly id: number }
   /** The vote of `persist-vote` with this sequence is durable, and so is all that was asked before it. */
   | { readonly type: "vote-persisted"; readonly sequence: number }
+  /** These entries could not be read from disk: their records are damaged. */
+  | { readonly type: "damage-found"; readonly from: LogIndex; readonly end: LogIndex }
+  /** The entries of `repair` with this sequence are durable again. */
+  | { readonly type: "entries-repaired"; readonly sequence: number }
   /** Entries up to (not including) `end` are durable, as asked under that epoch. */
   | { readonly type: "entries-persisted"; readonly end: LogIndex; readonly epoch: number }
   /** The sender answered `replicate`: it sent `[from, end)`, that many bytes, under this sequence. */

@@ -9,6 +9,7 @@ import type { LogIndex, ServerId, Term } from "../types.ts";
 import { acknowledgePersisted, advanceCommit, hearLeader } from "./append.ts";
 import { adoptSnapshot } from "./compaction.ts";
 import type { Event } from "./event.ts";
+import { forgetDamage, mendsDamage } from "./damage.ts";
 import { invariant } from "./invariant.ts";
 import { replaceConfigurations } from "./membership.ts";
 import { becomeFollower, isCredible, send } from "./role.ts";
@@ -24,6 +25,10 @@ export function onSnapshotRequest(step: Step, from: ServerId, request: SnapshotR
   if (request.term < state.term) return respond(step, from, request, "refused");
   if (!isCredible(step, request.term)) return;
   hearLeader(step, from, request);
+  // It would take what we have beyond it away; a later one, or one at our end, makes up for what is damaged.
+  if (mendsDamage(state, request.index) && request.index < state.log.lastIndex) {
+    return respond(step, from, request, "refused");
+  }
   if (hasEntries(step, request.index, request.lastTerm)) {
     mark("snapshot-offered-for-nothing");
     takeForCommitted(step, request.index);
@@ -44,6 +49,8 @@ function respond(
 /** Whether the log has all that such a snapshot includes: what is committed, or what ends with the same entry (S2). */
 function hasEntries(step: Step, index: LogIndex, term: Term): boolean {
   const { commitIndex, log } = step.state;
+  // What is damaged isn't had, and a snapshot that includes it makes up for it.
+  if (mendsDamage(step.state, index) && index >= log.lastIndex) return false;
   const ours = termAt(log, index);
   invariant(
     index > commitIndex || ours === undefined || ours === term,
@@ -90,6 +97,7 @@ function install(step: Step, event: Extract<Event, { type: "snapshot-received" }
   mark("snapshot-installed");
   if (log.lastIndex >= index) mark("snapshot-replaced-conflict");
   resetTerms(log, index, term);
+  forgetDamage(step, 0, index + 1);
   state.persistedIndex = Math.min(state.persistedIndex, commitIndex);
   state.epoch++;
   state.commitIndex = index;

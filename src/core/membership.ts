@@ -27,8 +27,9 @@ export function peersOf(state: CoreState): ServerId[] {
   return configurationOf(state).servers.map((server) => server.id).filter((id) => id !== state.id);
 }
 
-/** Whether this server may campaign: not while a snapshot's place in its log is not durable (E11). */
+/** Whether this server may campaign: not while a snapshot's place in its log is not durable (E11), or entries are damaged. */
 export function isPromotable(state: CoreState): boolean {
+  if (state.damaged.length > 0 || state.repairing.length > 0) return false;
   if (state.installing !== undefined || state.removedAt > configurationIndex(state)) return false;
   return isTrusted(state, state.id) && mayLead(configurationOf(state), state.id);
 }
@@ -50,6 +51,22 @@ export function appendConfigurations(
   if (added.length === 0) return;
   step.state.configurations.push(...added);
   announceConfiguration(step);
+}
+
+/** Takes the configurations among repaired entries `[from, end)`, which may be older than the one in force. */
+export function insertConfigurations(
+  step: Step,
+  configurations: readonly IndexedConfiguration[],
+  from: LogIndex,
+  end: LogIndex,
+): void {
+  const { state } = step;
+  const added = configurations.filter(({ index }) => index >= from && index < end);
+  if (added.length === 0) return;
+  const others = state.configurations.filter(({ index }) => index < from || index >= end);
+  const before = configurationIndex(state);
+  state.configurations = [...others, ...added].sort((a, b) => a.index - b.index);
+  if (configurationIndex(state) !== before) announceConfiguration(step);
 }
 
 /** Goes back to the configuration before a truncation. */

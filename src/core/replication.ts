@@ -273,7 +273,9 @@ function onAccepted(step: Step, from: ServerId, progress: Progress, response: Ap
 /** Skips what can't match by terms instead of going back one by one (Raft §5.3, end; BV14). */
 function onRejected(step: Step, progress: Progress, sequence: number, rejection: AppendRejection): void {
   const { log } = step.state;
-  const { prevIndex, hintIndex, hintTerm } = rejection;
+  const { prevIndex, hintIndex, hintTerm, isDamaged } = rejection;
+  // Not even what was acknowledged is there any more.
+  if (isDamaged && sequence >= progress.stateSequence) progress.matchIndex = Math.min(progress.matchIndex, hintIndex);
   // Rejections of what was sent before the last change of mind, or below what is known to match, are stale (BL10).
   if (sequence < progress.stateSequence || prevIndex <= progress.matchIndex) return mark("rejection-stale");
   if (progress.state === "snapshot") return; // It needs one, as was known.

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { DamagedRange } from "../damage.ts";
 import type { ConfigurationChange, Disk, IndexedConfiguration, LogIndex, Role, ServerId, Term } from "../types.ts";
 import type { Effect, SmallMessage } from "./effect.ts";
 import type { Progress } from "./progress.ts";
@@ -104,6 +105,12 @@ export interface CoreState {
   votePersisted: number;
   /** Entries up to here are durable. */
   persistedIndex: LogIndex;
+  /** Entries that can't be read from our disk, ascending and apart. */
+  damaged: DamagedRange[];
+  /** Entries of them that are being written anew, and the sequence of that. */
+  repairing: { readonly from: LogIndex; readonly end: LogIndex; readonly sequence: number }[];
+  /** Sequence of the latest repair. */
+  repairsAsked: number;
   /** Grows with each truncation: a completion from before it is not credited (BL06). */
   epoch: number;
   /** Messages of this term, which may leave once the term is durable. */

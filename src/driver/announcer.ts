@@ -4,7 +4,9 @@
  * @module
  */
 import type { Effect } from "../core/effect.ts";
+import { type DamagedRange, removeDamage } from "../damage.ts";
 import type { LeaderHint } from "../errors.ts";
+import type { Damage } from "../store/store.ts";
 import type { TransportTrouble } from "../transport/transport.ts";
 import type { ServerId, Term } from "../types.ts";
 import type { DriverParts } from "./parts.ts";
@@ -29,6 +31,8 @@ export interface AnnouncerHost {
 export class Announcer {
   readonly #parts: Pick<DriverParts<never, never>, "id" | "events" | "logger">;
   readonly #host: AnnouncerHost;
+  /** Entries that can't be read from disk. */
+  damaged: readonly DamagedRange[] = [];
   #leader: { readonly id: ServerId | undefined; readonly term: Term } = { id: undefined, term: 0 };
 
   /** What was counted. */
@@ -64,6 +68,23 @@ export class Announcer {
     this.#host.onLeaderChanged(before.id !== undefined);
     if (leader !== undefined) this.counters.leaderChanges++;
     events.emit({ type: "leader", leader: this.#host.leader(), term });
+  }
+
+  /** Entries can't be read from disk any more. */
+  onDamageFound({ from, end, file, offset, detail }: Omit<Damage, "isTermKnown">): void {
+    this.#parts.events.emit({ type: "disk-damaged", from, end, file, offset, detail });
+    this.#parts.logger.error(
+      `${this.#parts.id}: entries ${from} to ${end - 1} are damaged: ${file} at ${offset}: ${detail}`,
+    );
+  }
+
+  /** What is damaged has changed. */
+  onDamage(damaged: readonly DamagedRange[]): void {
+    const before = this.damaged;
+    this.damaged = damaged;
+    let repaired = before;
+    for (const { from, end } of damaged) repaired = removeDamage(repaired, from, end);
+    for (const { from, end } of repaired) this.#parts.events.emit({ type: "disk-repaired", from, end });
   }
 
   /** See {@linkcode TransportHandler}. */

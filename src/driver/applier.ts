@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { InvariantError } from "../errors.ts";
+import { DamagedEntryError, InvariantError } from "../errors.ts";
 import type { Codec, StateMachine } from "../machine.ts";
 import type { LogCache } from "../store/log_cache.ts";
 import type { Store } from "../store/store.ts";
@@ -23,6 +23,8 @@ export interface ApplierHost {
   onInstalled(index: LogIndex): void;
   /** No entry is being applied now, and all up to here were. */
   onPause(upTo: LogIndex): void;
+  /** The disk could not give an entry. */
+  onDamage(error: DamagedEntryError): void;
   /** The log can't be read (`read`), or the machine reported that it must not go on. */
   onFailure(error: unknown, operation?: "read"): void;
 }
@@ -212,7 +214,15 @@ export class Applier<Command, Result> {
 
   async #fetch(from: LogIndex): Promise<void> {
     // What memory holds may not be written yet: an entry that it has replaced would still be read (BA01).
-    this.#fetched = await this.#store.read(from, Math.min(this.#upTo + 1, this.#cache.firstIndex), readBytes);
+    try {
+      this.#fetched = await this.#store.read(from, Math.min(this.#upTo + 1, this.#cache.firstIndex), readBytes);
+    } catch (error) {
+      if (!(error instanceof DamagedEntryError)) throw error;
+      // Goes on when it is told to: that will be when the entry is repaired.
+      this.#fetched = [];
+      this.#upTo = this.#appliedIndex;
+      return this.#host.onDamage(error);
+    }
     this.#fetchedAt = 0;
     if (this.#fetched[0]?.from !== from) {
       throw new InvariantError(`the store must give entry ${from} when asked for it`);

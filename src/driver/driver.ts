@@ -8,9 +8,11 @@ import { Core } from "../core/core.ts";
 import type { Effect } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
 import { configurationOf } from "../core/membership.ts";
+import { allVoters } from "../core/quorum.ts";
 import type { CoreState } from "../core/state.ts";
 import { lastTerm } from "../core/term_index.ts";
-import { type LeaderHint, ShutdownError } from "../errors.ts";
+import type { DamagedRange } from "../damage.ts";
+import { type DamagedEntryError, type LeaderHint, ShutdownError } from "../errors.ts";
 import { LogCache } from "../store/log_cache.ts";
 import type { SnapshotMeta } from "../store/snapshot_store.ts";
 import type { RemoteServer, TransportLink, TransportTrouble } from "../transport/transport.ts";
@@ -92,6 +94,7 @@ export class Driver<Command, Result> {
       holds: (index) => index >= this.#core.state.log.firstIndex,
       isLeading: (term) => !this.#stopped && this.#core.state.term === term && this.#core.state.role === "leader",
       transmit: (to, frame, checkedBytes) => this.#peers.transmit(to, frame, checkedBytes),
+      onDamage: (error) => this.#onDamage(error),
       report: (event) => this.#enqueue({ event }),
       onFailure: (error) => this.#fail(error, "read"),
     });
@@ -125,6 +128,7 @@ export class Driver<Command, Result> {
       onApplied: (index, term, applied) => pending.onApplied(index, term, applied),
       onInstalled: (index) => pending.onInstalled(index),
       onPause: (upTo) => this.#onApplied(upTo),
+      onDamage: (error) => this.#onDamage(error),
       onFailure: (error, operation) => this.#fail(error, operation),
     }, applied);
   }
@@ -165,6 +169,11 @@ export class Driver<Command, Result> {
     return configurationOf(this.#core.state);
   }
 
+  /** Entries that can't be read from disk, those that are being repaired included. */
+  get damaged(): readonly DamagedRange[] {
+    return this.#announcer.damaged;
+  }
+
   /** Term of the last entry in the log. */
   get lastTerm(): Term {
     return lastTerm(this.#core.state.log);
@@ -195,6 +204,7 @@ export class Driver<Command, Result> {
     this.#peers.link = link;
     this.#guard(() => this.#performAll(this.#initialEffects, { event: { type: "drained" } }));
     if (this.#stopped) return;
+    for (const damage of this.#parts.found.damaged) this.#announcer.onDamageFound(damage);
     this.#deadline.set(this.#core.deadline);
     this.snapshots.start();
   }
@@ -280,7 +290,15 @@ export class Driver<Command, Result> {
     this.#writer.adoptCluster(from.clusterId);
   }
 
-  #onPersisted(event: Extract<Event, { type: "vote-persisted" | "entries-persisted" }>): void {
+  /** A server that is alone has nobody to ask for what its disk has lost. */
+  #onDamage(error: DamagedEntryError): void {
+    if (allVoters(this.configuration).every((id) => id === this.#parts.id)) return this.#fail(error, "read");
+    const { index, file, offset, message } = error;
+    this.#announcer.onDamageFound({ from: index, end: index + 1, file, offset, detail: message });
+    this.#enqueue({ event: { type: "damage-found", from: index, end: index + 1 } });
+  }
+
+  #onPersisted(event: Extract<Event, { type: "vote-persisted" | "entries-persisted" | "entries-repaired" }>): void {
     // What was asked before a truncation says nothing about the entries that stand there now (BL06).
     if (event.type === "entries-persisted" && event.epoch === this.#core.state.epoch) {
       this.#cache.durableEnd = event.end;
@@ -377,6 +395,10 @@ export class Driver<Command, Result> {
         return this.#writer.vote({ term: effect.term, votedFor: effect.votedFor }, effect.sequence);
       case "truncate":
         return this.#log.truncate(effect.from);
+      case "repair":
+        return this.#log.repair(effect, item);
+      case "announce-damage":
+        return this.#announcer.onDamage(effect.damaged);
       case "compact":
         this.#log.compact(effect);
         return this.#parts.events.emit({ type: "log-compacted", firstIndex: effect.firstIndex });

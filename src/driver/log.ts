@@ -32,6 +32,13 @@ export class Log {
     this.#writer.append(records, effect.epoch);
   }
 
+  /** Entries of a leader's message, which are in the log but not on disk any more. */
+  repair({ from, end, sequence }: Asked<"repair">, { records }: Item): void {
+    const repaired = records!.slice(from, end);
+    this.#encoder.advance(repaired.timeMs(end - 1));
+    this.#writer.repair(repaired, sequence);
+  }
+
   /** Without the entries from this one on. */
   truncate(from: LogIndex): void {
     this.#cache.truncateFrom(from);

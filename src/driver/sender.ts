@@ -5,7 +5,7 @@
  */
 import type { Effect } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
-import { InvariantError } from "../errors.ts";
+import { DamagedEntryError, InvariantError } from "../errors.ts";
 import { mark } from "../marks.ts";
 import type { LogCache } from "../store/log_cache.ts";
 import type { Store } from "../store/store.ts";
@@ -29,6 +29,8 @@ export interface SenderHost {
    * @param checkedBytes How many leading bytes have no checksum of their own.
    */
   transmit(to: ServerId, parts: readonly Uint8Array[], checkedBytes: number): boolean;
+  /** The disk could not give an entry. */
+  onDamage(error: DamagedEntryError): void;
   /** Tells the core. */
   report(event: Extract<Event, { type: "sent" | "send-failed" }>): void;
   /** The log can't be read. */
@@ -71,7 +73,10 @@ export class Sender {
     this.#send(request, records);
   }
 
-  /** Undefined when the log was compacted meanwhile: the peer needs a snapshot then, as the core is going to notice. */
+  /**
+   * Undefined when the log was compacted meanwhile (the peer needs a snapshot then, as the core is going to notice), or
+   * when the entry is damaged.
+   */
   async #read(
     { from, to, term, sequence }: Replicate,
     stop: LogIndex,
@@ -80,8 +85,9 @@ export class Sender {
     try {
       return await this.#store.read(from, stop, bytesMax);
     } catch (error) {
-      if (this.#host.holds(from)) throw error;
+      if (this.#host.holds(from) && !(error instanceof DamagedEntryError)) throw error;
       this.#host.report({ type: "send-failed", to, term, sequence });
+      if (error instanceof DamagedEntryError && this.#host.holds(from)) this.#host.onDamage(error);
       return undefined;
     }
   }

@@ -12,6 +12,9 @@ import type { Environment } from "./environment.ts";
 /** What the next write holds, and what to tell the core when it is durable. */
 interface Batch {
   records: Records[];
+  repairs: Records[];
+  /** What `entries-repaired` will name. */
+  repairSequences: number[];
   vote: Vote | undefined;
   truncateFrom: LogIndex | undefined;
   compactTo: LogStart | undefined;
@@ -23,7 +26,7 @@ interface Batch {
 /** What a writer tells. */
 export interface WriterOutput {
   /** Something is durable. */
-  onPersisted(event: Extract<Event, { type: "vote-persisted" | "entries-persisted" }>): void;
+  onPersisted(event: Extract<Event, { type: "vote-persisted" | "entries-persisted" | "entries-repaired" }>): void;
   /** A write failed: nothing that was asked for since the last success may be trusted. */
   onFailure(error: unknown): void;
 }
@@ -56,9 +59,16 @@ export class Writer {
     this.#next.entries = { end: records.end, epoch };
   }
 
+  /** Entries of the log that are damaged on disk, written anew; `entries-repaired` will name the sequence. */
+  repair(records: Records, sequence: number): void {
+    this.#next.repairs.push(records);
+    this.#next.repairSequences.push(sequence);
+  }
+
   /** Removes all entries from the index on. */
   truncate(from: LogIndex): void {
     const { records, truncateFrom } = this.#next;
+    this.#keepRepairs(0, from);
     const firstUnwritten = records[0]?.from ?? Infinity;
     // What is not written yet is cut here; the store cuts the rest, before it takes what this batch holds.
     while (records.length > 0 && records[records.length - 1]!.from >= from) records.pop();
@@ -71,6 +81,7 @@ export class Writer {
   /** Removes all entries before `start.firstIndex`; those of them that are not written yet are never written. */
   compact(start: LogStart): void {
     const { records } = this.#next;
+    this.#keepRepairs(start.firstIndex, Infinity);
     while (records.length > 0 && records[0]!.end <= start.firstIndex) records.shift();
     const first = records[0];
     if (first !== undefined && first.from < start.firstIndex) records[0] = first.slice(start.firstIndex, first.end);
@@ -86,6 +97,13 @@ export class Writer {
     if (truncateFrom !== undefined) this.truncate(truncateFrom);
     this.compact(start);
     this.#next.entries = { end: start.firstIndex, epoch };
+  }
+
+  /** Of what is to be repaired only these entries will be there. */
+  #keepRepairs(from: LogIndex, end: LogIndex): void {
+    this.#next.repairs = this.#next.repairs
+      .filter((part) => part.from < end && part.end > from)
+      .map((part) => part.slice(Math.max(part.from, from), Math.min(part.end, end)));
   }
 
   /** {term, votedFor}, one record; `vote-persisted` will name the sequence. */
@@ -131,6 +149,7 @@ export class Writer {
     if (batch.voteSequence !== undefined) {
       this.#output.onPersisted({ type: "vote-persisted", sequence: batch.voteSequence });
     }
+    for (const sequence of batch.repairSequences) this.#output.onPersisted({ type: "entries-repaired", sequence });
     if (batch.entries !== undefined) {
       this.#output.onPersisted({ type: "entries-persisted", end: batch.entries.end, epoch: batch.entries.epoch });
     }
@@ -171,6 +190,8 @@ export class Writer {
 function emptyBatch(): Batch {
   return {
     records: [],
+    repairs: [],
+    repairSequences: [],
     vote: undefined,
     truncateFrom: undefined,
     compactTo: undefined,
@@ -182,9 +203,10 @@ function emptyBatch(): Batch {
 
 function isEmpty(batch: Batch): boolean {
   return batch.records.length === 0 && batch.vote === undefined && batch.truncateFrom === undefined &&
-    batch.compactTo === undefined && batch.clusterId === undefined;
+    batch.compactTo === undefined && batch.clusterId === undefined && batch.repairSequences.length === 0;
 }
 
-function toWrite({ records, vote, truncateFrom, compactTo, clusterId }: Batch): StoreWrite {
-  return { records, vote, truncateFrom, compactTo, clusterId };
+function toWrite({ records, repairs, vote, truncateFrom, compactTo, clusterId }: Batch): StoreWrite {
+  const write: StoreWrite = { records, vote, truncateFrom, compactTo, clusterId };
+  return repairs.length === 0 ? write : { ...write, repairs };
 }

@@ -146,8 +146,9 @@ function itemsOf(message: Message): readonly Item[] {
 
 function appendResponseItems({ term, sequence, round, matchIndex, rejected }: AppendResponse): readonly Item[] {
   if (rejected === undefined) return [MessageNumber.appendResponse, term, sequence, round, matchIndex];
-  const { prevIndex, hintIndex, hintTerm } = rejected;
-  return [MessageNumber.appendResponse, term, sequence, round, matchIndex, prevIndex, hintIndex, hintTerm];
+  const { prevIndex, hintIndex, hintTerm, isDamaged } = rejected;
+  const items = [MessageNumber.appendResponse, term, sequence, round, matchIndex, prevIndex, hintIndex, hintTerm];
+  return isDamaged ? [...items, true] : items;
 }
 
 function decodeItems(envelope: Uint8Array): readonly unknown[] {
@@ -230,7 +231,12 @@ function appendResponseOf(items: Items): AppendResponse {
   const hintIndex = items.index("hintIndex");
   const hintTerm = items.integer("hintTerm");
   if (hintIndex > prevIndex) throw new ProtocolError("Cannot decode a message: hintIndex lies beyond prevIndex");
-  const rejected: AppendRejection = { prevIndex, hintIndex, hintTerm };
+  const rejected: AppendRejection = {
+    prevIndex,
+    hintIndex,
+    hintTerm,
+    isDamaged: !items.atEnd && items.boolean("isDamaged"),
+  };
   return { ...head, rejected };
 }
 

@@ -86,7 +86,7 @@ test("commitment: an acknowledgement beyond our log is nobody's", () => {
 
 test("commitment: a refusal never counts as a match (BC02)", () => {
   const core = leader("a b c", {});
-  const refusal = { ...acknowledges(4), rejected: { prevIndex: 4, hintIndex: 4, hintTerm: 1 } };
+  const refusal = { ...acknowledges(4), rejected: { prevIndex: 4, hintIndex: 4, hintTerm: 1, isDamaged: false } };
   receive(core, "b", refusal);
   assertEquals([core.state.commitIndex, core.state.leading!.progress.get("b")!.matchIndex], [0, 0]);
 });

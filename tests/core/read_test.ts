@@ -104,7 +104,11 @@ test("read: a peer that rejects or is behind follows all the same", () => {
   const core = leader();
   core.step(read(7), 0);
   core.step(drained, 0);
-  const refusal = { ...answered(1), matchIndex: 0, rejected: { prevIndex: 3, hintIndex: 1, hintTerm: 1 } };
+  const refusal = {
+    ...answered(1),
+    matchIndex: 0,
+    rejected: { prevIndex: 3, hintIndex: 1, hintTerm: 1, isDamaged: false },
+  };
   assertEquals(receive(core, "b", refusal).effects.length, 1);
 });
 

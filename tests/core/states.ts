@@ -204,7 +204,7 @@ export function rejected(
   hintTerm: Term,
   about: Partial<AppendResponse> = {},
 ): AppendResponse {
-  return { ...accepted(about), rejected: { prevIndex, hintIndex, hintTerm } };
+  return { ...accepted(about), rejected: { prevIndex, hintIndex, hintTerm, isDamaged: false } };
 }
 
 /** A candidate's request. */

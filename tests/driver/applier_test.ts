@@ -36,6 +36,7 @@ async function setUp(
     onApplied: (index, term, applied_) => applied.push({ index, term, applied: applied_ }),
     onInstalled: (index) => installed.push(index),
     onPause: (upTo) => pauses.push(upTo),
+    onDamage: () => {},
     onFailure: (error) => failures.push(error),
   }, { index: 0, timeMs: 0 });
   return { applier, environment, store, cache, applied, installed, pauses, failures };

@@ -194,7 +194,7 @@ test("Driver sends nothing after its end, also when a read of the disk comes bac
   await lead();
   store.slowReads = store.slowWrites = true;
   void watch(raft.apply(Uint8Array.of(1)));
-  const rejected = { prevIndex: 1, hintIndex: 0, hintTerm: 0 };
+  const rejected = { prevIndex: 1, hintIndex: 0, hintTerm: 0, isDamaged: false };
   receive("c", { type: "append-response", term: 2, sequence: 1, round: 0, matchIndex: 0, rejected });
   await drain();
   assertEquals(store.reading.length > 0, true);

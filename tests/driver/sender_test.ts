@@ -31,6 +31,7 @@ async function setUp(cachedFrom = 1) {
       return host.taken;
     },
     report: (event) => reports.push(event),
+    onDamage: () => {},
     onFailure: (error) => failures.push(error),
   });
   return { store, sender, sent, reports, failures, host, all };

@@ -5,7 +5,7 @@ import { test } from "../harness.ts";
 import { drain, VirtualEnvironment } from "../virtual_environment.ts";
 import { entries, ManualStore } from "./stores.ts";
 
-type Persisted = Extract<Event, { type: "vote-persisted" | "entries-persisted" }>;
+type Persisted = Extract<Event, { type: "vote-persisted" | "entries-persisted" | "entries-repaired" }>;
 
 async function setUp(slowWrites = true) {
   const store = new ManualStore();

@@ -83,9 +83,20 @@ export const GOLDEN: readonly (readonly [sample: Sample, hex: string])[] = [
       sequence: 2 ** 40,
       round: 7,
       matchIndex: 0,
-      rejected: { prevIndex: 12, hintIndex: 11, hintTerm: 3 },
+      rejected: { prevIndex: 12, hintIndex: 11, hintTerm: 3, isDamaged: false },
     }),
     "1100980404cb427000000000000007000c0b03",
+  ],
+  [
+    bare({
+      type: "append-response",
+      term: 4,
+      sequence: 2 ** 40,
+      round: 7,
+      matchIndex: 0,
+      rejected: { prevIndex: 12, hintIndex: 11, hintTerm: 3, isDamaged: true },
+    }),
+    "1200990404cb427000000000000007000c0b03c3",
   ],
   [bare({ type: "timeout-now", term: 4 }), "0300920504"],
   [bare({ type: "removed", term: 4, index: 11 }), "040093 0d04 0b".replaceAll(" ", "")],
@@ -192,7 +203,7 @@ const appendResponse = fc.tuple(
     anyRecord({
       matchIndex: fc.constant(0),
       rejected: fc.tuple(index, index, integer).map(([a, b, hintTerm]) => (
-        { prevIndex: Math.max(a, b), hintIndex: Math.min(a, b), hintTerm }
+        { prevIndex: Math.max(a, b), hintIndex: Math.min(a, b), hintTerm, isDamaged: false }
       )),
     }),
   ),

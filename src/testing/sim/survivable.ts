@@ -57,7 +57,11 @@ export const SURVIVABLE: Readonly<Record<DiskFault, { readonly outcome: Outcome;
   "name-error": { outcome: "stops", reason: "no segment can be begun" },
   "disk-full": { outcome: "stops", reason: "no room is kept for going on with less" },
   misread: { outcome: "stops", reason: "a checksum that is wrong once is not looked at again" },
-  rot: { outcome: "refuses", reason: "damage at or below the mark is told from a torn write, but not repaired" },
+  rot: {
+    outcome: "refuses",
+    reason:
+      "damage at or below the mark is told from a torn write; a run leaves such a server down, though it could start",
+  },
   "rot-beyond": { outcome: "refuses", reason: "as for rot; more copies are damaged than others could repair" },
   "rot-above-mark": {
     outcome: "off",

@@ -76,7 +76,7 @@ export interface StepView {
 /** What a step may change, before it is taken. */
 export function beforeOf(state: CoreState, event: Event): Before {
   const { campaign, leading, log } = state;
-  const id = "from" in event ? event.from : "to" in event ? event.to : undefined;
+  const id = event.type === "message-received" ? event.from : "to" in event ? event.to : undefined;
   const progress = id === undefined ? undefined : leading?.progress.get(id);
   return {
     term: state.term,

@@ -20,6 +20,7 @@ const STATUS: Status = {
   firstIndex: 1,
   lastIndex: 42,
   durableIndex: 42,
+  damaged: [],
   configurationIndex: 1,
   isRemoved: false,
   lastContactMs: 12,

@@ -1,0 +1,167 @@
+/**
+ * Whole servers on write-ahead logs in memory, of which bits flip.
+ */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { DamagedEntryError } from "../src/errors.ts";
+import type { RaftEvent } from "../src/events.ts";
+import type { StoreFactory } from "../src/store/store.ts";
+import { walStore } from "../src/store/wal/wal_store.ts";
+import { MemoryFiles } from "../src/testing/memory_files.ts";
+import type { ServerId } from "../src/types.ts";
+import { test } from "./harness.ts";
+import { VirtualCluster } from "./virtual_cluster.ts";
+
+/** Servers with a disk each. */
+class Disks {
+  readonly cluster: VirtualCluster;
+  readonly files: Map<ServerId, MemoryFiles>;
+  readonly events: Map<ServerId, RaftEvent[]> = new Map();
+
+  constructor(size: number) {
+    this.cluster = new VirtualCluster(size);
+    this.files = new Map(this.cluster.ids.map((id) => [id, new MemoryFiles({ location: `disk of ${id}` })]));
+  }
+
+  async start(...ids: ServerId[]): Promise<void> {
+    for (const id of ids) {
+      const store: StoreFactory = {
+        open: () => {
+          let texts = 0;
+          const options = { segmentBytes: 64 << 10, random: () => `${id}-${texts++}`, now: () => 0 };
+          return Promise.resolve(walStore(this.files.get(id)!, options));
+        },
+      };
+      const raft = await this.cluster.start(id, { store, logCacheBytesMax: 1_000 });
+      const events: RaftEvent[] = [];
+      this.events.set(id, events);
+      const stream = raft.events();
+      void (async () => {
+        for await (const event of stream) events.push(event);
+      })();
+    }
+  }
+
+  async write(from: number, count: number): Promise<void> {
+    const { cluster } = this;
+    const leader = await cluster.leader(cluster.ids.filter((id) => cluster.raft(id).state !== "shutdown"));
+    for (let i = from; i < from + count; i++) await cluster.settled(leader.apply(`value ${i} `.repeat(30)));
+  }
+
+  async stop(id: ServerId): Promise<void> {
+    await this.cluster.settled(this.cluster.raft(id).shutdown());
+  }
+
+  /** Flips a bit of the first record of `value n`. */
+  damage(id: ServerId, n: number): void {
+    const files = this.files.get(id)!;
+    for (const name of files.names()) {
+      const image = files.image(name);
+      const at = new TextDecoder("latin1").decode(image).indexOf(`value ${n} value`);
+      if (at < 0) continue;
+      image[at + 6]! ^= 1;
+      files.setImage(name, image);
+      return;
+    }
+    throw new Error(`value ${n} is not on the disk of "${id}"`);
+  }
+}
+
+test("a follower with flipped bits in its log gets the entries again, and does not lead before", async () => {
+  const disks = new Disks(3);
+  const { cluster } = disks;
+  await disks.start(...cluster.ids);
+  await disks.write(1, 40);
+  await cluster.converged();
+  const leader = await cluster.leader();
+  const [victim, other] = cluster.ids.filter((id) => id !== leader.id);
+  await disks.stop(victim!);
+  for (const n of [3, 4, 17, 40]) disks.damage(victim!, n);
+  await disks.start(victim!);
+  const { damaged } = cluster.raft(victim!).status;
+  assertEquals(damaged.reduce((sum, { from, end }) => sum + end - from, 0), 4);
+  await disks.write(41, 5);
+  await cluster.converged();
+  assertEquals(cluster.machine(victim!).values, cluster.machine(other!).values);
+  assertEquals(cluster.raft(victim!).status.damaged, []);
+  const types = disks.events.get(victim!)!.map(({ type }) => type);
+  assert(types.includes("disk-repaired"), `${types}`);
+  // It is whole on its own disk: it starts again without the others' help.
+  await disks.stop(victim!);
+  await disks.start(victim!);
+  assertEquals(cluster.raft(victim!).status.damaged, []);
+  await cluster.converged();
+  await cluster.stopAll();
+});
+
+test("damage on all servers but at different entries ends in a halt, which every status tells, and not in a loss", async () => {
+  const disks = new Disks(3);
+  const { cluster } = disks;
+  await disks.start(...cluster.ids);
+  await disks.write(1, 20);
+  await cluster.converged();
+  await cluster.stopAll();
+  for (const [i, id] of cluster.ids.entries()) disks.damage(id, 5 + i);
+  await disks.start(...cluster.ids);
+  await cluster.environment.advance(20_000);
+  for (const id of cluster.ids) {
+    const { role, damaged, leader } = cluster.raft(id).status;
+    assertEquals([role, leader, damaged.length], ["follower", undefined, 1]);
+  }
+  const { text } = await cluster.outcome(cluster.raft("a").apply("x"));
+  assertEquals(text, "not-leader not-applied");
+  await cluster.stopAll();
+});
+
+test("damage on one less than that is repaired from the one that is whole, which alone can lead", async () => {
+  const disks = new Disks(3);
+  const { cluster } = disks;
+  await disks.start(...cluster.ids);
+  await disks.write(1, 20);
+  await cluster.converged();
+  await cluster.stopAll();
+  disks.damage("a", 5);
+  disks.damage("b", 5);
+  await disks.start(...cluster.ids);
+  assertEquals((await cluster.leader()).id, "c");
+  await disks.write(21, 1);
+  await cluster.converged();
+  for (const id of cluster.ids) {
+    assertEquals([cluster.machine(id).values.length, cluster.raft(id).status.damaged], [21, []]);
+  }
+  await cluster.stopAll();
+});
+
+test("a leader that finds one of its entries damaged on the way to a follower makes way, and is repaired", async () => {
+  const disks = new Disks(3);
+  const { cluster } = disks;
+  await disks.start(...cluster.ids);
+  await disks.write(1, 30);
+  await cluster.converged();
+  const leader = await cluster.leader();
+  const behind = cluster.ids.find((id) => id !== leader.id)!;
+  await disks.stop(behind);
+  // More than a segment, so that the file that is damaged is not the one that is written.
+  await disks.write(31, 400);
+  disks.damage(leader.id, 35);
+  await disks.start(behind);
+  await cluster.environment.until(() => cluster.raft(leader.id).state !== "leader", 20_000);
+  await cluster.converged();
+  assertEquals(cluster.machine(behind).values.length, 430);
+  assertEquals(cluster.raft(leader.id).status.damaged, []);
+  const events = disks.events.get(leader.id)!;
+  assert(events.some((event) => event.type === "role" && event.reason === "disk-damaged"));
+  const damage = events.find((event) => event.type === "disk-damaged")!;
+  assert(damage.file.startsWith(`disk of ${leader.id}/`) && damage.end === damage.from + 1);
+  await cluster.stopAll();
+});
+
+test("a server that is alone does not start with damage, and says where it is", async () => {
+  const disks = new Disks(1);
+  const { cluster } = disks;
+  await disks.start("a");
+  await disks.write(1, 10);
+  await cluster.stopAll();
+  disks.damage("a", 5);
+  const error = await assertRejects(() => disks.start("a"), DamagedEntryError);
+  assert(error.file.startsWith("disk of a/") && error.offset > 0);
+});
