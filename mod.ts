@@ -67,6 +67,8 @@ export { NondeterminismError } from "./src/guard.ts";
 export type { ApplyContext, Codec, StateMachine } from "./src/machine.ts";
 export type { EventsOptions, EventStream, RaftEvent } from "./src/events.ts";
 export type { HistogramSnapshot, PeerMetrics, RaftMetrics } from "./src/metrics.ts";
+export type { ReloadableSettings } from "./src/reload.ts";
+export type { WaitCondition } from "./src/wait.ts";
 export type { RaftStats, StatsKey } from "./src/stats.ts";
 export type { ConfigurationView, RaftStatus, ServerStatus } from "./src/status.ts";
 export {

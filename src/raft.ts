@@ -10,10 +10,12 @@ import type { RaftOptions } from "./options.ts";
 import { systemEnvironment } from "./driver/environment.ts";
 import { startServer } from "./server.ts";
 import { type Handlers, TypedMachine, type TypedRaft, type TypedRaftOptions } from "./typed_machine.ts";
+import type { ReloadableSettings } from "./reload.ts";
 import type { RaftStats } from "./stats.ts";
 import type { ConfigurationView, RaftStatus } from "./status.ts";
 import type { SnapshotMeta } from "./store/snapshot_store.ts";
 import type { Configuration, ConfigurationChange, LogIndex, Role, ServerAddress, ServerId, Term } from "./types.ts";
+import type { WaitCondition } from "./wait.ts";
 
 /** Options of {@linkcode Raft.apply}. */
 export interface ApplyOptions {
@@ -225,6 +227,25 @@ export interface Raft<Command, Result> extends AsyncDisposable {
   readonly state: Role | "shutdown";
   /** Everything about the server at this moment. */
   readonly status: RaftStatus;
+  /** Milliseconds since the leader was heard; 0 on the leader, undefined when never. */
+  readonly lastContact: number | undefined;
+  /**
+   * Resolves with the status as soon as this server is as asked. It is looked at whenever something happened to the server,
+   * not when mere time has passed.
+   *
+   * @throws {ShutdownError} The server is shut down, or was before.
+   * @throws {TypeError | RangeError} The condition is none. What the function throws, the promise rejects with.
+   */
+  wait(condition: WaitCondition, options?: WaitOptions): Promise<RaftStatus>;
+  /**
+   * Changes settings while the server runs, at once: those given, checked together with all others. When one is wrong, all
+   * stay as they were.
+   *
+   * @throws {RangeError} A number is out of its bounds; names the option, the bound and the current value.
+   * @throws {TypeError} One of them takes a restart.
+   * @throws {ShutdownError} The server is shut down.
+   */
+  reloadConfig(changes: Partial<ReloadableSettings>): void;
   /** Up to here entries are applied to the machine. */
   readonly appliedIndex: LogIndex;
   /** Up to here entries are known to be committed. */

@@ -26,9 +26,11 @@ import type {
   Snapshot,
   WaitOptions,
 } from "./raft.ts";
+import { type ReloadableSettings, reloaded } from "./reload.ts";
 import { keyBlock, marked, Sessions } from "./session.ts";
 import { type RaftStats, statsOf } from "./stats.ts";
-import type { ConfigurationView, RaftStatus, ServerStatus } from "./status.ts";
+import type { ConfigurationView, RaftStatus } from "./status.ts";
+import { configurationView, lastContactMs, surveyed } from "./survey.ts";
 import type { TransportLink } from "./transport/transport.ts";
 import {
   type Configuration,
@@ -40,6 +42,7 @@ import {
   type ServerId,
   type Term,
 } from "./types.ts";
+import { type WaitCondition, Waits } from "./wait.ts";
 import type { ClientBlock } from "./wire/client_block.ts";
 
 /** {@linkcode createRaft} in any environment: the simulator's too. */
@@ -62,6 +65,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
   readonly #proposer: Proposer<Command>;
   readonly #sessions: Sessions<Command, Result>;
   readonly #events = new EventHub();
+  readonly #waits = new Waits(() => this.status);
   readonly #link: TransportLink;
   readonly #syncs: Histogram;
   readonly #closers: Closers;
@@ -101,6 +105,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
       onFatal: (error) => void this.#stop(error),
       onRole: () => driver.state.role === "leader" || this.#leftOver?.(),
       onTransferFailed: () => this.#leftOver?.(),
+      onTurn: () => this.#waits.look(),
       onRemoved: () => options.shutdownOnRemove === true && void this.shutdown(),
     });
     const { calls } = driver;
@@ -222,9 +227,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
   }
 
   get configuration(): ConfigurationView {
-    const { configurations, commitIndex } = this.#driver.state;
-    const index = configurations.at(-1)?.index ?? 0;
-    return { index, ...this.#driver.configuration, committed: index <= commitIndex };
+    return configurationView(this.#driver);
   }
 
   stats(): RaftStats {
@@ -266,50 +269,21 @@ class Server<Command, Result> implements Raft<Command, Result> {
   }
 
   get status(): RaftStatus {
-    const { term, votedFor, commitIndex, log, persistedIndex, configurations, removedAt } = this.#driver.state;
-    const configurationIndex = configurations.at(-1)?.index ?? 0;
-    return {
-      id: this.id,
-      clusterId: this.#driver.clusterId,
-      role: this.state,
-      term,
-      leader: this.leader?.id,
-      votedFor,
-      commitIndex,
-      appliedIndex: this.appliedIndex,
-      firstIndex: log.firstIndex,
-      lastIndex: log.lastIndex,
-      durableIndex: persistedIndex,
-      damaged: this.#driver.damaged,
-      configurationIndex,
-      isRemoved: removedAt > 0 && removedAt >= configurationIndex || this.#isRemovedByLog,
-      lastContactMs: this.#lastContactMs(),
-      servers: this.#driver.configuration.servers.map((server) => this.#serverStatus(server)),
-    };
+    return surveyed(this.#driver, this.#environment.now(), this.#stopped !== undefined);
   }
 
-  /** Whether the configuration in force is without this server, and one before it was not. */
-  get #isRemovedByLog(): boolean {
-    const [now, ...before] = this.#driver.state.configurations.map(({ configuration: { servers } }) =>
-      servers.some(({ id }) => id === this.id)
-    ).reverse();
-    return now === false && before.includes(true);
+  get lastContact(): number | undefined {
+    return lastContactMs(this.#driver, this.#environment.now(), this.state);
   }
 
-  #lastContactMs(): number | undefined {
-    const { role, leaderHeardAt } = this.#driver.state;
-    if (role === "leader") return 0;
-    return leaderHeardAt === -Infinity ? undefined : Math.max(0, this.#environment.now() - leaderHeardAt);
+  wait(condition: WaitCondition, { signal }: WaitOptions = {}): Promise<RaftStatus> {
+    return this.#waits.until(condition, signal);
   }
 
-  #serverStatus({ id, address, suffrage }: ServerStatus | Omit<ServerStatus, "connected">): ServerStatus {
-    const connected = id === this.id || this.#driver.isConnected(id);
-    const { leading, log, persistedIndex } = this.#driver.state;
-    if (leading === undefined) return { id, address, suffrage, connected };
-    const progress = leading.progress.get(id);
-    const matchIndex = id === this.id ? persistedIndex : progress?.matchIndex ?? 0;
-    const lastContactMs = progress === undefined ? 0 : Math.max(0, this.#environment.now() - progress.heardAt);
-    return { id, address, suffrage, connected, matchIndex, lag: log.lastIndex - matchIndex, lastContactMs };
+  reloadConfig(changes: Partial<ReloadableSettings>): void {
+    this.#throwIfShutdown();
+    Object.assign(this.#settings, reloaded(this.#settings, changes));
+    this.#driver.reconfigure();
   }
 
   metrics(): RaftMetrics {
@@ -381,6 +355,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
 
   async #close(error: RaftError | undefined): Promise<void> {
     this.#sessions.close();
+    this.#waits.close();
     this.#shutdown ??= this.closed.then(() => {});
     const role = { type: "role", role: "shutdown", term: this.#driver.state.term } as const;
     const stopped = this.#driver.stop(error ?? new ShutdownError());

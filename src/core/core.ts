@@ -32,6 +32,7 @@ import {
   replicateAll,
 } from "./replication.ts";
 import { announceRole, armElection, onVotePersisted } from "./role.ts";
+import { onSettingsChanged } from "./settings.ts";
 import type { CoreSettings, CoreState, Step } from "./state.ts";
 import { onDisk } from "./identity.ts";
 import { onSnapshotReceived, onSnapshotRequest } from "./install.ts";
@@ -233,6 +234,8 @@ function take(step: Step, event: Event): void {
       return onChangeRequested(step, event);
     case "bootstrap-requested":
       return onBootstrapRequested(step, event.configuration);
+    case "settings-changed":
+      return onSettingsChanged(step, event.settings);
     case "clock-jumped":
       return step.state.leading === undefined ? armElection(step) : onLeaderClockJump(step);
   }

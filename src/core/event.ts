@@ -5,6 +5,7 @@
  */
 import type { Message } from "../message.ts";
 import type { Configuration, ConfigurationChange, Disk, LogIndex, ServerId, Term } from "../types.ts";
+import type { CoreSettings } from "./state.ts";
 
 /** What {@linkcode step} takes. */
 export type Event =
@@ -73,5 +74,7 @@ export type Event =
   }
   /** The user begins a cluster with these servers; entry 1 waits in the driver. */
   | { readonly type: "bootstrap-requested"; readonly configuration: Configuration }
+  /** The user wants other settings, checked as a whole. */
+  | { readonly type: "settings-changed"; readonly settings: CoreSettings }
   /** The process slept, or a turn came so late that leases can't be trusted. */
   | { readonly type: "clock-jumped" };

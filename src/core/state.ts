@@ -90,7 +90,8 @@ export interface Transfer {
 /** The whole state of a core. */
 export interface CoreState {
   readonly id: ServerId;
-  readonly settings: CoreSettings;
+  /** Replaced as a whole, see settings.ts. */
+  settings: CoreSettings;
   random: RandomState;
 
   // Persistent: every change is asked of the driver before anything that depends on it leaves.

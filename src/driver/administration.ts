@@ -78,7 +78,7 @@ const answersMax = 64;
 export class Administration {
   readonly #host: AdministrationHost;
   readonly #leaderWaitMs: number;
-  readonly #transferMs: number;
+  readonly #transferMs: () => number;
   #changes: ChangeCall[] = [];
   #transfers: TransferCall[] = [];
   readonly #asked = new Map<number, Asked>();
@@ -91,7 +91,7 @@ export class Administration {
   #closed: unknown;
 
   /** Takes the driver's side, how long a call may wait for a leader, and how long a transfer may take. */
-  constructor(host: AdministrationHost, leaderWaitMs: number, transferMs: number) {
+  constructor(host: AdministrationHost, leaderWaitMs: number, transferMs: () => number) {
     this.#host = host;
     this.#leaderWaitMs = leaderWaitMs;
     this.#transferMs = transferMs;
@@ -147,7 +147,7 @@ export class Administration {
   #handOver(call: TransferCall, leader: ServerId): void {
     const { to } = call;
     if (to === leader) return call.resolve(this.#host.leader!);
-    const giveUpAt = this.#host.environment.now() + this.#transferMs;
+    const giveUpAt = this.#host.environment.now() + this.#transferMs();
     this.#transferring.push({ call, from: leader, term: this.#host.state.term, giveUpAt });
     if (leader === this.#host.id) return this.#host.take({ event: { type: "transfer-requested", to } });
     this.#host.peers.send(leader, { type: "transfer-request", term: this.#host.durableTerm, to });

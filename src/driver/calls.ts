@@ -77,7 +77,7 @@ export class Calls {
     this.administration = this.#makeAdministration(limits);
   }
 
-  #makeAdministration({ leaderWaitMs, electionMaxMs }: CallsLimits): Administration {
+  #makeAdministration(limits: CallsLimits): Administration {
     const host = this.#host;
     const [durableTerm, leader] = [() => this.#durableTerm, () => this.leader];
     return new Administration(
@@ -99,8 +99,8 @@ export class Calls {
         enqueue: (item) => host.enqueue(item),
         schedule: () => host.schedule(),
       },
-      leaderWaitMs,
-      leaderWaitMs + electionMaxMs,
+      limits.leaderWaitMs,
+      () => limits.leaderWaitMs + limits.electionMaxMs,
     );
   }
 

@@ -76,7 +76,8 @@ export class Driver<Command, Result> {
       snapshot: parts.snapshot,
       disk: { incarnation: found.identity.incarnation, starts: found.identity.starts },
       id,
-      settings,
+      // Its own: others change at once, the core's with an event.
+      settings: { ...settings },
       seed: environment.randomSeed(),
       now: environment.now(),
     });
@@ -224,6 +225,12 @@ export class Driver<Command, Result> {
     this.#enqueue({ event: { type: "transfer-requested", to } });
   }
 
+  /** Other settings are in force: those of the parts, which were changed in place. */
+  reconfigure(): void {
+    this.#enqueue({ event: { type: "settings-changed", settings: { ...this.#parts.settings } } });
+    this.snapshots.rearm();
+  }
+
   /** Ends: every call that waits gets its answer; done when nothing uses the stores any more. Idempotent. */
   async stop(cause: unknown): Promise<void> {
     if (!this.#stopped) {
@@ -354,6 +361,7 @@ export class Driver<Command, Result> {
     if (this.#stopped) return;
     this.#deadline.set(this.#core.deadline);
     this.calls.armSweep();
+    this.#handler.onTurn();
   }
 
   #take(item: Item): void {

@@ -16,6 +16,7 @@ import type { SessionTable } from "./session_table.ts";
 /** What a driver is made of. */
 export interface DriverParts<Command, Result> {
   readonly id: ServerId;
+  /** Changed in place, see {@linkcode Driver.reconfigure}. */
   readonly settings: RaftSettings;
   readonly machine: StateMachine<Command, Result>;
   readonly codec: Codec<Command>;
@@ -40,6 +41,8 @@ export interface DriverHandler {
   onRole(): void;
   /** A leadership transfer ended without a new leader. */
   onTransferFailed(): void;
+  /** All that has come is taken, and what it led to is asked for. */
+  onTurn(): void;
   /** This server is no longer part of the cluster. */
   onRemoved(): void;
 }

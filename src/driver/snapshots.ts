@@ -54,6 +54,11 @@ export class Snapshots<Command, Result> {
     this.#snapshotter?.start();
   }
 
+  /** The interval may be another one. */
+  rearm(): void {
+    this.#snapshotter?.rearm();
+  }
+
   /** Takes one now; see {@linkcode Raft.snapshot}. */
   async take(): Promise<SnapshotMeta> {
     if (this.#snapshotter === undefined) throw new NoSnapshotsError("it has no store for them");

@@ -96,6 +96,13 @@ export class Snapshotter<Command, Result> {
     await this.#running?.catch(() => {});
   }
 
+  /** Waits anew, for the interval that is in force now. */
+  rearm(): void {
+    if (this.#timer === undefined || this.#closed) return;
+    this.#host.environment.clearTimeout(this.#timer);
+    this.#arm();
+  }
+
   #arm(): void {
     const { environment } = this.#host;
     const { snapshotIntervalMs } = this.#settings;

@@ -1,0 +1,26 @@
+/**
+ * Settings that change while the server runs.
+ *
+ * @module
+ */
+import { randomBetween } from "./random.ts";
+import type { CoreSettings, Step } from "./state.ts";
+
+/**
+ * Other settings are in force from now on, also for what is being waited for. None of them is one that safety depends on:
+ * servers may run by different ones while an operator changes them.
+ */
+export function onSettingsChanged(step: Step, settings: CoreSettings): void {
+  const { state, now } = step;
+  state.settings = settings;
+  if (state.leading !== undefined) {
+    state.leading.heartbeatAt = Math.min(state.leading.heartbeatAt, now + settings.heartbeatMs);
+    return;
+  }
+  const waitMs = randomBetween(state.random, settings.electionMinMs, settings.electionMaxMs);
+  // Counted from when the leader was heard, or else no later than before: who changes settings all the time must not
+  // put off elections for ever.
+  state.electionAt = state.leader === undefined
+    ? Math.min(state.electionAt, now + waitMs)
+    : state.leaderHeardAt + waitMs;
+}

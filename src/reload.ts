@@ -1,0 +1,63 @@
+/**
+ * Settings that may change while a server runs.
+ *
+ * @module
+ */
+import { type RaftSettings, validateOptions } from "./options.ts";
+
+/** What {@linkcode Raft.reloadConfig} can change: hashicorp/raft's five, and our own that need no restart. */
+export type ReloadableSettings = Pick<
+  RaftSettings,
+  | "heartbeatMs"
+  | "electionMinMs"
+  | "electionMaxMs"
+  | "leaseMs"
+  | "trailingLogs"
+  | "snapshotIntervalMs"
+  | "snapshotThreshold"
+  | "snapshotThresholdBytes"
+  | "windowBytesMax"
+  | "windowAppendsMax"
+  | "inFlightCountMax"
+  | "inFlightBytesMax"
+  | "shutdownTransferMs"
+  | "sessionTtlMs"
+  | "sessionsMax"
+  | "sessionsBytesMax"
+>;
+
+const reloadable: Readonly<Record<keyof ReloadableSettings, true>> = {
+  heartbeatMs: true,
+  electionMinMs: true,
+  electionMaxMs: true,
+  leaseMs: true,
+  trailingLogs: true,
+  snapshotIntervalMs: true,
+  snapshotThreshold: true,
+  snapshotThresholdBytes: true,
+  windowBytesMax: true,
+  windowAppendsMax: true,
+  inFlightCountMax: true,
+  inFlightBytesMax: true,
+  shutdownTransferMs: true,
+  sessionTtlMs: true,
+  sessionsMax: true,
+  sessionsBytesMax: true,
+};
+
+/**
+ * These settings with those changes, checked as a whole. What is left out, or undefined, stays as it is.
+ *
+ * @throws {TypeError} When one of them can't be changed while the server runs, or is none.
+ * @throws {RangeError} When a number is out of its bounds.
+ */
+export function reloaded(settings: RaftSettings, changes: Partial<ReloadableSettings>): RaftSettings {
+  const given = Object.entries(Object(changes)).filter(([, value]) => value !== undefined);
+  for (const [name] of given) {
+    if (Object.hasOwn(reloadable, name)) continue;
+    throw new TypeError(
+      `Cannot reload '${name}': ${Object.hasOwn(settings, name) ? "it takes a restart" : "there is no such setting"}`,
+    );
+  }
+  return validateOptions({ ...settings, ...Object.fromEntries(given) });
+}
