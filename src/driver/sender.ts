@@ -5,7 +5,7 @@
  */
 import type { Effect } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
-import { DamagedEntryError, InvariantError } from "../errors.ts";
+import { DamagedEntryError, EntryNotFoundError, InvariantError } from "../errors.ts";
 import { mark } from "../marks.ts";
 import type { LogCache } from "../store/log_cache.ts";
 import type { Store } from "../store/store.ts";
@@ -74,8 +74,8 @@ export class Sender {
   }
 
   /**
-   * Undefined when the log was compacted meanwhile (the peer needs a snapshot then, as the core is going to notice), or
-   * when the entry is damaged.
+   * Undefined when the entries went while they were read, with a leadership or into a snapshot (which is then what the
+   * peer needs, as the core is going to notice), or when the entry is damaged.
    */
   async #read(
     { from, to, term, sequence }: Replicate,
@@ -85,7 +85,8 @@ export class Sender {
     try {
       return await this.#store.read(from, stop, bytesMax);
     } catch (error) {
-      if (this.#host.holds(from) && !(error instanceof DamagedEntryError)) throw error;
+      const isGone = error instanceof EntryNotFoundError && !this.#host.isLeading(term);
+      if (this.#host.holds(from) && !isGone && !(error instanceof DamagedEntryError)) throw error;
       this.#host.report({ type: "send-failed", to, term, sequence });
       if (error instanceof DamagedEntryError && this.#host.holds(from)) this.#host.onDamage(error);
       return undefined;

@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import type { Event } from "../../src/core/event.ts";
 import { type Replicate, Sender } from "../../src/driver/sender.ts";
-import { ProtocolError } from "../../src/errors.ts";
+import { EntryNotFoundError, ProtocolError } from "../../src/errors.ts";
 import { LogCache } from "../../src/store/log_cache.ts";
 import { encodeFrameHeader, FrameDecoder, FrameKind } from "../../src/wire/frame.ts";
 import { decodeMessage } from "../../src/wire/message_codec.ts";
@@ -193,4 +193,18 @@ test("Sender.replicate() of entries that are compacted while they are read is a 
   store.reading[1]!.reject(error);
   await drain();
   assertEquals(failures, [error]);
+});
+
+test("Sender.replicate() of entries that the next leader removes while they are read stops nothing (BA01)", async () => {
+  const { store, sender, host, sent, failures } = await setUp(6);
+  store.slowReads = true;
+  for (const leadingTerm of [4, 3]) {
+    sender.replicate(ask);
+    host.leadingTerm = leadingTerm;
+    store.reading.pop()!.reject(new EntryNotFoundError(1, 1, 0));
+    await drain();
+    // Of a leader's own log nothing goes but into a snapshot.
+    assertEquals([sent.length, failures.length], [0, leadingTerm === 3 ? 1 : 0]);
+    host.leadingTerm = 3;
+  }
 });
