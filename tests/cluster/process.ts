@@ -20,6 +20,7 @@ export interface Status {
   readonly leader: string | null;
   readonly commitIndex: number;
   readonly appliedIndex: number;
+  readonly damaged: readonly { readonly from: number; readonly end: number }[];
 }
 
 /** A server that can be killed, halted and started again. */
@@ -65,9 +66,14 @@ export class ServerProcess {
     this.child.kill("SIGCONT");
   }
 
+  /** Where it keeps its log and snapshots. */
+  get directory(): string {
+    return this.args[this.args.indexOf("--data") + 1]!;
+  }
+
   /** Removes all that it ever wrote; it must not run. */
   async wipe(): Promise<void> {
-    await rm(this.args[this.args.indexOf("--data") + 1]!, { recursive: true });
+    await rm(this.directory, { recursive: true });
   }
 
   /** Asks it to stop and gives how it ended, and after how long. */

@@ -2,9 +2,11 @@
  * Every image that a crash can leave of a short history, not a sample of them.
  */
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import { type Choose, MemoryFiles } from "../../src/testing/memory_files.ts";
+import { MemoryFiles } from "../../src/testing/memory_files.ts";
 import { commandsOf } from "../../src/testing/store_cases.ts";
 import { test } from "../harness.ts";
+import { forEachChoice } from "./choices.ts";
+import { exploreCrashImages } from "./crash_images.ts";
 import { contentOf, runHistory, type Step } from "./scenario.ts";
 
 /** A start, writes of up to three sectors with a truncation among them, a full segment, and another start. */
@@ -18,28 +20,8 @@ const steps: readonly Step[] = [
   { records: [commandsOf(6, 3, "six")], vote: { term: 3, votedFor: undefined } },
 ];
 
-/** Of more than so many images the rest is left out, and said to be. */
+/** Of more than so many images of one halt the rest is left out, and said to be. */
 const imagesMax = 400;
-
-/** Calls back for every way in which a crash can choose, like an odometer. Returns whether these were all. */
-async function forEachChoice(each: (choose: Choose) => Promise<void>): Promise<boolean> {
-  let digits: number[] = [];
-  for (let count = 0; count < imagesMax; count++) {
-    const limits: number[] = [];
-    await each((options, what) => {
-      // Where a sector tears is tried elsewhere, byte by byte.
-      if (what.startsWith("torn at")) return options >> 1;
-      const place = limits.push(options) - 1;
-      return digits[place] ??= 0;
-    });
-    let place = limits.length - 1;
-    while (place >= 0 && digits[place]! + 1 >= limits[place]!) place--;
-    if (place < 0) return true;
-    digits = digits.slice(0, place + 1);
-    digits[place]!++;
-  }
-  return false;
-}
 
 test("walStore: every image that a crash can leave is recovered, to what was acknowledged or attempted", async () => {
   let [images, halts, complete] = [0, 0, 0];
@@ -61,7 +43,7 @@ test("walStore: every image that a crash can leave is recovered, to what was ack
       image.crash(() => 0);
       assertEquals(JSON.stringify((await contentOf(image)).content), found, `halted after ${halt}`);
       images++;
-    });
+    }, imagesMax);
     halts++;
     if (isAll) complete++;
     if (files.operationCount <= halt) break;
@@ -70,3 +52,9 @@ test("walStore: every image that a crash can leave is recovered, to what was ack
   // Where a whole segment of zeros is not synced yet there are more images than atoms.
   assertGreater(complete / halts, 0.7);
 }, { runtimes: ["deno"], timeoutMs: 120_000 });
+
+test("walStore: images of longer histories, with compactions and repairs, are recovered too", async () => {
+  const { images, halts } = await exploreCrashImages(4_000);
+  assertGreater(images, 3_999);
+  assertGreater(halts, 20);
+}, { timeoutMs: 120_000 });
