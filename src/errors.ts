@@ -68,6 +68,33 @@ export class OverloadedError extends RaftError {
   }
 }
 
+/** This server has not heard a leader lately enough: ask another one, or allow for more. Nothing was read. */
+export class StaleReadError extends RaftError {
+  /** `stale-read`. */
+  override readonly code = "stale-read";
+  /** Milliseconds since a leader was heard; undefined when never. */
+  readonly lastContactMs: number | undefined;
+  /** Takes how long it was, and how long it may be. */
+  constructor(lastContactMs: number | undefined, maxStalenessMs: number) {
+    const ago = lastContactMs === undefined ? "never" : `${Math.round(lastContactMs)} ms ago`;
+    super(`Cannot read as a leader was last heard ${ago}: at most ${maxStalenessMs} ms may have passed`, "not-applied");
+    this.lastContactMs = lastContactMs;
+  }
+}
+
+/** The entry that the read is to see did not come in time: ask another server, or later. Nothing was read. */
+export class EntryAwaitedError extends RaftError {
+  /** `entry-awaited`. */
+  override readonly code = "entry-awaited";
+  /** The entry. */
+  readonly index: LogIndex;
+  /** Takes the entry. */
+  constructor(index: LogIndex) {
+    super(`Cannot read as entry ${index} has not come to this server in time`, "not-applied");
+    this.index = index;
+  }
+}
+
 /** The session is not known any more: it was unused too long, closed, or had to make room. Open another one. */
 export class SessionExpiredError extends RaftError {
   /** `session-expired`. */

@@ -8,6 +8,7 @@ import type { Environment } from "./driver/environment.ts";
 import type { LeaderHint } from "./errors.ts";
 import type { ChangeOptions, WaitOptions } from "./raft.ts";
 import type { ConfigurationChange, LogIndex, ServerAddress, ServerId } from "./types.ts";
+import { Waiter } from "./waiter.ts";
 import { problemOfChanges } from "./wire/change_codec.ts";
 
 /** The id that `addPeer` gives to a server it knows by its address alone: what no id may hold becomes `_`. */
@@ -68,47 +69,5 @@ export class Operator {
       signal?.throwIfAborted();
       start(new Waiter(this.#environment.now(), signal, resolve, reject));
     });
-  }
-}
-
-/** A caller who waits. Settled once; the signal ends the waiting, never what was asked for. */
-class Waiter<T> {
-  readonly startedAt: number;
-  readonly #signal: AbortSignal | undefined;
-  readonly #resolve: (value: T) => void;
-  readonly #reject: (error: unknown) => void;
-  readonly #onAbort = () => this.reject(this.#signal!.reason);
-  #settled = false;
-
-  constructor(
-    startedAt: number,
-    signal: AbortSignal | undefined,
-    resolve: (value: T) => void,
-    reject: (error: unknown) => void,
-  ) {
-    this.startedAt = startedAt;
-    this.#signal = signal;
-    this.#resolve = resolve;
-    this.#reject = reject;
-    signal?.addEventListener("abort", this.#onAbort, { once: true });
-  }
-
-  get isSettled(): boolean {
-    return this.#settled;
-  }
-
-  resolve(value: T): void {
-    if (this.#settle()) this.#resolve(value);
-  }
-
-  reject(error: unknown): void {
-    if (this.#settle()) this.#reject(error);
-  }
-
-  #settle(): boolean {
-    if (this.#settled) return false;
-    this.#settled = true;
-    this.#signal?.removeEventListener("abort", this.#onAbort);
-    return true;
   }
 }

@@ -35,12 +35,25 @@ export interface ReadOptions {
   readonly signal?: AbortSignal;
   /**
    * `linearizable`: the query sees every command whose `apply` had resolved, anywhere, before `read` was called; costs
-   * a round of messages to a quorum, shared by all reads of that moment. `stale`: it sees this server's machine as it
-   * is, which may be far behind.
+   * a round of messages to a quorum, shared by all reads of that moment. `session`: it sees all that this session was
+   * shown before, by results of its commands and by its reads, and costs no message. `stale`: it sees this server's machine
+   * as it is, which may be far behind.
    *
    * @default {"linearizable"}
    */
-  readonly consistency?: "linearizable" | "stale";
+  readonly consistency?: "linearizable" | "session" | "stale";
+  /** Whose session, for `session`; by default all callers of this server are one. */
+  readonly session?: Pick<Session<never, unknown>, "seenIndex">;
+  /**
+   * An entry that must be seen, as {@linkcode Applied.index} or {@linkcode Raft.readIndex} named it, for `session` and `stale`.
+   * When this server does not get it within `leaderWaitMs`, the promise rejects with an {@linkcode EntryAwaitedError}.
+   */
+  readonly minIndex?: LogIndex;
+  /**
+   * For `stale`: all that was committed when this server last heard the leader is seen, and that is at most so many
+   * milliseconds ago; else the promise rejects with a {@linkcode StaleReadError}.
+   */
+  readonly maxStalenessMs?: number;
 }
 
 /** Options of calls that wait. */
@@ -74,6 +87,8 @@ export interface AddOptions extends ChangeOptions {
 export interface Session<Command, Result> extends AsyncDisposable {
   /** Its number, the same on every server. */
   readonly id: number;
+  /** The latest entry that its commands' results have shown; see `consistency: "session"` of {@linkcode Raft.read}. */
+  readonly seenIndex: LogIndex;
   /**
    * Like {@linkcode Raft.apply}, and sends the command again while nobody knows what became of it, until the signal
    * aborts. Results travel through MessagePack when they are repeated; of what the machine threw, name and message.
@@ -140,9 +155,15 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    * should read and return, not wait. What it throws, the promise rejects with.
    *
    * @throws {NotLeaderError} No leader could be reached.
+   * @throws {StaleReadError | EntryAwaitedError} This server is too far behind for what was asked.
    * @throws {ShutdownError} The server is shut down.
    */
   read<T>(query: () => T, options?: ReadOptions): Promise<T>;
+  /**
+   * An index that is safe to read at, on any server whose machine has reached it: every command whose `apply` had resolved
+   * before the call is at or below it. This server's machine has reached it.
+   */
+  readIndex(options?: WaitOptions): Promise<LogIndex>;
   /**
    * Appends an entry that no machine sees and resolves with its index when everything before it is applied on this
    * server. Rejects as {@linkcode Raft.apply} does.

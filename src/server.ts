@@ -14,7 +14,7 @@ import { Operator, peerId } from "./operator.ts";
 import { checkParts, type RaftOptions, type RaftSettings, validateOptions } from "./options.ts";
 import { closeAll, type Closers, type OpenParts, openParts } from "./parts.ts";
 import { Proposer } from "./proposer.ts";
-import { QueryRead } from "./query_read.ts";
+import { Reader } from "./reader.ts";
 import type {
   AddOptions,
   Applied,
@@ -63,6 +63,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
   readonly #driver: Driver<Command, Result>;
   readonly #operator: Operator;
   readonly #proposer: Proposer<Command>;
+  readonly #reader: Reader;
   readonly #sessions: Sessions<Command, Result>;
   readonly #events = new EventHub();
   readonly #waits = new Waits(() => this.status);
@@ -113,6 +114,13 @@ class Server<Command, Result> implements Raft<Command, Result> {
     const throwIfShutdown = () => this.#throwIfShutdown();
     const { commandBytesMax } = settings;
     this.#proposer = new Proposer({ calls, codec, commandBytesMax, environment, throwIfShutdown });
+    this.#reader = new Reader({
+      calls,
+      environment,
+      throwIfShutdown,
+      commitIndex: () => this.commitIndex,
+      lastContactMs: () => this.lastContact,
+    });
     this.#sessions = new Sessions(this.#proposer, environment, settings);
     const { incarnation, starts } = found.identity;
     this.#link = transport.attach(
@@ -142,6 +150,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
   #applyAs(data: Command, block: ClientBlock | undefined, signal: AbortSignal | undefined): Promise<Applied<Result>> {
     const encode = () => marked(this.#proposer.encode(data), block);
     return this.#proposer.propose(encode, signal, ({ index, term, applied }) => {
+      this.#reader.saw(index);
       if (!applied.ok) throw applied.error;
       return { index, term, result: applied.value as Result };
     });
@@ -156,16 +165,12 @@ class Server<Command, Result> implements Raft<Command, Result> {
     return await this.#sessions.open(signal);
   }
 
-  read<T>(query: () => T, { signal, consistency = "linearizable" }: ReadOptions = {}): Promise<T> {
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
-      this.#throwIfShutdown();
-      if (consistency !== "linearizable" && consistency !== "stale") {
-        throw new TypeError(`Cannot read with consistency "${consistency}": use "linearizable" or "stale"`);
-      }
-      const read = new QueryRead(query, this.#environment.now(), signal, resolve, reject);
-      this.#driver.calls.read(read, consistency === "stale");
-    });
+  read<T>(query: () => T, options?: ReadOptions): Promise<T> {
+    return this.#reader.read(query, options);
+  }
+
+  readIndex(options: WaitOptions = {}): Promise<LogIndex> {
+    return this.#reader.index(options);
   }
 
   addVoter(id: ServerId, address: ServerAddress, options?: AddOptions): Promise<{ readonly index: LogIndex }> {

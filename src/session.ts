@@ -10,7 +10,7 @@ import { SESSION_WINDOW } from "./driver/session_table.ts";
 import { OverloadedError, RaftError, SessionExpiredError, ShutdownError } from "./errors.ts";
 import type { Proposer } from "./proposer.ts";
 import type { Session, WaitOptions } from "./raft.ts";
-import { EntryType } from "./types.ts";
+import { EntryType, type LogIndex } from "./types.ts";
 import { type ClientBlock, encodeClientBlock, KEY_SESSION_MIN } from "./wire/client_block.ts";
 import { RecordFlag } from "./wire/record.ts";
 import { encodeLimits } from "./wire/session_codec.ts";
@@ -93,6 +93,7 @@ class ClientSession<Command, Result> implements Session<Command, Result> {
   readonly id: number;
   readonly #host: SessionHost<Command>;
   readonly #keepAliveMs: number;
+  #seenIndex: LogIndex = 0;
   #next = 1;
   /** Sequences that have no answer yet, ascending. */
   readonly #unanswered = new Set<number>();
@@ -108,6 +109,10 @@ class ClientSession<Command, Result> implements Session<Command, Result> {
     this.#arm();
   }
 
+  get seenIndex(): LogIndex {
+    return this.#seenIndex;
+  }
+
   async apply(command: Command, { signal }: WaitOptions = {}): Promise<Result> {
     signal?.throwIfAborted();
     if (this.#ended === "shutdown") throw new ShutdownError();
@@ -121,12 +126,13 @@ class ClientSession<Command, Result> implements Session<Command, Result> {
     this.#usedAt = this.#host.environment.now();
     try {
       const block = { session: this.id, sequence };
-      const { applied, isSentAgain } = await untilAnswered(
+      const { applied, index, isSentAgain } = await untilAnswered(
         this.#host,
         marked(entry, block),
         signal,
         () => this.#ended === "no",
       );
+      this.#seenIndex = Math.max(this.#seenIndex, index);
       if (applied.ok) return applied.value as Result;
       const isForgotten = applied.error instanceof SessionExpiredError;
       throw isForgotten && isSentAgain ? new SessionExpiredError(this.id, "unknown") : applied.error;
@@ -180,11 +186,14 @@ async function untilAnswered<Command>(
   entry: ProposalEntry,
   signal: AbortSignal | undefined,
   goesOn: () => boolean,
-): Promise<{ readonly applied: Applied; readonly isSentAgain: boolean }> {
+): Promise<{ readonly applied: Applied; readonly index: LogIndex; readonly isSentAgain: boolean }> {
   let isSentAgain = false;
   for (let backoffMs = backoffMinMs;; backoffMs = Math.min(backoffMaxMs, backoffMs * 2)) {
     try {
-      return { applied: await proposer.propose(() => entry, signal, ({ applied }) => applied), isSentAgain };
+      return {
+        ...await proposer.propose(() => entry, signal, ({ applied, index }) => ({ applied, index })),
+        isSentAgain,
+      };
     } catch (error) {
       if (!isWorthAnother(error) || !goesOn()) throw error;
       // An attempt that is known to have left nothing is as if it had not been made.

@@ -115,10 +115,10 @@ export class Calls {
     this.#host.schedule();
   }
 
-  /** Takes a read; `isStale` when any state will do. */
-  read(read: Read, isStale: boolean): void {
-    if (isStale) this.reads.addStale(read);
-    else this.reads.add(read);
+  /** Takes a read: of any state from this entry on, or of what the leader vouches for when there is none. */
+  read(read: Read, from: LogIndex | undefined): void {
+    if (from === undefined) this.reads.add(read);
+    else this.reads.addAt(read, from, this.#host.appliedIndex());
     this.#host.schedule();
   }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type LeaderHint, NotLeaderError, ShutdownError } from "../errors.ts";
+import { EntryAwaitedError, type LeaderHint, NotLeaderError, ShutdownError } from "../errors.ts";
 import type { LogIndex, ServerId } from "../types.ts";
 import type { Environment } from "./environment.ts";
 
@@ -28,6 +28,14 @@ interface Batch {
   readonly askAgainAt: number;
 }
 
+/** Reads that wait for the machine. */
+interface Due {
+  readonly index: LogIndex;
+  readonly reads: readonly Read[];
+  /** Set where no leader vouches for the index. */
+  readonly giveUpAt?: number;
+}
+
 /** All reads of one server that have no answer yet. A read changes nothing, so it is asked again when its leader falls. */
 export class Reads {
   readonly #environment: Environment;
@@ -35,7 +43,7 @@ export class Reads {
   #queue: Read[] = [];
   readonly #asked = new Map<number, Batch>();
   /** Reads whose index the machine has not reached, by index. */
-  #due: { readonly index: LogIndex; readonly reads: readonly Read[] }[] = [];
+  #due: Due[] = [];
   /** Begins anywhere, so that what is said to a server's last start is not taken for an answer to this one (BR03). */
   #nextId: number;
   #closed: unknown;
@@ -62,10 +70,15 @@ export class Reads {
     this.#queue.push(read);
   }
 
-  /** Takes a read that any state will do for: it is answered as soon as nobody else looks at the machine. */
-  addStale(read: Read): void {
+  /**
+   * Takes a read that any state from this entry on will do for: it is answered as soon as the machine has reached it and
+   * nobody else looks at it. An entry that does not come is waited for for a limited time.
+   */
+  addAt(read: Read, index: LogIndex, appliedIndex: LogIndex): void {
     if (this.#closed !== undefined) return read.reject(shutdownError(this.#closed));
-    this.#due.push({ index: 0, reads: [read] });
+    const reads = [read];
+    if (index <= appliedIndex) this.#due.push({ index: 0, reads });
+    else this.#due.push({ index, reads, giveUpAt: this.#environment.now() + this.#leaderWaitMs });
   }
 
   /** All reads that wait for an index become one question, to our own core or another server; gives its number. */
@@ -106,9 +119,10 @@ export class Reads {
    */
   onLeaderLost(commitIndex: LogIndex): void {
     for (const [id, { from }] of [...this.#asked]) if (from !== undefined) this.onRefused(id, from);
-    const unsure = this.#due.filter(({ index }) => index > commitIndex);
+    const isUnsure = ({ index, giveUpAt }: Due) => index > commitIndex && giveUpAt === undefined;
+    const unsure = this.#due.filter(isUnsure);
     if (unsure.length === 0) return;
-    this.#due = this.#due.filter(({ index }) => index <= commitIndex);
+    this.#due = this.#due.filter((due) => !isUnsure(due));
     for (const { reads } of unsure) this.requeue(reads);
   }
 
@@ -131,7 +145,7 @@ export class Reads {
 
   /** Whether {@linkcode Reads.sweep} has something to wait for. */
   get needsSweep(): boolean {
-    return this.#queue.length > 0 || this.#asked.size > 0;
+    return this.#queue.length > 0 || this.#asked.size > 0 || this.#due.some(({ giveUpAt }) => giveUpAt !== undefined);
   }
 
   /** Asks again what got no answer, gives up what has waited long enough. To be called now and then while needed. */
@@ -139,6 +153,11 @@ export class Reads {
     const now = this.#environment.now();
     for (const [id, batch] of [...this.#asked]) if (batch.askAgainAt <= now) this.onRefused(id, batch.from);
     this.waitForLeader(leader);
+    const isOver = ({ giveUpAt = Infinity }: Due) => giveUpAt <= now;
+    const over = this.#due.filter(isOver);
+    if (over.length === 0) return;
+    this.#due = this.#due.filter((due) => !isOver(due));
+    for (const { index, reads } of over) for (const read of reads) read.reject(new EntryAwaitedError(index));
   }
 
   /** The machine has applied all up to here and nobody else looks at it: answers what that allows. */

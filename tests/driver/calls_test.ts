@@ -219,7 +219,7 @@ test("Calls.onPeerLost() asks again what that server was asked to read", () => {
     answer: (index: number) => void answers.push(index),
     reject: (error: unknown) => void answers.push(error),
   };
-  calls.read(read, false);
+  calls.read(read, undefined);
   calls.dispatch();
   calls.onPeerLost("b");
   state.leader = "c";

@@ -151,9 +151,9 @@ test("Reads.onLeaderLost() leaves what our own core was asked: it answers by its
   assertEquals(told.x, [2]);
 });
 
-test("Reads.addStale() waits for nobody but whoever looks at the machine", () => {
+test("Reads.addAt() of what is there waits for nobody but whoever looks at the machine", () => {
   const { reads, told, read } = setUp();
-  reads.addStale(read("x"));
+  reads.addAt(read("x"), 3, 3);
   assertEquals([reads.hasQueued, reads.needsSweep, reads.count], [false, false, 0]);
   reads.onApplied(0);
   assertEquals(told.x, [0]);
@@ -176,10 +176,10 @@ test("Reads added by an answer are not lost", () => {
   const outer: Read = {
     startedAt: 0,
     isSettled: false,
-    answer: () => reads.addStale(inner),
+    answer: () => reads.addAt(inner, 0, 0),
     reject: () => {},
   };
-  reads.addStale(outer);
+  reads.addAt(outer, 0, 0);
   reads.onApplied(3);
   reads.onApplied(3);
   assertEquals(told.inner, [0]);
@@ -196,7 +196,7 @@ test("Reads.close() rejects all, wherever they are, and those that come later (P
   reads.close(cause);
   reads.close(new ShutdownError());
   add("late");
-  reads.addStale(read("stale"));
+  reads.addAt(read("stale"), 0, 0);
   for (const name of ["due", "asked", "queued", "late", "stale"]) {
     assertEquals(told[name]!.length, 1, name);
     assertInstanceOf(told[name]![0], ShutdownError);

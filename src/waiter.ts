@@ -1,30 +1,26 @@
 /**
- * A read as the facade hands it to the driver.
+ * Callers who wait.
  *
  * @module
  */
-import type { Read } from "./driver/reads.ts";
 
-/** A query and the caller who waits for its answer. */
-export class QueryRead<T> implements Read {
-  /** See {@linkcode Read.startedAt}. */
+/** A caller who waits. Settled once; the signal ends the waiting, never what was asked for. */
+export class Waiter<T> {
+  /** When it began to wait, in the driver's milliseconds. */
   readonly startedAt: number;
-  readonly #query: () => T;
   readonly #signal: AbortSignal | undefined;
   readonly #resolve: (value: T) => void;
   readonly #reject: (error: unknown) => void;
   readonly #onAbort = () => this.reject(this.#signal!.reason);
   #settled = false;
 
-  /** Takes the query, when it was asked, and the caller's ends. */
+  /** Takes the moment and the caller's ends. */
   constructor(
-    query: () => T,
     startedAt: number,
     signal: AbortSignal | undefined,
     resolve: (value: T) => void,
     reject: (error: unknown) => void,
   ) {
-    this.#query = query;
     this.startedAt = startedAt;
     this.#signal = signal;
     this.#resolve = resolve;
@@ -32,22 +28,17 @@ export class QueryRead<T> implements Read {
     signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  /** See {@linkcode Read.isSettled}. */
+  /** Whether the caller has an answer, or stopped waiting. */
   get isSettled(): boolean {
     return this.#settled;
   }
 
-  /** See {@linkcode Read.answer}. */
-  answer(): void {
-    if (!this.#settle()) return;
-    try {
-      this.#resolve(this.#query());
-    } catch (error) {
-      this.#reject(error);
-    }
+  /** The answer. */
+  resolve(value: T): void {
+    if (this.#settle()) this.#resolve(value);
   }
 
-  /** See {@linkcode Read.reject}. */
+  /** There is none. */
   reject(error: unknown): void {
     if (this.#settle()) this.#reject(error);
   }

@@ -1,0 +1,126 @@
+/**
+ * Reads: what a caller may see, and from when on.
+ *
+ * @module
+ */
+import type { Calls } from "./driver/calls.ts";
+import type { Read } from "./driver/reads.ts";
+import type { Environment } from "./driver/environment.ts";
+import { StaleReadError } from "./errors.ts";
+import type { ReadOptions, WaitOptions } from "./raft.ts";
+import type { LogIndex } from "./types.ts";
+import { Waiter } from "./waiter.ts";
+
+/** What reads need of their server. */
+export interface ReaderHost {
+  readonly calls: Calls;
+  readonly environment: Environment;
+  /** Up to here entries are known to be committed. */
+  commitIndex(): LogIndex;
+  /** Milliseconds since a leader was heard; 0 for one, undefined when never. */
+  lastContactMs(): number | undefined;
+  /** Throws what a caller of a server that is shut down gets. */
+  throwIfShutdown(): void;
+}
+
+const CONSISTENCIES = ["linearizable", "session", "stale"] as const;
+
+/** One server's. */
+export class Reader {
+  readonly #host: ReaderHost;
+  /** The latest entry whose result, or effect, a caller of this server was shown. */
+  #seenIndex: LogIndex = 0;
+
+  /** Takes what it needs. */
+  constructor(host: ReaderHost) {
+    this.#host = host;
+  }
+
+  /** A caller of this server was shown what this entry came to. */
+  saw(index: LogIndex): void {
+    if (index > this.#seenIndex) this.#seenIndex = index;
+  }
+
+  /** See {@linkcode Raft.read}. */
+  read<T>(query: () => T, options: ReadOptions = {}): Promise<T> {
+    return this.#read(() => query(), options);
+  }
+
+  /** See {@linkcode Raft.readIndex}. */
+  index(options: WaitOptions): Promise<LogIndex> {
+    return this.#read((index) => index, options);
+  }
+
+  #read<T>(answer: (index: LogIndex) => T, options: ReadOptions): Promise<T> {
+    const { calls, environment } = this.#host;
+    return new Promise((resolve, reject) => {
+      const { signal, consistency = "linearizable" } = options;
+      signal?.throwIfAborted();
+      this.#host.throwIfShutdown();
+      checkOptions(options);
+      const read = new QueryRead(environment.now(), signal, resolve, reject, (index) => {
+        const result = answer(index);
+        // What it saw, later reads of the session are to see too.
+        if (consistency === "session") this.saw(index);
+        return result;
+      });
+      if (consistency === "linearizable") calls.read(read, undefined);
+      else calls.read(read, this.#floor(options));
+    });
+  }
+
+  /** The entry that the machine must have reached. */
+  #floor({ consistency, session, minIndex = 0, maxStalenessMs }: ReadOptions): LogIndex {
+    if (consistency === "session") {
+      return Math.max(minIndex, session === undefined ? this.#seenIndex : session.seenIndex);
+    }
+    if (maxStalenessMs === undefined) return minIndex;
+    const contactMs = this.#host.lastContactMs();
+    if (contactMs === undefined || contactMs > maxStalenessMs) throw new StaleReadError(contactMs, maxStalenessMs);
+    // What was committed when the leader was heard is to be seen.
+    return Math.max(minIndex, this.#host.commitIndex());
+  }
+}
+
+function checkOptions({ consistency = "linearizable", session, minIndex, maxStalenessMs }: ReadOptions): void {
+  if (!CONSISTENCIES.includes(consistency)) {
+    throw new TypeError(`Cannot read with consistency "${consistency}": use "linearizable", "session" or "stale"`);
+  }
+  if (session !== undefined && consistency !== "session") {
+    throw new TypeError(`Cannot read with a session as the consistency is "${consistency}": use "session"`);
+  }
+  if (minIndex !== undefined && (!Number.isSafeInteger(minIndex) || minIndex < 0 || consistency === "linearizable")) {
+    throw new RangeError(
+      `Cannot read with 'minIndex' ${minIndex} and consistency "${consistency}": it is an index for others`,
+    );
+  }
+  if (maxStalenessMs !== undefined && (!(maxStalenessMs >= 0) || consistency !== "stale")) {
+    throw new RangeError(`Cannot read with 'maxStalenessMs' ${maxStalenessMs}: it is a time, and for "stale" reads`);
+  }
+}
+
+/** A query and the caller who waits for its answer. */
+class QueryRead<T> extends Waiter<T> implements Read {
+  readonly #answer: (index: LogIndex) => T;
+
+  constructor(
+    startedAt: number,
+    signal: AbortSignal | undefined,
+    resolve: (value: T) => void,
+    reject: (error: unknown) => void,
+    answer: (index: LogIndex) => T,
+  ) {
+    super(startedAt, signal, resolve, reject);
+    this.#answer = answer;
+  }
+
+  answer(index: LogIndex): void {
+    // A caller who stopped waiting must not have the query run.
+    if (this.isSettled) return;
+    try {
+      this.resolve(this.#answer(index));
+    } catch (error) {
+      this.reject(error);
+    }
+  }
+}
