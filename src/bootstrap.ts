@@ -47,7 +47,7 @@ export function bootstrapConfiguration(
  */
 export function checkFirst(configuration: Configuration, self: ServerId): void {
   const problem = problemOf(configuration);
-  if (problem !== undefined) throw new TypeError(`Cannot bootstrap as the configuration can't be: ${problem}`);
+  if (problem !== undefined) throw new TypeError(`Cannot bootstrap as the configuration cannot be: ${problem}`);
   const isVoter = configuration.servers.some(({ id, suffrage }) => id === self && suffrage === "voter");
   if (isVoter && configuration.outgoing === undefined) return;
   throw new TypeError(`Cannot bootstrap as this server "${self}" is not among the voters`);

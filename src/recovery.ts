@@ -82,7 +82,8 @@ function checkGap(
   const isEnough = snapshot === undefined ? before === 0 : snapshot.index > before ||
     (snapshot.index === before && snapshot.term === prevTerm);
   if (isEnough) return;
-  const damaged = (snapshots?.damaged ?? []).map(({ id, problem }) => `; "${id}" can't be used as ${problem}`).join("");
+  const words = (snapshots?.damaged ?? []).map(({ id, problem }) => `; "${id}" cannot be used as ${problem}`);
+  const damaged = words.join("");
   const newest = snapshot === undefined
     ? `there is no snapshot of what was before`
     : `the newest good snapshot ends at entry ${snapshot.index} of term ${snapshot.term}`;

@@ -144,7 +144,7 @@ test("BS05: recover() refuses a log that begins after what the newest good snaps
     () => start(store, found, snapshots),
     StorageError,
     `Cannot start as the log begins after entry 3 of term 2, and the newest good snapshot ends at entry 2 of term 1; ` +
-      `"${newest}" can't be used as its checksum`,
+      `"${newest}" cannot be used as its checksum`,
   );
 });
 
