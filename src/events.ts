@@ -4,7 +4,7 @@
  * @module
  */
 import type { LeaderHint } from "./errors.ts";
-import type { Configuration, LogIndex, Role, ServerAddress, ServerId, Term } from "./types.ts";
+import type { Configuration, LogIndex, Role, Server, ServerAddress, ServerId, Term } from "./types.ts";
 
 /** What `raft.events()` yields. */
 export type RaftEvent =
@@ -23,8 +23,20 @@ export type RaftEvent =
     readonly kind: string;
     readonly reason: string;
   }
-  /** The configuration in force changed. */
+  /** The configuration in force changed: one was appended, or taken back. */
   | { readonly type: "configuration"; readonly index: LogIndex; readonly configuration: Configuration }
+  /** That configuration is known to be committed: it stays. */
+  | { readonly type: "configuration-committed"; readonly index: LogIndex; readonly configuration: Configuration }
+  /** A server, this one or another, is in the configuration in force as of that index, and was not before. */
+  | { readonly type: "server-added"; readonly server: Server; readonly index: LogIndex }
+  /** A server has another address, suffrage or priority as of that index. */
+  | { readonly type: "server-updated"; readonly server: Server; readonly before: Server; readonly index: LogIndex }
+  /** A server is no longer in the configuration in force as of that index. */
+  | { readonly type: "server-removed"; readonly server: Server; readonly index: LogIndex }
+  /** On the leader: a peer was not heard for longer than `leaseMs`. */
+  | { readonly type: "heartbeat-failed"; readonly peer: ServerId; readonly lastContactMs: number }
+  /** On the leader: it is heard again. */
+  | { readonly type: "heartbeat-resumed"; readonly peer: ServerId; readonly lastContactMs: number }
   /** On the leader: a staging server has all that was there when this round of catching up began. */
   | {
     readonly type: "catch-up";
@@ -110,10 +122,17 @@ export interface EventStream extends AsyncIterableIterator<RaftEvent> {
 /** Hands every event to every subscriber, each with a bounded queue of its own. */
 export class EventHub {
   readonly #subscribers = new Set<Subscriber>();
+  readonly #tap: ((event: RaftEvent) => void) | undefined;
   #closed = false;
+
+  /** Shows every event to `tap` first, at once. It must not throw. */
+  constructor(tap?: (event: RaftEvent) => void) {
+    this.#tap = tap;
+  }
 
   /** Tells everybody. Never throws, never waits. */
   emit(event: RaftEvent): void {
+    this.#tap?.(event);
     for (const subscriber of this.#subscribers) subscriber.push(event);
   }
 

@@ -163,3 +163,36 @@ test("Raft.reloadConfig() is refused by a server that is shut down", () =>
     await cluster.settled(raft.shutdown());
     assertThrows(() => raft.reloadConfig({ heartbeatMs: 60 }), ShutdownError);
   }));
+
+test("Raft.events() tells of servers and configurations: added, changed, removed, committed, silent and back", () =>
+  withCluster(3, async (cluster) => {
+    const { leader, followers: [follower, other] } = await cluster.elect();
+    const lines: string[] = [];
+    const wanted = /^(server-(added|updated|removed)|configuration-committed|heartbeat)/;
+    void (async () => {
+      for await (const event of leader.events({ filter: ({ type }) => wanted.test(type) })) {
+        if (event.type === "heartbeat-failed" || event.type === "heartbeat-resumed") {
+          lines.push(`${event.type} ${event.peer}`);
+        } else if ("server" in event && typeof event.server === "object") {
+          lines.push(`${event.type} ${event.server.id} ${event.server.suffrage}`);
+        } else if ("index" in event) lines.push(event.type);
+      }
+    })();
+    await cluster.settled(leader.addNonvoter("x", "x"));
+    await cluster.settled(leader.demoteVoter(other!.id));
+    await cluster.settled(leader.removeServer("x"));
+    await cluster.environment.advance(100);
+    // Disks are noted in configurations of their own.
+    assertEquals(lines.splice(0).filter((line, i, all) => line !== all[i - 1]), [
+      ...["server-added x nonvoter", "configuration-committed"],
+      ...[`server-updated ${other!.id} nonvoter`, "configuration-committed"],
+      ...["server-removed x nonvoter", "configuration-committed"],
+    ]);
+    cluster.isolate(other!.id);
+    await cluster.environment.advance(2_000);
+    assertEquals(lines.splice(0), [`heartbeat-failed ${other!.id}`]);
+    cluster.heal();
+    await cluster.environment.advance(3_000);
+    assertEquals(lines.splice(0), [`heartbeat-resumed ${other!.id}`]);
+    assertEquals([leader.state, follower!.state], ["leader", "follower"]);
+  }));

@@ -50,6 +50,18 @@ function describe(event: RaftEvent): string {
       return `peer ${event.peer ?? "unknown"} ${event.kind}: ${event.reason}`;
     case "configuration":
       return `configuration at index ${event.index}: ${event.configuration.servers.map(({ id }) => id).join(", ")}`;
+    case "configuration-committed":
+      return `configuration at index ${event.index} is committed`;
+    case "server-added":
+      return `server ${event.server.id} added at ${event.server.address} as ${event.server.suffrage}`;
+    case "server-updated":
+      return `server ${event.server.id} changed: ${event.server.suffrage} at ${event.server.address}`;
+    case "server-removed":
+      return `server ${event.server.id} removed`;
+    case "heartbeat-failed":
+      return `peer ${event.peer} does not answer: last heard ${Math.round(event.lastContactMs)} ms ago`;
+    case "heartbeat-resumed":
+      return `peer ${event.peer} answers again`;
     case "catch-up":
       return `peer ${event.peer} catches up: ${event.matchIndex} of ${event.lastIndex} entries, round ${event.round}`;
     case "server-distrusted":

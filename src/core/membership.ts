@@ -18,7 +18,7 @@ export function configurationOf(state: CoreState): Configuration {
 }
 
 /** Index of the configuration in force, 0 when there is none. */
-export function configurationIndex(state: CoreState): LogIndex {
+export function configurationIndex(state: Pick<CoreState, "configurations">): LogIndex {
   return state.configurations.length === 0 ? 0 : state.configurations[state.configurations.length - 1]!.index;
 }
 

@@ -33,6 +33,7 @@ import { Peers } from "./peers.ts";
 import { Sender } from "./sender.ts";
 import type { SnapshotHost } from "./snapshot_host.ts";
 import { Snapshots } from "./snapshots.ts";
+import { Watcher } from "./watcher.ts";
 import { Writer } from "./writer.ts";
 
 /** One server's driver. {@linkcode Driver.start} begins, {@linkcode Driver.stop} ends; nothing happens after that. */
@@ -57,6 +58,7 @@ export class Driver<Command, Result> {
   /** Settles when a first entry is durable, or never will be. */
   readonly #bootstrapped = Promise.withResolvers<void>();
   readonly #announcer: Announcer;
+  readonly #watcher: Watcher;
 
   /** Commands and reads that wait. */
   readonly calls: Calls;
@@ -103,6 +105,7 @@ export class Driver<Command, Result> {
     this.#applier = this.#makeApplier();
     this.snapshots = this.#makeSnapshots();
     this.#announcer = this.#makeAnnouncer();
+    this.#watcher = new Watcher(parts.events, this.#core.state);
     this.#deadline = new Deadline(environment, (lateMs) => this.#onDeadline(lateMs));
     environment.observe?.(this.#core, this.#cache);
   }
@@ -361,6 +364,7 @@ export class Driver<Command, Result> {
     if (this.#stopped) return;
     this.#deadline.set(this.#core.deadline);
     this.calls.armSweep();
+    this.#watcher.look(this.#core.state, this.#environment.now());
     this.#handler.onTurn();
   }
 
@@ -428,7 +432,7 @@ export class Driver<Command, Result> {
         return this.#handler.onRole();
       case "announce-configuration":
         this.#configurePeers();
-        return this.#parts.events.emit({ ...effect, type: "configuration" });
+        return this.#watcher.onConfiguration(effect);
       case "announce-transfer-failed":
         this.#announcer.warn(`leadership transfer failed: ${effect.reason}`);
         this.calls.administration.onTransferFailed(effect.reason);
