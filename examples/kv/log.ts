@@ -16,9 +16,15 @@ export function logOf(id: string): Log {
   return (line) => void process.stderr.write(`${new Date().toISOString()} ${id} ${line.replaceAll("\n", " | ")}\n`);
 }
 
-/** The library's own lines: events tell what matters of them in fewer. */
-export function loggerOf(log: Log): Logger {
-  return { debug: log, info: log, warn: (line) => log(`warning: ${line}`), error: (line) => log(`error: ${line}`) };
+/** The library's own lines; warnings and errors alone unless all are asked for, as events tell what matters in fewer. */
+export function loggerOf(log: Log, isVerbose: boolean): Logger {
+  const detail = isVerbose ? log : () => {};
+  return {
+    debug: detail,
+    info: detail,
+    warn: (line) => log(`warning: ${line}`),
+    error: (line) => log(`error: ${line}`),
+  };
 }
 
 /** Logs events as they come, without what only repeats. */

@@ -68,7 +68,7 @@ async function start(args: KvArgs, log: Log): Promise<Running> {
     bootstrap: args.cluster,
     ...args.snapshotAfter === undefined ? {} : { snapshotThreshold: args.snapshotAfter },
     ...args.keepEntries === undefined ? {} : { trailingLogs: args.keepEntries },
-    ...args.verbose ? { logger: loggerOf(log) } : {},
+    logger: loggerOf(log, args.verbose),
   });
   log(`role ${raft.state} in term ${raft.currentTerm}: started`);
   void logEvents(log, raft.events());

@@ -48,6 +48,7 @@ test(
       await writeFile(join(directoryOf(survivor), "peers.json"), JSON.stringify(servers));
       survivor.start();
       await cluster.agreedLeader([survivor]);
+      assertStringIncludes(survivor.child.lastLines.join("\n"), "leaves out n1, n2");
       for (let i = 0; i < 50; i++) assertEquals(await get(survivor.url, `k${i}`), `value ${i}`);
       await put(survivor.url, "after", "the disaster");
 

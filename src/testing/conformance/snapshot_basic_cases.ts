@@ -97,6 +97,8 @@ export const snapshotBasicCases: readonly SnapshotCase[] = [
       const bytes = sampleBytes(500_000, 4);
       const { id } = await writeSnapshot(store, originOf(1), bytes);
       (await store.read(id, 0, 1_000)).fill(0);
+      const again = await store.read(id, 0, 1_000);
+      equalBytes(again, bytes.slice(0, again.length), "read() again");
       const all = await Promise.all([10_000, 70_001, 500_000].map((size) => readSnapshot(store, id, size)));
       for (const found of all) equalBytes(found, bytes, "read()");
       await store.close();
