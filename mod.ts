@@ -44,6 +44,7 @@ export {
   type RaftSettings,
   validateOptions,
 } from "./src/options.ts";
+export { clusterIdOf } from "./src/bootstrap.ts";
 export { bootstrapCluster, hasExistingState, recoverCluster, type RecoverOptions } from "./src/offline.ts";
 export type { ClusterRecovery } from "./src/forced_recovery.ts";
 export { readConfigJson, readPeersJson } from "./src/peers_json.ts";

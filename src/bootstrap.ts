@@ -64,3 +64,20 @@ export async function fingerprint(configuration: Configuration): Promise<string>
   const digest = await crypto.subtle.digest("SHA-256", encodeConfiguration(configuration) as Uint8Array<ArrayBuffer>);
   return Array.from(new Uint8Array(digest, 0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
+
+/**
+ * The name of the cluster that the option `bootstrap` begins, unless it is given one by `clusterId`. It stays the cluster's
+ * whatever servers come and go: see `clusterId` in {@linkcode RaftStatus}.
+ *
+ * @throws {TypeError} When no cluster could have these servers.
+ *
+ * @example
+ * ```ts
+ * import { clusterIdOf } from "@securecollc/raft";
+ *
+ * console.log((await clusterIdOf({ a: "10.0.0.1:7001" })).length); // 32
+ * ```
+ */
+export async function clusterIdOf(bootstrap: Readonly<Record<ServerId, ServerAddress>>): Promise<string> {
+  return await fingerprint(bootstrapConfiguration(bootstrap, Object.keys(bootstrap)[0] ?? ""));
+}

@@ -1,6 +1,6 @@
-import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm, fingerprint } from "../src/bootstrap.ts";
+import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm, clusterIdOf, fingerprint } from "../src/bootstrap.ts";
 import { EntryType } from "../src/types.ts";
 import { configurationsOf } from "../src/wire/record.ts";
 import { test } from "./harness.ts";
@@ -70,3 +70,10 @@ const GOLDEN = [
   "683a32a24944a162a8537566667261676500",
   "83bb87c124b0842c567ac7c27ec29524",
 ];
+
+test("clusterIdOf() is what a server that bootstraps calls its cluster, in whatever order the servers are given", async () => {
+  const clusterId = await clusterIdOf({ b: "b:1", a: "a:1" });
+  assertEquals(clusterId, await fingerprint(bootstrapConfiguration({ a: "a:1", b: "b:1" }, "a")));
+  assertNotEquals(clusterId, await clusterIdOf({ a: "a:1" }));
+  await assertRejects(() => clusterIdOf({}), TypeError);
+});

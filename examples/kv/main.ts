@@ -6,7 +6,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { createRaft, memoryStore, type Raft, type RaftOptions, type RaftStatus } from "@securecollc/raft";
+import { clusterIdOf, createRaft, memoryStore, type Raft, type RaftOptions, type RaftStatus } from "@securecollc/raft";
 import { fileStore } from "@securecollc/raft/fs";
 import { formatHostPort } from "./address.ts";
 import { HELP, type KvArgs, parseKvArgs, UsageError } from "./args.ts";
@@ -74,7 +74,7 @@ async function start(args: KvArgs, log: Log): Promise<Running> {
   void logEvents(log, raft.events());
   const stopping = new AbortController();
   try {
-    checkCluster(args, raft.status);
+    await checkCluster(args, raft.status);
     const app = kvApp({ raft, machine, token: args.token, signal: stopping.signal });
     const address = formatHostPort(args.http);
     const http = await listenHttp(app.fetch, args.http).catch((error) => throwListenError(error, address));
@@ -90,9 +90,9 @@ async function start(args: KvArgs, log: Log): Promise<Running> {
  * A directory keeps the cluster it began with, whatever the command line says. Served on, clients of this server would
  * see another store than clients of the others.
  */
-function checkCluster({ data, cluster }: KvArgs, { configurationIndex, servers }: RaftStatus): void {
-  // Once servers came or went, the command line is of an earlier time.
-  if (configurationIndex !== 1) return;
+async function checkCluster({ data, cluster }: KvArgs, { clusterId, servers }: RaftStatus): Promise<void> {
+  // Servers may have come or gone since it began.
+  if (clusterId === await clusterIdOf(cluster)) return;
   const isSame = servers.every(({ id, address }) => Object.hasOwn(cluster, id) && cluster[id] === address);
   if (isSame && servers.length === Object.keys(cluster).length) return;
   const found = servers.map(({ id, address }) => `${id}=${address}`).join(",");
