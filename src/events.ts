@@ -94,6 +94,8 @@ export type RaftEvent =
     readonly offset: number;
     readonly detail: string;
   }
+  /** This server's disk has no room for entries: it neither leads nor acknowledges until there is some again. */
+  | { readonly type: "disk-full"; readonly isFull: boolean }
   /** Damaged entries are whole again, or gone into a snapshot. */
   | { readonly type: "disk-repaired"; readonly from: LogIndex; readonly end: LogIndex }
   /** The server stopped because of this. */

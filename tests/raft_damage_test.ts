@@ -165,3 +165,35 @@ test("a server that is alone does not start with damage, and says where it is", 
   const error = await assertRejects(() => disks.start("a"), DamagedEntryError);
   assert(error.file.startsWith("disk of a/") && error.offset > 0);
 });
+
+test("a leader whose disk is full makes way, votes, and has all that was written when there is room again", async () => {
+  const disks = new Disks(3);
+  const { cluster } = disks;
+  await disks.start(...cluster.ids);
+  await disks.write(1, 5);
+  await cluster.converged();
+  const full = (await cluster.leader()).id;
+  const files = disks.files.get(full)!;
+  files.bytesMax = files.bytesUsed;
+  const others = cluster.ids.filter((id) => id !== full);
+  // More than what is left of its segment.
+  let written = 0;
+  while (cluster.raft(full).state === "leader" && written < 600) {
+    const call = cluster.raft(others[0]!).apply(`value ${6 + written} `.repeat(30));
+    await cluster.outcome(call);
+    written++;
+  }
+  assert(written < 600, "its disk was never full");
+  const next = await cluster.leader(others, 20_000);
+  assert(next.id !== full);
+  for (let i = 0; i < 20; i++) await cluster.settled(next.apply(`more ${i}`));
+  const events = disks.events.get(full)!;
+  assert(events.some((event) => event.type === "disk-full" && event.isFull));
+  assert(events.some((event) => event.type === "role" && event.reason === "disk-full"));
+  files.bytesMax = Infinity;
+  await cluster.environment.advance(3_000);
+  await cluster.converged();
+  assert(events.some((event) => event.type === "disk-full" && !event.isFull));
+  assertEquals(cluster.machine(full).values, cluster.machine(others[0]!).values);
+  await cluster.stopAll();
+});

@@ -92,6 +92,8 @@ function describe(event: RaftEvent): string {
       return `disk damaged: entries ${event.from} to ${
         event.end - 1
       }, ${event.file} at ${event.offset}: ${event.detail}`;
+    case "disk-full":
+      return event.isFull ? "disk full: make room" : "disk has room again";
     case "disk-repaired":
       return `disk repaired: entries ${event.from} to ${event.end - 1}`;
     case "fatal":

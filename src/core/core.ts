@@ -9,7 +9,7 @@ import type { Message } from "../message.ts";
 import type { Configuration, Disk, IndexedConfiguration, LogIndex, ServerId, Term, TermRun, Vote } from "../types.ts";
 import { acknowledgePersisted, onAppendRequest } from "./append.ts";
 import { commitByQuorum } from "./commitment.ts";
-import { announceDamage, isSound, onDamageFound, onEntriesRepaired } from "./damage.ts";
+import { announceDamage, isSound, onDamageFound, onEntriesRepaired, onStorageFilled } from "./damage.ts";
 import type { DamagedRange } from "../damage.ts";
 import type { Effect } from "./effect.ts";
 import { onElectionDeadline, onOwnVotePersisted, onTimeoutNow, onVoteRequest, onVoteResponse } from "./election.ts";
@@ -153,6 +153,7 @@ function initialState(start: CoreStart): CoreState {
     votePersisted: 0,
     persistedIndex: start.lastIndex,
     epoch: 0,
+    isFull: false,
     damaged: [...start.damaged ?? []].map(({ from, end, isTermKnown }) => ({ from, end, isTermKnown })),
     repairing: [],
     repairsAsked: 0,
@@ -196,6 +197,8 @@ function take(step: Step, event: Event): void {
       return onSent(step, event);
     case "send-failed":
       return onSendFailed(step, event);
+    case "storage-filled":
+      return onStorageFilled(step, event.isFull);
     case "damage-found":
       return onDamageFound(step, event);
     case "entries-repaired":

@@ -43,6 +43,13 @@ export function onDamageFound(step: Step, { from, end }: Extract<Event, { type: 
   announceDamage(step);
 }
 
+/** A leader whose disk takes nothing more makes way; nobody with such a disk campaigns. */
+export function onStorageFilled(step: Step, isFull: boolean): void {
+  const { state } = step;
+  state.isFull = isFull;
+  if (isFull && state.role !== "follower") becomeFollower(step, state.term, undefined, "disk-full");
+}
+
 /**
  * The first of the entries `[from, end)` that the log lacks or has with another term. Of a damaged one whose term is not
  * known, any up to that of the last one may be its own: if that last one is the leader's, all before it are.

@@ -152,5 +152,6 @@ export type RoleReason =
   | "leader-heard"
   | "quorum-lost"
   | "disk-damaged"
+  | "disk-full"
   | "removed"
   | "snapshot-installed";

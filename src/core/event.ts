@@ -21,6 +21,8 @@ export type Event =
   | { readonly type: "read-requested"; readonly id: number }
   /** The vote of `persist-vote` with this sequence is durable, and so is all that was asked before it. */
   | { readonly type: "vote-persisted"; readonly sequence: number }
+  /** The disk has no room for entries, or has some again. Votes are written all the same, as long as they can be. */
+  | { readonly type: "storage-filled"; readonly isFull: boolean }
   /** These entries could not be read from disk: their records are damaged. */
   | { readonly type: "damage-found"; readonly from: LogIndex; readonly end: LogIndex }
   /** The entries of `repair` with this sequence are durable again. */

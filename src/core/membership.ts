@@ -29,7 +29,7 @@ export function peersOf(state: CoreState): ServerId[] {
 
 /** Whether this server may campaign: not while a snapshot's place in its log is not durable (E11), or entries are damaged. */
 export function isPromotable(state: CoreState): boolean {
-  if (state.damaged.length > 0 || state.repairing.length > 0) return false;
+  if (state.isFull || state.damaged.length > 0 || state.repairing.length > 0) return false;
   if (state.installing !== undefined || state.removedAt > configurationIndex(state)) return false;
   return isTrusted(state, state.id) && mayLead(configurationOf(state), state.id);
 }

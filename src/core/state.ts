@@ -106,6 +106,8 @@ export interface CoreState {
   votePersisted: number;
   /** Entries up to here are durable. */
   persistedIndex: LogIndex;
+  /** Whether our disk has no room for entries: then others had better lead. */
+  isFull: boolean;
   /** Entries that can't be read from our disk, ascending and apart. */
   damaged: DamagedRange[];
   /** Entries of them that are being written anew, and the sequence of that. */

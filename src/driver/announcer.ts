@@ -78,6 +78,12 @@ export class Announcer {
     );
   }
 
+  /** The disk has no room, or some again. */
+  onFull(isFull: boolean): void {
+    this.#parts.events.emit({ type: "disk-full", isFull });
+    this.warn(isFull ? "the disk is full: make room" : "the disk has room again");
+  }
+
   /** What is damaged has changed. */
   onDamage(damaged: readonly DamagedRange[]): void {
     const before = this.damaged;

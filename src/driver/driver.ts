@@ -89,6 +89,7 @@ export class Driver<Command, Result> {
     this.#cache = new LogCache(settings.logCacheBytesMax, found.lastIndex + 1);
     this.#writer = new Writer(store, environment, {
       onPersisted: (event) => this.#onPersisted(event),
+      onFull: (isFull) => this.#onFull(isFull),
       onFailure: (error) => this.#fail(error, "write"),
     });
     const encoder = new Encoder(environment, Math.max(found.lastTimeMs, parts.snapshot?.timeMs ?? 0));
@@ -306,6 +307,11 @@ export class Driver<Command, Result> {
     const { index, file, offset, message } = error;
     this.#announcer.onDamageFound({ from: index, end: index + 1, file, offset, detail: message });
     this.#enqueue({ event: { type: "damage-found", from: index, end: index + 1 } });
+  }
+
+  #onFull(isFull: boolean): void {
+    this.#announcer.onFull(isFull);
+    this.#enqueue({ event: { type: "storage-filled", isFull } });
   }
 
   #onPersisted(event: Extract<Event, { type: "vote-persisted" | "entries-persisted" | "entries-repaired" }>): void {

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Event } from "../core/event.ts";
+import { StorageFullError } from "../errors.ts";
 import type { Store, StoreWrite } from "../store/store.ts";
 import type { LogIndex, LogStart, Vote } from "../types.ts";
 import type { Records } from "../wire/record.ts";
@@ -27,6 +28,8 @@ interface Batch {
 export interface WriterOutput {
   /** Something is durable. */
   onPersisted(event: Extract<Event, { type: "vote-persisted" | "entries-persisted" | "entries-repaired" }>): void;
+  /** There is no room on the disk, or some again. What was to be written waits; votes don't. */
+  onFull(isFull: boolean): void;
   /** A write failed: nothing that was asked for since the last success may be trusted. */
   onFailure(error: unknown): void;
 }
@@ -41,6 +44,10 @@ export class Writer {
   readonly #output: WriterOutput;
   #next: Batch = emptyBatch();
   #busy: Promise<void> | undefined;
+  /** What there was no room for: it goes first, when there is some. */
+  #waiting: Batch | undefined;
+  #retryTimer: unknown;
+  #isFull = false;
   #failed = false;
   #closed = false;
   #idleTimer: unknown;
@@ -119,15 +126,21 @@ export class Writer {
 
   /** Begins a write if there is something to write and none is under way. */
   flush(): void {
-    if (this.#busy !== undefined || this.#failed || this.#closed || isEmpty(this.#next)) return;
+    if (this.#busy !== undefined || this.#failed || this.#closed) return;
+    if (this.#waiting !== undefined) return this.#writeVote();
+    if (isEmpty(this.#next)) return;
     const batch = this.#next;
     this.#next = emptyBatch();
+    this.#write(batch);
+  }
+
+  #write(batch: Batch): void {
     this.#lastWriteAt = this.#environment.now();
     let done: Promise<void> | undefined;
     try {
       done = this.#store.write(toWrite(batch));
     } catch (error) {
-      return this.#fail(error);
+      return this.#fail(error, batch);
     }
     if (done === undefined) return this.#onDurable(batch);
     this.#busy = done.then(() => {
@@ -135,17 +148,58 @@ export class Writer {
       if (this.#failed) return;
       this.#onDurable(batch);
       this.flush();
-    }, (error) => this.#fail(error));
+    }, (error) => this.#fail(error, batch));
+  }
+
+  /** While entries wait for room, votes are written by themselves, past them. */
+  #writeVote(): void {
+    const { vote, voteSequence } = this.#next;
+    if (vote === undefined) return;
+    this.#next.vote = this.#next.voteSequence = undefined;
+    this.#write({ ...emptyBatch(), vote, voteSequence });
+  }
+
+  #onFull(batch: Batch, retryAfterMs: number): void {
+    if (batch.vote !== undefined) {
+      // A later one has taken its place, or it is tried alone. Never again with what waits, or it might come after that.
+      this.#next.vote ??= batch.vote;
+      this.#next.voteSequence ??= batch.voteSequence;
+      batch.vote = batch.voteSequence = undefined;
+    }
+    // A mark, which can be done without.
+    if (isEmpty(batch) && this.#next.vote === undefined) return;
+    const isVote = this.#waiting !== undefined || isEmpty(batch);
+    this.#waiting ??= batch;
+    if (this.#retryTimer === undefined && !this.#closed) {
+      this.#retryTimer = this.#environment.setTimeout(() => this.#retry(), retryAfterMs);
+    }
+    this.#setFull(true);
+    if (!isVote) this.flush();
+  }
+
+  #retry(): void {
+    this.#retryTimer = undefined;
+    if (this.#failed || this.#closed) return;
+    if (this.#busy !== undefined) {
+      this.#retryTimer = this.#environment.setTimeout(() => this.#retry(), idleMs);
+      return;
+    }
+    const batch = this.#waiting!;
+    this.#waiting = undefined;
+    if (!isEmpty(batch)) this.#write(batch);
+    this.flush();
   }
 
   /** Takes no more; done when the write under way is. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#environment.clearTimeout(this.#idleTimer);
+    this.#environment.clearTimeout(this.#retryTimer);
     await this.#busy;
   }
 
   #onDurable(batch: Batch): void {
+    if (this.#isFull && this.#waiting === undefined) this.#setFull(false);
     if (batch.voteSequence !== undefined) {
       this.#output.onPersisted({ type: "vote-persisted", sequence: batch.voteSequence });
     }
@@ -164,7 +218,7 @@ export class Writer {
   #onIdle(): void {
     this.#idleTimer = undefined;
     if (this.#failed || this.#closed) return;
-    if (this.#busy !== undefined) return this.#armIdle(idleMs);
+    if (this.#busy !== undefined || this.#waiting !== undefined) return this.#armIdle(idleMs);
     const quietMs = this.#environment.now() - this.#lastWriteAt;
     if (quietMs < idleMs) return this.#armIdle(Math.max(1, Math.ceil(idleMs - quietMs)));
     let done: Promise<void> | undefined;
@@ -179,9 +233,16 @@ export class Writer {
     }, (error) => this.#fail(error));
   }
 
-  #fail(error: unknown): void {
+  #setFull(isFull: boolean): void {
+    if (this.#isFull === isFull) return;
+    this.#isFull = isFull;
+    this.#output.onFull(isFull);
+  }
+
+  #fail(error: unknown, batch: Batch = emptyBatch()): void {
     this.#busy = undefined;
     if (this.#failed) return;
+    if (error instanceof StorageFullError) return this.#onFull(batch, error.retryAfterMs);
     this.#failed = true;
     this.#output.onFailure(error);
   }

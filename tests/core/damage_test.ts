@@ -196,3 +196,16 @@ test("damage: a snapshot makes up for it when it reaches our end, and takes noth
     "send",
   );
 });
+
+test("a full disk: a leader makes way, and nobody campaigns before there is room", () => {
+  const core = leaderOf({ terms: [1, 1, 2], term: 2 });
+  const { effects } = take(core, { type: "storage-filled", isFull: true });
+  assertEquals(effects, [
+    { type: "announce-role", role: "follower", term: 2, leader: undefined, reason: "disk-full" },
+  ]);
+  take(core, { type: "deadline-reached" }, 5_000);
+  assertEquals(core.state.role, "follower");
+  take(core, { type: "storage-filled", isFull: false }, 5_000);
+  take(core, { type: "deadline-reached" }, 10_000);
+  assertEquals(core.state.role, "pre-candidate");
+});

@@ -1,6 +1,7 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import type { Event } from "../../src/core/event.ts";
 import { Writer } from "../../src/driver/writer.ts";
+import { StorageFullError } from "../../src/errors.ts";
 import { test } from "../harness.ts";
 import { drain, VirtualEnvironment } from "../virtual_environment.ts";
 import { entries, ManualStore } from "./stores.ts";
@@ -14,11 +15,13 @@ async function setUp(slowWrites = true) {
   const environment = new VirtualEnvironment();
   const persisted: Persisted[] = [];
   const failures: unknown[] = [];
+  const fulls: boolean[] = [];
   const writer = new Writer(store, environment, {
     onPersisted: (event) => persisted.push(event),
+    onFull: (isFull) => fulls.push(isFull),
     onFailure: (error) => failures.push(error),
   });
-  return { store, environment, writer, persisted, failures };
+  return { store, environment, writer, persisted, failures, fulls };
 }
 
 const spans = (write: { readonly records: readonly { from: number; end: number }[] }) =>
@@ -306,4 +309,38 @@ test("Writer.install() says when the log's new beginning is durable, and no earl
   store.writing[1]!.resolve();
   await drain();
   assertEquals(persisted[1], { type: "entries-persisted", end: 10, epoch: 1 });
+});
+
+test("Writer that finds no room keeps what was to be written, lets votes pass it, and writes it when there is room", async () => {
+  const { store, environment, writer, persisted, failures, fulls } = await setUp(false);
+  store.writeError = new StorageFullError("disk");
+  writer.append(entries(1, 1, 1), 0);
+  writer.vote({ term: 1, votedFor: "a" }, 1);
+  writer.flush();
+  await environment.advance(100);
+  assertEquals([fulls, persisted, failures], [[true], [], []]);
+  // The vote was tried by itself, once.
+  assertEquals(store.writes.map(({ records, vote }) => [records.length, vote?.term]), [[1, 1], [0, 1]]);
+  writer.append(entries(2, 1, 2), 0);
+  writer.vote({ term: 2, votedFor: "b" }, 2);
+  store.writeError = undefined;
+  writer.flush();
+  await environment.advance(100);
+  assertEquals(persisted, [{ type: "vote-persisted", sequence: 2 }]);
+  assertEquals(fulls, [true]);
+  await environment.advance(2_000);
+  assertEquals(persisted.slice(1), [
+    { type: "entries-persisted", end: 2, epoch: 0 },
+    { type: "entries-persisted", end: 3, epoch: 0 },
+  ]);
+  // No vote from before comes after the later one.
+  assertEquals(store.writes.slice(2).map(({ records, vote }) => [records.length, vote?.term]), [
+    [0, 2],
+    [1, undefined],
+    [1, undefined],
+  ]);
+  assertEquals([fulls, failures], [[true, false], []]);
+  await writer.close();
+  await environment.advance(1_000);
+  assertEquals(environment.timerCount, 0);
 });
