@@ -4,7 +4,7 @@
  * @module
  */
 import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
-import { CannotBootstrapError, CannotRecoverError, StorageError } from "../src/errors.ts";
+import { CannotBootstrapError, CannotRecoverError, DamagedEntryError, StorageError } from "../src/errors.ts";
 import { bootstrapCluster, hasExistingState, recoverCluster } from "../src/offline.ts";
 import type { RaftOptions } from "../src/options.ts";
 import { memoryStore } from "../src/store/memory.ts";
@@ -198,6 +198,24 @@ test("recoverCluster() whose snapshot can't be written changes nothing", async (
     Error,
     "no room",
   );
+  assertEquals(await contentOf(cluster, "a"), before);
+});
+
+test("recoverCluster() of a server whose log is damaged names the entry and changes nothing", async () => {
+  const cluster = await stoppedCluster([1, 2, 3]);
+  const before = await contentOf(cluster, "a");
+  const store = cluster.stores.get("a")!;
+  const damaged: Store = {
+    isDurable: false,
+    open: (id) => store.open(id),
+    write: (write) => store.write(write),
+    read: () => Promise.reject(new DamagedEntryError(4, "0001.wal", 512, "its checksum is wrong")),
+    close: () => store.close(),
+  };
+  const options = optionsFor(cluster, "a", { store: factory(damaged, cluster.snapshots.get("a")!) });
+  for (const dryRun of [true, false]) {
+    await assertRejects(() => recoverCluster(options, configurationOf("a"), { dryRun }), DamagedEntryError, "entry 4");
+  }
   assertEquals(await contentOf(cluster, "a"), before);
 });
 
