@@ -68,6 +68,7 @@ export { NondeterminismError } from "./src/guard.ts";
 export type { ApplyContext, Codec, StateMachine } from "./src/machine.ts";
 export type { EventsOptions, EventStream, RaftEvent } from "./src/events.ts";
 export type { HistogramSnapshot, PeerMetrics, RaftMetrics } from "./src/metrics.ts";
+export type { Diagnosis, Finding, FindingCode } from "./src/doctor.ts";
 export type { ReloadableSettings } from "./src/reload.ts";
 export type { WaitCondition } from "./src/wait.ts";
 export type { RaftStats, StatsKey } from "./src/stats.ts";

@@ -5,6 +5,7 @@
  */
 import type { LeaderHint, RaftError } from "./errors.ts";
 import type { EventsOptions, EventStream } from "./events.ts";
+import type { Diagnosis } from "./doctor.ts";
 import type { RaftMetrics } from "./metrics.ts";
 import type { RaftOptions } from "./options.ts";
 import { systemEnvironment } from "./driver/environment.ts";
@@ -275,6 +276,8 @@ export interface Raft<Command, Result> extends AsyncDisposable {
   readonly lastIndex: LogIndex;
   /** The server's term. */
   readonly currentTerm: Term;
+  /** What is wrong with the cluster as this server sees it, and what to do about it, in data and in words. */
+  doctor(): Diagnosis;
   /** Counters and histograms. */
   metrics(): RaftMetrics;
   /** What happens from now on. Leaving the loop, or the signal, ends it. */

@@ -5,6 +5,7 @@
  */
 import { bootstrapEntry, checkFirst, fingerprint } from "./bootstrap.ts";
 import { msgpackCodec } from "./codec.ts";
+import { diagnose, type Diagnosis } from "./doctor.ts";
 import { Driver } from "./driver/driver.ts";
 import type { Environment } from "./driver/environment.ts";
 import { CannotBootstrapError, type LeaderHint, type RaftError, ShutdownError } from "./errors.ts";
@@ -42,6 +43,7 @@ import {
   type ServerId,
   type Term,
 } from "./types.ts";
+import { TroubleLog } from "./troubles.ts";
 import { type WaitCondition, Waits } from "./wait.ts";
 import type { ClientBlock } from "./wire/client_block.ts";
 
@@ -65,7 +67,8 @@ class Server<Command, Result> implements Raft<Command, Result> {
   readonly #proposer: Proposer<Command>;
   readonly #reader: Reader;
   readonly #sessions: Sessions<Command, Result>;
-  readonly #events = new EventHub();
+  readonly #troubles: TroubleLog;
+  readonly #events: EventHub;
   readonly #waits = new Waits(() => this.status);
   readonly #link: TransportLink;
   readonly #syncs: Histogram;
@@ -85,6 +88,8 @@ class Server<Command, Result> implements Raft<Command, Result> {
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
     this.#settings = settings;
     this.#environment = environment;
+    const troubles = this.#troubles = new TroubleLog(environment.now());
+    this.#events = new EventHub((event) => troubles.note(event, environment.now()));
     this.#syncs = syncs;
     this.#closers = closers;
     const { id, machine, codec = msgpackCodec<Command>() } = options;
@@ -289,6 +294,10 @@ class Server<Command, Result> implements Raft<Command, Result> {
     this.#throwIfShutdown();
     Object.assign(this.#settings, reloaded(this.#settings, changes));
     this.#driver.reconfigure();
+  }
+
+  doctor(): Diagnosis {
+    return diagnose(this.status, this.configuration, this.#troubles.at(this.#environment.now()));
   }
 
   metrics(): RaftMetrics {

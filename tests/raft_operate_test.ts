@@ -4,6 +4,7 @@
  * @module
  */
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
+import { readFile } from "node:fs/promises";
 import { ShutdownError } from "../src/errors.ts";
 import type { RaftEvent } from "../src/events.ts";
 import { defaultOptions } from "../src/options.ts";
@@ -94,6 +95,21 @@ test("reloaded() checks all settings together, and refuses what takes a restart"
     const changes = Object.fromEntries([[name, 1]]) as Partial<ReloadableSettings>;
     assertThrows(() => reloaded(settings, changes), TypeError, "there is no such setting");
   }
+});
+
+test("docs/operating.md names the settings that can be reloaded", async () => {
+  const page = await readFile(new URL("../docs/operating.md", import.meta.url), "utf8");
+  const [, list] = /These can be reloaded:\n([^]*?)\. They/.exec(page)!;
+  const named = list!.match(/\w+/g);
+  const settings = defaultOptions();
+  const taken = Object.entries(settings).filter(([name, value]) => {
+    try {
+      return reloaded(settings, { [name]: value });
+    } catch {
+      return false;
+    }
+  });
+  assertEquals(named?.toSorted(), taken.map(([name]) => name).toSorted());
 });
 
 test("Raft.reloadConfig() that is refused leaves all as it was", () =>
