@@ -206,7 +206,8 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    * Do the same on each server that is to begin it, with the same configuration, or only on this one: the others learn
    * it from its leader.
    *
-   * @throws {CannotBootstrapError} It has a term, an entry or a snapshot, or belongs to another cluster.
+   * @throws {CannotBootstrapError} It has a term, an entry or a snapshot, or belongs to another cluster; also when it has
+   * just learned of this one from another server that began it.
    * @throws {TypeError} No cluster could have these servers, or this one does not vote.
    * @throws {ShutdownError} The server is shut down.
    */
