@@ -103,7 +103,10 @@ function note(ghost: Ghost, key: string, last: number): void {
   ghost.shown.set(key, Math.max(ghost.shown.get(key) ?? 0, last));
 }
 
-/** L7: a leader believes no more than what was acknowledged in its term, and forgets nothing of it. */
+/**
+ * L7: a leader believes no more than what was acknowledged in its term, and forgets nothing of it but what the peer says
+ * that its disk has lost.
+ */
 function matchSoundness(ghost: Ghost, { id, core }: NodeView, { event, before }: StepView): void {
   if (event.type !== "message-received" || event.message.type !== "append-response") return;
   const progress = core.leading?.progress.get(event.from);
@@ -113,6 +116,7 @@ function matchSoundness(ghost: Ghost, { id, core }: NodeView, { event, before }:
   ghost.must(matchIndex <= index, "L7", () => {
     return `leader "${id}" of term ${core.term} believes that "${event.from}" holds ${matchIndex}, it acknowledged ${index}`;
   });
+  if (event.message.rejected?.isDamaged === true) return;
   const known = before.term === core.term ? before.peer?.matchIndex ?? 0 : 0;
   ghost.must(matchIndex >= known, "L7", () => {
     return `leader "${id}" of term ${core.term} believes that "${event.from}" holds ${matchIndex}, and knew of ${known}`;
