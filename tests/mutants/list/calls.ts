@@ -166,8 +166,8 @@ export const calls: readonly Mutant[] = [
     bug: "BA06",
     file: "src/driver/reads.ts",
     find: "...this.#asked.values(), ...this.#due]",
-    replace: "...this.#asked.values()]",
-    why: "A read that has its index is as good as answered.",
+    replace: "...this.#due]",
+    why: "Whoever was asked will answer.",
     invariants: ["K4", "V8"],
   },
   {
@@ -196,6 +196,15 @@ export const calls: readonly Mutant[] = [
     replace: "quorumHeardAt(step) < 0 * now",
     why: "A leader is deposed by its successor.",
     invariants: ["V7"],
+  },
+  {
+    id: "unanswered-question-leads-to-a-campaign",
+    bug: "BV05",
+    file: "src/core/election.ts",
+    find: "if (state.settings.preVote) askBeforeCampaign",
+    replace: 'if (state.settings.preVote && state.role === "follower") askBeforeCampaign',
+    why: "Nobody has said no.",
+    invariants: ["V4"],
   },
   {
     id: "nobody-sticks-to-a-leader",

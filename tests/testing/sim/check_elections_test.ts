@@ -1,3 +1,4 @@
+import type { Effect } from "../../../src/core/effect.ts";
 import { accepted, coreOf } from "../../core/states.ts";
 import { request, rule } from "./stage.ts";
 
@@ -93,6 +94,31 @@ rule("E7", "a vote goes to a log as up to date as the voter's", (stage, isBad) =
 rule("E8", "who only asks changes nothing", (stage, isBad) => {
   const c = stage.server("c");
   stage.receive(c, "a", { ...asks, pre: true }, (core) => core.electionAt += isBad ? 1 : 0);
+});
+
+rule("V4", "who hears a leader promises nobody a vote", (stage, isBad) => {
+  const c = stage.server("c", { state: { leader: "b", leaderHeardAt: 1000 } });
+  const { electionMinMs } = c.core.settings;
+  const message = { type: "vote-response", term: 1, pre: true, campaign: 2, granted: true } as const;
+  const granted: Effect = { type: "send", to: "a", message };
+  stage.receive(c, "a", { ...asks, pre: true }, () => {}, [granted], 1000 + electionMinMs - (isBad ? 1 : 0));
+});
+
+rule("V4", "a leader takes no term from who asks for votes, but when it hands over", (stage, isBad) => {
+  const [a, b] = [stage.server("a"), stage.server("b")];
+  stage.reign(a, 2, b);
+  stage.receive(a, "b", { ...asks, term: 3, lastIndex: 9, lastTerm: 2, transfer: !isBad }, (core) => {
+    Object.assign(core, { term: 3, role: "follower", leader: undefined, leading: undefined, votedFor: "b" });
+  });
+});
+
+rule("V4", "who can ask before it campaigns does", (stage, isBad) => {
+  const c = stage.server("c", { state: { settings: { ...coreOf({}).state.settings, preVote: true } } });
+  const votes = new Map<string, boolean>();
+  c.core.campaign = isBad ? undefined : { pre: true, term: c.core.term + 1, transfer: false, votes };
+  stage.step(c, { type: "deadline-reached" }, (core) => {
+    Object.assign(core, { role: "candidate", term: core.term + 1, votedFor: "c", leader: undefined });
+  });
 });
 
 rule("E9", "a leader removes nothing", (stage, isBad) => {

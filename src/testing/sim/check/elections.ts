@@ -1,9 +1,9 @@
 /**
- * Elections: E1 to E11.
+ * Elections: E1 to E11, and that nobody deposes a leader who is heard (V4).
  *
  * @module
  */
-import type { VoteResponse } from "../../../message.ts";
+import type { VoteRequest, VoteResponse } from "../../../message.ts";
 import type { ServerId } from "../../../types.ts";
 import type { Ghost } from "../ghost.ts";
 import type { NodeView, StepView } from "../view.ts";
@@ -24,9 +24,11 @@ export const elections: Checker = {
     latches(ghost, node, step);
     const { event } = step;
     if (event.type === "message-received" && event.message.type === "vote-request") {
+      sticks(ghost, node, step, event.message);
       if (event.message.pre) prePurity(ghost, node, step);
       else upToDate(ghost, node, step);
     }
+    asksFirst(ghost, node, step);
     const { role, term } = node.core;
     if (role === "leader" && (step.before.role !== "leader" || step.before.term !== term)) onElected(ghost, node);
   },
@@ -93,6 +95,30 @@ function prePurity(ghost: Ghost, { id, core }: NodeView, { before, effects }: St
     core.leader === before.leader && core.electionAt === before.electionAt &&
     effects.every(({ type }) => type === "send");
   ghost.must(isPure, "E8", () => `a pre-vote request changes "${id}"`);
+}
+
+/** V4: whoever hears a leader, or leads, helps nobody to depose it unless that was its own wish (thesis §4.2.3). */
+function sticks(ghost: Ghost, { id, core }: NodeView, { before, effects, now }: StepView, request: VoteRequest): void {
+  const hears = before.leader !== undefined && now - core.leaderHeardAt < core.settings.electionMinMs;
+  if (request.transfer || !(hears || before.role === "leader")) return;
+  const grants = effects.some((effect) =>
+    effect.type === "send" && effect.message.type === "vote-response" && effect.message.granted
+  );
+  ghost.must(!grants && core.term === before.term, "V4", () => {
+    return `"${id}" helps to depose "${before.leader}", which it has just heard, in term ${request.term}`;
+  });
+}
+
+/** V4: where servers ask before they campaign, whoever has no promises does not, alone or told by its leader aside. */
+function asksFirst(ghost: Ghost, node: NodeView, { before, event }: StepView): void {
+  const { id, core } = node;
+  if (core.role !== "candidate" || core.term === before.term || !core.settings.preVote) return;
+  if (event.type === "message-received" && event.message.type === "timeout-now") return;
+  const configuration = configurationIn(node);
+  const isAlone = configuration !== undefined && isQuorum(setsOf(configuration), (voter) => voter === id);
+  ghost.must(isAlone || before.campaign?.pre === true, "V4", () => {
+    return `"${id}" campaigns in term ${core.term} and has not asked whether there is any use in it`;
+  });
 }
 
 /** E7: a vote goes only to a log that is at least as up to date (Raft §5.4.1). */
