@@ -90,15 +90,6 @@ export const calls: readonly Mutant[] = [
     invariants: ["V2", "K4"],
   },
   {
-    id: "answer-of-a-lost-leader-waits",
-    bug: "BK04",
-    file: "src/driver/pending.ts",
-    find: "const giveUpAt = isOver ? this.#orphanedUntil() : Infinity;",
-    replace: "const giveUpAt = isOver ? Infinity : Infinity;",
-    why: "Leaders that are lost are dealt with when they are lost.",
-    invariants: ["V2", "K4"],
-  },
-  {
     id: "callers-of-placed-commands-not-told-of-the-end",
     bug: "BK04",
     file: "src/driver/pending.ts",
@@ -142,15 +133,6 @@ export const calls: readonly Mutant[] = [
     replace: "if (index >= appliedIndex) this.#place",
     why: "Off by one in what was applied.",
     invariants: ["V2", "K4"],
-  },
-  {
-    id: "forward-numbers-begin-at-one",
-    bug: "BT03",
-    file: "src/driver/pending.ts",
-    find: "this.#nextForward = 1 + environment.randomSeed() % 2 ** 31;",
-    replace: "this.#nextForward = 1;",
-    why: "Nobody seems to need chance in a counter.",
-    invariants: ["K3", "K1"],
   },
   {
     id: "sent-by-who-leads-no-more",

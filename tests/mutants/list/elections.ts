@@ -145,15 +145,6 @@ export const elections: readonly Mutant[] = [
     invariants: ["V2"],
   },
   {
-    id: "pre-vote-of-an-earlier-term-dropped",
-    bug: "BE20",
-    file: "src/core/election.ts",
-    find: "const promised = response.pre && response.granted;",
-    replace: "const promised = response.pre && response.granted;\n  if (response.term < state.term) return;",
-    why: "Messages of earlier terms are stale, everywhere but here.",
-    invariants: ["V2"],
-  },
-  {
     id: "term-without-vote-not-recovered",
     bug: "BE30",
     file: "src/store/wal/log_state.ts",

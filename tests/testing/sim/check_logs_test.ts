@@ -117,6 +117,18 @@ rule("L7", "a leader forgets nothing of what was acknowledged", (stage, isBad) =
   believe(isBad ? 1 : 2);
 });
 
+rule("L7", "… unless that was lost, as who lost it says", (stage, isBad) => {
+  const [a, b] = [stage.server("a"), stage.server("b")];
+  stage.reign(a, 2, b);
+  const rejected = { prevIndex: 2, hintIndex: 0, hintTerm: 0, isDamaged: !isBad };
+  stage.receive(a, "b", accepted({ term: 2, matchIndex: 2 }), (core) => {
+    Object.assign(core.leading!.progress.get("b")!, { matchIndex: 2, nextIndex: 3 });
+  });
+  stage.receive(a, "b", accepted({ term: 2, matchIndex: 0, rejected }), (core) => {
+    Object.assign(core.leading!.progress.get("b")!, { matchIndex: 0, nextIndex: 1 });
+  });
+});
+
 rule("L7", "a leader sends nothing that it knows to be there", (stage, isBad) => {
   const [a, b] = [stage.server("a"), stage.server("b")];
   stage.reign(a, 2, b);
