@@ -25,6 +25,12 @@ rule("E2", "a vote is given once a term, whatever happens between", (stage, isBa
   stage.grant(c, isBad ? 2 : 3, b);
 });
 
+rule("E2", "a vote that was heard of stays on its disk", (stage, isBad) => {
+  const [a, c] = [stage.server("a"), stage.server("c")];
+  stage.grant(c, 2, a);
+  stage.vote(c, 2, isBad ? undefined : "a");
+});
+
 rule("E3", "a vote is on disk before anybody hears of it", (stage, isBad) => {
   const c = stage.server("c");
   stage.vote(c, 2, isBad ? undefined : "a");

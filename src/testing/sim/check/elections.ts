@@ -6,7 +6,7 @@
 import type { VoteRequest, VoteResponse } from "../../../message.ts";
 import type { ServerId } from "../../../types.ts";
 import type { Ghost } from "../ghost.ts";
-import type { NodeView, StepView } from "../view.ts";
+import type { DiskView, NodeView, StepView } from "../view.ts";
 import { type Checker, configurationIn, isQuorum, setsOf } from "./checker.ts";
 
 /** Raft §5.2 and §5.4.1, thesis §9.6. */
@@ -58,6 +58,7 @@ export const elections: Checker = {
     const before = ghost.diskTerms.get(id) ?? 0;
     ghost.must(disk.term >= before, "E5", () => `the disk of "${id}" goes from term ${before} to ${disk.term}`);
     ghost.diskTerms.set(id, disk.term);
+    keepsVote(ghost, id, disk);
   },
 
   onReplaced(ghost, id, _before, now) {
@@ -71,6 +72,14 @@ export const elections: Checker = {
     if (isDurable) ghost.diskTerms.set(id, found.term);
   },
 };
+
+/** E2: a vote that somebody has heard of stays on its disk while the term lasts, whatever a start writes. */
+function keepsVote(ghost: Ghost, id: ServerId, { term, votedFor }: DiskView): void {
+  const given = ghost.replaced.has(id) ? undefined : ghost.voteOf(term, id);
+  ghost.must(given === undefined || votedFor === given, "E2", () => {
+    return `"${id}" has voted for "${given}" in term ${term} and writes a vote for "${votedFor}" to its disk`;
+  });
+}
 
 /** E5: terms only grow. */
 function monotoneTerm(ghost: Ghost, { id, core }: NodeView, { before }: StepView): void {
