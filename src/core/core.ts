@@ -94,7 +94,9 @@ export class Core {
     armElection(step);
     const voters = allVoters(configurationOf(core.state));
     // Nobody else could become leader, so there is nobody to wait for.
-    if (voters.length === 1 && isPromotable(core.state)) core.state.electionAt = start.now;
+    if (voters.length === 1 && voters[0] === core.state.id && isPromotable(core.state)) {
+      core.state.electionAt = start.now;
+    }
     step.effects.push({
       type: "announce-configuration",
       index: configurationIndex(core.state),

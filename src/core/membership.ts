@@ -5,7 +5,7 @@
  */
 import type { Configuration, IndexedConfiguration, LogIndex, ServerId } from "../types.ts";
 import { isTrusted } from "./identity.ts";
-import { isVoter } from "./quorum.ts";
+import { isVoter, voterSets } from "./quorum.ts";
 import type { CoreState, Step } from "./state.ts";
 
 const nobody: Configuration = { servers: [] };
@@ -31,7 +31,25 @@ export function peersOf(state: CoreState): ServerId[] {
 export function isPromotable(state: CoreState): boolean {
   if (state.isFull || state.damaged.length > 0 || state.repairing.length > 0) return false;
   if (state.installing !== undefined || state.removedAt > configurationIndex(state)) return false;
-  return isTrusted(state, state.id) && mayLead(configurationOf(state), state.id);
+  return isTrusted(state, state.id) && (mayLead(configurationOf(state), state.id) || isStillNeeded(state));
+}
+
+/**
+ * Whether what takes the right to lead from this server may not be committed: then this may be the only one that has
+ * the entry, and nobody with a vote in it could be elected against a longer log (thesis §4.2.2).
+ */
+function isStillNeeded(state: CoreState): boolean {
+  const { configurations, commitIndex, id, removedAt } = state;
+  const at = configurations.findLastIndex(({ configuration }) => mayLead(configuration, id));
+  const taking = configurations[at + 1];
+  if (at < 0 || taking === undefined || commitIndex >= taking.index || removedAt >= taking.index) return false;
+  // A change of the voters after it was begun when it was committed; a mere record of disks may not have been.
+  const voters = textOf(taking.configuration);
+  return configurations.slice(at + 2).every(({ configuration }) => textOf(configuration) === voters);
+}
+
+function textOf(configuration: Configuration): string {
+  return JSON.stringify(voterSets(configuration));
 }
 
 /** Whether the server may lead: it votes, and its priority is not 0. */

@@ -86,6 +86,8 @@ export function onLeaderDeadline(step: Step): void {
   const { state, now } = step;
   const leading = state.leading!;
   if (leading.transfer !== undefined && now >= leading.transfer.deadline) onTransferDeadline(step);
+  // One without a vote has made way.
+  if (state.leading === undefined) return;
   if (now < leading.heartbeatAt) return;
   compact(step);
   // A leader that no quorum answers makes way: its clients wait for nothing (thesis §6.2, BV02).

@@ -11,6 +11,7 @@ import {
   deadline,
   drained,
   following,
+  type Given,
   type GivenLeader,
   leaderOf,
   receive,
@@ -349,4 +350,46 @@ test("transfer: a second one waits for the first when it is the same, and is ref
   assertEquals(take(core, { type: "transfer-requested", to: "c" }).effects, [
     { type: "announce-transfer-failed", reason: "busy" },
   ]);
+});
+
+const removing = { index: 2, configuration: configuration("b") };
+
+/** `a` has appended that it goes, of which nobody else knows. */
+function goner(about: Given = {}): Core {
+  const configurations = [{ index: 1, configuration: configuration("a b") }, removing];
+  return coreOf({ terms: [1, 1], ...about, state: { configurations, electionAt: 1000, ...about.state } });
+}
+
+test("membership: whoever may be the only one with the entry that removes it can be elected (thesis §4.2.2)", () => {
+  const core = goner();
+  const { effects } = take(core, deadline, 1000);
+  assertEquals(effects.filter(({ type }) => type === "send").map((effect) => "to" in effect && effect.to), ["b"]);
+  assertEquals(core.state.role, "pre-candidate");
+});
+
+test("membership: once that is committed, it is not needed any more", () => {
+  const isWilling = (state: Given["state"]) => {
+    const core = goner({ state: state! });
+    core.step(deadline, 1000);
+    return core.state.role === "pre-candidate";
+  };
+  assertEquals(isWilling({ commitIndex: 1 }), true);
+  assertEquals(isWilling({ commitIndex: 2 }), false);
+  assertEquals(isWilling({ removedAt: 1 }), true);
+  assertEquals(isWilling({ removedAt: 2 }), false);
+});
+
+test("membership: a record of disks after it proves nothing, other voters after it do", () => {
+  const isWilling = (last: string) => {
+    const configurations = [
+      { index: 1, configuration: configuration("a b") },
+      removing,
+      { index: 3, configuration: configuration(last) },
+    ];
+    const core = goner({ terms: [1, 1, 1], state: { configurations } });
+    core.step(deadline, 1000);
+    return core.state.role === "pre-candidate";
+  };
+  assertEquals(isWilling("b"), true);
+  assertEquals(isWilling("b c"), false);
 });

@@ -78,6 +78,14 @@ test("transfer: given up at its deadline, not one millisecond earlier; commands 
   assertEquals(core.step({ type: "proposed", count: 1 }, 1006)[0]!.type, "append");
 });
 
+test("transfer: a leader without a vote makes way at the deadline, also when a heartbeat is due then (M6)", () => {
+  const leading = { heartbeatAt: 1005, transfer: { to: "b", deadline: 1005, told: false } };
+  const core = leader({ servers: "b c", leading, progress: { b: { heardAt: 900 }, c: { heardAt: 900 } } });
+  assertEquals(take(core, deadline, 1004), { effects: [], changes: {} });
+  assertEquals(core.step(deadline, 1005)[0], failed("timeout"));
+  assertEquals([core.state.leading, core.state.role], [undefined, "follower"]);
+});
+
 test("transfer: ends with the leadership, and a later one begins without it (P6)", () => {
   const core = leader();
   core.step(transfer("b"), 5);

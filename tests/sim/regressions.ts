@@ -53,8 +53,14 @@ export function parseRegression(text: string, name: string): Regression {
 }
 
 function complete(config: Partial<SimConfig>): SimConfig {
-  const drawn = drawConfig(Random.seeded(0), { servers: config.servers ?? 3, faults: [] });
-  const quiet = { ...drawn, termStart: 0, network: calm(drawn.network), client: { ...drawn.client, workChance: 0 } };
+  const drawn = drawConfig(Random.seeded(0), { servers: config.servers ?? 3, faults: [], moving: false });
+  const quiet = {
+    ...drawn,
+    termStart: 0,
+    network: calm(drawn.network),
+    disk: { ...drawn.disk, keepsSnapshots: false },
+    client: { ...drawn.client, workChance: 0 },
+  };
   const clocks = (config.clocks ?? drawn.clocks).map((clock: Partial<ClockBehaviour>) => {
     return { rate: 1, start: 0, timerLateMax: 0, ...clock };
   });

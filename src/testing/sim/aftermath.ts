@@ -9,6 +9,7 @@ import type { Infirmity } from "./plague.ts";
 import type { Random } from "./random.ts";
 import type { Life, SimServer } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
+import { isFollower, isPreferred, leaderOf, membersOf, words } from "./standing.ts";
 
 /** Election timeouts that anything may take once the world is healed. */
 const patience = 40;
@@ -26,6 +27,8 @@ const infirmities: readonly (readonly [Infirmity, readonly Fault[]])[] = [
 export class Aftermath {
   readonly #simulation: Simulation;
   readonly #random: Random;
+  /** The servers that belong to the cluster. */
+  #members: readonly SimServer[] = [];
 
   /** Takes a simulation whose faults are to end. */
   constructor(simulation: Simulation, random: Random) {
@@ -55,7 +58,9 @@ export class Aftermath {
 
   /** What is left takes commands again. */
   async #recover(): Promise<void> {
-    const { plague, present } = this.#simulation;
+    const { plague } = this.#simulation;
+    await this.#settle();
+    const present = this.#members;
     const well = this.#chooseQuorum();
     for (const server of present) {
       if (!well.includes(server)) plague.afflict(server, this.#random.pick(this.#infirmities));
@@ -66,16 +71,21 @@ export class Aftermath {
     if (this.#has(["kill", "power", "restart"])) await this.#handOver(well);
     await this.#converge(well);
     if (well.length < present.length) await this.#rejoin(well);
+    await this.#move();
     await this.#rest();
     this.#scan();
   }
 
   /** A quorum in half of the runs, and else everybody. */
   #chooseQuorum(): readonly SimServer[] {
-    const { servers, present } = this.#simulation;
-    const quorum = (servers.length >> 1) + 1;
-    const some = this.#random.shuffle(present).slice(0, this.#random.between(quorum, present.length));
-    const areAll = this.#random.chance(0.5) || this.#infirmities.length === 0;
+    const { config: { moving } } = this.#simulation;
+    const present = this.#members;
+    const voters = this.#voters;
+    // Those that never lead may have what those lack that would have to.
+    const canSpare = this.#infirmities.length > 0 && moving?.idlers !== true;
+    const all = moving === undefined ? this.#simulation.servers.length : voters.length;
+    const some = this.#random.shuffle(voters).slice(0, this.#random.between((all >> 1) + 1, voters.length));
+    const areAll = this.#random.chance(0.5) || !canSpare;
     return areAll ? present : some.sort((a, b) => a.index - b.index);
   }
 
@@ -85,6 +95,46 @@ export class Aftermath {
 
   get #infirmities(): Infirmity[] {
     return infirmities.filter(([, faults]) => this.#has(faults)).map(([infirmity]) => infirmity);
+  }
+
+  /** V2: who belongs to the cluster is settled, and everybody who does knows it. From now on this is about them. */
+  #settle(): Promise<void> {
+    const { config, present, workload } = this.#simulation;
+    this.#members = present;
+    if (config.moving === undefined) return Promise.resolve();
+    const areSettled = () => {
+      this.#members = membersOf(present);
+      return this.#members.length > 0 && workload.openOn(present) === 0 && this.#hasConverged(this.#members);
+    };
+    return this.#within("V2", "settle who its servers are", areSettled);
+  }
+
+  /** Those with a vote. */
+  get #voters(): readonly SimServer[] {
+    if (this.#simulation.config.moving === undefined) return this.#members;
+    const { servers } = leaderOf(this.#members)!.core.configurations.at(-1)!.configuration;
+    return this.#members.filter(({ id }) => servers.some((server) => server.id === id && server.suffrage === "voter"));
+  }
+
+  /** V3: a healthy cluster takes somebody new, and hands over when it is asked to. */
+  async #move(): Promise<void> {
+    const { config, workload } = this.#simulation;
+    if (config.moving === undefined) return;
+    const asks = this.#random.pick(this.#members);
+    for (const input of workload.moves?.(this.#members, this.#random) ?? []) {
+      // Who is removed hands over, which may come before its answer.
+      const isOfLeader = input.type === "move" && input.changes.some(({ id }) => id === leaderOf(this.#members)?.id);
+      let isDone: boolean | undefined;
+      workload.call?.(asks, input, "after")?.then((ok) => isDone = ok);
+      await this.#within("V3", `answer a ${input.type}`, () => isDone !== undefined);
+      // Who comes back may be of a later term, when it did not ask before it campaigned.
+      const isExcused = isOfLeader || config.settings.preVote !== true;
+      this.#simulation.ghost.must(isDone! || isExcused, "V3", () => {
+        return `"${asks.id}" refuses ${JSON.stringify(input)} in a healthy cluster`;
+      });
+      this.#judge();
+      await this.#settle();
+    }
   }
 
   /** D2: too much is damaged. Nobody guesses what it was: nothing is committed any more, and no read is answered. */
@@ -136,6 +186,7 @@ export class Aftermath {
     const { network } = this.#simulation;
     const leader = leaderOf(well);
     if (leader === undefined || !network.isWhole(well.map(({ index }) => index))) return false;
+    if (well.some(({ id }) => isPreferred(leader, id))) return false;
     // One that is about to go was told to before the faults ended.
     return well.every(({ life }) => life?.raft !== undefined && !life.isStopping && isFollower(life, leader));
   }
@@ -144,7 +195,10 @@ export class Aftermath {
   #hasConverged(well: readonly SimServer[]): boolean {
     if (!this.#hasLeader(well) || this.#simulation.workload.openOn(well) > 0) return false;
     const { commitIndex, log, configurations } = leaderOf(well)!.core;
-    if (commitIndex !== log.lastIndex) return false;
+    const configuration = configurations.at(-1)?.configuration;
+    const isSettled = configuration?.outgoing === undefined &&
+      configuration?.servers.every(({ suffrage }) => suffrage !== "staging") === true;
+    if (commitIndex !== log.lastIndex || !isSettled) return false;
     return well.every(({ life }) => {
       const { core, raft } = life!;
       return core.log.lastIndex === commitIndex && core.commitIndex === commitIndex &&
@@ -155,7 +209,8 @@ export class Aftermath {
 
   /** V4: nobody deposes a healthy leader: not who is ill, nor who comes back. */
   async #stable(well: readonly SimServer[], phase: () => Promise<void>): Promise<void> {
-    const { ghost, config, present } = this.#simulation;
+    const { ghost, config } = this.#simulation;
+    const present = this.#members;
     const { id, core: { term } } = leaderOf(well)!;
     // Without the question before elections whoever hears nobody campaigns, and is heard at last.
     const isPeaceful = config.settings.preVote === true || well.length === present.length;
@@ -181,13 +236,18 @@ export class Aftermath {
     const { world, ghost, config, plague } = this.#simulation;
     const leader = leaderOf(well)!;
     const old = well.find(({ life }) => life === leader)!;
+    const voters = this.#voters.filter((server) => well.includes(server) && server !== old);
+    const all = config.moving === undefined ? config.servers : this.#voters.length;
+    // Without a quorum nobody could follow, and who never leads can't either.
+    const canFollow = voters.length * 2 > all && config.moving?.idlers !== true;
+    if (config.moving !== undefined && !canFollow) return;
     const { term } = leader.core;
     let hasStopped = false;
     this.#simulation.stop(old).then(() => hasStopped = true);
     await this.#within("V8", `stop ${old.id}`, () => hasStopped);
     const others = well.filter((server) => server !== old);
     const stoppedAt = world.time;
-    if (others.length * 2 > config.servers) {
+    if (canFollow) {
       await this.#within("V1", "follow another leader", () => this.#hasLeader(others));
       const took = (world.time - stoppedAt) / 1000;
       const isLikely = config.disk.stallChance === 0 && config.settings.shutdownTransferMs! > 0;
@@ -202,18 +262,20 @@ export class Aftermath {
 
   /** Whoever was ill gets well, and disturbs nobody that is. */
   async #rejoin(well: readonly SimServer[]): Promise<void> {
-    const { servers, present, config } = this.#simulation;
+    const { config } = this.#simulation;
+    const [servers, present] = [this.#members, this.#members];
     const leader = leaderOf(well)!;
     const heal = async (): Promise<void> => {
       await this.#heal();
-      await this.#converge(this.#simulation.present);
+      await this.#converge(present);
     };
     // What was ill may be of a later term: from before, or as it did not ask before it campaigned.
     const latest = Math.max(...servers.map(({ life, disk }) => life?.core?.term ?? disk.term));
-    if (latest > leader.core.term || config.settings.preVote !== true) await heal();
+    const isReplaced = present.some(({ id }) => isPreferred(leader, id));
+    if (latest > leader.core.term || config.settings.preVote !== true || isReplaced) await heal();
     else await this.#stable(present, heal);
-    await this.#serve(this.#simulation.present);
-    await this.#converge(this.#simulation.present);
+    await this.#serve(present);
+    await this.#converge(present);
   }
 
   /** V6: with nothing to do, servers say little more than that they are there, and nothing is in the air for ever. */
@@ -226,7 +288,10 @@ export class Aftermath {
     const { sent } = this.#simulation;
     await this.#pass(period * beats);
     const isFaulty = config.faults.includes("clock");
-    const most = 2 * (servers.length - 1) * (beats * (isFaulty ? 1.5 : 1) + 3);
+    const usual = 2 * (servers.length - 1) * (beats * (isFaulty ? 1.5 : 1) + 3);
+    // Who was away when it was removed, and does not ask before it campaigns, is of a later term than who could tell it.
+    const strangers = config.settings.preVote === true ? 0 : servers.length - this.#members.length;
+    const most = usual + strangers * servers.length * beats;
     ghost.must(this.#simulation.sent - sent <= most, "V6", () => {
       return `an idle cluster sends ${this.#simulation.sent - sent} messages in ${beats} heartbeats, not ${most}`;
     });
@@ -255,7 +320,8 @@ export class Aftermath {
 
   /** What was ever committed or seen is there, on every server. */
   #scan(): void {
-    const { ghost, lives, workload } = this.#simulation;
+    const { ghost, workload } = this.#simulation;
+    const lives = this.#members.flatMap(({ life }) => life?.raft === undefined ? [] : [life]);
     const last = ghost.commits.length;
     for (const life of lives) {
       for (const [where, log] of [["memory", life.log], ["disk", life.disk.log]] as const) {
@@ -315,24 +381,4 @@ export class Aftermath {
     const { violation } = this.#simulation.ghost;
     if (violation !== undefined) throw violation;
   }
-}
-
-/** The one of these that leads the latest term. */
-function leaderOf(servers: readonly SimServer[]): Life | undefined {
-  let leader: Life | undefined;
-  for (const { life } of servers) {
-    if (life?.raft === undefined || life.core.role !== "leader") continue;
-    if (leader === undefined || life.core.term > leader.core.term) leader = life;
-  }
-  return leader;
-}
-
-function isFollower({ core }: Life, leader: Life): boolean {
-  return core.term === leader.core.term && core.leader === leader.id;
-}
-
-function words({ id, life }: SimServer): string {
-  if (life?.core === undefined) return `${id} is down`;
-  const { role, term, leader, commitIndex, log } = life.core;
-  return `${id} is ${role} in ${term} of ${leader}, ${commitIndex}/${log.lastIndex}, applied ${life.raft?.appliedIndex}`;
 }

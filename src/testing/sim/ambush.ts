@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { ServerId } from "../../types.ts";
 import type { SimConfig } from "./config.ts";
 import type { Action } from "./nemesis.ts";
 import type { Random } from "./random.ts";
@@ -20,7 +21,12 @@ export function drawAmbush(random: Random, config: SimConfig, node: NodeView, st
   const crashes = (["kill", "power"] as const).filter((kind) => faults.includes(kind));
   const crash = (server: number): Action | undefined =>
     crashes.length === 0 ? undefined : { type: "crash", server, kind: random.pick(crashes), for: duration };
-  if (moment === "transferring") return crash(indexOf(core.leading!.transfer!.to));
+  if (moment === "transferring") {
+    // A leader without a vote has made way when it has told its successor.
+    const told = step.effects.find((effect) => effect.type === "send" && effect.message.type === "timeout-now");
+    const to = core.leading?.transfer?.to ?? (told as { readonly to?: ServerId } | undefined)?.to;
+    return to === undefined ? undefined : crash(indexOf(to));
+  }
   // A vote that takes longer to be written than an election may last.
   const stalls = moment === "voted" && faults.includes("disk-stall") && random.chance(0.5);
   if (stalls) return { type: "disk-stall", server: index, for: duration };

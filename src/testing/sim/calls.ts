@@ -8,6 +8,7 @@ import type { Operation } from "../linearizability.ts";
 import type { Ghost } from "./ghost.ts";
 import { hashText, Refusal, serialOf, type SimCommand, type SimResult, type SimState } from "./machine.ts";
 import { Oracle } from "./oracle.ts";
+import { move, type MoveInput } from "./moves.ts";
 import type { Life } from "./server.ts";
 import { touch, type TouchInput } from "./touches.ts";
 import type { World } from "./world.ts";
@@ -16,7 +17,7 @@ import type { World } from "./world.ts";
 export type KeyInput = SimCommand | { readonly type: "get"; readonly key: string };
 
 /** What a client asks for. */
-export type SimInput = KeyInput | { readonly type: "stale"; readonly key: string } | TouchInput;
+export type SimInput = KeyInput | { readonly type: "stale"; readonly key: string } | TouchInput | MoveInput;
 
 /** A call of a key as its client saw it. */
 export type SimOperation = Operation<KeyInput, SimResult>;
@@ -93,6 +94,9 @@ export class Calls {
       case "cas":
       case "fail":
         return this.#apply(call, input);
+      case "move":
+      case "transfer":
+        return this.#move(call, input);
       default:
         return this.#touch(call, input);
     }
@@ -173,6 +177,19 @@ export class Calls {
   async #touch(call: Call, input: TouchInput): Promise<void> {
     const answered = await touch(this.#world, this.#ghost, call.life, input);
     this.#end(call, answered ? "ok" : "unknown");
+  }
+
+  /** K4, and what {@linkcode move} makes of its answer. */
+  async #move(call: Call, input: MoveInput): Promise<void> {
+    try {
+      const isDone = await move(this.#ghost, call.life, input);
+      this.#end(call, isDone ? "ok" : "failed");
+    } catch (error) {
+      if (this.#open.has(call)) {
+        this.#ghost.must(error instanceof RaftError, "K4", () => `a ${input.type} is answered with ${error}`);
+      }
+      this.#end(call, "failed");
+    }
   }
 
   /** K3: what a client is told is what was committed. */

@@ -5,6 +5,7 @@
  */
 import type { Codec, StateMachine } from "../../machine.ts";
 import type { MachineTap } from "./machine.ts";
+import type { MoveInput } from "./moves.ts";
 import type { Random } from "./random.ts";
 import type { ScriptedCall } from "./script.ts";
 import type { Life, SimServer } from "./server.ts";
@@ -31,6 +32,10 @@ export interface Clients {
   onOver(life: Life): void;
   /** Calls that a healthy server must answer, made when they are asked for: what they are, and whether they are answered. */
   probes(server: SimServer, random: Random): Iterable<readonly [what: string, answer: Promise<boolean> | undefined]>;
+  /** Changes of the servers that a healthy cluster must make, each drawn when the one before is made. */
+  moves?(members: readonly SimServer[], random: Random): Iterable<MoveInput>;
+  /** One call to a server that is up; undefined when it is not. */
+  call?(server: SimServer, input: MoveInput, client: string): Promise<boolean> | undefined;
   /** O4: the machine of a life holds what clients have seen. */
   endure(life: Life): void;
   /** R4: all that was answered, at the end of all. */

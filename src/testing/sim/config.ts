@@ -7,6 +7,7 @@ import type { RaftSettings } from "../../options.ts";
 import type { ClockBehaviour } from "./clock.ts";
 import { DELAY_SHAPES } from "./delays.ts";
 import type { NetworkBehaviour } from "./lines.ts";
+import type { MovingBehaviour } from "./moves.ts";
 import type { Random } from "./random.ts";
 import { DISK_FAULTS, type DiskFault, SURVIVABLE } from "./survivable.ts";
 import type { DiskBehaviour } from "./storage.ts";
@@ -70,6 +71,8 @@ export interface SimConfig {
   readonly quietTail: number;
   /** The term that every disk holds at first: terms beyond 32 bits must be as good as any. */
   readonly termStart: number;
+  /** Servers that come, go and hand over; undefined where they stay who they are. */
+  readonly moving?: MovingBehaviour;
 }
 
 /** What a caller may fix; the rest is drawn. */
@@ -78,13 +81,16 @@ export interface ConfigRequest {
   readonly faults?: readonly Fault[] | undefined;
   readonly steps?: number | undefined;
   readonly store?: DiskBehaviour["store"] | undefined;
+  /** False where the servers must stay who they are. */
+  readonly moving?: false | undefined;
 }
 
 /** A configuration: each fault and feature on or off, so that each is also met without the others. */
 export function drawConfig(random: Random, request: ConfigRequest = {}): SimConfig {
   const drawn = random.weighted<number>([[1, 1], [2, 2], [3, 8], [4, 2], [5, 6], [7, 1]]);
-  const servers = request.servers ?? drawn;
   const faults = request.faults ?? drawFaults(random);
+  const moving = request.moving ?? movingOf(random.split("moving"), request.servers ?? drawn, faults, request);
+  const servers = request.servers ?? (moving === false ? drawn : drawn + random.split("spares").between(1, 3));
   const timing = random.split("timing");
   const heartbeat = timing.pick([10, 50, 50, 100]);
   const election = heartbeat * timing.pick([4, 10, 10]);
@@ -106,7 +112,11 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
     client: clientsOf(random.split("clients"), heartbeat * 1000, election * 1000),
     steps: request.steps ?? 20_000,
     quietTail: timing.chance(0.3) ? election * 1000 * timing.between(1, 10) : 0,
-    termStart: random.weighted([[0, 6], [2 ** 31 - 3, 1], [2 ** 32 - 3, 1], [2 ** 53 - 1_000_000, 1]]),
+    termStart: random.weighted([[0, 6], [2 ** 31 - 3, 1], [2 ** 32 - 3, 1], [
+      moving === false ? 2 ** 53 - 1_000_000 : 0,
+      1,
+    ]]),
+    ...moving === false ? {} : { moving },
   };
 }
 
@@ -120,6 +130,22 @@ function drawFaults(random: Random): readonly Fault[] {
     if (ofDisk === undefined) return true;
     return hasTrouble && SURVIVABLE[ofDisk].outcome !== "off" && (isBeyond || ofDisk !== "rot-beyond");
   });
+}
+
+/**
+ * Not where disks are damaged: of how many copies that may be depends on who the servers are. A new server believes in
+ * no term that is far from its own, so those don't begin with one.
+ */
+function movingOf(
+  random: Random,
+  drawn: number,
+  faults: readonly Fault[],
+  { servers }: ConfigRequest,
+): MovingBehaviour | false {
+  const isOff = !random.chance(0.35) || servers === 1 || faults.some((fault) => fault.startsWith("rot"));
+  if (isOff) return false;
+  const voters = servers === undefined ? drawn : random.between(1, servers - 1);
+  return { voters, chance: random.pick([0.02, 0.1, 0.3]), idlers: random.chance(0.25) };
 }
 
 function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number): Partial<RaftSettings> {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Configuration, LogIndex, ServerId, Term } from "../../types.ts";
+import type { Configuration, IndexedConfiguration, LogIndex, ServerId, Term } from "../../types.ts";
 import type { ChainLog } from "./chain.ts";
 import type { SimResult } from "./machine.ts";
 import type { DiskView, NodeView } from "./view.ts";
@@ -105,6 +105,14 @@ export class Ghost {
   readonly contacts: WeakMap<NodeView, Contacts> = new WeakMap();
   /** M1: hash of the log up to the configuration that was last compared. */
   readonly configured: WeakMap<NodeView, number> = new WeakMap();
+  /** M3, M7: configurations that were compared with those before them. */
+  readonly succeeded: WeakSet<IndexedConfiguration> = new WeakSet();
+  /** M3: sets of voters that overlap with the next ones. */
+  readonly overlapping: Set<string> = new Set();
+  /** M6: since when a leader without a vote is not needed any more, and its steps since its time was over. */
+  readonly voteless: WeakMap<NodeView, { readonly since: number; late: number }> = new WeakMap();
+  /** V4: the entry that removed a server, as it was told. */
+  readonly removed: WeakMap<NodeView, LogIndex> = new WeakMap();
   /** Counts what is sent and asked: tells what came before what. */
   clock = 0;
   /** What is to be checked when the event is over, as other checkers must have seen it first. */

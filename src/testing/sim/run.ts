@@ -52,7 +52,9 @@ export interface RunRequest extends ConfigRequest {
 
 /** Runs one seed. Never rejects for what the code under test does. */
 export function runSeed(seed: number, request: RunRequest = {}): Promise<RunReport> {
-  const config = drawConfig(Random.seeded(seed).split("config"), request);
+  // Whoever brings a machine counts on every server.
+  const moving = request.host === undefined ? request.moving : false;
+  const config = drawConfig(Random.seeded(seed).split("config"), { ...request, moving });
   return runConfig(seed, config, request);
 }
 
@@ -95,7 +97,7 @@ async function runConfig(
     lost: simulation.servers.length - simulation.present.length,
     hash: world.trace.hash,
     lines: world.trace.lines(),
-    marks: { ...takeMarks(), ...simulation.marks.hits },
+    marks: { ...takeMarks(), ...simulation.marks.hits, ...simulation.moves.hits },
     script: { seed, config, until, decisions: mergeDecisions(plague.performed, callsUntil(workload.calls, until)) },
   };
 }

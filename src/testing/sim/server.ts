@@ -117,11 +117,12 @@ export class SimServer {
   constructor(
     parts: ServerParts,
     index: number,
+    id: ServerId,
     open: (tap: StorageTap) => Storage,
     clock: ClockBehaviour,
     random: Random,
   ) {
-    this.id = Object.keys(parts.bootstrap)[index]!;
+    this.id = id;
     this.index = index;
     this.storage = open({
       prefix: (index) => parts.tap.prefix(index),
@@ -157,7 +158,9 @@ export class SimServer {
   async #start(life: Life): Promise<void> {
     const found = await this.recover();
     const { settings, bootstrap, network, tap, termStart, host } = this.#parts;
-    if (found.term < termStart) await this.#age(life);
+    // One that is to be added starts empty.
+    const isFounder = this.id in bootstrap;
+    if (isFounder && found.term < termStart) await this.#age(life);
     const raft = await startServer<SimCommand, SimResult>({
       ...settings,
       id: this.id,
@@ -165,7 +168,7 @@ export class SimServer {
       ...host === undefined ? {} : { codec: host.codec as Codec<unknown> as Codec<SimCommand> },
       store: this.#watched(life),
       transport: network.transport(this.index),
-      bootstrap,
+      ...isFounder ? { bootstrap } : {},
       clusterId,
     }, this.#environment(life));
     if (life.isOver) return;

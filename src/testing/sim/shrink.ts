@@ -9,6 +9,7 @@ import { calm } from "./lines.ts";
 import type { Action } from "./nemesis.ts";
 import type { RunReport } from "./run.ts";
 import { type Decision, isCall, type Script } from "./script.ts";
+import type { SimInput } from "./workload.ts";
 
 /** Options of {@linkcode shrink}. */
 export interface ShrinkOptions {
@@ -112,7 +113,10 @@ class Shrinker {
 
   async #removeServers(): Promise<void> {
     for (let server = this.#best.config.servers - 1; server >= 0; server--) {
-      if (this.#best.config.servers > 1) await this.accept(withoutServer(this.#best, server), seedsToTry);
+      const { servers, moving } = this.#best.config;
+      // Where servers are called by name, only the last may be missing, and only if nobody began with it.
+      const isFree = moving === undefined || (server === servers - 1 && server >= moving.voters);
+      if (servers > 1 && isFree) await this.accept(withoutServer(this.#best, server), seedsToTry);
     }
   }
 
@@ -175,6 +179,7 @@ function withoutServer(script: Script, server: number): Script {
   const place = (at: number) => at > server ? at - 1 : at;
   const decisions = script.decisions.flatMap((decision): Decision[] => {
     if (isCall(decision)) {
+      if (isAbout(decision.input, server)) return [];
       return decision.server === server ? [] : [{ ...decision, server: place(decision.server) }];
     }
     const action = actionWithout(decision.action, server, place);
@@ -182,6 +187,12 @@ function withoutServer(script: Script, server: number): Script {
   });
   const clocks = config.clocks.filter((_, i) => i !== server);
   return { ...script, config: { ...config, servers: config.servers - 1, clocks }, decisions };
+}
+
+/** Whether somebody asks for something to be done with that server. */
+function isAbout(input: SimInput, server: number): boolean {
+  if (input.type === "transfer") return input.to === `s${server}`;
+  return input.type === "move" && input.changes.some(({ id }) => id === `s${server}`);
 }
 
 /** Undefined when it is about that server. Servers are found by the fields that name them. */

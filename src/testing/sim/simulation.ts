@@ -12,11 +12,14 @@ import { elections } from "./check/elections.ts";
 import { logs } from "./check/logs.ts";
 import { membership } from "./check/membership.ts";
 import { reads } from "./check/reads.ts";
+import { reconfiguration } from "./check/reconfiguration.ts";
 import { stale } from "./check/stale.ts";
 import type { Clients, Host } from "./clients.ts";
 import type { SimConfig } from "./config.ts";
 import { Ghost } from "./ghost.ts";
 import { MarkObserver } from "./marks.ts";
+import { MoveObserver } from "./move_marks.ts";
+import { addressOf } from "./moves.ts";
 import { Network } from "./network.ts";
 import { Plague } from "./plague.ts";
 import { Port } from "./queue.ts";
@@ -41,6 +44,7 @@ export const CHECKERS: readonly Checker[] = [
   stale,
   contact,
   membership,
+  reconfiguration,
   disks,
   snapshots,
 ];
@@ -72,6 +76,7 @@ export class Simulation {
   /** Steps of all cores, since the first leader. */
   steps = 0;
   readonly marks: MarkObserver;
+  readonly moves: MoveObserver = new MoveObserver();
   /** Messages sent so far. */
   sent = 0;
   readonly #checkers: readonly Checker[];
@@ -86,13 +91,14 @@ export class Simulation {
   constructor(config: SimConfig, random: Random, options: SimulationOptions = {}) {
     this.config = config;
     this.marks = new MarkObserver(config.servers);
-    this.#checkers = [...options.checkers ?? CHECKERS, this.marks];
+    this.#checkers = [...options.checkers ?? CHECKERS, this.marks, this.moves];
     this.#ofSteps = this.#checkers.filter(({ onStep }) => onStep !== undefined);
     this.#ofSends = this.#checkers.filter(({ onSend }) => onSend !== undefined);
     this.#ofEvents = this.#checkers.filter(({ onEvent }) => onEvent !== undefined);
     this.world = new World(new Trace(options.keepsLines), () => this.#afterEvent());
     const ids = Array.from({ length: config.servers }, (_, i) => `s${i}`);
-    const addresses = ids.map((id) => `${id}:1`);
+    const addresses = ids.map(addressOf);
+    const voters = config.moving?.voters ?? config.servers;
     this.network = new Network(this.world, random.split("network"), addresses, config.network, {
       onSend: (from, to, decoded) => this.#onSend(from, to, decoded),
       onReceive: () => {},
@@ -108,7 +114,7 @@ export class Simulation {
       network: this.network,
       tap: this.#tap(),
       settings: config.settings,
-      bootstrap: Object.fromEntries(ids.map((id, i) => [id, addresses[i]!])),
+      bootstrap: Object.fromEntries(ids.slice(0, voters).map((id) => [id, addressOf(id)])),
       distort: options.distort,
       termStart: config.termStart,
       machine: config.client,
@@ -118,7 +124,7 @@ export class Simulation {
     const disk = host === undefined ? config.disk : { ...config.disk, keepsSnapshots: false };
     this.servers = ids.map((id, i) => {
       const open = (tap: StorageTap) => openStorage(this.world, random.split(`disk ${id}`), i, id, disk, tap);
-      return new SimServer(parts, i, open, config.clocks[i]!, random.split(`server ${id}`));
+      return new SimServer(parts, i, id, open, config.clocks[i]!, random.split(`server ${id}`));
     });
     for (const server of this.servers) this.ghost.disks.set(server.id, server.disk);
     this.plague = new Plague(this);
@@ -177,7 +183,10 @@ export class Simulation {
   crash(index: number, kind: CrashKind): void {
     const server = this.servers[index]!;
     const { life } = server;
-    if (life !== undefined) this.marks.onCrash(life, this.lives);
+    if (life !== undefined) {
+      this.marks.onCrash(life, this.lives);
+      this.moves.onCrash(life);
+    }
     // A machine that is paused and loses power is not paused any more.
     this.world.resume(index);
     server.crash(kind);

@@ -9,6 +9,7 @@ import type { Clients } from "./clients.ts";
 import type { SimConfig } from "./config.ts";
 import type { Ghost } from "./ghost.ts";
 import { hashText, type SimCommand, type SimResult, type SimState, transition } from "./machine.ts";
+import { addressOf, drawMove, type Known, type MoveInput } from "./moves.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { ScriptedCall } from "./script.ts";
@@ -79,6 +80,7 @@ export class Workload implements Clients {
   readonly #ofKey: number[];
   #values = 0;
   #stopped = true;
+  #isSettled = false;
   #quietUntil = 0;
   /** How far the run has come, from 0 to 1. */
   progress = 0;
@@ -156,6 +158,7 @@ export class Workload implements Clients {
 
   /** No new calls. */
   stop(): void {
+    this.#isSettled = true;
     this.#stopped = true;
   }
 
@@ -186,6 +189,23 @@ export class Workload implements Clients {
     for (const input of inputs) yield [`a ${input.type}`, this.call(server, input, "after")];
   }
 
+  /** See {@linkcode Clients.moves}. */
+  *moves(members: readonly SimServer[], random: Random): Iterable<MoveInput> {
+    const spare = this.#servers.find((server) => !members.includes(server));
+    if (spare !== undefined) {
+      const { id } = spare;
+      const change = { type: "add-voter", id, address: addressOf(id), priority: 1 } as const;
+      yield { type: "move", value: "after", changes: [change] };
+    }
+    const { servers } = this.#latest().configuration;
+    const able = servers.filter(({ suffrage, priority }) => suffrage === "voter" && priority !== 0);
+    // One that is preferred would be handed over to at any moment.
+    if (able.length < 2 || able.some(({ priority }) => (priority ?? 1) !== 1)) return;
+    yield { type: "transfer", value: "after" };
+    const gone = random.pick(servers).id;
+    yield { type: "move", value: "after", changes: [{ type: "remove-server", id: gone }] };
+  }
+
   /** R4. */
   checkHistory(): void {
     const { verdict, failure } = checkLinearizability(simModel, this.settledHistory(), { stepsMax: 5_000_000 });
@@ -199,6 +219,12 @@ export class Workload implements Clients {
   draw(random: Random): SimInput {
     const { staleReads, lists, touchChance, quietMax } = this.#config.client;
     const value = `v${++this.#values}`;
+    const { moving } = this.#config;
+    // The moves end with the faults: what follows is about the servers that there are then.
+    if (moving !== undefined && !this.#isSettled && random.chance(moving.chance)) {
+      const ids = this.#servers.map(({ id }) => id);
+      return drawMove(random, value, ids, this.#latest(), moving);
+    }
     if (random.chance(touchChance)) {
       return { type: random.pick(TOUCHES), value, after: random.spread(1, Math.max(1, quietMax)) };
     }
@@ -209,6 +235,16 @@ export class Workload implements Clients {
       [isList ? { type: "append", key, value } : this.#drawWrite(random, key, value), 59],
       [{ type: "fail", key, value }, 1],
     ]);
+  }
+
+  /** The latest configuration that anybody goes by. */
+  #latest(): Known {
+    let latest: Known = { index: 0, configuration: { servers: [] } };
+    for (const { life } of this.#servers) {
+      const known = life?.raft === undefined ? undefined : life.core.configurations.at(-1);
+      if (known !== undefined && known.index > latest.index) latest = known;
+    }
+    return latest;
   }
 
   /** A write whose answer is not a boolean, on a key of its own kind. */

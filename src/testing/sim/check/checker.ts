@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Configuration, LogIndex, ServerId, Term } from "../../../types.ts";
+import type { Configuration, IndexedConfiguration, LogIndex, ServerId, Term } from "../../../types.ts";
 import type { DecodedMessage } from "../../../wire/message_codec.ts";
 import type { FileOperation } from "../../memory_file.ts";
 import type { DurableWrite } from "../disk_view.ts";
@@ -67,6 +67,18 @@ export function setsOf({ servers, outgoing }: Configuration): readonly (readonly
 /** Whether a majority of every set is meant. */
 export function isQuorum(sets: readonly (readonly ServerId[])[], has: (id: ServerId) => boolean): boolean {
   return sets.every((voters) => voters.length > 0 && voters.filter(has).length * 2 > voters.length);
+}
+
+/**
+ * Whether a node may campaign as far as the servers are concerned: it has a vote, or had one before the last change, of
+ * which it does not know that it is committed (thesis §4.2.2).
+ */
+export function mayCampaign({ id, core }: NodeView): boolean {
+  const { configurations, commitIndex } = core;
+  const isVoter = ({ configuration }: IndexedConfiguration) => setsOf(configuration).some((set) => set.includes(id));
+  const last = configurations.findLastIndex(isVoter);
+  const taking = configurations[last + 1];
+  return last >= 0 && (taking === undefined || taking.index > commitIndex);
 }
 
 /** The configuration that a node goes by; undefined without one. */

@@ -160,7 +160,8 @@ function advances(ghost: Ghost, node: NodeView, { event }: StepView): void {
   // Its own term's entries are the last ones, so only the last run counts.
   const run = log.runs[log.runs.length - 1];
   if (run === undefined || run.term !== term || commitIndex >= log.lastIndex) return;
-  const next = Math.max(commitIndex + 1, run.from);
+  // A change of the servers may let more be committed: with its own entry at the latest.
+  const next = Math.max(commitIndex + 1, run.from, core.configurations.at(-1)?.index ?? 0);
   const configuration = configurationIn(node);
   if (configuration === undefined) return;
   const matches = (voter: ServerId) => {

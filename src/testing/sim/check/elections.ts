@@ -7,7 +7,7 @@ import type { VoteRequest, VoteResponse } from "../../../message.ts";
 import type { ServerId } from "../../../types.ts";
 import type { Ghost } from "../ghost.ts";
 import type { DiskView, NodeView, StepView } from "../view.ts";
-import { type Checker, configurationIn, isQuorum, setsOf } from "./checker.ts";
+import { type Checker, configurationIn, isQuorum, mayCampaign, setsOf } from "./checker.ts";
 
 /** Raft §5.2 and §5.4.1, thesis §9.6. */
 export const elections: Checker = {
@@ -158,14 +158,12 @@ function onElected(ghost: Ghost, node: NodeView): void {
     return `"${id}" becomes leader of term ${term} with the votes of ${sets.flat().filter(voted)} among ` +
       sets.map((set) => `{${set}}`).join(" and ");
   });
-  ghost.must(sets.some((set) => set.includes(id)), "E6", () => `"${id}" becomes leader and is no voter`);
+  ghost.must(mayCampaign(node), "E6", () => `"${id}" becomes leader and is no voter`);
 }
 
 /** E11: only voters campaign. */
 function promotable(ghost: Ghost, node: NodeView): void {
-  const configuration = configurationIn(node);
-  const isVoter = configuration !== undefined && setsOf(configuration).some((set) => set.includes(node.id));
-  ghost.must(isVoter, "E11", () => `"${node.id}" campaigns and is no voter`);
+  ghost.must(mayCampaign(node), "E11", () => `"${node.id}" campaigns and is no voter`);
 }
 
 /** E3: a vote is on disk before anybody hears of it. */

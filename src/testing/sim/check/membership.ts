@@ -6,7 +6,7 @@
 import type { Configuration } from "../../../types.ts";
 import type { Ghost } from "../ghost.ts";
 import type { NodeView } from "../view.ts";
-import { type Checker, configurationIn, setsOf } from "./checker.ts";
+import { type Checker, configurationIn, mayCampaign, setsOf } from "./checker.ts";
 
 /** Raft §6. */
 export const membership: Checker = {
@@ -17,7 +17,7 @@ export const membership: Checker = {
   onStep(ghost, node, { before }) {
     const { id, core } = node;
     if (core.role === before.role || core.role === "follower") return;
-    ghost.must(isVoterIn(configurationIn(node), id), "M4", () => `"${id}" becomes ${core.role} and is no voter`);
+    ghost.must(mayCampaign(node), "M4", () => `"${id}" becomes ${core.role} and is no voter`);
   },
 
   onSend(ghost, node, to, { message }) {

@@ -1,0 +1,139 @@
+/**
+ * Calls that change who the servers are and who leads them.
+ *
+ * @module
+ */
+import { serversAfter } from "../../core/change.ts";
+import type { Configuration, ConfigurationChange, LogIndex, ServerId } from "../../types.ts";
+import type { Ghost } from "./ghost.ts";
+import type { Random } from "./random.ts";
+import type { Life } from "./server.ts";
+
+/** How servers change in a run. */
+export interface MovingBehaviour {
+  /** Servers that vote from the first moment; those after them start empty and belong to nothing. */
+  readonly voters: number;
+  /** Chance that a call is about servers, in `[0, 1]`. */
+  readonly chance: number;
+  /** Servers that vote and never lead. */
+  readonly idlers: boolean;
+}
+
+/** Which call; `value` is one of its own. */
+export type MoveInput =
+  | {
+    readonly type: "move";
+    readonly value: string;
+    readonly changes: readonly ConfigurationChange[];
+    readonly prevIndex?: LogIndex;
+    readonly force?: boolean;
+  }
+  | { readonly type: "transfer"; readonly value: string; readonly to?: ServerId };
+
+/** A configuration as somebody knows it. */
+export interface Known {
+  readonly index: LogIndex;
+  readonly configuration: Configuration;
+}
+
+/** The address of a server in a simulation. */
+export function addressOf(id: ServerId): string {
+  return `${id}:1`;
+}
+
+/** Draws a call, made by somebody who knows of this configuration. */
+export function drawMove(
+  random: Random,
+  value: string,
+  ids: readonly ServerId[],
+  { index, configuration }: Known,
+  { idlers }: MovingBehaviour,
+): MoveInput {
+  const to = random.chance(0.5) ? random.pick(ids) : undefined;
+  const transfer: MoveInput = { type: "transfer", value, ...to === undefined ? {} : { to } };
+  if (random.chance(0.25)) return transfer;
+  // Of changes that overtake one another nobody could say that enough servers are left that may lead.
+  const count = random.chance(0.35) && !idlers ? random.between(2, 3) : 1;
+  const changes = random.shuffle(ids).slice(0, count).map((id) => drawChange(random, id, configuration, idlers));
+  if (idlers && !canLead(configuration, changes)) return transfer;
+  return {
+    type: "move",
+    value,
+    changes,
+    ...idlers || random.chance(0.2) ? { prevIndex: index } : {},
+    // Safe: whoever is down comes back.
+    ...random.chance(0.1) ? { force: true } : {},
+  };
+}
+
+function drawChange(random: Random, id: ServerId, { servers }: Configuration, idlers: boolean): ConfigurationChange {
+  const priority = random.chance(0.7) ? {} : { priority: random.pick(idlers ? [0, 1, 2] : [1, 2, 3]) };
+  const voter = { type: "add-voter", id, address: addressOf(id), ...priority } as const;
+  const nonvoter = { type: "add-nonvoter", id, address: addressOf(id), ...priority } as const;
+  const suffrage = servers.find((server) => server.id === id)?.suffrage;
+  if (suffrage === undefined) return random.chance(0.75) ? voter : nonvoter;
+  const [removal, demotion] = [{ type: "remove-server", id }, { type: "demote-voter", id }] as const;
+  if (suffrage !== "voter") return random.weighted<ConfigurationChange>([[voter, 5], [removal, 1], [demotion, 1]]);
+  return random.weighted<ConfigurationChange>([[removal, 4], [demotion, 2], [voter, 1]]);
+}
+
+/** Whether those that may lead are a majority: of what is committed one of them has all, and others let it lead. */
+function canLead({ servers }: Configuration, changes: readonly ConfigurationChange[]): boolean {
+  const after = serversAfter(servers, changes, new Set(changes.map(({ id }) => id)));
+  const voters = after.filter(({ suffrage }) => suffrage !== "nonvoter");
+  return voters.filter(({ priority, suffrage }) => suffrage === "voter" && priority !== 0).length * 2 > voters.length;
+}
+
+/** Makes the call and judges its answer; true when it was done. */
+export async function move(ghost: Ghost, life: Life, input: MoveInput): Promise<boolean> {
+  const raft = life.raft!;
+  if (input.type === "transfer") {
+    const { id } = await raft.transferLeadership(input.to);
+    ghost.must([...ghost.leaders.values()].some(({ leader }) => leader === id), "K3", () => {
+      return `a transfer asked of "${life.id}" names "${id}" as leader, which it never was`;
+    });
+    return true;
+  }
+  const { index } = await change(life, input);
+  ghost.later.push(() => changed(ghost, input, index));
+  return true;
+}
+
+/** By the method of its own, where there is one. */
+function change({ raft }: Life, { changes, prevIndex, force }: Extract<MoveInput, { type: "move" }>) {
+  const options = {
+    ...prevIndex === undefined ? {} : { prevIndex },
+    ...force === undefined ? {} : { force },
+  };
+  const [only] = changes;
+  if (only === undefined || changes.length > 1) return raft!.changeMembership(changes, options);
+  switch (only.type) {
+    case "remove-server":
+      return raft!.removeServer(only.id, options);
+    case "demote-voter":
+      return raft!.demoteVoter(only.id, options);
+    case "add-voter":
+    case "add-nonvoter": {
+      const { id, address, priority } = only;
+      const all = { ...options, ...priority === undefined ? {} : { priority } };
+      return only.type === "add-voter" ? raft!.addVoter(id, address, all) : raft!.addNonvoter(id, address, all);
+    }
+  }
+}
+
+/** K3: who is told that it is done finds it done, in an entry that is committed. */
+function changed(ghost: Ghost, { changes }: Extract<MoveInput, { type: "move" }>, index: LogIndex): void {
+  const configuration = ghost.commits[index - 1]?.configuration;
+  ghost.must(configuration !== undefined, "K3", () => `a change is answered with ${index}, which is no configuration`);
+  for (const { type, id } of changes) {
+    const suffrage = configuration?.servers.find((server) => server.id === id)?.suffrage;
+    const isDone = type === "remove-server"
+      ? suffrage === undefined
+      : type === "demote-voter"
+      ? suffrage === undefined || suffrage === "nonvoter"
+      : type === "add-voter"
+      ? suffrage === "voter"
+      : suffrage !== undefined;
+    ghost.must(isDone, "K3", () => `a ${type} of "${id}" is answered with ${index}, where it is ${suffrage}`);
+  }
+}
