@@ -90,6 +90,15 @@ export const calls: readonly Mutant[] = [
     invariants: ["V2", "K4"],
   },
   {
+    id: "answer-of-a-lost-leader-waits",
+    bug: "BK04",
+    file: "src/driver/pending.ts",
+    find: "const giveUpAt = isOver ? this.#orphanedUntil() : Infinity;",
+    replace: "const giveUpAt = isOver ? Infinity : Infinity;",
+    why: "Leaders that are lost are dealt with when they are lost.",
+    invariants: ["V2", "K4"],
+  },
+  {
     id: "callers-of-placed-commands-not-told-of-the-end",
     bug: "BK04",
     file: "src/driver/pending.ts",
