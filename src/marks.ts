@@ -43,6 +43,11 @@ const hits = {
   "snapshot-replaced-conflict": 0,
   "peer-behind-log": 0,
   "peer-back-by-heartbeat": 0,
+  // Whose disk it is.
+  "disk-replaced": 0,
+  "disk-older": 0,
+  "disk-recorded": 0,
+  "server-readmitted": 0,
   // Disk.
   "append-read-from-disk": 0,
   "append-read-in-vain": 0,

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { mark } from "../marks.ts";
 import type { Disk, LogIndex, Server, ServerId } from "../types.ts";
 import { configurationOf } from "./membership.ts";
 import { becomeProbing, type Progress } from "./progress.ts";
@@ -76,6 +77,7 @@ export function isUpright(state: CoreState, id: ServerId, progress: Progress | u
 
 function forget(step: Step, peer: ServerId, progress: Progress, reason: "replaced" | "older"): void {
   const { state, now, effects } = step;
+  mark(reason === "replaced" ? "disk-replaced" : "disk-older");
   if (!progress.hasForgotten) effects.push({ type: "announce-distrust", peer, reason });
   progress.hasForgotten = true;
   progress.admitAfter = state.log.lastIndex;
@@ -126,8 +128,10 @@ export function onRecorded(step: Step, index: LogIndex, before: readonly Server[
     const progress = state.leading!.progress.get(id);
     const earlier = before.find((server) => server.id === id)?.disk;
     if (progress === undefined || disk === undefined || (earlier !== undefined && isSameDisk(earlier, disk))) continue;
+    mark("disk-recorded");
     if (earlier === undefined || progress.hasForgotten) progress.countsFrom = index;
     if (!progress.hasForgotten) continue;
+    mark("server-readmitted");
     progress.hasForgotten = false;
     effects.push({ type: "announce-readmission", peer: id });
   }

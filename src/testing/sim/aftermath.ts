@@ -59,6 +59,7 @@ export class Aftermath {
   /** What is left takes commands again. */
   async #recover(): Promise<void> {
     const { plague } = this.#simulation;
+    await this.#readmit();
     await this.#settle();
     const present = this.#members;
     const well = this.#chooseQuorum();
@@ -74,6 +75,13 @@ export class Aftermath {
     await this.#move();
     await this.#rest();
     this.#scan();
+  }
+
+  /** V1: the log knows everybody by the disk that they have. */
+  async #readmit(): Promise<void> {
+    const { ghost, present } = this.#simulation;
+    const isKnown = () => present.every(({ id }) => !ghost.forgetful.has(id));
+    if (!isKnown()) await this.#within("V1", "re-admit who has another disk", isKnown);
   }
 
   /** A quorum in half of the runs, and else everybody. */

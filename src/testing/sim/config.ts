@@ -250,7 +250,7 @@ function diskOf(
     stallChance: faults.has("stall") ? random.pick([0.001, 0.01]) : 0,
     stallMax: heartbeat * 40,
     segmentBytes: random.pick([8192, 65_536]),
-    keepsCopies: faults.has("old-copy"),
+    keepsCopies: faults.has("old-copy") || faults.has("replace-beyond"),
   };
 }
 

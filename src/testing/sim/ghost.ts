@@ -43,8 +43,6 @@ export interface CommittedEntry {
 export interface Acknowledged {
   readonly index: LogIndex;
   readonly hash: number;
-  /** Whether the disk that held it was declared lost. */
-  readonly isLost?: boolean;
 }
 
 /** R2: what a leader has asked its peers for and heard from them, all by the ghost's clock. */
@@ -69,12 +67,32 @@ export interface Contacts {
   creditedAt: number;
 }
 
+/** M8: a server that has lost its disk, or has an older copy of it, and is not known by it yet. */
+export interface Forgetful {
+  /** Those it had since it first forgot, as it said when it started. */
+  readonly disks: Set<string>;
+  /** Those it had since it last did. */
+  readonly current: Set<string>;
+  /** How many entries were committed when it first forgot. */
+  readonly since: LogIndex;
+  /** Up to which committed entry it was looked for the one that re-admits it. */
+  looked: LogIndex;
+}
+
 /** History. Only checkers write to it. */
 export class Ghost {
   /** Every server's disk, also while it is down. */
   readonly disks: Map<ServerId, DiskView> = new Map();
-  /** What was on disks that were replaced since. */
-  readonly replaced: Map<ServerId, DiskView> = new Map();
+  /** What was on disks that were replaced since, until the server was re-admitted. */
+  readonly replaced: Map<ServerId, DiskView[]> = new Map();
+  /** M8: who has forgotten. */
+  readonly forgetful: Map<ServerId, Forgetful> = new Map();
+  /** M8: the disk of each peer that a node has seen last, and its own last entry then. */
+  readonly seen: WeakMap<NodeView, Map<ServerId, { readonly disk: string; readonly at: LogIndex }>> = new WeakMap();
+  /** M8: votes, as in `votes`, of disks that were replaced since. */
+  readonly lostVotes: Map<string, ServerId> = new Map();
+  /** M8: those that were given by servers that had forgotten others. */
+  readonly forgetfulVotes: Set<string> = new Set();
   /** E5: the latest term that was on each disk. */
   readonly diskTerms: Map<ServerId, Term> = new Map();
   /** E1. */
@@ -87,6 +105,8 @@ export class Ghost {
   readonly entries: Map<Term, Map<LogIndex, number>> = new Map();
   /** L4, L6: the furthest that a follower acknowledged, by `follower term`. */
   readonly acknowledged: Map<string, Acknowledged> = new Map();
+  /** L7: the same of disks that were replaced since. */
+  readonly lostAcknowledged: Map<string, LogIndex> = new Map();
   /** L5, C6: the end of what a leader's requests have shown a follower, by `follower life term`. */
   readonly shown: Map<string, LogIndex> = new Map();
   /** L1: up to which index a log was compared. */
@@ -138,7 +158,12 @@ export class Ghost {
 
   /** Whether an entry is on a server's disk, or was until that was declared lost: no protocol knows of that. */
   holds(id: ServerId, index: LogIndex, hash: number): boolean {
-    return this.disks.get(id)?.log.hashAt(index) === hash || this.replaced.get(id)?.log.hashAt(index) === hash;
+    return this.disks.get(id)?.log.hashAt(index) === hash || this.held(id, index, hash);
+  }
+
+  /** Whether an entry was on a server's disk that was declared lost. */
+  held(id: ServerId, index: LogIndex, hash: number): boolean {
+    return this.replaced.get(id)?.some(({ log }) => log.hashAt(index) === hash) === true;
   }
 
   /** K5: the client was told that its command never happens. */

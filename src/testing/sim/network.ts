@@ -58,6 +58,8 @@ export class Network implements LinkHost {
   /** What each server believes: `[believer * count + peer]`. */
   readonly #connections: (Connection | undefined)[];
   readonly #random: readonly Random[];
+  /** How often each server's disk was replaced. */
+  readonly #disks: number[];
   readonly #old: { readonly frame: Uint8Array; readonly decoded: DecodedMessage }[][];
 
   /** Lines between servers at these addresses; nobody is there yet. */
@@ -74,6 +76,7 @@ export class Network implements LinkHost {
     this.tap = tap;
     this.lines = new Lines(count, behaviour);
     this.#links = new Array(count).fill(undefined);
+    this.#disks = new Array(count).fill(0);
     this.#connections = new Array(count * count).fill(undefined);
     this.#random = this.#connections.map((_, i) => random.split(`link ${i}`));
     this.#old = this.#connections.map(() => []);
@@ -118,6 +121,12 @@ export class Network implements LinkHost {
       this.#end(to, from, "connection reset");
     }
     lines.mendAll();
+  }
+
+  /** A server's disk is another one: what it sent before comes over no connection of the new one. */
+  forget(server: number): void {
+    this.#disks[server]!++;
+    for (let peer = 0; peer < this.addresses.length; peer++) this.#old[this.#at(server, peer)] = [];
   }
 
   /** Whether the server believes in a connection to the peer. */
@@ -238,11 +247,12 @@ export class Network implements LinkHost {
       connection.lastArrival.set(from, world.time + delay);
     }
     const what = `${from}→${to} ${decoded.message.type} of ${decoded.message.term}`;
+    const disk = this.#disks[from];
     this.world.schedule(from, Port.network, delay, what, () => {
       const link = this.#links[to];
       const held = this.#connections[this.#at(to, from)];
       const peer = link?.peers.get(from);
-      const isKnown = held !== undefined && (connection === undefined || held === connection);
+      const isKnown = held !== undefined && (connection === undefined ? disk === this.#disks[from] : held === connection);
       if (link === undefined || peer === undefined || !isKnown) return this.#refuse(connection, from, to);
       this.world.trace.addText(decoded.message.type);
       if (this.world.trace.keepsLines) this.world.trace.say(() => `    ${JSON.stringify(decoded.message)}`);

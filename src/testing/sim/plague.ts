@@ -37,7 +37,7 @@ export class Plague {
   constructor(simulation: Simulation) {
     this.#simulation = simulation;
     const { servers, faults } = simulation.config;
-    this.atlas = new Atlas(servers, faults.includes("rot-beyond"));
+    this.atlas = new Atlas(servers, faults.includes("rot-beyond"), simulation.ghost);
   }
 
   /** Performs a fault, and schedules its end. */
@@ -108,10 +108,21 @@ export class Plague {
         return this.#after(action.for, `${server.id} restarts`, restart);
       }
       case "replace-disk":
+        if (!this.#mayReplace(action, server)) return;
         this.#simulation.crash(server.index, "power");
         server.replaceDisk(action.by, action.pick);
         return this.#after(action.for, `${server.id} restarts`, restart);
     }
+  }
+
+  /** Whether a disk may be replaced: where the others can tell, or where the run is to go beyond what can be survived. */
+  #mayReplace({ by, isBeyond }: Extract<DiskAction, { type: "replace-disk" }>, { index, storage }: SimServer): boolean {
+    if (by !== "wipe" && by !== "old-copy") return true;
+    const now = storage.faults?.identityAfter(by);
+    if (now === undefined) return false;
+    if (this.atlas.allowsReplacement(index, now)) return true;
+    if (isBeyond === true) this.atlas.isBeyond = true;
+    return isBeyond === true;
   }
 
   /** A server did not start, or has stopped. False when nothing explains it. */
@@ -128,7 +139,11 @@ export class Plague {
   }
 
   #start(server: SimServer): void {
-    if (!this.atlas.isLost(server.index)) server.start();
+    if (this.atlas.isLost(server.index)) return;
+    const disk = server.life === undefined ? server.storage.faults?.identityAfter(undefined) : undefined;
+    // An older copy that is started once more might pass for what it was: nobody starts it any more.
+    if (disk !== undefined && this.atlas.passes(server.index, disk)) this.atlas.lose(server.index);
+    else server.start();
   }
 
   /** Shuts a server down; it starts again so much later. */

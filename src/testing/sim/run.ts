@@ -82,6 +82,10 @@ async function runConfig(
       : new InvariantViolation("S0", `the simulator failed: ${error instanceof Error ? error.stack : error}`);
   }
   const { world, ghost, workload, plague } = simulation;
+  if (plague.atlas.isBeyond) {
+    // Nothing that such a run does well says anything.
+    violation ??= new InvariantViolation("X0", "disks were replaced beyond what can be survived: this is no pass");
+  }
   const until = run.faultsEndedAt ?? world.time;
   return {
     seed,

@@ -57,7 +57,7 @@ export interface ServerTap {
   /** A process does again what has failed. */
   onRetried(server: SimServer, operation: FileOperation): void;
   /** A disk is another one now. */
-  onReplaced(server: SimServer, before: DiskView): void;
+  onReplaced(server: SimServer, before: DiskView, by: Replacement): void;
   /** A server did not start, or stopped. */
   onDown(server: SimServer, what: "start" | "stop", error: unknown): void;
   /** A server does what it must not, whatever is checked. */
@@ -281,7 +281,7 @@ export class SimServer {
     const before = this.disk;
     this.storage.faults?.replace(by, pick);
     if (this.#possible !== undefined) this.#possible = [cloneView(this.disk)];
-    this.#parts.tap.onReplaced(this, before);
+    this.#parts.tap.onReplaced(this, before, by);
   }
 
   /** Brings the view of the log in memory up to date. */

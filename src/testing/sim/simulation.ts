@@ -9,6 +9,7 @@ import { commits } from "./check/commits.ts";
 import { contact } from "./check/contact.ts";
 import { disks } from "./check/disks.ts";
 import { elections } from "./check/elections.ts";
+import { identity } from "./check/identity.ts";
 import { logs } from "./check/logs.ts";
 import { membership } from "./check/membership.ts";
 import { reads } from "./check/reads.ts";
@@ -47,6 +48,7 @@ export const CHECKERS: readonly Checker[] = [
   reconfiguration,
   disks,
   snapshots,
+  identity,
 ];
 
 /** Events after which what is said to be on a disk is looked up on it. */
@@ -226,9 +228,10 @@ export class Simulation {
       onRetried: (server, operation) => {
         for (const checker of this.#checkers) checker.onRetried?.(ghost, server.id, operation);
       },
-      onReplaced: (server, before) => {
+      onReplaced: (server, before, by) => {
         ghost.disks.set(server.id, server.disk);
-        for (const checker of this.#checkers) checker.onReplaced?.(ghost, server.id, before, server.disk);
+        this.network.forget(server.index);
+        for (const checker of this.#checkers) checker.onReplaced?.(ghost, server.id, before, server.disk, by);
       },
       onDown: (server, what, error) => {
         if (this.plague.onDown(server.index, error)) return;

@@ -4,7 +4,7 @@
  * @module
  */
 import type { StoreFactory } from "../../store/store.ts";
-import type { LogIndex, ServerId } from "../../types.ts";
+import type { Disk, LogIndex, ServerId } from "../../types.ts";
 import type { FileOperation } from "../memory_file.ts";
 import type { ChainLog } from "./chain.ts";
 import type { DamageKind, ErrorTarget, Replacement } from "./disk/disk_actions.ts";
@@ -81,6 +81,8 @@ export interface DiskFaults {
   misread(pick: number): void;
   /** Damages what is at or below the mark; the view stays what it was. Returns where it fell. */
   damage(how: DamageKind, pick: number): string;
+  /** By which disk the next start would be known after that; undefined when it can't be done or nothing tells. */
+  identityAfter(by: Replacement | undefined): Disk | undefined;
   /** Puts something else there; the view is of that. */
   replace(by: Replacement, pick: number): void;
   /** Ends all faults but damage. */

@@ -20,6 +20,7 @@ export const DISK_FAULTS = [
   "lost-tail",
   "wipe",
   "old-copy",
+  "replace-beyond",
 ] as const;
 
 /** One of {@linkcode DISK_FAULTS}. */
@@ -71,9 +72,13 @@ export const SURVIVABLE: Readonly<Record<DiskFault, { readonly outcome: Outcome;
     outcome: "off",
     reason: "where the log's last batches are lost together, none is left that says that they were durable",
   },
-  wipe: { outcome: "off", reason: "a server does not know that it has had another disk: it votes and counts again" },
+  wipe: { outcome: "goes on", reason: "the log knows servers by their disks: another one counts when it is re-admitted" },
   "old-copy": {
+    outcome: "goes on",
+    reason: "a disk that was started less often than the log says counts when the server is re-admitted",
+  },
+  "replace-beyond": {
     outcome: "off",
-    reason: "a server does not know that its disk was further once: it votes and counts again",
+    reason: "more disks are replaced than others can make up for, or such as nothing tells from the ones before",
   },
 };

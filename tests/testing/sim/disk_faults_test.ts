@@ -10,6 +10,7 @@ import { DAMAGE_KINDS, diskChoices, DRAWN_DISK_FAULTS } from "../../../src/testi
 import { DiskTrouble } from "../../../src/testing/sim/disk/trouble.ts";
 import { WalDisk } from "../../../src/testing/sim/disk/wal_disk.ts";
 import { emptyView, isSameView, viewOf } from "../../../src/testing/sim/disk_view.ts";
+import { Ghost } from "../../../src/testing/sim/ghost.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
 import { runSeed } from "../../../src/testing/sim/run.ts";
 import type { DiskBehaviour } from "../../../src/testing/sim/storage.ts";
@@ -91,7 +92,7 @@ test("DiskTrouble explains what a server says of an error that it was told of, a
 
 test("Atlas: of no entry so many copies are damaged as a quorum has, and a quorum stays up", () => {
   for (const [servers, most] of [[1, 0], [2, 0], [3, 1], [4, 1], [5, 2], [7, 3]] as const) {
-    const atlas = new Atlas(servers, false);
+    const atlas = new Atlas(servers, false, new Ghost());
     let damaged = 0;
     for (let server = 0; server < servers; server++) {
       if (!atlas.allows(server)) continue;
@@ -104,14 +105,14 @@ test("Atlas: of no entry so many copies are damaged as a quorum has, and a quoru
 });
 
 test("Atlas: beyond what can be survived everything may be damaged, and a disk that was found whole counts no more", () => {
-  const beyond = new Atlas(3, true);
+  const beyond = new Atlas(3, true, new Ghost());
   for (const server of [0, 1, 2]) {
     assertEquals(beyond.allows(server), true);
     beyond.damage(server);
     beyond.lose(server);
     assertEquals([beyond.isLost(server), beyond.isQuorumLeft], [true, server === 0]);
   }
-  const atlas = new Atlas(3, false);
+  const atlas = new Atlas(3, false, new Ghost());
   atlas.damage(0);
   assertEquals([atlas.allows(0), atlas.allows(1)], [true, false]);
   atlas.absolve(0);

@@ -6,6 +6,7 @@
 import type { Configuration, IndexedConfiguration, LogIndex, ServerId, Term } from "../../../types.ts";
 import type { DecodedMessage } from "../../../wire/message_codec.ts";
 import type { FileOperation } from "../../memory_file.ts";
+import type { Replacement } from "../disk/disk_actions.ts";
 import type { DurableWrite } from "../disk_view.ts";
 import type { Ghost } from "../ghost.ts";
 import type { DiskView, NodeView, StepView } from "../view.ts";
@@ -31,7 +32,7 @@ export interface Checker {
   /** A process does again what has failed. */
   onRetried?(ghost: Ghost, id: ServerId, operation: FileOperation): void;
   /** A disk is another one now; the server is down. */
-  onReplaced?(ghost: Ghost, id: ServerId, before: DiskView, now: DiskView): void;
+  onReplaced?(ghost: Ghost, id: ServerId, before: DiskView, now: DiskView, by: Replacement): void;
   /** What is durable was looked up by the store's recovery, on a copy of the disk. */
   onExamined?(ghost: Ghost, id: ServerId, said: DiskView, found: DiskView | Error): void;
 }

@@ -8,6 +8,7 @@ import type { LogIndex, ServerId } from "../../../types.ts";
 import type { Ghost } from "../ghost.ts";
 import type { NodeView, StepView } from "../view.ts";
 import { type Checker, configurationIn, isQuorum, setsOf } from "./checker.ts";
+import { mayCount } from "./identity.ts";
 
 /** Raft §5.3, §5.4, figure 3. */
 export const commits: Checker = {
@@ -91,6 +92,11 @@ function byQuorum(ghost: Ghost, node: NodeView, { before }: StepView): void {
       sets.map((set) => `{${set}}`).join(" and ")
     } only ` +
       `{${sets.flat().filter(holds)}} hold on disk`;
+  });
+  const counts = (voter: ServerId) => holds(voter) && mayCount(ghost, node, voter, commitIndex);
+  ghost.must(sets.length > 0 && isQuorum(sets, counts), "M8", () => {
+    return `leader "${id}" commits entry ${commitIndex} by {${sets.flat().filter((voter) => !counts(voter))}}, which have ` +
+      "forgotten or lack it";
   });
   ghost.committing.set(node, { term: before.term, sets });
 }

@@ -10,7 +10,7 @@ import type { Checker } from "./checker.ts";
 /** What a crash may leave, and what recovery makes of it. */
 export const disks: Checker = {
   onReplaced(ghost, id, before) {
-    ghost.replaced.set(id, cloneView(before));
+    ghost.replaced.set(id, [...ghost.replaced.get(id) ?? [], cloneView(before)]);
   },
 
   /** D1: what has failed is not tried again; written anew to another file, it may be promised when it is there (L4). */

@@ -8,6 +8,7 @@ import type { ServerId } from "../../../types.ts";
 import type { Ghost } from "../ghost.ts";
 import type { DiskView, NodeView, StepView } from "../view.ts";
 import { type Checker, configurationIn, isQuorum, mayCampaign, setsOf } from "./checker.ts";
+import { isSound, mayCountVote } from "./identity.ts";
 
 /** Raft §5.2 and §5.4.1, thesis §9.6. */
 export const elections: Checker = {
@@ -63,6 +64,11 @@ export const elections: Checker = {
 
   onReplaced(ghost, id, _before, now) {
     ghost.diskTerms.set(id, now.term);
+    for (const [key, candidate] of ghost.votes) {
+      if (!key.endsWith(` ${id}`)) continue;
+      ghost.lostVotes.set(key, candidate);
+      ghost.votes.delete(key);
+    }
   },
 
   onRecovered(ghost, id, { found, isDurable }) {
@@ -153,17 +159,26 @@ function onElected(ghost: Ghost, node: NodeView): void {
   const configuration = configurationIn(node);
   const sets = configuration === undefined ? [] : setsOf(configuration);
   const voted = (voter: ServerId) =>
-    voter === id ? disk.term === term && disk.votedFor === id : ghost.voteOf(term, voter) === id;
+    voter === id
+      ? disk.term === term && disk.votedFor === id
+      : ghost.voteOf(term, voter) === id || ghost.lostVotes.get(`${term} ${voter}`) === id;
   ghost.must(sets.length > 0 && isQuorum(sets, voted), "E6", () => {
     return `"${id}" becomes leader of term ${term} with the votes of ${sets.flat().filter(voted)} among ` +
       sets.map((set) => `{${set}}`).join(" and ");
   });
   ghost.must(mayCampaign(node), "E6", () => `"${id}" becomes leader and is no voter`);
+  ghost.must(isQuorum(sets, (voter) => voted(voter) && mayCountVote(ghost, node, voter)), "M8", () => {
+    return `"${id}" becomes leader of term ${term} with the votes of {${[...ghost.forgetful.keys()]}}, which have forgotten`;
+  });
 }
 
 /** E11: only voters campaign. */
 function promotable(ghost: Ghost, node: NodeView): void {
   ghost.must(mayCampaign(node), "E11", () => `"${node.id}" campaigns and is no voter`);
+  const recorded = configurationIn(node)?.servers.find(({ id }) => id === node.id)?.disk;
+  ghost.must(recorded === undefined || isSound(ghost, node, node.id), "M8", () => {
+    return `"${node.id}" campaigns, which its own log knows by another disk`;
+  });
 }
 
 /** E3: a vote is on disk before anybody hears of it. */
@@ -177,11 +192,12 @@ function voteDurable(ghost: Ghost, node: NodeView, candidate: ServerId, { campai
   vote(ghost, node, campaign, candidate);
 }
 
-/** E2: one vote per term, over all lives. */
+/** E2: one vote per term, over all lives with one disk. */
 function vote(ghost: Ghost, { id }: NodeView, term: number, candidate: ServerId): void {
   const before = ghost.voteOf(term, id);
   ghost.must(before === undefined || before === candidate, "E2", () => {
     return `"${id}" votes for "${candidate}" in term ${term} after it voted for "${before}"`;
   });
   ghost.votes.set(`${term} ${id}`, candidate);
+  if (ghost.forgetful.has(id)) ghost.forgetfulVotes.add(`${term} ${id}`);
 }

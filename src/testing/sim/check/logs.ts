@@ -11,6 +11,7 @@ import { ChainLog } from "../chain.ts";
 import type { Ghost } from "../ghost.ts";
 import type { DiskView, NodeView, StepView } from "../view.ts";
 import type { Checker } from "./checker.ts";
+import { hasSeenLoss } from "./identity.ts";
 
 /** Raft §5.3. */
 export const logs: Checker = {
@@ -40,9 +41,11 @@ export const logs: Checker = {
   },
 
   onReplaced(ghost, id) {
-    // Whoever counted on it did so rightly (L7), and nobody can find it any more.
-    for (const [key, acknowledged] of ghost.acknowledged) {
-      if (key.startsWith(`${id} `)) ghost.acknowledged.set(key, { ...acknowledged, isLost: true });
+    // Whoever counts on it without having seen the new disk does so rightly (L7), and nobody can find it any more.
+    for (const [key, { index }] of ghost.acknowledged) {
+      if (!key.startsWith(`${id} `)) continue;
+      ghost.lostAcknowledged.set(key, Math.max(index, ghost.lostAcknowledged.get(key) ?? 0));
+      ghost.acknowledged.delete(key);
     }
   },
 
@@ -107,12 +110,16 @@ function note(ghost: Ghost, key: string, last: number): void {
  * L7: a leader believes no more than what was acknowledged in its term, and forgets nothing of it but what the peer says
  * that its disk has lost.
  */
-function matchSoundness(ghost: Ghost, { id, core }: NodeView, { event, before }: StepView): void {
+function matchSoundness(ghost: Ghost, node: NodeView, { event, before }: StepView): void {
+  const { id, core } = node;
   if (event.type !== "message-received" || event.message.type !== "append-response") return;
   const progress = core.leading?.progress.get(event.from);
   if (progress === undefined) return;
   const { matchIndex, nextIndex } = progress;
-  const index = ghost.acknowledged.get(`${event.from} ${core.term}`)?.index ?? 0;
+  const key = `${event.from} ${core.term}`;
+  // What another disk acknowledged is worth nothing to whoever has seen that it is gone (M8).
+  const lost = hasSeenLoss(ghost, node, event.from) ? 0 : ghost.lostAcknowledged.get(key) ?? 0;
+  const index = Math.max(ghost.acknowledged.get(key)?.index ?? 0, lost);
   ghost.must(matchIndex <= index, "L7", () => {
     return `leader "${id}" of term ${core.term} believes that "${event.from}" holds ${matchIndex}, it acknowledged ${index}`;
   });
@@ -171,7 +178,7 @@ function onAcknowledged(ghost: Ghost, node: NodeView, { term, matchIndex }: Appe
 /** L6: what was acknowledged stays on disk while the term lasts. */
 function ackStable(ghost: Ghost, id: string, disk: DiskView, term: number): void {
   const acknowledged = ghost.acknowledged.get(`${id} ${term}`);
-  if (acknowledged === undefined || acknowledged.isLost === true) return;
+  if (acknowledged === undefined) return;
   const { index, hash } = acknowledged;
   ghost.must(disk.log.hashAt(index) === hash, "L6", () => {
     return `"${id}" acknowledged ${index} in term ${term} and has lost it: its disk holds ${disk.log.last} entries`;

@@ -8,6 +8,7 @@ import type { ServerId } from "../../../types.ts";
 import type { Ghost, Rounds } from "../ghost.ts";
 import type { NodeView } from "../view.ts";
 import { type Checker, configurationIn, isQuorum, setsOf } from "./checker.ts";
+import { hasSeenLoss, isSound } from "./identity.ts";
 
 /** Counts who answered what, by an own rule: by requests, not by rounds. */
 export const reads: Checker = {
@@ -58,11 +59,15 @@ function mayAnswer(ghost: Ghost, node: NodeView, id: number, index: number): voi
   const configuration = configurationIn(node);
   const sets = configuration === undefined ? [] : setsOf(configuration);
   const has = (voter: ServerId) => voter === node.id || (answered.get(voter) ?? 0) > (read?.at ?? Infinity);
+  const counts = (voter: ServerId) => has(voter) && (!hasSeenLoss(ghost, node, voter) || isSound(ghost, node, voter));
   ghost.must(log.termAt(core.commitIndex) === core.term, "R2", () => {
     return `"${node.id}" answers a read before it has committed an entry of its term ${core.term}`;
   });
   ghost.must(read !== undefined && index >= read.commitIndex, "R2", () => {
     return `"${node.id}" lets read ${id} see ${index}, while ${read?.commitIndex} was committed when it came`;
+  });
+  ghost.must(!isQuorum(sets, has) || isQuorum(sets, counts), "M8", () => {
+    return `"${node.id}" answers read ${id} by {${sets.flat().filter((id) => !counts(id))}}, which have forgotten`;
   });
   ghost.must(sets.length > 0 && isQuorum(sets, has), "R2", () => {
     return `"${node.id}" answers read ${id}, which came before all that ${

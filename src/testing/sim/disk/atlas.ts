@@ -1,11 +1,14 @@
 /**
- * Which servers' copies of the log may be damaged, so that what is damaged can be had elsewhere.
+ * Which servers' copies of the log may be damaged or lost, so that what is in them can be had elsewhere.
  *
  * A server that finds damage refuses to start, and all its copies are out of reach with the damaged one: the atlas counts
- * servers, not entries.
+ * servers, not entries. One that has another disk counts for nothing until it is re-admitted (M8).
  *
  * @module
  */
+import type { Configuration, Disk, ServerId } from "../../../types.ts";
+import type { Ghost } from "../ghost.ts";
+import type { DiskView } from "../view.ts";
 
 /** Damage of a whole cluster. */
 export class Atlas {
@@ -13,12 +16,16 @@ export class Atlas {
   readonly #most: number;
   readonly #damaged = new Set<number>();
   readonly #lost = new Set<number>();
+  readonly #ghost: Pick<Ghost, "forgetful" | "disks" | "commits">;
+  /** Whether a disk was replaced where nothing says that this can be survived. */
+  isBeyond = false;
 
   /**
    * Takes how many servers there are, all of them voters. Unless damage goes beyond what can be survived, of no entry as
    * many copies as a quorum has are damaged (one of every quorum is whole then), and a quorum stays up.
    */
-  constructor(servers: number, isBeyond: boolean) {
+  constructor(servers: number, isBeyond: boolean, ghost: Pick<Ghost, "forgetful" | "disks" | "commits">) {
+    this.#ghost = ghost;
     const quorum = Math.floor(servers / 2) + 1;
     this.#servers = servers;
     this.#most = isBeyond ? servers : Math.min(quorum - 1, servers - quorum);
@@ -26,7 +33,54 @@ export class Atlas {
 
   /** Whether this server's disk may be damaged now. */
   allows(server: number): boolean {
-    return !this.#lost.has(server) && (this.#damaged.has(server) || this.#damaged.size < this.#most);
+    if (this.#lost.has(server)) return false;
+    const without = new Set([...this.#damaged, ...this.#forgetful]);
+    return this.#damaged.has(server) || without.has(server) || without.size < this.#most;
+  }
+
+  /**
+   * Whether a server may go on with another disk, which makes itself known by this: when all others have it in their logs,
+   * committed, by which disk it was known, and can tell.
+   */
+  allowsReplacement(server: number, now: Disk): boolean {
+    if (!this.allows(server) || this.#damaged.has(server)) return false;
+    const id = this.#idOf(server);
+    return this.#others(server).every((disk) => {
+      const recorded = diskIn(this.#committedIn(disk), id);
+      return recorded !== undefined && !isTakenFor(now, recorded);
+    });
+  }
+
+  /** Whether one that has an older copy of its disk would pass for what it was, as it was started often enough since. */
+  passes(server: number, now: Disk): boolean {
+    const id = this.#idOf(server);
+    if (!this.#ghost.forgetful.has(id)) return false;
+    return this.#others(server).some((disk) => {
+      const recorded = diskIn(this.#committedIn(disk), id);
+      return recorded === undefined || isTakenFor(now, recorded);
+    });
+  }
+
+  #idOf(server: number): ServerId {
+    return [...this.#ghost.disks.keys()][server]!;
+  }
+
+  get #forgetful(): number[] {
+    const ids = [...this.#ghost.disks.keys()];
+    return [...this.#ghost.forgetful.keys()].map((id) => ids.indexOf(id));
+  }
+
+  /** What is on the disks of those that have not forgotten anything. */
+  #others(server: number): DiskView[] {
+    const { forgetful } = this.#ghost;
+    const others = [...this.#ghost.disks].filter(([id], at) => at !== server && !forgetful.has(id));
+    return others.map(([, disk]) => disk);
+  }
+
+  /** The last configuration on a disk that is committed. */
+  #committedIn({ log }: DiskView): Configuration | undefined {
+    const { commits } = this.#ghost;
+    return log.configurations.findLast(({ index }) => commits[index - 1]?.hash === log.hashAt(index))?.configuration;
   }
 
   /** A disk is damaged. */
@@ -53,4 +107,13 @@ export class Atlas {
   get isQuorumLeft(): boolean {
     return (this.#servers - this.#lost.size) * 2 > this.#servers;
   }
+}
+
+function diskIn(configuration: Configuration | undefined, id: ServerId): Disk | undefined {
+  return configuration?.servers.find((server) => server.id === id)?.disk;
+}
+
+/** Whether a disk that makes itself known by this is taken for the recorded one. */
+function isTakenFor(now: Disk, recorded: Disk): boolean {
+  return now.incarnation === recorded.incarnation && now.starts >= recorded.starts;
 }

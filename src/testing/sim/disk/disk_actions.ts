@@ -47,6 +47,8 @@ export type DiskAction =
     readonly type: "replace-disk";
     readonly server: number;
     readonly by: Replacement;
+    /** Whether it is done although nothing says that this can be survived. */
+    readonly isBeyond?: boolean;
     readonly pick: number;
     readonly for: number;
   };
@@ -84,6 +86,13 @@ export function diskChoices(
     ...(["rot-above-mark", "lost-tail", "wipe", "old-copy"] as const).map((by) =>
       [by, { type: "replace-disk", ...common, by, pick }] as const
     ),
+    ["replace-beyond", {
+      type: "replace-disk",
+      ...common,
+      by: pick % 2 === 0 ? "wipe" : "old-copy",
+      isBeyond: true,
+      pick,
+    }],
   ];
   return all.map(([fault, action]) => [faults.includes(fault) ? action : undefined, 1]);
 }

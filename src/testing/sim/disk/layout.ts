@@ -21,6 +21,7 @@ import {
 import { decodeRecords, type Records } from "../../../wire/record.ts";
 import type { GrowingBytes } from "../../growing_bytes.ts";
 import type { Inode } from "../../memory_file.ts";
+import type { Disk } from "../../../types.ts";
 
 /** A whole batch and where it is in its file. */
 export interface PlacedBatch {
@@ -95,6 +96,14 @@ function saltOf(bytes: GrowingBytes): string | undefined {
 function startsOf(bytes: GrowingBytes, seed: number): number | undefined {
   const start = bytes.view(SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES + BATCH_HEAD_BYTES_MAX);
   return isBatchHead(start, 0, seed) ? decodeBatchHead(start, 0, seed).starts : undefined;
+}
+
+/** By which disk the next start makes itself known that finds these files durable; undefined when it makes a new one. */
+export function identityIn(files: ReadonlyMap<string, Inode>): Disk | undefined {
+  const last = layoutOf(files).findLast(({ batches }) => batches.length > 0);
+  const decoded = last && decodeSegmentHeader(files.get(last.name)!.durable.view(0, SEGMENT_HEADER_BYTES));
+  if (decoded === undefined || !("header" in decoded)) return undefined;
+  return { incarnation: decoded.header.incarnation, starts: last!.batches.at(-1)!.head.starts + 1 };
 }
 
 /** The log in these files, as it is durable or as reads see it. */

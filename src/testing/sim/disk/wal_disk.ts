@@ -113,8 +113,9 @@ export class WalDisk implements Storage {
 
   #store(files: MemoryFiles, onSync?: (ms: number) => void): Store {
     let texts = 0;
-    // Neither incarnation nor salt may come from the runtime's chance.
-    const random = () => `${this.#id}-${texts++}`;
+    const { wiped } = this.faults;
+    // Neither incarnation nor salt may come from the runtime's chance. A disk that was emptied gets others.
+    const random = () => `${this.#id}-${wiped > 0 ? `${wiped}-` : ""}${texts++}`;
     return walStore(files, { segmentBytes: this.#segmentBytes, random, now: () => 0, onSync });
   }
 }

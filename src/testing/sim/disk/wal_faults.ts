@@ -4,13 +4,14 @@
  * @module
  */
 import { CorruptionError } from "../../../errors.ts";
+import type { Disk } from "../../../types.ts";
 import { loseAll, type MemoryFiles } from "../../memory_files.ts";
 import { Random } from "../random.ts";
 import type { DiskFaults, Operations } from "../storage.ts";
 import type { DiskFault } from "../survivable.ts";
 import { cutTail, damageAboveMark, damageAtRest, unprovenOf } from "./damage.ts";
 import type { DamageKind, ErrorTarget, Replacement } from "./disk_actions.ts";
-import { layoutOf } from "./layout.ts";
+import { identityIn, layoutOf } from "./layout.ts";
 import type { LogShadow } from "./shadow.ts";
 import type { DiskTrouble } from "./trouble.ts";
 
@@ -20,6 +21,8 @@ const copiesMax = 4;
 /** See {@linkcode DiskFaults}. */
 export class WalFaults implements DiskFaults {
   isDamaged = false;
+  /** How often the disk was emptied. */
+  wiped = 0;
   readonly #files: MemoryFiles;
   readonly #shadow: LogShadow;
   readonly #operations: Operations;
@@ -71,6 +74,13 @@ export class WalFaults implements DiskFaults {
     return damageAtRest(this.#files, Random.seeded(pick), how);
   }
 
+  /** See {@linkcode DiskFaults.identityAfter}. */
+  identityAfter(by: Replacement | undefined): Disk | undefined {
+    if (by === "wipe") return { incarnation: "", starts: 1 };
+    const files = by === "old-copy" ? this.#copies?.[0] : this.#files;
+    return files && identityIn(files.durableFiles());
+  }
+
   replace(by: Replacement, pick: number): void {
     const random = Random.seeded(pick);
     if (by === "rot-above-mark") damageAboveMark(this.#files, random);
@@ -79,6 +89,7 @@ export class WalFaults implements DiskFaults {
       const copy = by === "old-copy" ? this.#copies?.[0] : undefined;
       this.#files.clear();
       if (copy !== undefined) this.#files.copyFrom(copy);
+      else this.wiped++;
       this.#files.crash(loseAll);
     }
     this.#shadow.rebuild(this.#files.durableFiles());
@@ -108,7 +119,9 @@ export class WalFaults implements DiskFaults {
   endLife(): void {
     this.#trouble.endLife();
     if (this.#copies === undefined) return;
-    this.#copies.push(this.#files.clone());
+    const copy = this.#files.clone();
+    copy.crash(loseAll);
+    this.#copies.push(copy);
     // The oldest one stays for long: the older it is, the more has been promised since.
     if (this.#copies.length > copiesMax) this.#copies.splice(1, 1);
   }
