@@ -52,12 +52,20 @@ export function isCounted(state: CoreState, id: ServerId, progress: Progress | u
 export function onDisk(step: Step, peer: ServerId, disk: Disk | undefined): void {
   const { state } = step;
   if (disk === undefined) return;
+  const before = state.peerDisks.get(peer);
   state.peerDisks.set(peer, disk);
   const progress = state.leading?.progress.get(peer);
   if (progress === undefined) return;
   const verdict = verdictOn(state, peer);
   if (verdict !== "known") state.leading!.reconfigures = true;
-  if (verdict === "new") progress.admitAfter = state.log.lastIndex;
+  // Only a new connection: what it has got since it was first seen it still has.
+  if (progress.hasForgotten && isSameDisk(before, disk)) return;
+  if (verdict === "new") {
+    progress.admitAfter = state.log.lastIndex;
+    // No log knows it, but this leader has seen it with another disk.
+    if (before !== undefined && before.incarnation !== disk.incarnation) forget(step, peer, progress, "replaced");
+    else if (before !== undefined && before.starts > disk.starts) forget(step, peer, progress, "older");
+  }
   if (verdict === "replaced" || verdict === "older") forget(step, peer, progress, verdict);
 }
 

@@ -252,7 +252,8 @@ export class Network implements LinkHost {
       const link = this.#links[to];
       const held = this.#connections[this.#at(to, from)];
       const peer = link?.peers.get(from);
-      const isKnown = held !== undefined && (connection === undefined ? disk === this.#disks[from] : held === connection);
+      const isKnown = held !== undefined &&
+        (connection === undefined ? disk === this.#disks[from] : held === connection);
       if (link === undefined || peer === undefined || !isKnown) return this.#refuse(connection, from, to);
       this.world.trace.addText(decoded.message.type);
       if (this.world.trace.keepsLines) this.world.trace.say(() => `    ${JSON.stringify(decoded.message)}`);

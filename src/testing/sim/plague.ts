@@ -120,9 +120,9 @@ export class Plague {
     if (by !== "wipe" && by !== "old-copy") return true;
     const now = storage.faults?.identityAfter(by);
     if (now === undefined) return false;
-    if (this.atlas.allowsReplacement(index, now)) return true;
-    if (isBeyond === true) this.atlas.isBeyond = true;
-    return isBeyond === true;
+    if (isBeyond !== true) return this.atlas.allowsReplacement(index, now);
+    this.atlas.isBeyond = true;
+    return true;
   }
 
   /** A server did not start, or has stopped. False when nothing explains it. */

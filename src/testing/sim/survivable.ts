@@ -72,7 +72,10 @@ export const SURVIVABLE: Readonly<Record<DiskFault, { readonly outcome: Outcome;
     outcome: "off",
     reason: "where the log's last batches are lost together, none is left that says that they were durable",
   },
-  wipe: { outcome: "goes on", reason: "the log knows servers by their disks: another one counts when it is re-admitted" },
+  wipe: {
+    outcome: "goes on",
+    reason: "the log knows servers by their disks: another one counts when it is re-admitted",
+  },
   "old-copy": {
     outcome: "goes on",
     reason: "a disk that was started less often than the log says counts when the server is re-admitted",

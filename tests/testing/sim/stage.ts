@@ -11,9 +11,10 @@ import { appendTerm, truncateTerms } from "../../../src/core/term_index.ts";
 import type { AppendRequest, Message } from "../../../src/message.ts";
 import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
+import type { Replacement } from "../../../src/testing/sim/disk/disk_actions.ts";
 import { CHECKERS } from "../../../src/testing/sim/simulation.ts";
 import { beforeOf, type DiskView, type NodeView } from "../../../src/testing/sim/view.ts";
-import type { LogIndex, ServerId, Term } from "../../../src/types.ts";
+import type { Disk, LogIndex, ServerId, Term } from "../../../src/types.ts";
 import type { Records } from "../../../src/wire/record.ts";
 import { test } from "../../harness.ts";
 import { append, coreOf, type Given, leaderOf } from "../../core/states.ts";
@@ -41,6 +42,20 @@ export class Stage {
   /** The server has a core, which has taken no step. */
   begin(actor: Actor): void {
     for (const checker of CHECKERS) checker.onStart?.(this.ghost, actor);
+  }
+
+  /** A server loses its disk: as it comes back with another, or with an older copy. Its log is that of a new one. */
+  replace(actor: Actor, now: Disk, by: Replacement): Actor {
+    const before = actor.disk;
+    const other = this.server(actor.id, { state: { disk: now } });
+    for (const checker of CHECKERS) checker.onReplaced?.(this.ghost, actor.id, before, other.disk, by);
+    this.begin(other);
+    return other;
+  }
+
+  /** A server sees by which disk a peer makes itself known. */
+  connect(actor: Actor, peer: ServerId, disk: Disk): void {
+    this.step(actor, { type: "peer-connected", peer, disk });
   }
 
   /** A step that changes the core like this. */

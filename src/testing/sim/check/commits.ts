@@ -95,7 +95,9 @@ function byQuorum(ghost: Ghost, node: NodeView, { before }: StepView): void {
   });
   const counts = (voter: ServerId) => holds(voter) && mayCount(ghost, node, voter, commitIndex);
   ghost.must(sets.length > 0 && isQuorum(sets, counts), "M8", () => {
-    return `leader "${id}" commits entry ${commitIndex} by {${sets.flat().filter((voter) => !counts(voter))}}, which have ` +
+    return `leader "${id}" commits entry ${commitIndex} by {${
+      sets.flat().filter((voter) => !counts(voter))
+    }}, which have ` +
       "forgotten or lack it";
   });
   ghost.committing.set(node, { term: before.term, sets });

@@ -168,7 +168,9 @@ function onElected(ghost: Ghost, node: NodeView): void {
   });
   ghost.must(mayCampaign(node), "E6", () => `"${id}" becomes leader and is no voter`);
   ghost.must(isQuorum(sets, (voter) => voted(voter) && mayCountVote(ghost, node, voter)), "M8", () => {
-    return `"${id}" becomes leader of term ${term} with the votes of {${[...ghost.forgetful.keys()]}}, which have forgotten`;
+    return `"${id}" becomes leader of term ${term} with the votes of {${[
+      ...ghost.forgetful.keys(),
+    ]}}, which have forgotten`;
   });
 }
 
@@ -176,7 +178,9 @@ function onElected(ghost: Ghost, node: NodeView): void {
 function promotable(ghost: Ghost, node: NodeView): void {
   ghost.must(mayCampaign(node), "E11", () => `"${node.id}" campaigns and is no voter`);
   const recorded = configurationIn(node)?.servers.find(({ id }) => id === node.id)?.disk;
-  ghost.must(recorded === undefined || isSound(ghost, node, node.id), "M8", () => {
+  const { disk } = node.core;
+  const isOther = recorded?.incarnation !== disk?.incarnation || (recorded?.starts ?? 0) > (disk?.starts ?? 0);
+  ghost.must(recorded === undefined || !isOther || isSound(ghost, node, node.id), "M8", () => {
     return `"${node.id}" campaigns, which its own log knows by another disk`;
   });
 }
