@@ -106,8 +106,9 @@ export function onVoteRequest(step: Step, from: ServerId, request: VoteRequest):
   const { state } = step;
   if (!isCredible(step, request.term)) return;
   answerStranger(step, from);
-  // Whoever has forgotten votes, or what was committed with its help, neither gives nor gets one (M8).
-  const isSound = isTrusted(state, from) && isTrusted(state, state.id);
+  // Whoever has forgotten votes, or what was committed with its help, neither gives nor gets one (M8). What a candidate has
+  // beyond our log may be the entry that re-admits it: it has all that we know, and would not campaign if that spoke against it.
+  const isSound = (isTrusted(state, from) || isAhead(state, request)) && isTrusted(state, state.id);
   if (request.pre) {
     const granted = isSound && wouldGrant(step, from, request);
     if (!granted) mark("pre-vote-denied");
@@ -170,6 +171,12 @@ function hearsLeader(step: Step): boolean {
 function isUpToDate(state: CoreState, request: VoteRequest): boolean {
   const ours = lastTerm(state.log);
   return request.lastTerm > ours || (request.lastTerm === ours && request.lastIndex >= state.log.lastIndex);
+}
+
+/** Whether the candidate's log goes beyond ours. */
+function isAhead(state: CoreState, request: VoteRequest): boolean {
+  const isSame = request.lastTerm === lastTerm(state.log) && request.lastIndex === state.log.lastIndex;
+  return isUpToDate(state, request) && !isSame;
 }
 
 /** Counts a vote of the campaign under way; answers to older ones count for nothing (BE07, BE16). */

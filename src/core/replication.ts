@@ -22,7 +22,7 @@ import {
 } from "./progress.ts";
 import { quorumValue } from "./quorum.ts";
 import { startReadRound, tryReadRound } from "./read.ts";
-import { distrustAll, isUpright } from "./identity.ts";
+import { distrustAll, isUpright, verdictOn } from "./identity.ts";
 import { onCatchUp, partWithLeaving, reconfigure, recordDisks, watchStaging } from "./reconfiguration.ts";
 import { announceRole, becomeFollower, isCredible } from "./role.ts";
 import { allowCatchUp, askForSnapshot } from "./snapshot_transfer.ts";
@@ -112,7 +112,9 @@ function quorumHeardAt(step: Step): number {
   const { progress } = state.leading!;
   return quorumValue(configurationOf(state), (id) => {
     const of = progress.get(id);
-    return id === state.id ? now : isUpright(state, id, of) ? of.heardAt : -Infinity;
+    if (id === state.id) return now;
+    // With what nobody counts before it is recorded nothing can be committed; the next leader records it at once.
+    return isUpright(state, id, of) && verdictOn(state, id) !== "new" ? of.heardAt : -Infinity;
   });
 }
 

@@ -13,6 +13,8 @@ export class Peers {
   readonly #self: ServerId;
   #link: TransportLink | undefined;
   readonly #connected = new Map<ServerId, RemoteServer>();
+  /** Each peer as it connected last, also when that connection is gone. */
+  readonly #latest = new Map<ServerId, RemoteServer>();
   #addresses = new Map<ServerId, ServerAddress>();
 
   /** Nobody can be reached before a link and a configuration are given. */
@@ -44,11 +46,12 @@ export class Peers {
   /** A connection is up. */
   connect(peer: RemoteServer): void {
     this.#connected.set(peer.serverId, peer);
+    this.#latest.set(peer.serverId, peer);
   }
 
-  /** Whether this is the peer as it is now: what an earlier start of it said does not bind the one that is connected. */
+  /** Whether this is the peer as it is now: what an earlier start of it said does not bind the one that connected since. */
   isCurrent({ serverId, incarnation, starts }: RemoteServer): boolean {
-    const now = this.#connected.get(serverId);
+    const now = this.#latest.get(serverId);
     return now === undefined || (now.incarnation === incarnation && now.starts === starts);
   }
 

@@ -192,19 +192,25 @@ test("identity: neither a vote of such a server is counted, nor one given to it"
     "candidate",
     "candidate",
   ]);
-  const grants = (pre: boolean, b: Disk, own = disk("A")) => {
-    const core = coreOf({ state: knowing(known(), { b }, own) });
-    const { effects } = receive(core, "b", voteRequest({ pre, lastIndex: 9, lastTerm: 1 }));
+  const grants = (pre: boolean, b: Disk, own = disk("A"), lastIndex = 1) => {
+    const core = coreOf({ terms: [1], state: knowing(known(), { b }, own) });
+    const { effects } = receive(core, "b", voteRequest({ pre, lastIndex, lastTerm: 1 }));
     return effects.flatMap((effect) =>
       effect.type === "send" && "granted" in effect.message ? [effect.message.granted] : []
     );
   };
   assertEquals([grants(true, disk("B")), grants(true, disk("X"))], [[true], [false]]);
-  const refused = coreOf({ state: knowing(known(), { b: disk("X") }) });
-  receive(refused, "b", voteRequest({ lastIndex: 9, lastTerm: 1 }));
+  const refused = coreOf({ terms: [1], state: knowing(known(), { b: disk("X") }) });
+  receive(refused, "b", voteRequest({ lastIndex: 1, lastTerm: 1 }));
   assertEquals([refused.state.term, refused.state.votedFor], [1, undefined]);
   // A voter that knows that it has forgotten its votes gives none.
-  assertEquals(grants(true, disk("B"), disk("Y")), [false]);
+  assertEquals(grants(true, disk("B"), disk("Y"), 9), [false]);
+  // One entry that the voter lacks may be what re-admits the candidate. Else nobody could be elected where it was committed
+  // with the candidate's help, and the leader is down for good.
+  assertEquals(grants(true, disk("X"), disk("A"), 2), [true]);
+  const voter = coreOf({ terms: [1], state: knowing(known(), { b: disk("X") }) });
+  receive(voter, "b", voteRequest({ lastIndex: 2, lastTerm: 1 }));
+  assertEquals([voter.state.term, voter.state.votedFor], [2, "b"]);
 });
 
 test("identity: a server that the log knows by another disk does not campaign, until it is known by its own", () => {
@@ -226,4 +232,54 @@ test("identity: leadership is not handed to such a server", () => {
   ]);
   core.step({ type: "transfer-requested", to: undefined }, 0);
   assertEquals(core.state.leading!.transfer!.to, "c");
+});
+
+test("identity: a connection that comes up again with the same disk does not begin anew what has been caught up", () => {
+  const core = leader({ leading: { heartbeatAt: 1e9 } });
+  core.step(connects("b", disk("X")), 0);
+  core.step({ type: "proposed", count: 1 }, 0);
+  core.step({ type: "entries-persisted", end: 4, epoch: 0 }, 0);
+  core.step(drained, 0);
+  acknowledge(core, "b", 3, 10);
+  const progress = core.state.leading!.progress.get("b")!;
+  core.step(connects("b", disk("X")), 20);
+  assertEquals([progress.matchIndex, progress.admitAfter, progress.hasForgotten], [3, 2, true]);
+  // It was started again meanwhile: what it acknowledged is on that disk, but who knows which start of it this is.
+  core.step(connects("b", disk("X", 2)), 30);
+  assertEquals([progress.matchIndex, progress.admitAfter], [0, 3]);
+});
+
+test("identity: a server that loses its disk twice is re-admitted by the last one, and not by what the one before did", () => {
+  const core = leader({ leading: { heartbeatAt: 1e9 } });
+  core.step(connects("b", disk("X")), 0);
+  core.step({ type: "proposed", count: 1 }, 0);
+  core.step({ type: "entries-persisted", end: 4, epoch: 0 }, 0);
+  core.step(drained, 0);
+  acknowledge(core, "b", 3, 10);
+  core.step(connects("b", disk("Y")), 15);
+  assertEquals(recorded(acknowledge(core, "c", 3, 20)), []);
+  core.step({ type: "proposed", count: 1 }, 20);
+  core.step({ type: "entries-persisted", end: 5, epoch: 0 }, 20);
+  core.step(drained, 20);
+  assertEquals(recorded(acknowledge(core, "b", 4, 30)), []);
+  assertEquals(recorded(acknowledge(core, "c", 4, 30)), ["5: a=A.1 b=Y.1 c=C.1"]);
+});
+
+test("identity: a disk that no log knows is told from the one that this leader saw before", () => {
+  for (const [now, match] of [[disk("B", 2), 2], [disk("B"), 2], [disk("X"), 0], [disk("B", 0), 0]] as const) {
+    const core = leader({ state: knowing(known("b"), all) });
+    core.step(connects("b", now), 0);
+    const { matchIndex, hasForgotten } = core.state.leading!.progress.get("b")!;
+    assertEquals([matchIndex, hasForgotten], [match, match === 0], `${now.incarnation}.${now.starts}`);
+  }
+});
+
+test("identity: a leader that can commit by nobody but whose disk is not recorded makes way to one that records it", () => {
+  const led = (configuration: Configuration) => {
+    const core = leader({ state: knowing(configuration, all) });
+    core.state.leading!.progress.get("b")!.heardAt = 600;
+    core.step(deadline, 600);
+    return core.state.role;
+  };
+  assertEquals([led(known()), led(known("c")), led(known("b"))], ["leader", "leader", "follower"]);
 });
