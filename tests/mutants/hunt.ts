@@ -4,7 +4,7 @@
  * @module
  */
 import { runSeed } from "../../src/testing/sim/run.ts";
-import type { Mutant } from "./mutant.ts";
+import type { Mutant, Runs } from "./mutant.ts";
 import type { Find, Line, Plan } from "./plan.ts";
 import { Tree } from "./tree.ts";
 
@@ -70,11 +70,16 @@ async function hunt(tree: Tree, mutant: Mutant, request: HuntRequest, controls: 
   const trials = new Map<number, Trial>();
   let left = request.starts;
   while (left.length > 0) {
-    const found = await run(tree, { starts: left, budget: request.budget, skips: controls.broken });
+    const found = await run(tree, {
+      starts: left,
+      budget: request.budget,
+      skips: controls.broken,
+      runs: mutant.runs,
+    });
     if (typeof found === "string") return { mutant, trials: [...trials.values()], problem: found };
     for (const trial of found) {
       // What the code does without the fault as well, the fault has not done.
-      if (trial.type === "survived" || !await controls.isBroken(trial)) trials.set(trial.start, trial);
+      if (trial.type === "survived" || !await controls.isBroken(trial, mutant.runs)) trials.set(trial.start, trial);
     }
     left = left.filter((start) => !trials.has(start));
   }
@@ -103,15 +108,15 @@ class Controls {
   readonly broken: number[] = [];
 
   /** Whether this one fails. */
-  isBroken({ seed, steps }: Find): Promise<boolean> {
-    const key = `${seed} ${steps}`;
+  isBroken({ seed, steps }: Find, runs?: Runs): Promise<boolean> {
+    const key = `${seed} ${steps} ${JSON.stringify(runs)}`;
     let known = this.#known.get(key);
-    if (known === undefined) this.#known.set(key, known = this.#run(seed, steps));
+    if (known === undefined) this.#known.set(key, known = this.#run(seed, steps, runs));
     return known;
   }
 
-  async #run(seed: number, steps: number): Promise<boolean> {
-    const { violation } = await runSeed(seed, { steps });
+  async #run(seed: number, steps: number, runs?: Runs): Promise<boolean> {
+    const { violation } = await runSeed(seed, { ...runs, steps });
     if (violation === undefined) return false;
     this.broken.push(seed);
     console.log(`seed ${seed} of ${steps} steps fails without any fault, and is left out: ${violation.message}`);

@@ -22,14 +22,14 @@ function say(line: Line): void {
   console.log(JSON.stringify(line));
 }
 
-async function hunt(start: number, { budget, skips }: Plan): Promise<void> {
+async function hunt(start: number, { budget, skips, runs }: Plan): Promise<void> {
   let [events, timeMs, gaveUp] = [0, 0, 0];
   let first: Line | undefined;
   for (let seeds = 1; seeds <= budget; seeds++) {
     const seed = start + seeds - 1;
     if (skips.includes(seed)) continue;
     const steps = stepsOf(seeds - 1);
-    const report = await runSeed(seed, { steps });
+    const report = await runSeed(seed, { ...runs, steps });
     events += report.events;
     timeMs += report.timeMs;
     const { violation } = report;

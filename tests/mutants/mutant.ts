@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ConfigRequest } from "../../src/testing/sim/config.ts";
 
 /** One fault. */
 export interface Mutant {
@@ -20,7 +21,12 @@ export interface Mutant {
   readonly why: string;
   /** The invariants that may find it, as far as anybody has thought of it; others may as well. */
   readonly invariants: readonly string[];
+  /** What is fixed of the runs that look for it, where the situation it is about is drawn too seldom. */
+  readonly runs?: Runs;
 }
+
+/** What may be fixed of a run. */
+export type Runs = Pick<ConfigRequest, "faults" | "store" | "servers">;
 
 /**
  * The file with the fault in it.

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Runs } from "./mutant.ts";
 
 /** The first seed of each start, and how many it may run from each. */
 export interface Plan {
@@ -10,6 +11,8 @@ export interface Plan {
   readonly budget: number;
   /** Seeds that fail without any fault, and so prove nothing. */
   readonly skips: readonly number[];
+  /** What is fixed of them. */
+  readonly runs?: Runs | undefined;
 }
 
 /** How a run ended that broke an invariant. Figures add up all runs since the start. */

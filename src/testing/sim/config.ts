@@ -140,9 +140,12 @@ function movingOf(
   random: Random,
   drawn: number,
   faults: readonly Fault[],
-  { servers }: ConfigRequest,
+  { servers, faults: asked }: ConfigRequest,
 ): MovingBehaviour | false {
+  const isLossAsked = asked?.some((fault) => fault === "wipe" || fault === "old-copy" || fault === "replace-beyond");
   const isOff = !random.chance(0.35) || servers === 1 || faults.some((fault) => fault.startsWith("rot"));
+  // Nor are disks replaced where servers come and go; whoever asks for that wants it done.
+  if (isLossAsked === true) return false;
   if (isOff) return false;
   const voters = servers === undefined ? drawn : random.between(1, servers - 1);
   return { voters, chance: random.pick([0.02, 0.1, 0.3]), idlers: random.chance(0.25) };

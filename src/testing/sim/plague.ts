@@ -120,7 +120,8 @@ export class Plague {
     if (by !== "wipe" && by !== "old-copy") return true;
     const now = storage.faults?.identityAfter(by);
     if (now === undefined) return false;
-    if (isBeyond !== true) return this.atlas.allowsReplacement(index, now);
+    const { moving } = this.#simulation.config;
+    if (isBeyond !== true) return moving === undefined && this.atlas.allowsReplacement(index, now);
     this.atlas.isBeyond = true;
     return true;
   }

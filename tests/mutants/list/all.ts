@@ -8,7 +8,8 @@ import { calls } from "./calls.ts";
 import { commits } from "./commits.ts";
 import { disks } from "./disks.ts";
 import { elections } from "./elections.ts";
+import { identity } from "./identity.ts";
 import { logs } from "./logs.ts";
 
 /** In the order in which they run. */
-export const MUTANTS: readonly Mutant[] = [...elections, ...logs, ...commits, ...disks, ...calls];
+export const MUTANTS: readonly Mutant[] = [...elections, ...logs, ...commits, ...disks, ...identity, ...calls];
