@@ -110,6 +110,12 @@ export interface RaftSettings {
    */
   readonly leaderWaitMs: number;
   /**
+   * A leader whose disk has kept a write for this long gives up leadership, so that one with a disk that works can lead.
+   *
+   * @default {10_000}
+   */
+  readonly diskStallMs: number;
+  /**
    * How long a shutdown may wait to hand leadership over.
    *
    * @default {1000}
@@ -222,6 +228,7 @@ const defaults: RaftSettings = {
   inFlightBytesMax: 64 * 1024 * 1024,
   logCacheBytesMax: 64 * 1024 * 1024,
   leaderWaitMs: 3000,
+  diskStallMs: 10_000,
   shutdownTransferMs: 1000,
   sessionTtlMs: 3_600_000,
   sessionsMax: 100_000,
@@ -273,6 +280,7 @@ export function validateOptions(options: Partial<RaftSettings> & { readonly id?:
   atLeast(checked, "sessionTtlMs", 1000);
   atMost(checked, "sessionTtlMs", 2 ** 30, "a number a timer can wait for");
   atLeast(checked, "leaderWaitMs", 0);
+  atLeast(checked, "diskStallMs", 1);
   atLeast(checked, "shutdownTransferMs", 0);
   atMost(checked, "shutdownTransferMs", 2 ** 30, "a number a timer can wait for");
   return checked;

@@ -20,6 +20,7 @@ export type ReloadableSettings = Pick<
   | "windowAppendsMax"
   | "inFlightCountMax"
   | "inFlightBytesMax"
+  | "diskStallMs"
   | "shutdownTransferMs"
   | "sessionTtlMs"
   | "sessionsMax"
@@ -39,6 +40,7 @@ const reloadable: Readonly<Record<keyof ReloadableSettings, true>> = {
   windowAppendsMax: true,
   inFlightCountMax: true,
   inFlightBytesMax: true,
+  diskStallMs: true,
   shutdownTransferMs: true,
   sessionTtlMs: true,
   sessionsMax: true,

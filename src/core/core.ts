@@ -24,6 +24,7 @@ import {
   onAppendResponse,
   onLeaderClockJump,
   onLeaderDeadline,
+  onOwnEntriesPersisted,
   onPeerConnected,
   onPeerDisconnected,
   onProposed,
@@ -293,6 +294,7 @@ function onEntriesPersisted(step: Step, end: LogIndex, epoch: number): void {
   invariant(end - 1 <= state.log.lastIndex, () => `entries up to ${end - 1} cannot be durable: the log ends before`);
   state.persistedIndex = end - 1;
   if (state.installing !== undefined && state.persistedIndex >= state.installing) state.installing = undefined;
+  onOwnEntriesPersisted(step);
   if (state.leading === undefined) acknowledgePersisted(step);
   else commitByQuorum(step);
   compact(step);

@@ -153,5 +153,6 @@ export type RoleReason =
   | "quorum-lost"
   | "disk-damaged"
   | "disk-full"
+  | "disk-stalled"
   | "removed"
   | "snapshot-installed";

@@ -20,7 +20,7 @@ import {
   newProgress,
   type Progress,
 } from "./progress.ts";
-import { quorumValue } from "./quorum.ts";
+import { allVoters, quorumValue } from "./quorum.ts";
 import { startReadRound, tryReadRound } from "./read.ts";
 import { distrustAll, isUpright, verdictOn } from "./identity.ts";
 import { onCatchUp, partWithLeaving, reconfigure, recordDisks, watchStaging } from "./reconfiguration.ts";
@@ -53,6 +53,7 @@ export function becomeLeader(step: Step): void {
     // An earlier leader may have left something unfinished.
     reconfigures: true,
     preferAt: now + state.settings.electionMaxMs,
+    unsyncedSince: Infinity,
   };
   watchStaging(step);
   announceRole(step, "election-won");
@@ -95,6 +96,7 @@ export function onLeaderDeadline(step: Step): void {
     mark("leader-lost-quorum");
     return becomeFollower(step, state.term, undefined, "quorum-lost");
   }
+  if (isDiskStalled(step)) return becomeFollower(step, state.term, undefined, "disk-stalled");
   leading.heartbeatAt = now + state.settings.heartbeatMs;
   // A heartbeat may travel with entries: it is the new round that makes the follower answer before they are durable.
   leading.round++;
@@ -104,6 +106,20 @@ export function onLeaderDeadline(step: Step): void {
   }
   partWithLeaving(step);
   preferHigherPriority(step);
+}
+
+/** Whether the own disk keeps everybody waiting while another server could lead with one that works (P8). */
+function isDiskStalled(step: Step): boolean {
+  const { settings, id } = step.state;
+  const waitedMs = step.now - step.state.leading!.unsyncedSince;
+  if (waitedMs <= (settings.diskStallMs ?? Infinity)) return false;
+  return allVoters(configurationOf(step.state)).some((voter) => voter !== id);
+}
+
+/** Some of a leader's entries became durable: those after them were not asked for before. */
+export function onOwnEntriesPersisted(step: Step): void {
+  const { leading, persistedIndex, log } = step.state;
+  if (leading !== undefined) leading.unsyncedSince = persistedIndex < log.lastIndex ? step.now : Infinity;
 }
 
 /** Since when, at the earliest, a quorum has been heard. */
@@ -138,6 +154,8 @@ export function replicateAll(step: Step): void {
   const { state } = step;
   reconfigure(step);
   if (state.leading === undefined) return; // Removed, and that is committed.
+  const { leading, persistedIndex, log } = state;
+  if (leading.unsyncedSince === Infinity && persistedIndex < log.lastIndex) leading.unsyncedSince = step.now;
   startReadRound(step);
   for (const [id, progress] of state.leading!.progress) replicate(step, id, progress);
 }

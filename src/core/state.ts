@@ -23,6 +23,8 @@ export interface CoreSettings {
   readonly windowBytesMax: number;
   /** Entries that stay in the log after a snapshot, so that a follower that is a little behind needs no snapshot. */
   readonly trailingLogs: number;
+  /** A leader whose oldest write is not durable after this gives up leadership; by default it waits. */
+  readonly diskStallMs?: number;
 }
 
 /** An election, or the question whether one could be won. */
@@ -63,6 +65,8 @@ export interface Leading {
   reconfigures: boolean;
   /** No server of higher priority is handed the leadership before this. */
   preferAt: number;
+  /** Since when entries of its own wait for its disk; Infinity when none does. */
+  unsyncedSince: number;
 }
 
 /** A wish for other servers. */

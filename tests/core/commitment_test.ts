@@ -47,7 +47,7 @@ test("commitment: the leader counts itself only with what is durable (BC06, BC07
   assertEquals(receive(core, "b", acknowledges(4)).effects, []);
   assertEquals(take(core, { type: "entries-persisted", end: 4, epoch: 0 }), {
     effects: [{ type: "apply", upTo: 3 }],
-    changes: { persistedIndex: 3, commitIndex: 3 },
+    changes: { persistedIndex: 3, "leading.unsyncedSince": 0, commitIndex: 3 },
   });
 });
 

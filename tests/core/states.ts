@@ -118,6 +118,7 @@ export function leaderOf(given: GivenLeader = {}): Core {
     reconfigurations: [],
     reconfigures: false,
     preferAt: Infinity,
+    unsyncedSince: Infinity,
     ...given.leading,
   };
   return Core.load({ ...core.state, role: "leader", leader: id, termLeader: id, leading, ...given.state });
