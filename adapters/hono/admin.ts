@@ -5,24 +5,21 @@
  */
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bearerAuth } from "hono/bearer-auth";
-import { HTTPException } from "hono/http-exception";
 import { secureHeaders } from "hono/secure-headers";
-import type { RaftMetrics, RaftStatus } from "../../mod.ts";
+import { EventRing } from "./event_ring.ts";
+import { leaderRoutes } from "./leader_routes.ts";
+import { openApiDocument } from "./openapi.ts";
 import { isCrossOriginWrite } from "./origin.ts";
-import { prometheusText } from "./prometheus.ts";
+import { problemResponse } from "./problem.ts";
+import { givenTo, type Route } from "./route.ts";
+import { serverRoutes } from "./server_routes.ts";
+import type { AdminTarget } from "./target.ts";
+import { viewRoutes } from "./view_routes.ts";
 
 /** Answers a request: what `Deno.serve`, `Bun.serve` and a Hono app's `mount` take. */
 export interface FetchHandler {
   /** Answers one request. Works without `this`. */
   readonly fetch: (request: Request) => Response | Promise<Response>;
-}
-
-/** What the admin surface needs of a server: any `Raft` has it. */
-export interface AdminTarget {
-  /** What the server is doing. */
-  readonly status: RaftStatus;
-  /** What it counted. */
-  metrics(): RaftMetrics;
 }
 
 /** Options of {@linkcode adminApp}: a token, or the word that none is wanted. */
@@ -44,16 +41,24 @@ export interface AdminOptions {
    * @default {1000}
    */
   readonly contactMaxMs?: number;
+  /**
+   * How long a request may take, in milliseconds; then it is answered with 504, and what was asked for may be done all
+   * the same.
+   *
+   * @default {60_000}
+   */
+  readonly timeoutMs?: number;
 }
 
 /**
- * The admin surface of a server: `GET status` (JSON), `GET health` (200 with a known leader and a recent contact, else
- * 503 with the reasons), `GET metrics` (Prometheus text). Mount it under any path.
+ * The admin surface of a server: what it does (`GET status`, `health`, `metrics`, `stats`, `doctor`, `configuration`,
+ * `events`), and what operators do with it: `POST servers`, `membership`, `transfer`, `drain`, `snapshot` and the like. All
+ * routes are described at `GET openapi.json`. Mount it under any path.
  *
  * @throws {TypeError} Without `token` or `insecure: true`, or with a token that can't be sent as one.
  */
 export function adminApp(raft: AdminTarget, options: AdminOptions): FetchHandler {
-  const { token, insecure, path: base = "", contactMaxMs = 1000 } = options;
+  const { token, insecure, path: base = "", contactMaxMs = 1000, timeoutMs = 60_000 } = options;
   if (token === undefined && insecure !== true) {
     throw new TypeError("Cannot serve the admin surface to everybody: pass 'token', or 'insecure: true' on loopback");
   }
@@ -64,25 +69,41 @@ export function adminApp(raft: AdminTarget, options: AdminOptions): FetchHandler
   app.use(secureHeaders({ strictTransportSecurity: false }), neverStored);
   if (token !== undefined) app.use(requireToken(token));
   app.use(refuseForeignWrites);
-  app.get("/status", (c) => c.json(statusOf(raft.status)));
-  app.get("/health", (c) => {
-    const health = healthOf(raft.status, contactMaxMs);
-    return c.json(health, health.healthy ? 200 : 503);
-  });
-  app.get("/metrics", (c) => {
-    return c.body(prometheusText(raft.metrics()), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
-  });
-  for (const path of ["/status", "/health", "/metrics"]) app.all(path, refuseMethod);
-  app.notFound((c) =>
-    c.json({ error: "Nothing is here: there are status, health and metrics", code: "not-found" }, 404)
-  );
-  app.onError(answerError);
+  const routes: Route[] = [...viewRoutes(contactMaxMs, new EventRing()), ...serverRoutes, ...leaderRoutes];
+  const document = { method: "GET", path: "/openapi.json", summary: "This document." } as const;
+  routes.push({ ...document, answer: () => openApiDocument(routes, base, token !== undefined) });
+  for (const route of routes) app.on(route.method, route.path, (c) => answer(route, raft, c, timeoutMs));
+  for (const path of new Set(routes.map(({ path }) => path))) app.all(path, refuseMethod(routes, path));
+  app.notFound((c) => c.json({ error: "Nothing is here: openapi.json says what there is", code: "not-found" }, 404));
+  app.onError((error) => problemResponse(error, raft.leader));
   return { fetch: (request) => app.fetch(request) };
 }
 
-function refuseMethod(c: Context): Response {
-  c.header("allow", "GET, HEAD");
-  return c.json({ error: `Cannot ${c.req.method} here: use GET`, code: "method-not-allowed" }, 405);
+async function answer(route: Route, raft: AdminTarget, c: Context, timeoutMs: number): Promise<Response> {
+  const request = c.req.raw;
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(new DOMException("it takes too long", "TimeoutError")), timeoutMs);
+  try {
+    const given = await givenTo(route, request);
+    const answered = await route.answer({ raft, given, request, id: c.req.param("id") ?? "", signal: timeout.signal });
+    return answered instanceof Response ? answered : c.json(answered as object);
+  } catch (error) {
+    return problemResponse(error, raft.leader);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function refuseMethod(routes: readonly Route[], path: string): (c: Context) => Response {
+  const methods = routes.filter((route) => route.path === path).map(({ method }) => method as string);
+  const allow = methods.flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]).join(", ");
+  return (c) => {
+    c.header("allow", allow);
+    return c.json(
+      { error: `Cannot ${c.req.method} here: use ${methods.join(" or ")}`, code: "method-not-allowed" },
+      405,
+    );
+  };
 }
 
 const neverStored: MiddlewareHandler = async (c, next) => {
@@ -105,45 +126,3 @@ const refuseForeignWrites: MiddlewareHandler = async (c, next) => {
   if (!isCrossOriginWrite(c.req.raw)) return await next();
   return c.json({ error: "Cannot take a write from a page of another origin", code: "cross-origin" }, 403);
 };
-
-function answerError(error: Error, c: Context): Response {
-  if (error instanceof HTTPException) return error.getResponse();
-  // What went wrong is the host's business: it may name paths.
-  return c.json({ error: "Cannot answer as something went wrong in the server", code: "internal" }, 500);
-}
-
-/** As in the library, but with null for what is not known, since JSON leaves out undefined, and whole milliseconds. */
-function statusOf(status: RaftStatus): Record<string, unknown> {
-  return {
-    ...status,
-    leader: status.leader ?? null,
-    votedFor: status.votedFor ?? null,
-    lastContactMs: rounded(status.lastContactMs) ?? null,
-    servers: status.servers.map((server) => ({ ...server, lastContactMs: rounded(server.lastContactMs) })),
-  };
-}
-
-function rounded(ms: number | undefined): number | undefined {
-  return ms === undefined ? undefined : Math.round(ms);
-}
-
-interface Health {
-  readonly healthy: boolean;
-  readonly reasons: readonly string[];
-  readonly id: string;
-  readonly role: string;
-  readonly leader: string | null;
-}
-
-function healthOf({ id, role, leader, lastContactMs }: RaftStatus, contactMaxMs: number): Health {
-  const reasons: string[] = [];
-  if (role === "shutdown") reasons.push("the server is shut down");
-  if (leader === undefined) reasons.push("no leader is known");
-  if (lastContactMs === undefined) reasons.push("there was no contact with a leader yet");
-  else if (lastContactMs > contactMaxMs) {
-    reasons.push(
-      `the last contact with a leader was ${Math.round(lastContactMs)} ms ago: at most ${contactMaxMs} is fine`,
-    );
-  }
-  return { healthy: reasons.length === 0, reasons, id, role, leader: leader ?? null };
-}

@@ -1,5 +1,5 @@
 /**
- * The admin surface of a server over HTTP: status, health and metrics, for any host that speaks `fetch`.
+ * The admin surface of a server over HTTP: what it does, and what operators do with it, for any host that speaks `fetch`.
  *
  * @example
  * ```ts ignore
@@ -11,5 +11,6 @@
  *
  * @module
  */
-export { adminApp, type AdminOptions, type AdminTarget, type FetchHandler } from "./admin.ts";
+export { adminApp, type AdminOptions, type FetchHandler } from "./admin.ts";
+export type { AdminTarget } from "./target.ts";
 export { isCrossOriginWrite } from "./origin.ts";

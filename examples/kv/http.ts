@@ -5,7 +5,7 @@
  */
 import { type Context, Hono } from "hono";
 import type { Applied, LogIndex, Raft } from "@securecollc/raft";
-import { adminApp, type FetchHandler } from "@securecollc/raft/hono";
+import { adminApp, type AdminTarget, type FetchHandler } from "@securecollc/raft/hono";
 import { badRequest, errorResponse, HttpError, readError, writeError } from "./answers.ts";
 import { readBody, readCas } from "./body.ts";
 import { Deadline } from "./deadline.ts";
@@ -14,7 +14,7 @@ import type { Command, Item, KvMachine, Result } from "./machine.ts";
 import { watchResponse } from "./watch.ts";
 
 /** What the routes use of a server. */
-export type KvServer = Pick<Raft<Command, Result>, "applyEntry" | "read" | "leader" | "status" | "metrics">;
+export type KvServer = Pick<Raft<Command, Result>, "applyEntry" | "read" | "leader"> & AdminTarget;
 
 /** What the routes need. */
 export interface KvAppOptions {

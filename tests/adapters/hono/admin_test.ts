@@ -151,7 +151,7 @@ test("adminApp() sets secure headers on all answers", async () => {
 
 test("adminApp() says nothing about an error inside", async () => {
   const broken: AdminTarget = {
-    status: fakeTarget().status,
+    ...fakeTarget(),
     metrics() {
       throw new Error("a secret path");
     },

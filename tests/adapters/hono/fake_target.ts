@@ -5,7 +5,18 @@ type Metrics = ReturnType<AdminTarget["metrics"]>;
 
 /** A server that says what it is told to. */
 export function fakeTarget(status: Partial<Status> = {}, metrics: Partial<Metrics> = {}): AdminTarget {
-  return { status: { ...STATUS, ...status }, metrics: () => ({ ...METRICS, ...metrics }) };
+  const unused = (): never => {
+    throw new Error("nobody expects this call");
+  };
+  return {
+    status: { ...STATUS, ...status },
+    metrics: () => ({ ...METRICS, ...metrics }),
+    leader: undefined,
+    configuration: { index: 1, committed: true, servers: STATUS.servers },
+    ...{ stats: unused, doctor: unused, events: unused, reloadConfig: unused, snapshot: unused },
+    ...{ addVoter: unused, addNonvoter: unused, demoteVoter: unused, removeServer: unused, changeMembership: unused },
+    ...{ transferLeadership: unused, verifyLeader: unused, barrier: unused, drain: unused },
+  };
 }
 
 const STATUS: Status = {
