@@ -19,6 +19,12 @@ export interface Counters {
   sendsDropped: number;
 }
 
+/** Effects that nobody but those who watch has to know of. */
+export type Announcement = Extract<
+  Effect,
+  { type: "compact" | "announce-damage" | "announce-catch-up" | "announce-distrust" | "announce-readmission" }
+>;
+
 /** What it needs of its driver. */
 export interface AnnouncerHost {
   /** The leader that is followed now, with its address. */
@@ -49,8 +55,24 @@ export class Announcer {
     this.#parts.logger.warn(`${this.#parts.id}: ${message}`);
   }
 
-  /** A server came back without what it had. */
-  distrust({ peer, reason }: Extract<Effect, { type: "announce-distrust" }>): void {
+  /** Something that nobody but those who watch has to know. */
+  announce(effect: Announcement): void {
+    const { events } = this.#parts;
+    switch (effect.type) {
+      case "compact":
+        return events.emit({ type: "log-compacted", firstIndex: effect.firstIndex });
+      case "announce-damage":
+        return this.#onDamage(effect.damaged);
+      case "announce-catch-up":
+        return events.emit({ ...effect, type: "catch-up" });
+      case "announce-distrust":
+        return this.#onDistrust(effect);
+      case "announce-readmission":
+        return events.emit({ type: "server-readmitted", server: effect.peer });
+    }
+  }
+
+  #onDistrust({ peer, reason }: Extract<Effect, { type: "announce-distrust" }>): void {
     const disk = reason === "replaced" ? "an empty disk" : "an older copy of its disk";
     this.warn(`${peer} came back with ${disk}: it counts for nothing until it has caught up and is re-admitted`);
     this.#parts.events.emit({ type: "server-distrusted", server: peer, reason });
@@ -84,8 +106,7 @@ export class Announcer {
     this.warn(isFull ? "the disk is full: make room" : "the disk has room again");
   }
 
-  /** What is damaged has changed. */
-  onDamage(damaged: readonly DamagedRange[]): void {
+  #onDamage(damaged: readonly DamagedRange[]): void {
     const before = this.damaged;
     this.damaged = damaged;
     let repaired = before;

@@ -33,6 +33,7 @@ import { Peers } from "./peers.ts";
 import { Sender } from "./sender.ts";
 import type { SnapshotHost } from "./snapshot_host.ts";
 import { Snapshots } from "./snapshots.ts";
+import { Turns } from "./turns.ts";
 import { Watcher } from "./watcher.ts";
 import { Writer } from "./writer.ts";
 
@@ -50,9 +51,7 @@ export class Driver<Command, Result> {
   readonly #deadline: Deadline;
   readonly #peers: Peers;
   readonly #initialEffects: readonly Effect[];
-  #inbox: Item[] = [];
-  #turnScheduled = false;
-  #inTurn = false;
+  readonly #turns: Turns;
   #stopped = false;
   #clusterId: string;
   /** Settles when a first entry is durable, or never will be. */
@@ -85,6 +84,7 @@ export class Driver<Command, Result> {
     });
     this.#core = started.core;
     this.#initialEffects = started.effects;
+    this.#turns = new Turns(environment, () => this.#guard(() => this.#turn()));
     this.#peers = new Peers(id);
     this.#cache = new LogCache(settings.logCacheBytesMax, found.lastIndex + 1);
     this.#writer = new Writer(store, environment, {
@@ -121,7 +121,7 @@ export class Driver<Command, Result> {
       appliedIndex: () => this.appliedIndex,
       take: (item) => this.#take(item),
       enqueue: (item) => this.#enqueue(item),
-      schedule: () => this.#schedule(),
+      schedule: () => this.#turns.schedule(),
     }, settings);
   }
 
@@ -220,7 +220,7 @@ export class Driver<Command, Result> {
     if (this.#stopped || !isOurs || !isEmpty(this.#core.state)) return undefined;
     this.#adoptCluster({ clusterId });
     this.#guard(() => this.#take({ event: { type: "bootstrap-requested", configuration }, records }));
-    this.#schedule();
+    this.#turns.schedule();
     return this.#bootstrapped.promise;
   }
 
@@ -243,7 +243,7 @@ export class Driver<Command, Result> {
       this.#applier.close();
       this.calls.close(cause);
       this.#bootstrapped.reject(new ShutdownError("unknown"));
-      this.#inbox = [];
+      this.#turns.end();
     }
     await Promise.all([this.#writer.close(), this.snapshots.close()]);
   }
@@ -336,37 +336,19 @@ export class Driver<Command, Result> {
   }
 
   #enqueue(item: Item): void {
-    if (this.#stopped) return;
-    this.#inbox.push(item);
-    // A turn under way takes it by itself.
-    if (!this.#inTurn) this.#schedule();
-  }
-
-  // --- turns ---
-
-  #schedule(): void {
-    if (this.#turnScheduled || this.#stopped) return;
-    this.#turnScheduled = true;
-    this.#environment.defer(() => {
-      this.#turnScheduled = false;
-      this.#inTurn = true;
-      this.#guard(() => this.#turn());
-      this.#inTurn = false;
-    });
+    this.#turns.enqueue(item);
   }
 
   /** Takes all that has come, then lets the core send, then begins a write: until nothing is left to do. */
   #turn(): void {
     do {
-      const inbox = this.#inbox;
-      this.#inbox = [];
-      for (const item of inbox) this.#take(item);
+      for (const item of this.#turns.take()) this.#take(item);
       this.calls.dispatch();
-      if (this.#inbox.length > 0) continue;
+      if (this.#turns.hasMore) continue;
       this.#take({ event: { type: "drained" } });
       this.#writer.flush();
       if (!this.#applier.isBusy) this.calls.onApplied(this.appliedIndex);
-    } while (this.#inbox.length > 0);
+    } while (this.#turns.hasMore);
     if (this.#stopped) return;
     this.#deadline.set(this.#core.deadline);
     this.calls.armSweep();
@@ -415,11 +397,9 @@ export class Driver<Command, Result> {
         return this.#log.truncate(effect.from);
       case "repair":
         return this.#log.repair(effect, item);
-      case "announce-damage":
-        return this.#announcer.onDamage(effect.damaged);
       case "compact":
         this.#log.compact(effect);
-        return this.#parts.events.emit({ type: "log-compacted", firstIndex: effect.firstIndex });
+        return this.#announcer.announce(effect);
       case "send-snapshot":
         return this.snapshots.send(effect.to, effect.term);
       case "receive-snapshot":
@@ -445,12 +425,11 @@ export class Driver<Command, Result> {
         return this.#handler.onTransferFailed();
       case "settle-change":
         return this.calls.administration.onSettled(effect.id, effect.index, effect.refusal);
+      case "announce-damage":
       case "announce-catch-up":
-        return this.#parts.events.emit({ ...effect, type: "catch-up" });
       case "announce-distrust":
-        return this.#announcer.distrust(effect);
       case "announce-readmission":
-        return this.#parts.events.emit({ type: "server-readmitted", server: effect.peer });
+        return this.#announcer.announce(effect);
       case "announce-removed":
         this.#parts.events.emit({ type: "removed", index: effect.index });
         return this.#handler.onRemoved();
