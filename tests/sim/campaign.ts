@@ -42,6 +42,12 @@ const RARE_MARKS: readonly string[] = [
   "append-rejected-for-term",
   "truncated-many",
   "transfer-target-crashed",
+  "crashed-in-joint",
+  "leader-crashed-in-joint",
+  "joint-truncated",
+  "joint-left-by-next-leader",
+  "promotion-refused",
+  "change-refused-for-quorum",
 ];
 
 /** A seed that runs longer than this hangs. */

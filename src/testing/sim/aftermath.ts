@@ -49,6 +49,8 @@ export class Aftermath {
   async #heal(): Promise<void> {
     const { plague } = this.#simulation;
     plague.heal();
+    // The last reset may not have been noticed.
+    await this.#pass(this.#simulation.config.settings.heartbeatMs! * 1000);
     await this.#within(
       "V1",
       "start",

@@ -21,10 +21,14 @@ export function drawAmbush(random: Random, config: SimConfig, node: NodeView, st
   const crashes = (["kill", "power"] as const).filter((kind) => faults.includes(kind));
   const crash = (server: number): Action | undefined =>
     crashes.length === 0 ? undefined : { type: "crash", server, kind: random.pick(crashes), for: duration };
+  // Once more before the lease is over: what was credited once is not again.
+  if (moment === "jumped") {
+    return faults.includes("clock") ? { type: "step-monotonic", server: index, ms: 200 } : undefined;
+  }
   if (moment === "transferring") {
     // A leader without a vote has made way when it has told its successor.
     const told = step.effects.find((effect) => effect.type === "send" && effect.message.type === "timeout-now");
-    const to = core.leading?.transfer?.to ?? (told as { readonly to?: ServerId } | undefined)?.to;
+    const to = core.leading?.transfer?.to ?? (told as { readonly to: ServerId } | undefined)?.to;
     return to === undefined ? undefined : crash(indexOf(to));
   }
   // A vote that takes longer to be written than an election may last.
@@ -41,8 +45,9 @@ export function drawAmbush(random: Random, config: SimConfig, node: NodeView, st
 
 function momentOf(
   { core }: NodeView,
-  { before, effects }: StepView,
-): "led" | "appended" | "voted" | "transferring" | undefined {
+  { before, effects, event }: StepView,
+): "led" | "appended" | "voted" | "transferring" | "jumped" | undefined {
+  if (event.type === "clock-jumped" && core.role === "leader") return "jumped";
   for (const effect of effects) {
     if (effect.type === "append" && effect.source === "noop") return "led";
     if (effect.type === "append" && effect.source === "proposals") return "appended";

@@ -230,6 +230,7 @@ function networkOf(
     loss: some("loss", 0.2),
     duplicate: some("duplicate", 0.2),
     replay: some("replay", 0.05),
+    ...faults.has("replay") && random.split("hostile").chance(0.5) ? { hostile: 0.02 } : {},
     reorder: faults.has("reorder"),
     refuse: some("refuse", 0.05),
     refuseDial: some("refuse-dial", 0.5),

@@ -21,6 +21,8 @@ export interface NetworkBehaviour {
   readonly duplicate: number;
   /** An old frame of the line, of this life or an earlier one, is sent again beside a new one. */
   readonly replay: number;
+  /** A frame is followed by one that no honest server sends, see hostile.ts; undefined for none. */
+  readonly hostile?: number;
   /** Frames overtake one another. */
   readonly reorder: boolean;
   /** The queue to the peer is full: a frame is not taken. */
@@ -37,7 +39,17 @@ export interface NetworkBehaviour {
 
 /** The same without faults. */
 export function calm(behaviour: NetworkBehaviour): NetworkBehaviour {
-  const none = { tailChance: 0, late: 0, loss: 0, duplicate: 0, replay: 0, refuse: 0, refuseDial: 0, bytesPerMs: 0 };
+  const none = {
+    tailChance: 0,
+    late: 0,
+    loss: 0,
+    duplicate: 0,
+    replay: 0,
+    hostile: 0,
+    refuse: 0,
+    refuseDial: 0,
+    bytesPerMs: 0,
+  };
   return { ...behaviour, ...none, delayShape: "uniform" };
 }
 

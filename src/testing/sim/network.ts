@@ -10,7 +10,8 @@ import { ProtocolError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
 import type { Transport, TransportFactory } from "../../transport/transport.ts";
 import type { ServerAddress } from "../../types.ts";
-import { type DecodedMessage, decodeMessage } from "../../wire/message_codec.ts";
+import { type DecodedMessage, decodeMessage, encodeMessage } from "../../wire/message_codec.ts";
+import { garbled } from "./hostile.ts";
 import { Lines, type NetworkBehaviour } from "./lines.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
@@ -209,7 +210,7 @@ export class Network implements LinkHost {
 
   #transmit(connection: Connection, from: number, to: number, frame: Uint8Array, decoded: DecodedMessage): void {
     const random = this.#random[this.#at(from, to)]!;
-    const { loss, duplicate, replay } = this.lines.behaviour;
+    const { loss, duplicate, replay, hostile = 0 } = this.lines.behaviour;
     const isRepeatable = !neverRepeated.has(decoded.message.type);
     const [isLost, isDoubled, isReplayed] = [random.chance(loss), random.chance(duplicate), random.chance(replay)];
     if (this.lines.isCut(from, to)) return;
@@ -226,7 +227,24 @@ export class Network implements LinkHost {
       const again = random.pick(old);
       this.#carry(undefined, from, to, again.frame, again.decoded);
     }
+    if (hostile > 0 && random.chance(hostile)) this.#forge(from, to, decoded.message, frame);
     if (replay > 0) old[old.length < oldFramesMax ? old.length : random.below(oldFramesMax)] = { frame, decoded };
+  }
+
+  /** Somebody makes something of a frame that its sender never said, or hands it back as if it had sent it to itself. */
+  #forge(from: number, to: number, message: Message, frame: Uint8Array): void {
+    const random = this.#random[this.#at(from, to)]!;
+    if (random.chance(0.1)) {
+      const link = this.#links[from];
+      const remote = link?.peers.get(to);
+      if (link === undefined || remote === undefined) return;
+      return void this.world.schedule(from, Port.network, this.lines.behaviour.delayMin, `${from} hears itself`, () => {
+        if (this.#links[from] !== link) return;
+        link.handler.onFrame({ ...remote, serverId: link.local.serverId }, "consensus", frame);
+      });
+    }
+    const forged = garbled(random, message);
+    if (forged !== undefined) this.#carry(undefined, from, to, join(encodeMessage(forged)), { message: forged });
   }
 
   /** Lets a frame arrive. Without a connection it arrives over any: a replayed one. */

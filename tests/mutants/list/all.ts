@@ -10,6 +10,15 @@ import { disks } from "./disks.ts";
 import { elections } from "./elections.ts";
 import { identity } from "./identity.ts";
 import { logs } from "./logs.ts";
+import { membership } from "./membership.ts";
 
 /** In the order in which they run. */
-export const MUTANTS: readonly Mutant[] = [...elections, ...logs, ...commits, ...disks, ...identity, ...calls];
+export const MUTANTS: readonly Mutant[] = [
+  ...elections,
+  ...logs,
+  ...commits,
+  ...disks,
+  ...identity,
+  ...membership,
+  ...calls,
+];

@@ -12,12 +12,17 @@ const config: SimConfig = {
   ambush: 1,
 };
 
-function draw(effects: readonly object[], change: Partial<SimConfig> = {}, to?: string): (Action | undefined)[] {
+function draw(
+  effects: readonly object[],
+  change: Partial<SimConfig> = {},
+  to?: string,
+  event: object = {},
+): (Action | undefined)[] {
   const leading = to === undefined ? undefined : { transfer: { to } };
   const node = { index: 2, core: { leading } } as unknown as NodeView;
   const before = { role: to === undefined ? "follower" : "leader" };
   const random = Random.seeded(3);
-  const step = { before, effects } as unknown as StepView;
+  const step = { before, effects, event } as unknown as StepView;
   return Array.from({ length: 200 }, () => drawAmbush(random, { ...config, ...change }, node, step));
 }
 
@@ -26,6 +31,22 @@ test("ambush: who has just voted dies", () => {
     assertEquals([action?.type, action?.type === "crash" && action.server], ["crash", 2]);
   }
   assertEquals(draw([{ type: "persist-vote", votedFor: undefined }])[0], undefined);
+});
+
+test("ambush: the clock of a leader jumps twice", () => {
+  const jump = (faults: SimConfig["faults"], role: string) => {
+    const node = { index: 2, core: { role } } as unknown as NodeView;
+    const step = { before: { role }, effects: [], event: { type: "clock-jumped" } } as unknown as StepView;
+    return drawAmbush(Random.seeded(3), { ...config, faults }, node, step)?.type;
+  };
+  assertEquals(jump(["clock"], "leader"), "step-monotonic");
+  assertEquals([jump(["clock"], "follower"), jump(["kill"], "leader")], [undefined, undefined]);
+});
+
+test("ambush: who was told by a leader that makes way dies", () => {
+  for (const action of draw([{ type: "send", to: "s4", message: { type: "timeout-now" } }])) {
+    assertEquals([action?.type, action?.type === "crash" && action.server], ["crash", 4]);
+  }
 });
 
 test("ambush: the disk of who has just voted stalls", () => {
