@@ -1,43 +1,110 @@
 /**
- * Three processes with write-ahead logs over TCP, loaded in the leader's process.
+ * Three processes with durable logs over TCP, or one with three servers on memory parts, loaded in the leader's process.
  *
  * @module
  */
 import { join } from "node:path";
+import type { Killable, Member } from "./failover.ts";
 import type { LoadResult, LoadShape } from "./load.ts";
-import { Child, commandOf, freePorts, type RuntimeName, scriptPath } from "./processes.ts";
+import { Child, commandOf, freePorts, pause, type RuntimeName, scriptPath } from "./processes.ts";
 import type { Job, ServerPlan } from "./server.ts";
 
-/** A running cluster. */
-export interface Cluster {
-  readonly children: readonly Child[];
-  readonly leader: Child;
-  stop(): Promise<void>;
+/** The command that starts a server of this library; a plan as JSON comes after it. */
+export async function ourServer(runtime: RuntimeName): Promise<readonly string[]> {
+  return [...await commandOf(runtime), scriptPath("./server.ts")];
 }
 
-/** Starts three servers under `dir` and waits for a leader. */
-export async function startCluster(runtime: RuntimeName, dir: string): Promise<Cluster> {
-  const ids = ["n1", "n2", "n3"];
-  const ports = await freePorts(ids.length);
-  const servers = Object.fromEntries(ids.map((id, i) => [id, `127.0.0.1:${ports[i]}`]));
-  const command = await commandOf(runtime);
-  const children = ids.map((id) => {
-    const plan: ServerPlan = { id, dir: join(dir, id), servers };
-    return new Child([...command, scriptPath("./server.ts"), JSON.stringify(plan)]);
-  });
-  const stop = async () => {
-    await Promise.all(children.map((child) => child.stop({ job: "stop" } satisfies Job)));
-  };
-  await Promise.all(children.map((child) => child.answer()));
-  for (let tries = 0; tries < 200; tries++) {
-    for (const child of children) {
-      const { role } = await child.ask<{ role: string }>({ job: "role" } satisfies Job);
-      if (role === "leader") return { children, leader: child, stop };
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
+/** What a server says of itself. */
+interface Role {
+  readonly role: string;
+  readonly applied: number;
+}
+
+/** A running cluster. */
+export class Cluster implements Killable {
+  readonly members: readonly Member[];
+  readonly #start: (id: string) => Child;
+
+  private constructor(members: readonly Member[], start: (id: string) => Child) {
+    this.members = members;
+    this.#start = start;
   }
-  await stop();
-  throw new Error("Cannot measure: no leader was elected within 10 s");
+
+  /** Starts three servers under `dir` by `command`, each with its plan, and waits for a leader. */
+  static async start(command: readonly string[], dir: string): Promise<Cluster> {
+    const ids = ["n1", "n2", "n3"];
+    const ports = await freePorts(ids.length);
+    const servers = Object.fromEntries(ids.map((id, i) => [id, `127.0.0.1:${ports[i]}`]));
+    const start = (id: string) => {
+      const plan: ServerPlan = { id, dir: join(dir, id), servers };
+      return new Child([...command, JSON.stringify(plan)]);
+    };
+    return await Cluster.#ready(ids.map((id, i) => ({ id, port: ports[i]!, child: start(id) })), start);
+  }
+
+  /** Starts one process in which three servers run on memory parts, and waits for a leader. */
+  static async startMemory(command: readonly string[]): Promise<Cluster> {
+    const plan: ServerPlan = { id: "a", dir: "", servers: { a: "a", b: "b", c: "c" }, memory: true };
+    const start = () => new Child([...command, JSON.stringify(plan)]);
+    return await Cluster.#ready([{ id: "a", port: 0, child: start() }], start);
+  }
+
+  static async #ready(members: readonly Member[], start: (id: string) => Child): Promise<Cluster> {
+    const cluster = new Cluster(members, start);
+    try {
+      await Promise.all(members.map(({ child }) => child.answer()));
+      await cluster.leader();
+      return cluster;
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+  }
+
+  async leader(): Promise<Member> {
+    for (let tries = 0; tries < 200; tries++) {
+      for (const member of this.members) {
+        if ((await roleOf(member)).role === "leader") return member;
+      }
+      await pause(50);
+    }
+    throw new Error("Cannot measure: no leader was elected within 10 s");
+  }
+
+  /** Loads the leader. */
+  async load(shape: LoadShape, bytes: number, reads: boolean): Promise<LoadResult> {
+    const { child } = await this.leader();
+    return await child.ask<LoadResult>({ job: "load", shape, bytes, reads } satisfies Job);
+  }
+
+  /** What all its processes spent on processors since they started, user and system, milliseconds. */
+  async cpuMs(): Promise<number> {
+    const ask = ({ child }: Member) => child.ask<{ cpuMs: number }>({ job: "cpu" } satisfies Job);
+    return (await Promise.all(this.members.map(ask))).reduce((sum, { cpuMs }) => sum + cpuMs, 0);
+  }
+
+  async accepts({ child }: Member): Promise<boolean> {
+    return (await child.ask<{ accepted: boolean }>({ job: "try" } satisfies Job)).accepted;
+  }
+
+  restart(member: Member): void {
+    member.child = this.#start(member.id);
+    // Its first line; whoever asks it something waits for that too.
+    void member.child.answer().catch(() => {});
+  }
+
+  async isBack(member: Member): Promise<boolean> {
+    const [leader, { applied }] = [await this.leader(), await roleOf(member)];
+    return applied >= (await roleOf(leader)).applied;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.members.map(({ child }) => child.stop({ job: "stop" } satisfies Job)));
+  }
+}
+
+function roleOf({ child }: Member): Promise<Role> {
+  return child.ask<Role>({ job: "role" } satisfies Job);
 }
 
 /** Runs every shape on one cluster, at its leader; `reads` measures linearizable reads instead. */
@@ -48,12 +115,10 @@ export async function measureCluster(
   bytes: number,
   reads: boolean,
 ): Promise<LoadResult[]> {
-  const cluster = await startCluster(runtime, dir);
+  const cluster = await Cluster.start(await ourServer(runtime), dir);
   try {
     const results: LoadResult[] = [];
-    for (const shape of shapes) {
-      results.push(await cluster.leader.ask<LoadResult>({ job: "load", shape, bytes, reads } satisfies Job));
-    }
+    for (const shape of shapes) results.push(await cluster.load(shape, bytes, reads));
     return results;
   } finally {
     await cluster.stop();

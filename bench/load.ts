@@ -20,11 +20,16 @@ export interface LoadResult extends Percentiles {
   readonly inFlight: number;
   readonly perSecond: number;
   readonly calls: number;
+  /** With those of the warm-up. */
+  readonly allCalls: number;
   readonly failed: number;
 }
 
 /** No more samples than this are kept: enough for a p99.9, and bounded. */
 const samplesMax = 2_000_000;
+
+/** How long a caller waits after a failed call, so that failures do not take the processor from the rest. */
+const failurePauseMs = 1;
 
 /** Loads `call` and measures it. Ends by itself: in time, and after `samplesMax` calls. */
 export async function runLoad(call: () => Promise<unknown>, shape: LoadShape): Promise<LoadResult> {
@@ -33,6 +38,7 @@ export async function runLoad(call: () => Promise<unknown>, shape: LoadShape): P
   const endsAt = beginsAt + measureMs;
   const samples: number[] = [];
   let failed = 0;
+  let allCalls = 0;
   let lastAt = beginsAt;
   async function caller(): Promise<void> {
     for (;;) {
@@ -42,8 +48,10 @@ export async function runLoad(call: () => Promise<unknown>, shape: LoadShape): P
         await call();
       } catch {
         failed++;
+        await new Promise((resolve) => setTimeout(resolve, failurePauseMs));
         continue;
       }
+      allCalls++;
       const now = performance.now();
       if (from < beginsAt) continue;
       samples.push(now - from);
@@ -56,6 +64,7 @@ export async function runLoad(call: () => Promise<unknown>, shape: LoadShape): P
     inFlight,
     perSecond: Math.round(samples.length / seconds),
     calls: samples.length,
+    allCalls,
     failed,
     ...percentilesOf(samples),
   };

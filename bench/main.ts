@@ -7,73 +7,29 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
 import { measureCluster } from "./cluster.ts";
 import { measureDisk } from "./disk.ts";
-import { measureFailover, measureHttp } from "./kv.ts";
+import { measureFailover } from "./failover.ts";
+import { measureHttp } from "./http.ts";
+import { KvCluster } from "./kv.ts";
 import type { LoadResult, LoadShape } from "./load.ts";
 import { measureMemory } from "./memory.ts";
-import type { RuntimeName } from "./processes.ts";
+import { findPeers, measureBeside } from "./peers.ts";
+import { peerTable } from "./peers_rows.ts";
+import { help, type OwnPart, ownParts, peerParts, type Plan, planOf, UsageError } from "./plan.ts";
 import { diskTable, failoverLine, loadTable } from "./report.ts";
 
-const help = `Measures this library on this machine.
-
-Usage: deno task bench [options]
-
-Options:
-  --quick             A tenth of the time: to see that it works, not to quote.
-  --only <parts>      Some of disk,memory,cluster,http,failover, separated by commas. Default: all.
-  --runtime <name>    Where the servers run: deno, bun or node. Default: deno.
-  --json <file>       Where the results go. Default: bench/out/bench.json.
-  --dir <directory>   Where the measured logs live: on the disk to be measured. Default: bench/out.
-  --help              Print this.
-`;
-
-const parts = ["disk", "memory", "cluster", "http", "failover"] as const;
-type Part = (typeof parts)[number];
-
-interface Plan {
-  readonly only: ReadonlySet<Part>;
-  readonly runtime: RuntimeName;
-  readonly shapes: readonly LoadShape[];
-  readonly trials: number;
-  readonly json: string;
-  readonly dir: string;
-}
-
 function readPlan(): Plan {
-  const { values } = parseArgs({
-    options: {
-      quick: { type: "boolean", default: false },
-      only: { type: "string", default: parts.join(",") },
-      runtime: { type: "string", default: "deno" },
-      json: { type: "string", default: "bench/out/bench.json" },
-      dir: { type: "string", default: "bench/out" },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
+  try {
+    const plan = planOf(process.argv.slice(2));
+    if (plan !== undefined) return plan;
     process.stdout.write(help);
     process.exit(0);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`${error.message}\nTry --help\n`);
+    process.exit(2);
   }
-  const only = values.only.split(",");
-  const unknown = only.find((part) => !(parts as readonly string[]).includes(part));
-  if (unknown !== undefined) fail(`Cannot measure "${unknown}": there are ${parts.join(", ")}`);
-  if (!["deno", "bun", "node"].includes(values.runtime)) fail(`Cannot run servers on "${values.runtime}"`);
-  const measureMs = values.quick ? 300 : 3000;
-  return {
-    only: new Set(only as Part[]),
-    runtime: values.runtime as RuntimeName,
-    shapes: [1, 16, 64, 256, 1024].map((inFlight) => ({ inFlight, warmUpMs: measureMs / 3, measureMs })),
-    trials: values.quick ? 2 : 10,
-    json: values.json,
-    dir: values.dir,
-  };
-}
-
-function fail(message: string): never {
-  process.stderr.write(`${message}\nTry --help\n`);
-  process.exit(2);
 }
 
 function say(line: string): void {
@@ -87,33 +43,68 @@ async function main(): Promise<void> {
   const results: Record<string, unknown> = {};
   try {
     process.stdout.write(`${conditions(plan)}\n`);
-    for (const part of parts) {
-      if (!plan.only.has(part)) continue;
-      say(`measuring: ${part} …`);
-      const { title, markdown, data } = await measure(part, plan, join(dir, part));
-      results[part] = data;
-      process.stdout.write(`\n### ${title}\n\n${markdown}\n`);
-    }
+    if (plan.peers) await measurePeers(plan, dir, results);
+    else await measureOurs(plan, dir, results);
   } finally {
     rmSync(dir, { recursive: true, force: true });
+    writeResults(plan, results);
   }
+}
+
+/** What was measured before something failed is worth keeping. */
+function writeResults(plan: Plan, results: Readonly<Record<string, unknown>>): void {
   mkdirSync(dirname(plan.json), { recursive: true });
-  writeFileSync(
-    plan.json,
-    JSON.stringify({ conditions: conditions(plan), at: new Date().toISOString(), results }, null, 2),
-  );
+  const all = { conditions: conditions(plan), at: new Date().toISOString(), results };
+  writeFileSync(plan.json, JSON.stringify(all, null, 2));
   say(`wrote ${plan.json}`);
 }
 
-function conditions({ runtime }: Plan): string {
-  const processor = cpus()[0]?.model ?? "unknown processor";
-  return `${cpus().length} × ${processor}, ${process.platform}, servers on ${runtime}, codec: raw bytes, ` +
-    `envelopes: ${codecName()}; medians move by 30 % from hour to hour on shared machines`;
+async function measureOurs(plan: Plan, dir: string, results: Record<string, unknown>): Promise<void> {
+  for (const part of ownParts) {
+    if (!plan.only.has(part)) continue;
+    say(`measuring: ${part} …`);
+    const { title, markdown, data } = await measure(part, plan, join(dir, part));
+    results[part] = data;
+    show(plan, title, markdown);
+  }
 }
 
-/** Which msgpack is measured: the real `@std/msgpack` encodes more slowly than the stand-in used where JSR is out of reach. */
-function codecName(): string {
-  return import.meta.resolve("@std/msgpack").startsWith("file:") ? "stand-in for @std/msgpack" : "@std/msgpack";
+async function measurePeers(plan: Plan, dir: string, results: Record<string, unknown>): Promise<void> {
+  const peers = await findPeers(say);
+  process.stdout.write(`${peers.versions}\n`);
+  results.versions = peers.versions;
+  for (const part of peerParts) {
+    if (!plan.only.has(part)) continue;
+    say(`measuring: ${part} …`);
+    const tables = await measureBeside(part, plan, peers, join(dir, part), say);
+    if (tables.length === 0) say(`skipped: ${part}, as there is nobody to compare with`);
+    results[part] = tables;
+    for (const { title, rows } of tables) show(plan, title, peerTable(rows));
+  }
+}
+
+function show(plan: Plan, title: string, markdown: string): void {
+  process.stdout.write(`\n### ${title}\n\nmsgpack of ours: ${codecName(plan)}\n\n${markdown}\n`);
+}
+
+function conditions(plan: Plan): string {
+  const processor = cpus()[0]?.model ?? "unknown processor";
+  return `${cpus().length} × ${processor}, ${process.platform}, servers on ${plan.runtime}, codec: raw bytes, ` +
+    `envelopes: ${codecName(plan)}; medians move by 30 % from hour to hour on shared machines`;
+}
+
+/**
+ * Which msgpack is measured: the real `@std/msgpack` encodes more slowly than the stand-in used where JSR is out of
+ * reach. Bun and Node have the stand-in always: package.json says so.
+ */
+function codecName({ runtime }: Plan): string {
+  const isStandIn = runtime !== "deno" || import.meta.resolve("@std/msgpack").startsWith("file:");
+  return isStandIn ? "the stand-in for @std/msgpack" : "@std/msgpack";
+}
+
+/** Loads for ours alone. */
+function shapesOf({ measureMs }: Plan): LoadShape[] {
+  return [1, 16, 64, 256, 1024].map((inFlight) => ({ inFlight, warmUpMs: measureMs / 3, measureMs }));
 }
 
 interface Measured {
@@ -122,30 +113,31 @@ interface Measured {
   readonly data: unknown;
 }
 
-async function measure(part: Part, plan: Plan, dir: string): Promise<Measured> {
+async function measure(part: OwnPart, plan: Plan, dir: string): Promise<Measured> {
   mkdirSync(dir, { recursive: true });
+  const shapes = shapesOf(plan);
   switch (part) {
     case "disk": {
-      const data = measureDisk(dir, plan.shapes[0]!.measureMs);
+      const data = measureDisk(dir, plan.measureMs);
       return { title: "The disk", markdown: diskTable(data), data };
     }
     case "memory":
       return measureLoads(
         "Three servers in one process, memory parts",
-        (bytes, reads) => measureMemory(plan.shapes, bytes, reads),
+        (bytes, reads) => measureMemory(shapes, bytes, reads),
       );
     case "cluster":
       return measureLoads(
         "Three processes, TCP, write-ahead logs with fdatasync",
-        (bytes, reads) => measureCluster(plan.runtime, join(dir, `${bytes}-${reads}`), plan.shapes, bytes, reads),
+        (bytes, reads) => measureCluster(plan.runtime, join(dir, `${bytes}-${reads}`), shapes, bytes, reads),
       );
     case "http": {
-      const data = await measureHttp(plan.runtime, dir, plan.shapes, 256);
+      const data = await measureHttp(await KvCluster.start(plan.runtime, dir), shapes, 256);
       const rows = { "PUT, 256 B": data.put, "GET, linearizable": data.get };
       return { title: "The key-value example over HTTP", markdown: loadTable(rows), data };
     }
     case "failover": {
-      const data = await measureFailover(plan.runtime, dir, plan.trials);
+      const data = await measureFailover(await KvCluster.start(plan.runtime, dir), plan.trials);
       return { title: "Failover", markdown: failoverLine(data), data };
     }
   }

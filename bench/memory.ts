@@ -7,20 +7,26 @@ import { createRaft, memoryNetwork, memoryStore, type Raft } from "@securecollc/
 import { type LoadResult, type LoadShape, runLoad } from "./load.ts";
 import { Counter } from "./machine.ts";
 
+/** Starts a cluster of servers with these ids and waits for its leader. */
+export async function startMemory(ids: readonly string[]): Promise<Raft<Uint8Array, number>[]> {
+  const network = memoryNetwork();
+  const bootstrap = Object.fromEntries(ids.map((id) => [id, id]));
+  const servers: Raft<Uint8Array, number>[] = [];
+  for (const id of ids) {
+    const [machine, store, transport] = [new Counter(), memoryStore(), network.transport(id)];
+    servers.push(await createRaft({ id, machine, store, transport, bootstrap }));
+  }
+  await servers[0]!.barrier();
+  return servers;
+}
+
 /** Runs every shape on one cluster of three, at its leader; `reads` measures linearizable reads instead. */
 export async function measureMemory(
   shapes: readonly LoadShape[],
   bytes: number,
   reads: boolean,
 ): Promise<LoadResult[]> {
-  const network = memoryNetwork();
-  const bootstrap = { a: "a", b: "b", c: "c" };
-  const servers: Raft<Uint8Array, number>[] = [];
-  for (const id of Object.keys(bootstrap)) {
-    const [machine, store, transport] = [new Counter(), memoryStore(), network.transport(id)];
-    servers.push(await createRaft({ id, machine, store, transport, bootstrap }));
-  }
-  await servers[0]!.barrier();
+  const servers = await startMemory(["a", "b", "c"]);
   const leader = servers.find((server) => server.state === "leader")!;
   const command = new Uint8Array(bytes);
   const results: LoadResult[] = [];

@@ -37,11 +37,19 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
+/** So long. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+const answerWithinMs = 60_000;
+
 /** A process that answers lines with lines. */
 export class Child {
   readonly #process: ChildProcess;
   readonly #lines: string[] = [];
   readonly #waiting: ((line: string | undefined) => void)[] = [];
+  #hasEnded = false;
   /** Resolves when the process is gone. */
   readonly gone: Promise<void>;
 
@@ -57,14 +65,26 @@ export class Child {
       if (waiting === undefined) this.#lines.push(line);
       else waiting(line);
     });
-    lines.on("close", () => this.#waiting.splice(0).forEach((waiting) => waiting(undefined)));
+    lines.on("close", () => {
+      this.#hasEnded = true;
+      this.#waiting.splice(0).forEach((waiting) => waiting(undefined));
+    });
+    // Whoever waits for an answer of a process that is gone learns it there.
+    this.#process.stdin!.on("error", () => {});
   }
 
-  /** The next line that it prints, as JSON. */
+  /** The next line that it prints, as JSON. Makes it end when none came within a minute. */
   async answer<T>(): Promise<T> {
-    const line = this.#lines.shift() ?? await new Promise<string | undefined>((resolve) => this.#waiting.push(resolve));
+    const timer = setTimeout(() => this.kill(), answerWithinMs);
+    const line = this.#lines.shift() ?? await this.#nextLine();
+    clearTimeout(timer);
     if (line === undefined) throw new Error("Cannot measure: a server ended before it answered");
     return JSON.parse(line) as T;
+  }
+
+  #nextLine(): Promise<string | undefined> {
+    if (this.#hasEnded) return Promise.resolve(undefined);
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /** Says a line and waits for the answer. */
@@ -77,15 +97,29 @@ export class Child {
   async stop(farewell?: unknown): Promise<void> {
     if (farewell !== undefined) this.#process.stdin!.write(JSON.stringify(farewell) + "\n");
     this.#process.stdin!.end();
-    const timer = setTimeout(() => this.kill(), 5000);
-    await this.gone;
-    clearTimeout(timer);
+    await this.#goneWithin(5000);
+  }
+
+  /** Tells it to end by SIGTERM, and makes it after 5 s: for programs that do not read their standard input. */
+  async terminate(): Promise<void> {
+    this.#signal("SIGTERM");
+    await this.#goneWithin(5000);
   }
 
   /** SIGKILL, at once. */
   kill(): void {
+    this.#signal("SIGKILL");
+  }
+
+  async #goneWithin(ms: number): Promise<void> {
+    const timer = setTimeout(() => this.kill(), ms);
+    await this.gone;
+    clearTimeout(timer);
+  }
+
+  #signal(name: "SIGTERM" | "SIGKILL"): void {
     // Not by the process object's own method: Deno's closes its stdin first, and a leader would begin to hand over.
     const { pid, exitCode, signalCode } = this.#process;
-    if (pid !== undefined && exitCode === null && signalCode === null) process.kill(pid, "SIGKILL");
+    if (pid !== undefined && exitCode === null && signalCode === null) process.kill(pid, name);
   }
 }

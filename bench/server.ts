@@ -5,25 +5,35 @@
  */
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { createRaft } from "@securecollc/raft";
+import { createRaft, type Raft } from "@securecollc/raft";
 import { fileStore } from "@securecollc/raft/fs";
 import { type LoadShape, runLoad } from "./load.ts";
 import { Counter } from "./machine.ts";
+import { startMemory } from "./memory.ts";
 
 /** What a server is told on its command line. */
 export interface ServerPlan {
   readonly id: string;
   readonly dir: string;
   readonly servers: Readonly<Record<string, string>>;
+  /** All servers run in this process, on memory parts. */
+  readonly memory?: boolean;
 }
 
 /** What a server is asked. */
 export type Job =
   | { readonly job: "role" }
+  /** What the process spent on processors. */
+  | { readonly job: "cpu" }
+  /** Propose one command if this server leads. */
+  | { readonly job: "try" }
   | { readonly job: "load"; readonly shape: LoadShape; readonly bytes: number; readonly reads: boolean }
   | { readonly job: "stop" };
 
-async function main(plan: ServerPlan): Promise<void> {
+type Server = Raft<Uint8Array, number>;
+
+async function start(plan: ServerPlan): Promise<Server[]> {
+  if (plan.memory) return await startMemory(Object.keys(plan.servers));
   const runtime = "Deno" in globalThis ? "deno" : "Bun" in globalThis ? "bun" : "node";
   const { tcp } = await import(`@securecollc/raft/${runtime}`);
   const raft = await createRaft<Uint8Array, number>({
@@ -33,24 +43,45 @@ async function main(plan: ServerPlan): Promise<void> {
     transport: tcp({ listen: plan.servers[plan.id]! }),
     bootstrap: plan.servers,
   });
-  const answer = (value: unknown) => process.stdout.write(JSON.stringify(value) + "\n");
-  answer({ started: true });
+  return [raft];
+}
+
+async function main(plan: ServerPlan): Promise<void> {
+  const servers = await start(plan);
+  const say = (value: unknown) => process.stdout.write(JSON.stringify(value) + "\n");
+  say({ started: true });
   for await (const line of createInterface({ input: process.stdin })) {
     const job = JSON.parse(line) as Job;
     if (job.job === "stop") break;
-    if (job.job === "role") {
-      answer({ role: raft.state, leader: raft.leader?.id });
-      continue;
-    }
-    const command = new Uint8Array(job.bytes);
-    const call = job.reads ? () => raft.read(() => raft.appliedIndex) : () => raft.apply(command);
-    const cpu = process.cpuUsage();
-    const result = await runLoad(call, job.shape);
-    const { user, system } = process.cpuUsage(cpu);
-    answer({ ...result, cpuMs: Math.round((user + system) / 1000), metrics: raft.metrics() });
+    say(await answer(servers.find((server) => server.state === "leader") ?? servers[0]!, job));
   }
-  await raft.shutdown();
+  await Promise.all(servers.map((server) => server.shutdown()));
   process.exit(0);
+}
+
+async function answer(raft: Server, job: Exclude<Job, { readonly job: "stop" }>): Promise<unknown> {
+  switch (job.job) {
+    case "role":
+      return { role: raft.state, leader: raft.leader?.id, applied: raft.appliedIndex };
+    case "cpu":
+      return { cpuMs: cpuMs() };
+    case "try": {
+      const accepted = raft.state === "leader" && await raft.apply(new Uint8Array([66])).then(() => true, () => false);
+      return { accepted };
+    }
+    case "load": {
+      const command = new Uint8Array(job.bytes);
+      const call = job.reads ? () => raft.read(() => raft.appliedIndex) : () => raft.apply(command);
+      const from = cpuMs();
+      const result = await runLoad(call, job.shape);
+      return { ...result, cpuMs: cpuMs() - from, metrics: raft.metrics() };
+    }
+  }
+}
+
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return Math.round((user + system) / 1000);
 }
 
 await main(JSON.parse(process.argv[2]!) as ServerPlan);

@@ -51,6 +51,7 @@ const DIRECTIONS: readonly (readonly [importer: string, allowed: readonly string
   ["adapters/hono/", [OWN_FOLDER, ...ADAPTER, "hono"]],
   ["adapters/", [OWN_FOLDER, ...ADAPTER]],
   ["examples/", ["examples/", ...PROGRAM]],
+  ["bench/ceiling.ts", [...["http", "listen", "machine"].map((name) => `examples/kv/${name}.ts`), ...PROGRAM]],
   ["bench/", ["bench/", "examples/kv/programs.ts", ...PROGRAM]],
 ];
 

@@ -75,6 +75,8 @@ test("lint: adapters see the ports, programs the package", async () => {
   await assertImport("bench/main.ts", "../src/core/core.ts", false);
   await assertImport("bench/processes.ts", "../examples/kv/programs.ts", true);
   await assertImport("bench/processes.ts", "../examples/kv/machine.ts", false);
+  await assertImport("bench/ceiling.ts", "../examples/kv/machine.ts", true);
+  await assertImport("bench/ceiling.ts", "../examples/kv/demo.ts", false);
   await assertImport("mod.ts", "./src/raft.ts", true);
   await assertImport("mod.ts", "./src/core/core.ts", false);
   await assertImport("tests/core/core_test.ts", "../../src/core/core.ts", true);
