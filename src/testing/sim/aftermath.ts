@@ -204,17 +204,24 @@ export class Aftermath {
   /** V1, V2: everybody who is well is up, follows one leader, has applied all there is and has it on disk. */
   #hasConverged(well: readonly SimServer[]): boolean {
     if (!this.#hasLeader(well) || this.#simulation.workload.openOn(well) > 0) return false;
-    const { commitIndex, log, configurations } = leaderOf(well)!.core;
+    const leader = leaderOf(well)!;
+    const { commitIndex, log, configurations } = leader.core;
     const configuration = configurations.at(-1)?.configuration;
     const isSettled = configuration?.outgoing === undefined &&
       configuration?.servers.every(({ suffrage }) => suffrage !== "staging") === true;
-    if (commitIndex !== log.lastIndex || !isSettled) return false;
+    if (commitIndex !== log.lastIndex || !isSettled || !this.#isAnswered(leader, well)) return false;
     return well.every(({ life }) => {
       const { core, raft } = life!;
       return core.log.lastIndex === commitIndex && core.commitIndex === commitIndex &&
         core.persistedIndex === commitIndex && raft!.appliedIndex === commitIndex &&
         core.configurations.at(-1)?.index === configurations.at(-1)?.index;
     });
+  }
+
+  /** Whether everybody who is well has answered lately: a leader that was cut off a moment ago may be about to give up. */
+  #isAnswered({ index, core }: Life, well: readonly SimServer[]): boolean {
+    const since = this.#simulation.servers[index]!.clock.now() - core.settings.leaseMs / 2;
+    return well.every(({ id }) => id === core.id || (core.leading!.progress.get(id)?.heardAt ?? -Infinity) >= since);
   }
 
   /** V4: nobody deposes a healthy leader: not who is ill, nor who comes back. */

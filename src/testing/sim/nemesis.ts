@@ -70,6 +70,8 @@ export function drawAction(random: Random, config: SimConfig, { leader }: Situat
     [has("pause") ? { type: "pause", server, for: duration } : undefined, 2],
     [has("suspend") ? { type: "suspend", server, for: duration } : undefined, 1],
     ...config.disk.store === "wal" ? diskChoices(random, faults, server, duration) : [],
+    // One in memory can be lost, and nothing else.
+    ...config.disk.store === "memory" && has("wipe") ? diskChoices(random, ["wipe"], server, duration) : [],
     [has("clock") ? clockFault(random, config, server, duration) : undefined, 2],
   ];
   const possible = choices.filter((choice): choice is readonly [Action, number] => choice[0] !== undefined);

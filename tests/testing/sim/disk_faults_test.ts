@@ -224,14 +224,16 @@ for (const fault of ["rot-above-mark", "lost-tail", "wipe", "old-copy"] as const
 }
 
 test("servers with new disks and old names are told, take part again, and do no harm (M8)", async () => {
-  let readmitted = 0;
-  for (let seed = 0; seed < 30; seed++) {
-    const faults = ["wipe", "old-copy", "kill", "power", "partition"] as const;
-    const { violation, marks } = await runSeed(seed, { steps: 2000, store: "wal", servers: 3, faults });
-    if (violation !== undefined) throw violation;
-    readmitted += marks["server-readmitted"]!;
+  for (const store of ["wal", "memory"] as const) {
+    let readmitted = 0;
+    for (let seed = 0; seed < 25; seed++) {
+      const faults = ["wipe", "old-copy", "kill", "power", "partition"] as const;
+      const { violation, marks } = await runSeed(seed, { steps: 2000, store, servers: 3, faults });
+      if (violation !== undefined) throw violation;
+      readmitted += marks["server-readmitted"]!;
+    }
+    assertGreater(readmitted, 2, store);
   }
-  assertGreater(readmitted, 3);
 }, { runtimes: ["deno"], timeoutMs: 120_000 });
 
 test("more new disks than others can make up for are no pass, whatever comes of them", async () => {

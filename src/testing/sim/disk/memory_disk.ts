@@ -12,18 +12,20 @@ import { applyWrite, cloneView, emptyView, viewOf } from "../disk_view.ts";
 import type { Random } from "../random.ts";
 import type { Operations, Storage, StorageTap } from "../storage.ts";
 import type { DiskView } from "../view.ts";
+import { MemoryFaults } from "./memory_faults.ts";
 
 /** See {@linkcode Storage}. */
 export class MemoryDisk implements Storage {
   view: DiskView = emptyView();
   readonly hasUnsynced = false;
-  readonly faults = undefined;
+  readonly faults: MemoryFaults = new MemoryFaults(() => this.#wipe());
   readonly #id: ServerId;
-  readonly #store: Store;
+  #store: Store;
   readonly #operations: Operations;
   readonly #random: Random;
   readonly #tap: StorageTap;
-  readonly #snapshots: SnapshotStore | undefined;
+  #snapshots: SnapshotStore | undefined;
+  #wiped = 0;
   #inFlight: StoreWrite | undefined;
 
   /** An empty one. */
@@ -104,6 +106,14 @@ export class MemoryDisk implements Storage {
     this.#inFlight = undefined;
     this.#store.close();
     this.#snapshots?.close();
+  }
+
+  /** Another disk, with nothing on it. */
+  #wipe(): void {
+    const incarnation = `disk of ${this.#id}, ${++this.#wiped}`;
+    this.view = emptyView();
+    this.#store = memoryStore({ random: () => incarnation });
+    if (this.#snapshots !== undefined) this.#snapshots = memorySnapshotStore();
   }
 
   async recover(): Promise<DiskView> {
