@@ -20,6 +20,8 @@ export interface KvArgs {
   readonly store: "wal" | "kv" | "memory";
   /** Every server's id and the address the others dial it at. */
   readonly cluster: Readonly<Record<string, string>>;
+  /** A member that is to add this server to its cluster, which then has no first configuration of its own. */
+  readonly join: string | undefined;
   readonly token: string | undefined;
   /** Entries between two snapshots, and entries kept behind one; undefined for the library's defaults. */
   readonly snapshotAfter: number | undefined;
@@ -50,6 +52,9 @@ Options:
   --cluster <servers>  All servers, this one among them, as the others reach them:
                        n1=10.0.0.1:7001,n2=10.0.0.2:7001,n3=10.0.0.3:7001. The same for every server.
                        Default: this one alone.
+  --join <url>         Instead of --cluster: ask this member of a cluster, like http://10.0.0.1:8001, to add
+                       this server, again and again until it votes. With the members' --token, if any.
+                       --listen must then be the address at which they reach this server.
   --token <token>      What clients must send: Authorization: Bearer <token>. Needed when --http is not
                        on loopback. The variable KV_TOKEN does the same, unseen in the list of processes.
   --snapshot-after <entries>
@@ -65,6 +70,10 @@ Three servers on one machine, each in its own terminal:
   deno run -A examples/kv/main.ts --id n1 --http 127.0.0.1:8001 --cluster $C
   deno run -A examples/kv/main.ts --id n2 --http 127.0.0.1:8002 --cluster $C
   deno run -A examples/kv/main.ts --id n3 --http 127.0.0.1:8003 --cluster $C
+
+A fourth one for that cluster:
+  deno run -A examples/kv/main.ts --id n4 --http 127.0.0.1:8004 --listen 127.0.0.1:7004 \\
+    --join http://127.0.0.1:8001
 
 Then, with any of them:
   curl -X PUT --data-binary hello http://127.0.0.1:8001/kv/greeting
@@ -92,6 +101,7 @@ export function parseKvArgs(
     throw new UsageError(`Cannot use the id "${id}": it must be 1 to 64 letters, digits, dots, dashes or underscores`);
   }
   if (values.listen !== undefined) parseAddress("--listen", values.listen);
+  const member = parseJoin(values);
   const cluster = parseCluster(values.cluster ?? `${id}=${values.listen ?? "127.0.0.1:7001"}`);
   if (!Object.hasOwn(cluster, id)) {
     throw new UsageError(
@@ -108,6 +118,7 @@ export function parseKvArgs(
     data: values.data ?? join("data", id),
     store: parseStore(values.store ?? "wal"),
     cluster,
+    join: member,
     token,
     snapshotAfter: parseCount("--snapshot-after", values["snapshot-after"], 1),
     keepEntries: parseCount("--keep-entries", values["keep-entries"], 0),
@@ -123,6 +134,7 @@ interface Values {
   readonly data?: string;
   readonly store?: string;
   readonly cluster?: string;
+  readonly join?: string;
   readonly token?: string;
   readonly "snapshot-after"?: string;
   readonly "keep-entries"?: string;
@@ -136,6 +148,7 @@ function parse(args: readonly string[]): Values {
   const flag = { type: "boolean" } as const;
   const options = {
     ...{ id: text, listen: text, http: text, data: text, store: text, cluster: text, token: text },
+    join: text,
     ...{ "snapshot-after": text, "keep-entries": text },
     ...{ verbose: flag, "stop-with-stdin": flag, help: { ...flag, short: "h" } },
   };
@@ -174,6 +187,19 @@ function parseCluster(text: string): Record<string, string> {
     idOf.set(address, id);
   }
   return cluster;
+}
+
+function parseJoin({ join, cluster, listen }: Values): string | undefined {
+  if (join === undefined) return undefined;
+  if (cluster !== undefined) {
+    throw new UsageError("Cannot use --join and --cluster together: the cluster is the member's");
+  }
+  if (listen === undefined) {
+    throw new UsageError("Cannot use --join without --listen: the members must reach this server");
+  }
+  const url = URL.canParse(join) ? new URL(join) : undefined;
+  if (url !== undefined && /^https?:$/.test(url.protocol) && url.pathname === "/") return url.origin;
+  throw new UsageError(`Cannot use "${join}" for --join: it must be http://<host>:<port>`);
 }
 
 function parseStore(text: string): KvArgs["store"] {

@@ -11,6 +11,7 @@ import { fileStore } from "@securecollc/raft/fs";
 import { formatHostPort } from "./address.ts";
 import { HELP, type KvArgs, parseKvArgs, UsageError } from "./args.ts";
 import { kvApp } from "./http.ts";
+import { joinCluster } from "./join.ts";
 import { type HttpServer, listenHttp, runtime } from "./listen.ts";
 import { type Log, logEvents, loggerOf, logOf } from "./log.ts";
 import { type Command, KvMachine, type Result } from "./machine.ts";
@@ -38,11 +39,22 @@ async function main(): Promise<void> {
   }
   const stop = stopperOf(running, log);
   onStopSignal(stop);
+  if (args.join !== undefined) void joinAs(args, args.join, running, log);
   if (args.stopWithStdin) process.stdin.on("end", () => stop("the end of the standard input")).resume();
   const error = await running.raft.closed;
-  if (error === undefined) return;
+  // Drained over HTTP, or stopping by a signal already.
+  if (error === undefined) return running.stopping.signal.aborted ? undefined : stop("its own end");
   log(`error: the server stopped by itself: ${error.message}`);
   process.exit(1);
+}
+
+async function joinAs({ listen, token }: KvArgs, member: string, { raft, stopping }: Running, log: Log): Promise<void> {
+  try {
+    await joinCluster({ member, raft, address: listen, token, log, signal: stopping.signal });
+  } catch (error) {
+    log(`error: ${(error as Error).message}`);
+    process.exit(1);
+  }
 }
 
 function readArgs(): KvArgs {
@@ -65,7 +77,7 @@ async function start(args: KvArgs, log: Log): Promise<Running> {
     machine,
     store: await storeOf(args),
     transport: await transportOf(args),
-    bootstrap: args.cluster,
+    ...args.join === undefined ? { bootstrap: args.cluster } : {},
     ...args.snapshotAfter === undefined ? {} : { snapshotThreshold: args.snapshotAfter },
     ...args.keepEntries === undefined ? {} : { trailingLogs: args.keepEntries },
     logger: loggerOf(log, args.verbose),
@@ -90,7 +102,8 @@ async function start(args: KvArgs, log: Log): Promise<Running> {
  * A directory keeps the cluster it began with, whatever the command line says. Served on, clients of this server would
  * see another store than clients of the others.
  */
-async function checkCluster({ data, cluster }: KvArgs, { clusterId, servers }: RaftStatus): Promise<void> {
+async function checkCluster({ data, cluster, join }: KvArgs, { clusterId, servers }: RaftStatus): Promise<void> {
+  if (join !== undefined) return; // It is the member's, and a server of another one does not get to talk to it.
   // Servers may have come or gone since it began.
   if (clusterId === await clusterIdOf(cluster)) return;
   const isSame = servers.every(({ id, address }) => Object.hasOwn(cluster, id) && cluster[id] === address);

@@ -15,6 +15,7 @@ test("parseKvArgs() reads the command line of the README", () => {
     data: "./data/n2",
     store: "wal",
     cluster: { n1: "127.0.0.1:7001", n2: "127.0.0.1:7002", n3: "127.0.0.1:7003" },
+    join: undefined,
     token: undefined,
     snapshotAfter: undefined,
     keepEntries: undefined,
@@ -31,6 +32,17 @@ test("parseKvArgs() needs no more than an id", () => {
 
 test("parseKvArgs() listens where the cluster expects the server", () => {
   assertEquals(parseKvArgs(["--id", "n3", "--cluster", CLUSTER], {})!.listen, "127.0.0.1:7003");
+});
+
+test("parseKvArgs() reads which member is to add the server", () => {
+  const own = ["--id", "n4", "--listen", "127.0.0.1:7004"];
+  assertEquals(parseKvArgs([...own, "--join", "http://127.0.0.1:8001/"], {})!.join, "http://127.0.0.1:8001");
+  for (const url of ["127.0.0.1:8001", "ftp://127.0.0.1", "http://127.0.0.1/raft", ""]) {
+    assertThrows(() => parseKvArgs([...own, "--join", url], {}), UsageError, "for --join");
+  }
+  const join = ["--join", "http://127.0.0.1:8001"];
+  assertThrows(() => parseKvArgs(["--id", "n1", ...join, "--cluster", CLUSTER], {}), UsageError, "together");
+  assertThrows(() => parseKvArgs(["--id", "n1", ...join], {}), UsageError, "without --listen");
 });
 
 test("parseKvArgs() takes the token from the environment", () => {
