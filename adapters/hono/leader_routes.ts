@@ -9,7 +9,7 @@ import type { Route } from "./route.ts";
 const settings = [
   ...["heartbeatMs", "electionMinMs", "electionMaxMs", "leaseMs", "trailingLogs", "snapshotIntervalMs"],
   ...["snapshotThreshold", "snapshotThresholdBytes", "windowBytesMax", "windowAppendsMax", "inFlightCountMax"],
-  ...["inFlightBytesMax", "shutdownTransferMs", "sessionTtlMs", "sessionsMax", "sessionsBytesMax"],
+  ...["inFlightBytesMax", "shutdownTransferMs", "sessionTtlMs", "sessionsMax", "sessionsBytesMax", "diskStallMs"],
 ];
 
 /** Those routes. */
