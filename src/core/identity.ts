@@ -6,6 +6,7 @@
  * @module
  */
 import { mark } from "../marks.ts";
+import type { AppendResponse } from "../message.ts";
 import type { Disk, LogIndex, Server, ServerId } from "../types.ts";
 import { configurationOf } from "./membership.ts";
 import { becomeProbing, type Progress } from "./progress.ts";
@@ -83,11 +84,34 @@ export function isUpright(state: CoreState, id: ServerId, progress: Progress | u
   return progress !== undefined && !progress.hasForgotten && isTrusted(state, id);
 }
 
+/** Whether the peer answers that it lacks the last entry that it has acknowledged: then its disk has lost it. */
+export function isDenial(progress: Progress, { sequence, rejected }: AppendResponse): boolean {
+  const { matchIndex, nextIndex, stateSequence } = progress;
+  if (rejected === undefined || rejected.isDamaged || rejected.prevIndex !== matchIndex || matchIndex === 0) {
+    return false;
+  }
+  return progress.state === "probe" && nextIndex === matchIndex + 1 && sequence >= stateSequence;
+}
+
+/**
+ * The peer denies what it has acknowledged. The first time it may be an answer from before that, so it is asked again.
+ * Then the log says that it is known by no disk, for every leader to see, until it is re-admitted.
+ */
+export function onDenial(step: Step, peer: ServerId, progress: Progress): void {
+  if (progress.isDoubted) return forget(step, peer, progress, "older");
+  progress.isDoubted = true;
+  becomeProbing(progress, progress.matchIndex + 1);
+}
+
+/** Stands for the disk of a server that has lost what it acknowledged: no server has it. */
+const lostDisk: Disk = { incarnation: "lost", starts: 1 };
+
 function forget(step: Step, peer: ServerId, progress: Progress, reason: "replaced" | "older"): void {
   const { state, now, effects } = step;
   mark(reason === "replaced" ? "disk-replaced" : "disk-older");
   if (!progress.hasForgotten) effects.push({ type: "announce-distrust", peer, reason });
   progress.hasForgotten = true;
+  progress.isDoubted = false;
   progress.admitAfter = state.log.lastIndex;
   progress.matchIndex = 0;
   becomeProbing(progress, state.log.lastIndex + 1);
@@ -117,8 +141,12 @@ export function diskChanges(state: CoreState, isFirst: boolean, isReady: (id: Se
     const { id } = server;
     const verdict = verdictOn(state, id);
     const disk = diskOf(state, id);
-    if (disk === undefined || verdict === "known") return server;
     const progress = state.leading?.progress.get(id);
+    if (disk === undefined) return server;
+    if (progress?.hasForgotten === true && isTrusted(state, id) && verdict !== "new") {
+      return { ...server, disk: lostDisk };
+    }
+    if (verdict === "known") return server;
     const isFree = verdict === "restarted" || progress === undefined || (isFirst && verdict === "new");
     if (isFree) return { ...server, disk };
     if (verdict !== "new" && !isReady(id)) return server;
@@ -138,7 +166,7 @@ export function onRecorded(step: Step, index: LogIndex, before: readonly Server[
     if (progress === undefined || disk === undefined || (earlier !== undefined && isSameDisk(earlier, disk))) continue;
     mark("disk-recorded");
     if (earlier === undefined || progress.hasForgotten) progress.countsFrom = index;
-    if (!progress.hasForgotten) continue;
+    if (!progress.hasForgotten || !isSameDisk(disk, diskOf(state, id))) continue;
     mark("server-readmitted");
     progress.hasForgotten = false;
     effects.push({ type: "announce-readmission", peer: id });

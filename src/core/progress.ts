@@ -72,6 +72,8 @@ export interface Progress {
   heardAt: number;
   /** Whether the peer has lost what it acknowledged, and was not re-admitted since (M8). */
   hasForgotten: boolean;
+  /** Whether the peer denied, once, what it had acknowledged: it is asked again. */
+  isDoubted: boolean;
   /** Its disk is recorded when an entry beyond this one is committed without its help. */
   admitAfter: LogIndex;
   /** Acknowledgements count from here on: where its disk was first recorded. */
@@ -103,6 +105,7 @@ export function newProgress(nextIndex: LogIndex, now: number): Progress {
     ackedRound: 0,
     heardAt: now,
     hasForgotten: false,
+    isDoubted: false,
     admitAfter: 0,
     countsFrom: 0,
     catchUp: undefined,
@@ -125,6 +128,7 @@ export function becomeProbing(progress: Progress, nextIndex: LogIndex): void {
 export function becomeReplicating(progress: Progress, nextIndex: LogIndex): void {
   becomeProbing(progress, nextIndex);
   progress.state = "replicate";
+  progress.isDoubted = false;
 }
 
 /** What the peer needs is no longer in the log: a snapshot must come first. Heartbeats ask for what the log begins with. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { mark } from "../marks.ts";
-import type { AppendRejection, AppendResponse } from "../message.ts";
+import type { AppendResponse } from "../message.ts";
 import type { LogIndex, ServerId } from "../types.ts";
 import { commitByQuorum } from "./commitment.ts";
 import { compact } from "./compaction.ts";
@@ -22,7 +22,7 @@ import {
 } from "./progress.ts";
 import { allVoters, quorumValue } from "./quorum.ts";
 import { startReadRound, tryReadRound } from "./read.ts";
-import { distrustAll, isUpright, verdictOn } from "./identity.ts";
+import { distrustAll, isDenial, isUpright, onDenial, verdictOn } from "./identity.ts";
 import { onCatchUp, partWithLeaving, reconfigure, recordDisks, watchStaging } from "./reconfiguration.ts";
 import { announceRole, becomeFollower, isCredible } from "./role.ts";
 import { allowCatchUp, askForSnapshot } from "./snapshot_transfer.ts";
@@ -267,7 +267,7 @@ export function onAppendResponse(step: Step, from: ServerId, response: AppendRes
   }
   progress.heardAt = now;
   progress.ackedRound = Math.max(progress.ackedRound, Math.min(response.round, state.leading!.round));
-  if (response.rejected !== undefined) onRejected(step, progress, response.sequence, response.rejected);
+  if (response.rejected !== undefined) onRejected(step, from, progress, response);
   else onAccepted(step, from, progress, response);
   tryReadRound(step);
 }
@@ -293,11 +293,13 @@ function onAccepted(step: Step, from: ServerId, progress: Progress, response: Ap
 }
 
 /** Skips what can't match by terms instead of going back one by one (Raft §5.3, end; BV14). */
-function onRejected(step: Step, progress: Progress, sequence: number, rejection: AppendRejection): void {
+function onRejected(step: Step, from: ServerId, progress: Progress, response: AppendResponse): void {
   const { log } = step.state;
-  const { prevIndex, hintIndex, hintTerm, isDamaged } = rejection;
+  const { sequence } = response;
+  const { prevIndex, hintIndex, hintTerm, isDamaged } = response.rejected!;
   // Not even what was acknowledged is there any more.
   if (isDamaged && sequence >= progress.stateSequence) progress.matchIndex = Math.min(progress.matchIndex, hintIndex);
+  if (isDenial(progress, response)) return onDenial(step, from, progress);
   // Rejections of what was sent before the last change of mind, or below what is known to match, are stale (BL10).
   if (sequence < progress.stateSequence || prevIndex <= progress.matchIndex) return mark("rejection-stale");
   if (progress.state === "snapshot") return; // It needs one, as was known.

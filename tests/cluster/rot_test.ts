@@ -2,7 +2,7 @@
  * Real servers on real files that rot while they do not run: each time everything that was acknowledged is on all three.
  */
 import { assert } from "@std/assert";
-import { open, readdir, readFile } from "node:fs/promises";
+import { open, readdir, readFile, truncate } from "node:fs/promises";
 import { sequenceOfName } from "../../src/store/wal/segment_header.ts";
 import { test } from "../harness.ts";
 import { type ServerProcess, withCluster } from "./process.ts";
@@ -57,6 +57,34 @@ test("cluster: nothing is lost when a follower comes back with flipped bits in i
           const status = await follower.status();
           return status !== undefined && status.damaged.length === 0 && status.role !== "shutdown";
         });
+      }
+      await workload.stop();
+      const report = await workload.check();
+      assert(report.acknowledged > 300, JSON.stringify(report));
+    } finally {
+      await workload.stop();
+    }
+  });
+}, { runtimes: ["deno"], timeoutMs: 180_000 });
+
+test("cluster: nothing is lost when the newest segment of a follower comes back cut off at any byte", async () => {
+  await withCluster({ runtimes: ["deno", "deno", "deno"] }, async (cluster) => {
+    const workload = Workload.start(cluster);
+    try {
+      for (let round = 0; round < 3; round++) {
+        await workload.untilAcknowledged(300);
+        const leader = await cluster.agreedLeader();
+        const follower = cluster.servers.filter((server) => server !== leader)[round % 2]!;
+        await follower.kill();
+        await workload.untilAcknowledged(100);
+        const { path, end } = (await segmentsOf(follower)).at(-1)!;
+        await truncate(path, 512 + Math.floor(Math.random() * (end - 512)));
+        follower.start();
+        await cluster.agreedLeader();
+        await workload.untilAcknowledged(100);
+        const { commitIndex } = (await leader.status())!;
+        // Wherever it was cut, it has all of it again.
+        await cluster.untilApplied(commitIndex);
       }
       await workload.stop();
       const report = await workload.check();

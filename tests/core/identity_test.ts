@@ -16,6 +16,7 @@ import {
   type GivenLeader,
   leaderOf,
   receive,
+  rejected,
   voteRequest,
   voteResponse,
 } from "./states.ts";
@@ -282,4 +283,45 @@ test("identity: a leader that can commit by nobody but whose disk is not recorde
     return core.state.role;
   };
   assertEquals([led(known()), led(known("c")), led(known("b"))], ["leader", "leader", "follower"]);
+});
+
+test("identity: a server that denies what it acknowledged, twice, has lost it: the log says so, then it is re-admitted", () => {
+  const core = leader({ leading: { heartbeatAt: 1e9 } });
+  const denies = (now: number) => {
+    core.step(drained, now);
+    const { sequence } = core.state.leading!.progress.get("b")!;
+    return receive(core, "b", rejected(2, 1, 1, { term: 2, sequence: sequence - 1 }), now).effects;
+  };
+  core.step({ type: "peer-disconnected", peer: "b" }, 0);
+  core.step(connects("b", disk("B")), 0);
+  assertEquals(types(denies(1)), []);
+  assertEquals(core.state.leading!.progress.get("b")!.matchIndex, 2);
+  assertEquals(types(denies(2)), ["announce-distrust"]);
+  assertEquals(core.state.leading!.progress.get("b")!.matchIndex, 0);
+  // No server has the disk that it is known by now.
+  assertEquals(recorded(core.step(drained, 3)), ["3: a=A.1 b=lost.1 c=C.1"]);
+  assertEquals(isTrusted(core.state, "b"), false);
+  core.step({ type: "entries-persisted", end: 4, epoch: 0 }, 4);
+  acknowledge(core, "b", 3, 5);
+  assertEquals(core.state.commitIndex, 2);
+  const back = acknowledge(core, "c", 3, 6);
+  assertEquals(recorded(back), ["4: a=A.1 b=B.1 c=C.1"]);
+  assertEquals(back.filter(({ type }) => type === "announce-readmission"), [{
+    type: "announce-readmission",
+    peer: "b",
+  }]);
+});
+
+test("identity: a denial that was overtaken by an acknowledgement is no proof, and is forgotten", () => {
+  const core = leader({ leading: { heartbeatAt: 1e9 } });
+  core.step({ type: "peer-disconnected", peer: "b" }, 0);
+  core.step(connects("b", disk("B")), 0);
+  core.step(drained, 0);
+  const sequence = core.state.leading!.progress.get("b")!.sequence - 1;
+  receive(core, "b", rejected(2, 1, 1, { term: 2, sequence }), 1);
+  assertEquals(core.state.leading!.progress.get("b")!.isDoubted, true);
+  core.step(drained, 1);
+  acknowledge(core, "b", 2, 2);
+  const { isDoubted, state, hasForgotten } = core.state.leading!.progress.get("b")!;
+  assertEquals([isDoubted, state, hasForgotten], [false, "replicate", false]);
 });

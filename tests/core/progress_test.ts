@@ -46,6 +46,7 @@ test("newProgress() probes from the next index, owes a heartbeat and counts as h
       ackedRound: 0,
       heardAt: 30,
       hasForgotten: false,
+      isDoubted: false,
       admitAfter: 0,
       countsFrom: 0,
       catchUp: undefined,
