@@ -44,7 +44,7 @@ test("mutants: each has a name of its own, a bug of the catalogue and a reason",
     assert(/^[a-z0-9]+(-[a-z0-9]+)+$/.test(id), id);
     const [, family, number] = /^(B[A-Z])(\d\d)$/.exec(bug) ?? [];
     assert(Number(number) >= 1 && Number(number) <= (families[family ?? ""] ?? 0), `${id}: ${bug}`);
-    assert(why.length > 10 && /[.]$/.test(why), id);
+    assert(why.length > 10 && /[.?]$/.test(why), id);
     assert(invariants.length > 0 && invariants.every((name) => /^[A-Z]\d+$/.test(name)), id);
     assert(/^src\/(core|driver|store|wire)\//.test(file), `${id}: ${file}`);
   }
