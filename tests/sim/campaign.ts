@@ -42,6 +42,7 @@ const RARE_MARKS: readonly string[] = [
   "append-rejected-for-term",
   "truncated-many",
   "transfer-target-crashed",
+  "disk-older",
   "crashed-in-joint",
   "leader-crashed-in-joint",
   "joint-truncated",
