@@ -14,6 +14,7 @@ import { measureHttp } from "./http.ts";
 import { KvCluster } from "./kv.ts";
 import type { LoadResult, LoadShape } from "./load.ts";
 import { measureMemory } from "./memory.ts";
+import { endChildrenWithUs } from "./processes.ts";
 import { findPeers, measureBeside } from "./peers.ts";
 import { peerTable } from "./peers_rows.ts";
 import { help, type OwnPart, ownParts, peerParts, type Plan, planOf, UsageError } from "./plan.ts";
@@ -40,6 +41,7 @@ async function main(): Promise<void> {
   const plan = readPlan();
   mkdirSync(plan.dir, { recursive: true });
   const dir = mkdtempSync(join(plan.dir, "run-"));
+  endChildrenWithUs(() => rmSync(dir, { recursive: true, force: true }));
   const results: Record<string, unknown> = {};
   try {
     process.stdout.write(`${conditions(plan)}\n`);
@@ -71,7 +73,7 @@ async function measureOurs(plan: Plan, dir: string, results: Record<string, unkn
 
 async function measurePeers(plan: Plan, dir: string, results: Record<string, unknown>): Promise<void> {
   const peers = await findPeers(say);
-  process.stdout.write(`${peers.versions}\n`);
+  if (peers.versions !== "") process.stdout.write(`${peers.versions}\n`);
   results.versions = peers.versions;
   for (const part of peerParts) {
     if (!plan.only.has(part)) continue;

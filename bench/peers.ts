@@ -45,7 +45,7 @@ export async function findPeers(say: Say): Promise<Peers> {
   return { hashicorp, etcd: etcd && `etcd ${etcd}`, versions: versions.join(", ") };
 }
 
-/** Measures one part; undefined when nobody is there to compare with. */
+/** Measures one part; no table when nobody is there to compare with. */
 export async function measureBeside(
   part: PeerPart,
   plan: Plan,

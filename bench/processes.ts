@@ -44,6 +44,24 @@ export function pause(ms: number): Promise<void> {
 
 const answerWithinMs = 60_000;
 
+const running = new Set<Child>();
+let isEnding = false;
+
+/** When the bench is told to end, its processes end first: not all of them notice that it is gone. */
+export function endChildrenWithUs(cleanUp: () => void): void {
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.once(name, () => {
+      isEnding = true;
+      const children = [...running];
+      children.forEach((child) => child.kill());
+      void Promise.all(children.map(({ gone }) => gone)).then(() => {
+        cleanUp();
+        process.exit(130);
+      });
+    });
+  }
+}
+
 /** A process that answers lines with lines. */
 export class Child {
   readonly #process: ChildProcess;
@@ -55,10 +73,17 @@ export class Child {
 
   /** Starts it. Its standard error goes to ours. */
   constructor(command: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    if (isEnding) throw new Error("Cannot start a process, as the bench was told to end");
     const [program, ...args] = command;
     const stdio: ["pipe", "pipe", "inherit"] = ["pipe", "pipe", "inherit"];
     this.#process = spawn(program!, args, { stdio, env: { ...process.env, ...env } });
-    this.gone = new Promise((resolve) => this.#process.on("exit", () => resolve()));
+    running.add(this);
+    this.gone = new Promise((resolve) =>
+      this.#process.on("exit", () => {
+        running.delete(this);
+        resolve();
+      })
+    );
     const lines = createInterface({ input: this.#process.stdout! });
     lines.on("line", (line) => {
       const waiting = this.#waiting.shift();
