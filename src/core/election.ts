@@ -31,7 +31,8 @@ export function onElectionDeadline(step: Step): void {
   // An election whose own vote is still being written has not begun: a second one would only burn a term (BE15).
   if (state.role === "candidate" && !isVoteDurable(step)) return mark("election-waited-for-own-vote");
   if (!isPromotable(state)) {
-    if (state.leader !== undefined) becomeFollower(step, state.term, undefined, "election-timeout");
+    const isIdle = state.role === "follower" && state.leader === undefined;
+    if (!isIdle) becomeFollower(step, state.term, undefined, "election-timeout");
     return;
   }
   if (state.settings.preVote) askBeforeCampaign(step);

@@ -393,3 +393,15 @@ test("membership: a record of disks after it proves nothing, other voters after 
   assertEquals(isWilling("b"), true);
   assertEquals(isWilling("b c"), false);
 });
+
+test("membership: who is told that it is removed while it asks for votes gives that up", () => {
+  const core = coreOf({ state: { electionAt: 1000 } });
+  core.step(deadline, 1000);
+  assertEquals(core.state.role, "pre-candidate");
+  receive(core, "b", { type: "removed", term: 1, index: 5 }, 1500);
+  assertEquals(core.step(deadline, 1999), []);
+  const { effects } = take(core, deadline, 2000);
+  const role = { role: "follower", term: 1, leader: undefined, reason: "election-timeout" } as const;
+  assertEquals(effects, [{ type: "announce-role", ...role }]);
+  assertEquals(take(core, deadline, 4000).effects, []);
+});

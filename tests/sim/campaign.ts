@@ -46,6 +46,7 @@ const RARE_MARKS: readonly string[] = [
   "crashed-in-joint",
   "leader-crashed-in-joint",
   "joint-truncated",
+  "configuration-reverted",
   "joint-left-by-next-leader",
   "promotion-refused",
   "change-refused-for-quorum",

@@ -323,7 +323,8 @@ export class Aftermath {
       return `"${life.id}" rests and counts ${proposalsPending} calls of ${proposalsPendingBytes} bytes`;
     });
     for (const [peer, progress] of life.core.leading?.progress ?? []) {
-      if (!this.#simulation.present.some(({ id }) => id === peer)) continue;
+      // Who was removed a moment ago gets what says so, for a while.
+      if (!this.#members.some(({ id }) => id === peer)) continue;
       const { inFlight, inFlightBytes, probe, state } = progress;
       ghost.must(
         inFlight.length === 0 && inFlightBytes === 0 && probe === undefined && state === "replicate",

@@ -1,5 +1,6 @@
 /**
- * Faults at the moments at which they hurt most: right after a leader appended, a vote was given, a transfer began.
+ * Faults at the moments at which they hurt most: right after a leader appended, the servers changed, a vote was given, a
+ * transfer began.
  * Faults at random times hardly ever meet them.
  *
  * @module
@@ -46,10 +47,11 @@ export function drawAmbush(random: Random, config: SimConfig, node: NodeView, st
 function momentOf(
   { core }: NodeView,
   { before, effects, event }: StepView,
-): "led" | "appended" | "voted" | "transferring" | "jumped" | undefined {
+): "led" | "changed" | "appended" | "voted" | "transferring" | "jumped" | undefined {
   if (event.type === "clock-jumped" && core.role === "leader") return "jumped";
   for (const effect of effects) {
     if (effect.type === "append" && effect.source === "noop") return "led";
+    if (effect.type === "append" && effect.source === "configuration") return "changed";
     if (effect.type === "append" && effect.source === "proposals") return "appended";
     if (effect.type === "persist-vote" && effect.votedFor !== undefined) return "voted";
     if (effect.type === "send" && effect.message.type === "timeout-now") return "transferring";

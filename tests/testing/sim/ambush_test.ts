@@ -55,8 +55,8 @@ test("ambush: the disk of who has just voted stalls", () => {
   assertEquals(kinds, new Set<string | undefined>(["disk-stall", undefined]));
 });
 
-test("ambush: who has just begun to lead dies or keeps one friend", () => {
-  const actions = draw([{ type: "append", source: "noop" }]);
+test("ambush: who has just begun to lead, or changed the servers, dies or keeps one friend", () => {
+  const actions = ["noop", "configuration"].flatMap((source) => draw([{ type: "append", source }]));
   assertEquals(
     new Set(actions.map((action): string | undefined => action?.type)),
     new Set<string | undefined>(["crash", "cut"]),

@@ -86,7 +86,9 @@ rule("M7", "somebody has a vote in both halves", (stage, isBad) => {
 rule("V4", "who was told that it is removed campaigns no more", (stage, isBad) => {
   const a = stage.server("a");
   stage.step(a, { type: "drained" }, () => {}, isBad ? [{ type: "announce-removed", index: 2 }] : []);
-  stage.step(a, { type: "deadline-reached" }, (core) => core.role = "pre-candidate");
+  stage.step(a, { type: "deadline-reached" }, (core) => {
+    Object.assign(core, { role: "pre-candidate", campaign: { pre: true, term: 2, transfer: false, votes: new Map() } });
+  });
 });
 
 rule("C2", "what a leader commits, both halves hold", (stage, isBad) => {

@@ -110,7 +110,7 @@ function voteless(ghost: Ghost, node: NodeView, now: number): void {
 /** V4: who was told that it is removed campaigns no more, until an entry says otherwise. */
 function quiet(ghost: Ghost, node: NodeView, { before }: StepView): void {
   const { id, core } = node;
-  if (core.role === before.role || (core.role !== "candidate" && core.role !== "pre-candidate")) return;
+  if (core.campaign === undefined || core.campaign === before.campaign) return;
   const at = ghost.removed.get(node) ?? 0;
   ghost.must((core.configurations.at(-1)?.index ?? 0) > at || at === 0, "V4", () => {
     return `"${id}" campaigns although it was told that entry ${at} removed it`;
