@@ -112,7 +112,11 @@ export function isSound(ghost: Ghost, node: NodeView, id: ServerId): boolean {
 export function mayCount(ghost: Ghost, node: NodeView, id: ServerId, index: LogIndex): boolean {
   const forgetful = ghost.forgetful.get(id);
   if (forgetful === undefined) return true;
-  if (knows(node, id, forgetful)) return index >= recordedAt(node, id, forgetful);
+  if (knows(node, id, forgetful)) {
+    // Whoever has the entry that says so has all before it.
+    const at = recordedAt(node, id, forgetful);
+    return ghost.holds(id, at, node.log.hashAt(at));
+  }
   return !hasSeenLoss(ghost, node, id) && ghost.held(id, index, node.log.hashAt(index));
 }
 
