@@ -36,6 +36,10 @@ export const TOUCHES = [
   "read-throwing",
   /** A command that is too large. */
   "apply-oversized",
+  /** Settings that are what they were. */
+  "reload",
+  /** A beginning of what has begun. */
+  "bootstrap-again",
 ] as const;
 
 /** One of {@linkcode TOUCHES}. */
@@ -138,6 +142,24 @@ const touches: Readonly<Record<Touch, (scene: Scene) => Promise<boolean>>> = {
       return `a command that is too large for "${life.id}" is answered with ${error}`;
     });
     ghost.noteNotApplied(large);
+    return true;
+  },
+
+  reload({ life, raft }) {
+    const { heartbeatMs } = life.core.settings;
+    raft.reloadConfig({ heartbeatMs });
+    return Promise.resolve(true);
+  },
+
+  async "bootstrap-again"({ ghost, life, raft }) {
+    const known = life.core.configurations.at(-1);
+    // One that has nothing would begin a cluster of its own.
+    if (known === undefined) return true;
+    const error = await reason(raft.bootstrap(known.configuration));
+    // Not every server that belongs to the cluster has a vote in it.
+    ghost.must(error instanceof RaftError || error instanceof TypeError, "K4", () => {
+      return `a second beginning on "${life.id}" is answered with ${error}`;
+    });
     return true;
   },
 };
