@@ -163,13 +163,4 @@ export const membership: readonly Mutant[] = [
     why: "It is in force from when it is appended.",
     invariants: ["K3"],
   },
-  {
-    id: "removed-before-it-is-committed",
-    bug: "BM12",
-    file: "src/core/membership.ts",
-    find: "(mayLead(configurationOf(state), state.id) || isStillNeeded(state));",
-    replace: "mayLead(configurationOf(state), state.id);",
-    why: "Whoever is not among the voters has no business in elections.",
-    invariants: ["V2"],
-  },
 ];
