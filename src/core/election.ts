@@ -108,8 +108,9 @@ export function onVoteRequest(step: Step, from: ServerId, request: VoteRequest):
   if (!isCredible(step, request.term)) return;
   answerStranger(step, from);
   // Whoever has forgotten votes, or what was committed with its help, neither gives nor gets one (M8). What a candidate has
-  // beyond our log may be the entry that re-admits it: it has all that we know, and would not campaign if that spoke against it.
-  const isSound = (isTrusted(state, from) || isAhead(state, request)) && isTrusted(state, state.id);
+  // beyond our log may be the entry that re-admits one of us: it has all that we know, would not campaign if that spoke
+  // against it, and does not count our vote if that speaks against us.
+  const isSound = isAhead(state, request) || (isTrusted(state, from) && isTrusted(state, state.id));
   if (request.pre) {
     const granted = isSound && wouldGrant(step, from, request);
     if (!granted) mark("pre-vote-denied");

@@ -22,7 +22,7 @@ test("sim: what configurations have learnt since a script was written is off in 
     script: { ...script, config: { ...rest, network: older } },
   });
   const { config } = parseRegression(text, "older").script;
-  assertEquals(config.network, { ...network, loss: 0 });
+  assertEquals(config.network, { ...network, loss: 0, hostile: 0 });
   assertEquals(config.clocks, script.config.clocks);
   assertEquals(Object.keys(config.settings).length > 0, true);
   const kept = parseRegression(JSON.stringify({ invariant: "E1", what: "", script }), "as it is").script;

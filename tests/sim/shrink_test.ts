@@ -17,7 +17,7 @@ async function failing(bug: string) {
 }
 
 test("sim: a failure is shrunk to the few decisions that it takes", async () => {
-  for (const bug of ["BE09", "BL06"]) {
+  for (const bug of ["BE09", "BC03"]) {
     const distort = distortionOf(bug);
     const { script, violation } = await failing(bug);
     const { invariant } = violation!;

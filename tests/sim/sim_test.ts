@@ -79,5 +79,6 @@ test("sim: a stream of chance depends on its seed and name alone", () => {
 
 test("sim: every size of cluster is drawn", () => {
   const sizes = new Set(Array.from({ length: 200 }, (_, seed) => drawConfig(Random.seeded(seed)).servers));
-  assertEquals([...sizes].sort(), [1, 2, 3, 4, 5, 7]);
+  // And spare ones that come later.
+  assertEquals([...sizes].sort(), [1, 2, 3, 4, 5, 6, 7, 8]);
 });
