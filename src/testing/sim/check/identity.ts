@@ -102,6 +102,12 @@ export function hasSeenLoss(ghost: Ghost, node: NodeView, id: ServerId): boolean
   return disk !== undefined && ghost.forgetful.get(id)?.disks.has(disk) === true;
 }
 
+/** Whether a server has seen that the last disk that this one has lost is gone: of one lost before it may still hear. */
+export function hasSeenLastLoss(ghost: Ghost, node: NodeView, id: ServerId): boolean {
+  const disk = ghost.seen.get(node)?.get(id)?.disk;
+  return disk !== undefined && ghost.forgetful.get(id)?.current.has(disk) === true;
+}
+
 /** Whether what a server says with the disk that it has now counts for this node. */
 export function isSound(ghost: Ghost, node: NodeView, id: ServerId): boolean {
   const forgetful = ghost.forgetful.get(id);

@@ -11,7 +11,7 @@ import { ChainLog } from "../chain.ts";
 import type { Ghost } from "../ghost.ts";
 import type { DiskView, NodeView, StepView } from "../view.ts";
 import type { Checker } from "./checker.ts";
-import { hasSeenLoss } from "./identity.ts";
+import { hasSeenLastLoss } from "./identity.ts";
 
 /** Raft §5.3. */
 export const logs: Checker = {
@@ -118,7 +118,7 @@ function matchSoundness(ghost: Ghost, node: NodeView, { event, before }: StepVie
   const { matchIndex, nextIndex } = progress;
   const key = `${event.from} ${core.term}`;
   // What another disk acknowledged is worth nothing to whoever has seen that it is gone (M8).
-  const lost = hasSeenLoss(ghost, node, event.from) ? 0 : ghost.lostAcknowledged.get(key) ?? 0;
+  const lost = hasSeenLastLoss(ghost, node, event.from) ? 0 : ghost.lostAcknowledged.get(key) ?? 0;
   const index = Math.max(ghost.acknowledged.get(key)?.index ?? 0, lost);
   ghost.must(matchIndex <= index, "L7", () => {
     return `leader "${id}" of term ${core.term} believes that "${event.from}" holds ${matchIndex}, it acknowledged ${index}`;
