@@ -95,6 +95,8 @@ export interface Life extends NodeView {
   truncatedFrom: LogIndex;
   /** The last entry of a snapshot that has taken the log's place since then; 0 when none has. */
   installed: LogIndex;
+  /** How many snapshots have taken the log's place. */
+  installs: number;
   cache: LogCache | undefined;
 }
 
@@ -219,6 +221,7 @@ export class SimServer {
       hasStopped: false,
       truncatedFrom: Infinity,
       installed: 0,
+      installs: 0,
       cache: undefined,
       machine: undefined as unknown as SimMachine,
     };
@@ -336,7 +339,9 @@ export class SimServer {
       const effects = step(event, now);
       for (const effect of effects) {
         if (effect.type === "truncate") life.truncatedFrom = Math.min(life.truncatedFrom, effect.from);
-        if (effect.type === "install-snapshot") life.installed = effect.index;
+        if (effect.type !== "install-snapshot") continue;
+        life.installed = effect.index;
+        life.installs++;
       }
       if (!life.isOver) tap.onStep(this, life, { before, event, effects, now });
       else if (life.hasStopped) tap.onTrouble(this, "stay shut down", new Error(`it steps ${event.type}`));
