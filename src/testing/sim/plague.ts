@@ -164,15 +164,27 @@ export class Plague {
     this.now = 0;
     network.healAll();
     network.lines.behaviour = calm(network.lines.behaviour);
+    const doubting = this.#doubting();
     for (const server of servers) {
       server.clock.setRate(config.clocks[server.index]!.rate);
       world.resume(server.index);
       const { faults } = server.storage;
       faults?.heal();
       // What failed in the background would stop it yet.
-      if (faults?.hasFailed === true) this.#simulation.crash(server.index, "kill");
+      if (faults?.hasFailed === true || doubting.includes(server)) this.#simulation.crash(server.index, "kill");
       this.#start(server);
     }
+  }
+
+  /**
+   * Who takes entries for damaged, where so many do that nobody else may be electable: what was read wrongly once is read
+   * again after a restart only, and that is what an operator would try.
+   */
+  #doubting(): readonly SimServer[] {
+    const { servers, config: { moving } } = this.#simulation;
+    const doubting = servers.filter(({ life }) => (life?.core?.damaged.length ?? 0) > 0);
+    const sound = servers.filter((server) => !this.atlas.isLost(server.index) && !doubting.includes(server));
+    return moving === undefined && sound.length * 2 > servers.length ? [] : doubting;
   }
 
   /** Starts a server that was shut down. */
