@@ -274,7 +274,9 @@ export class Aftermath {
     if (canFollow) {
       await this.#within("V1", "follow another leader", () => this.#hasLeader(others));
       const took = (world.time - stoppedAt) / 1000;
-      const isLikely = config.disk.stallChance === 0 && config.settings.shutdownTransferMs! > 0;
+      // Without the question before elections another may be of a later term already.
+      const isAsked = config.settings.preVote === true && config.settings.shutdownTransferMs! > 0;
+      const isLikely = isAsked && config.disk.stallChance === 0;
       ghost.must(!isLikely || took < config.settings.electionMinMs! / 2 || ghost.leaders.has(term + 1), "V3", () => {
         return `"${old.id}" is shut down and hands over to nobody: a leader took ${took} ms`;
       });

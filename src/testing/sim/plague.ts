@@ -100,7 +100,8 @@ export class Plague {
         faults.misread(action.pick);
         return this.#after(action.for, `${server.id} reads what is there`, () => faults.misread(0));
       case "damage": {
-        if (!this.atlas.allows(server.index)) return;
+        // Before the first leader there is but the first entry, and whoever can't read it bootstraps again.
+        if (this.#simulation.steps === 0 || !this.atlas.allows(server.index)) return;
         this.atlas.damage(server.index);
         this.#simulation.crash(server.index, "power");
         const where = faults.damage(action.how, action.pick);
