@@ -14,6 +14,7 @@ import type { DiskView } from "../view.ts";
 export class Atlas {
   readonly #servers: number;
   readonly #most: number;
+  readonly #goesBeyond: boolean;
   readonly #damaged = new Set<number>();
   readonly #lost = new Set<number>();
   readonly #ghost: Pick<Ghost, "forgetful" | "disks" | "commits">;
@@ -28,14 +29,17 @@ export class Atlas {
     this.#ghost = ghost;
     const quorum = Math.floor(servers / 2) + 1;
     this.#servers = servers;
-    this.#most = isBeyond ? servers : Math.min(quorum - 1, servers - quorum);
+    this.#most = Math.min(quorum - 1, servers - quorum);
+    this.#goesBeyond = isBeyond;
   }
 
   /** Whether this server's disk may be damaged now. */
   allows(server: number): boolean {
     if (this.#lost.has(server)) return false;
     const without = new Set([...this.#damaged, ...this.#forgetful]);
-    return this.#damaged.has(server) || without.has(server) || without.size < this.#most;
+    // Who has forgotten is re-admitted by a quorum of others.
+    if (this.#goesBeyond && this.#forgetful.length === 0) return without.has(server) || without.size < this.#servers;
+    return this.#allowsWithin(server, without);
   }
 
   /**
@@ -43,12 +47,17 @@ export class Atlas {
    * committed, by which disk it was known, and can tell.
    */
   allowsReplacement(server: number, now: Disk): boolean {
-    if (!this.allows(server) || this.#damaged.has(server)) return false;
+    if (this.#lost.has(server) || this.#damaged.has(server)) return false;
+    if (!this.#allowsWithin(server, new Set([...this.#damaged, ...this.#forgetful]))) return false;
     const id = this.#idOf(server);
     return this.#others(server).every((disk) => {
       const recorded = diskIn(this.#committedIn(disk), id);
       return recorded !== undefined && !isTakenFor(now, recorded);
     });
+  }
+
+  #allowsWithin(server: number, without: ReadonlySet<number>): boolean {
+    return without.has(server) || without.size < this.#most;
   }
 
   /** Whether one that has an older copy of its disk would pass for what it was, as it was started often enough since. */
