@@ -262,7 +262,7 @@ test("damage of more copies than can be survived ends in a halt, and nobody serv
 
 test("damage of fewer copies leaves a cluster that serves", async () => {
   let lostInAll = 0;
-  for (let seed = 0; seed < 10; seed++) {
+  for (let seed = 0; seed < 40; seed++) {
     const { violation, lost } = await runSeed(seed, {
       steps: 2000,
       store: "wal",
