@@ -4,6 +4,7 @@
  * @module
  */
 import { decode, encode, type ValueType } from "@std/msgpack";
+import { concatenate } from "./wire/bytes.ts";
 
 /** Bytes of one piece of a stream. */
 const CHUNK_BYTES = 64 << 10;
@@ -74,16 +75,6 @@ export function chunksOf(bytes: Uint8Array): ReadableStream<Uint8Array> {
 /** All that a stream gives. */
 export async function readAll(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  let total = 0;
-  for await (const part of stream) {
-    parts.push(part);
-    total += part.length;
-  }
-  const bytes = new Uint8Array(total);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  for await (const part of stream) parts.push(part);
+  return concatenate(parts);
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { SnapshotNotFoundError, StorageError } from "../errors.ts";
+import { concatenate } from "../wire/bytes.ts";
 import { crc32c } from "../wire/crc32c.ts";
 import { Holds } from "./holds.ts";
 import {
@@ -97,7 +98,7 @@ class MemorySnapshotStore implements SnapshotStore {
       left -= part.length;
       parts.push(part);
     }
-    return joined(parts);
+    return concatenate(parts);
   }
 
   // deno-lint-ignore require-await -- so that it rejects rather than throws
@@ -211,14 +212,4 @@ function bisect(sorted: readonly number[], value: number): number {
     else high = middle;
   }
   return low - 1;
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

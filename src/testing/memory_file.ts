@@ -4,6 +4,7 @@
  * @module
  */
 import type { FileHandle } from "../store/files.ts";
+import { concatenate } from "../wire/bytes.ts";
 import { GrowingBytes } from "./growing_bytes.ts";
 
 /** What {@linkcode MemoryFiles} is asked to do. */
@@ -232,14 +233,4 @@ function tear(content: GrowingBytes, sector: Uint8Array, offset: number, choose:
   else if (how === 1) content.write(sector.map((byte, i) => Math.imul(byte + i + at, 0x9e3779b1) >>> 13), offset);
   else if (how === 2) content.write(sector.subarray(0, at), offset);
   else content.write(sector.subarray(at), offset + at);
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

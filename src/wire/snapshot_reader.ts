@@ -4,6 +4,7 @@
  * @module
  */
 import { ProtocolError } from "../errors.ts";
+import { concatenate } from "./bytes.ts";
 import { decodeConfiguration } from "./configuration.ts";
 import { crc32c } from "./crc32c.ts";
 import { getU32, getU64 } from "./integers.ts";
@@ -170,13 +171,7 @@ class ContainerReader {
       if (length > bytesMax) this.#refuse(`a section has more than ${bytesMax} bytes`);
       chunks.push(chunk);
     }
-    const whole = new Uint8Array(length);
-    let at = 0;
-    for (const chunk of chunks) {
-      whole.set(chunk, at);
-      at += chunk.length;
-    }
-    return whole;
+    return concatenate(chunks);
   }
 
   /** What comes after the machine's bytes: nothing that must be known, the end mark, and then nothing at all. */

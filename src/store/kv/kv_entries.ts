@@ -5,6 +5,7 @@
  */
 import { CorruptionError } from "../../errors.ts";
 import type { LogIndex } from "../../types.ts";
+import { concatenate } from "../../wire/bytes.ts";
 import { getU32 } from "../../wire/integers.ts";
 import { decodeRecords, RECORD_HEADER_BYTES, type Records } from "../../wire/record.ts";
 import { bytesOf, type Kv, type KvChange, type KvEntry, type KvKey, piecesOf } from "./kv.ts";
@@ -93,19 +94,8 @@ class RecordParts {
   }
 
   bytes(): Uint8Array {
-    return this.#parts.length === 1 ? this.#parts[0] : joined(this.#parts);
+    return this.#parts.length === 1 ? this.#parts[0] : concatenate(this.#parts);
   }
-}
-
-/** Pieces in one array. */
-export function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }
 
 /**

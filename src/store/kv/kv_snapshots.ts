@@ -8,13 +8,13 @@
  * @module
  */
 import { CorruptionError, RaftError, SnapshotNotFoundError, StorageError, StoreLockedError } from "../../errors.ts";
+import { concatenate } from "../../wire/bytes.ts";
 import { crc32c } from "../../wire/crc32c.ts";
 import { Holds } from "../holds.ts";
 import { checkOrigin, checkRange, compareSnapshots, sequenceOf, snapshotId, surplusOf } from "../snapshot_meta.ts";
 import { decodeMeta, encodeMeta } from "../snapshot_meta_text.ts";
 import type { DamagedSnapshot, SnapshotMeta, SnapshotOrigin, SnapshotSink, SnapshotStore } from "../snapshot_store.ts";
 import { bytesOf, groupsOf, type Kv, type KvChange, type KvKey, piecesOf, VALUE_BYTES_MAX, withChanges } from "./kv.ts";
-import { joined } from "./kv_entries.ts";
 import { KvSnapshotSink } from "./kv_snapshot_sink.ts";
 import { decodeText, encodeText } from "./kv_text.ts";
 
@@ -139,7 +139,7 @@ class KvSnapshots implements SnapshotStore {
     try {
       const first = Math.floor(offset / VALUE_BYTES_MAX);
       const last = Math.min(Math.ceil(end / VALUE_BYTES_MAX), first + READ_VALUES_MAX);
-      const found = joined(await this.#pieces(id, first, last));
+      const found = concatenate(await this.#pieces(id, first, last));
       const skipped = offset - first * VALUE_BYTES_MAX;
       const length = Math.min(end, last * VALUE_BYTES_MAX) - offset;
       if (found.length < skipped + length) throw new Error(`bytes from ${offset} on are missing`);
@@ -206,7 +206,7 @@ class KvSnapshots implements SnapshotStore {
     const parts: Uint8Array[] = [];
     const [start, end] = [this.#metaKey(sequenceOf(id), 0), this.#metaKey(sequenceOf(id), Infinity)];
     for await (const entry of this.#kv.list({ start, end })) parts.push(bytesOf(entry) ?? new Uint8Array(0));
-    const decoded = decodeMeta(joined(parts), id);
+    const decoded = decodeMeta(concatenate(parts), id);
     if ("meta" in decoded) this.#metas.set(id, decoded.meta);
     else if (decoded.isNewer) {
       throw new StorageError(`Cannot open ${this.#nameOf(id)} as ${decoded.problem}: upgrade this server`, "open");

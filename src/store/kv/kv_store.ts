@@ -15,11 +15,12 @@
  */
 import { CorruptionError, EntryNotFoundError, RaftError, StorageError, StoreLockedError } from "../../errors.ts";
 import type { IndexedConfiguration, LogIndex, TermRun } from "../../types.ts";
+import { concatenate } from "../../wire/bytes.ts";
 import { configurationsOf, type Records } from "../../wire/record.ts";
 import type { Store, StoreState, StoreWrite } from "../store.ts";
 import { boundsAfter, checkCluster } from "../write_check.ts";
 import { bytesOf, groupsOf, type Kv, type KvChange, type KvKey, VALUE_BYTES_MAX, withChanges } from "./kv.ts";
-import { joined, LogKeys, verified } from "./kv_entries.ts";
+import { LogKeys, verified } from "./kv_entries.ts";
 import { decodeKvMeta, encodeKvMeta, type KvMeta, runsTo } from "./kv_meta.ts";
 
 /** What {@linkcode kvLog} takes. */
@@ -255,14 +256,14 @@ class KvStore implements Store {
       if (next >= runEnd) continue;
       for await (const { index, bytes } of this.#keys.list(this.#kv, epoch, next, runEnd)) {
         if (bytes === undefined) continue;
-        if (index !== next) return parts.length === 0 ? undefined : joined(parts);
-        if (parts.length > 0 && length + bytes.length > bytesMax) return joined(parts);
+        if (index !== next) return parts.length === 0 ? undefined : concatenate(parts);
+        if (parts.length > 0 && length + bytes.length > bytesMax) return concatenate(parts);
         parts.push(bytes);
         length += bytes.length;
         next++;
       }
     }
-    return parts.length === 0 ? undefined : joined(parts);
+    return parts.length === 0 ? undefined : concatenate(parts);
   }
 
   /** Removes what a truncation replaced. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { concatenate } from "../../wire/bytes.ts";
 import { equal, equalBytes, rejection } from "../case_checks.ts";
 import { checkSame, type MachineCase, readAll, Replica, stopsOf, streamOf } from "./machine_support.ts";
 
@@ -138,7 +139,7 @@ const captureCases: readonly MachineCase[] = [
         (await quiet.snapshot()).slice(0, early.value?.length ?? 0),
         "early",
       );
-      equalBytes(concatenated(first.taken), await quiet.snapshot(), "the first snapshot");
+      equalBytes(concatenate(first.taken), await quiet.snapshot(), "the first snapshot");
       await quiet.applyTo(count);
       equalBytes(await second, await quiet.snapshot(), "the second snapshot");
     },
@@ -198,10 +199,6 @@ function piecesOf(stream: ReadableStream<Uint8Array>) {
       return { done, value };
     },
   };
-}
-
-function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
-  return Uint8Array.from(pieces.flatMap((piece) => [...piece]));
 }
 
 /** All cases. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { ApplyContext, Codec } from "../../machine.ts";
+import { concatenate } from "../../wire/bytes.ts";
 import { check, equalBytes } from "../case_checks.ts";
 
 /** A state machine that takes snapshots; what `StateMachine` is when it has all of its methods. */
@@ -117,7 +118,6 @@ export function streamOf(bytes: Uint8Array, pieceBytes: number): ReadableStream<
 /** All bytes of a stream, which must be `Uint8Array`. */
 export async function readAll(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
-  let length = 0;
   const reader = stream.getReader();
   for (;;) {
     const { done, value } = await reader.read();
@@ -127,15 +127,8 @@ export async function readAll(stream: ReadableStream<Uint8Array>): Promise<Uint8
       `snapshot() gave ${Object.prototype.toString.call(value)} instead of Uint8Array`,
     );
     pieces.push(value.slice());
-    length += value.length;
   }
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
+  return concatenate(pieces);
 }
 
 /** Compares two replicas by their snapshots. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { SnapshotMeta, SnapshotOrigin, SnapshotStore } from "../../store/snapshot_store.ts";
+import { concatenate } from "../../wire/bytes.ts";
 import { crc32c } from "../../wire/crc32c.ts";
 import { SNAPSHOT_VERSION } from "../../wire/snapshot.ts";
 import { check, equal } from "../case_checks.ts";
@@ -70,13 +71,7 @@ export async function readSnapshot(store: SnapshotStore, id: string, bytesMax = 
     parts.push(part);
     length += part.length;
   }
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return concatenate(parts);
 }
 
 /** The next store, open. */

@@ -1,0 +1,16 @@
+/**
+ * Byte arrays as a whole.
+ *
+ * @module
+ */
+
+/** The parts one after the other, in an array of their own. */
+export function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
