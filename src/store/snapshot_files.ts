@@ -12,7 +12,7 @@ import { crc32c } from "../wire/crc32c.ts";
 import type { FileHandle, Files } from "./files.ts";
 import { Holds } from "./holds.ts";
 import { OpenFiles } from "./open_files.ts";
-import { SnapshotFileSink } from "./snapshot_file_sink.ts";
+import { SnapshotFileMedium } from "./snapshot_file_medium.ts";
 import {
   checkOrigin,
   checkRange,
@@ -23,6 +23,7 @@ import {
   surplusOf,
 } from "./snapshot_meta.ts";
 import { decodeMeta, META_BYTES_MAX, META_NAME } from "./snapshot_meta_text.ts";
+import { StoredSink } from "./snapshot_sink.ts";
 import type { DamagedSnapshot, SnapshotMeta, SnapshotOrigin, SnapshotSink, SnapshotStore } from "./snapshot_store.ts";
 
 /** What {@linkcode fileSnapshots} takes. */
@@ -94,7 +95,7 @@ class FileSnapshots implements SnapshotStore {
     try {
       await directory.ensure();
       const file = await directory.open(CONTAINER_NAME, { create: true, durable: false });
-      const sink: SnapshotSink = new SnapshotFileSink(origin, id, directory, file, {
+      const sink: SnapshotSink = new StoredSink(origin, id, new SnapshotFileMedium(directory, file), {
         publish: (meta) => this.#change(() => this.#publish(meta)),
         discard: () => this.#change(() => this.#removeUnfinished(id)),
         over: () => this.#sinks.delete(sink),

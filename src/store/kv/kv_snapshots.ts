@@ -13,9 +13,10 @@ import { crc32c } from "../../wire/crc32c.ts";
 import { Holds } from "../holds.ts";
 import { checkOrigin, checkRange, compareSnapshots, sequenceOf, snapshotId, surplusOf } from "../snapshot_meta.ts";
 import { decodeMeta, encodeMeta } from "../snapshot_meta_text.ts";
+import { StoredSink } from "../snapshot_sink.ts";
 import type { DamagedSnapshot, SnapshotMeta, SnapshotOrigin, SnapshotSink, SnapshotStore } from "../snapshot_store.ts";
 import { bytesOf, groupsOf, type Kv, type KvChange, type KvKey, piecesOf, VALUE_BYTES_MAX, withChanges } from "./kv.ts";
-import { KvSnapshotSink } from "./kv_snapshot_sink.ts";
+import { KvSnapshotMedium } from "./kv_snapshot_medium.ts";
 import { decodeText, encodeText } from "./kv_text.ts";
 
 /** What {@linkcode kvSnapshots} takes. */
@@ -111,13 +112,10 @@ class KvSnapshots implements SnapshotStore {
       .catch((cause) => {
         throw errorOf("create", cause);
       });
-    const sink: SnapshotSink = new KvSnapshotSink(origin, id, {
-      put: (first, bytes) => this.#change(() => this.#put(sequence, first, bytes)),
+    const medium = new KvSnapshotMedium((first, bytes) => this.#change(() => this.#put(sequence, first, bytes)));
+    const sink: SnapshotSink = new StoredSink(origin, id, medium, {
       publish: (meta) => this.#change(() => this.#publish(meta, sequence)),
-      discard: () => {
-        this.#sinks.delete(sink);
-        return this.#change(() => this.#reap());
-      },
+      discard: () => this.#change(() => this.#reap()),
       over: () => this.#sinks.delete(sink),
       errorOf,
     });

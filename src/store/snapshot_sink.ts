@@ -1,24 +1,26 @@
 /**
- * A snapshot being written into files.
+ * A snapshot being written, wherever its bytes go.
  *
  * @module
  */
 import { StorageError } from "../errors.ts";
 import { crc32c } from "../wire/crc32c.ts";
-import type { FileHandle, Files } from "./files.ts";
 import { checkExpected, metaOf } from "./snapshot_meta.ts";
-import { encodeMeta, META_NAME } from "./snapshot_meta_text.ts";
 import type { SnapshotMeta, SnapshotOrigin, SnapshotSink } from "./snapshot_store.ts";
 
-/**
- * After so many bytes comes a sync: were all of a large snapshot dirty at once, a write of the log that comes at its end
- * might wait for all of it.
- */
-const SYNC_BYTES = 1 << 20;
+/** Where the bytes of one snapshot go. */
+export interface SinkMedium {
+  /** Takes the next bytes, at least one. They may change once it has settled. */
+  append(chunk: Uint8Array, offset: number): Promise<void>;
+  /** No more bytes come: makes those that came durable. */
+  finish(meta: SnapshotMeta): Promise<void>;
+  /** Lets go of what it has open, if anything. Called again, it does nothing. */
+  release(): Promise<void>;
+}
 
 /** What a sink asks of its store. */
 export interface SinkOwner {
-  /** Gives the snapshot its name, all of it being durable. */
+  /** Makes it a snapshot, all of it being durable. */
   publish(meta: SnapshotMeta): Promise<void>;
   /** Removes what there is. */
   discard(): Promise<void>;
@@ -29,28 +31,23 @@ export interface SinkOwner {
 }
 
 /** See {@linkcode SnapshotSink}. */
-export class SnapshotFileSink implements SnapshotSink {
+export class StoredSink implements SnapshotSink {
   readonly id: string;
   readonly #origin: SnapshotOrigin;
-  readonly #directory: Files;
-  readonly #file: FileHandle;
+  readonly #medium: SinkMedium;
   readonly #owner: SinkOwner;
   #phase: "open" | "failed" | "over" = "open";
   #bytes = 0;
   #checksum = 0;
-  #unsynced = 0;
-  /** Its descriptor must not be closed twice: by then it may be another file's. */
-  #isFileOpen = true;
   #writing: Promise<unknown> = Promise.resolve();
   #closing: Promise<SnapshotMeta> | undefined;
   #aborting: Promise<void> | undefined;
 
-  /** Takes an empty file in an unfinished directory. */
-  constructor(origin: SnapshotOrigin, id: string, directory: Files, file: FileHandle, owner: SinkOwner) {
+  /** Takes a medium that has nothing yet. */
+  constructor(origin: SnapshotOrigin, id: string, medium: SinkMedium, owner: SinkOwner) {
     this.id = id;
     this.#origin = origin;
-    this.#directory = directory;
-    this.#file = file;
+    this.#medium = medium;
     this.#owner = owner;
   }
 
@@ -70,7 +67,7 @@ export class SnapshotFileSink implements SnapshotSink {
   close(expected?: { readonly bytes: number; readonly checksum: number }): Promise<SnapshotMeta> {
     return this.#closing ??= this.#close(expected).catch(async (cause) => {
       this.#phase = "failed";
-      // Whether or not it can be removed now, it is no snapshot until it has its name.
+      // Whether or not it can be removed now, it is no snapshot until it is published.
       await this.#discard().catch(() => {});
       throw this.#owner.errorOf("write", cause);
     });
@@ -94,13 +91,9 @@ export class SnapshotFileSink implements SnapshotSink {
     this.#checkOpen("write");
     if (chunk.length === 0) return;
     try {
-      await this.#file.write([chunk], this.#bytes);
+      await this.#medium.append(chunk, this.#bytes);
       this.#checksum = crc32c(chunk, 0, chunk.length, this.#checksum);
       this.#bytes += chunk.length;
-      this.#unsynced += chunk.length;
-      if (this.#unsynced < SYNC_BYTES) return;
-      await this.#file.sync();
-      this.#unsynced = 0;
     } catch (cause) {
       this.#phase = "failed";
       throw this.#owner.errorOf("write", cause);
@@ -112,16 +105,7 @@ export class SnapshotFileSink implements SnapshotSink {
     this.#checkOpen("close");
     const meta = metaOf(this.#origin, this.id, this.#bytes, this.#checksum);
     checkExpected(meta, expected);
-    await this.#file.sync();
-    await this.#closeFile();
-    const file = await this.#directory.open(META_NAME, { create: true, durable: false });
-    try {
-      await file.write([encodeMeta(meta)], 0);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await this.#directory.syncDirectory();
+    await this.#medium.finish(meta);
     await this.#owner.publish(meta);
     this.#phase = "over";
     this.#owner.over();
@@ -129,15 +113,9 @@ export class SnapshotFileSink implements SnapshotSink {
   }
 
   async #discard(): Promise<void> {
-    await this.#closeFile().catch(() => {});
+    await this.#medium.release().catch(() => {});
     this.#owner.over();
     await this.#owner.discard();
-  }
-
-  async #closeFile(): Promise<void> {
-    if (!this.#isFileOpen) return;
-    this.#isFileOpen = false;
-    await this.#file.close();
   }
 
   #checkOpen(operation: string): void {
