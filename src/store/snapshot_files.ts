@@ -7,8 +7,9 @@
  *
  * @module
  */
-import { RaftError, SnapshotNotFoundError, StorageError } from "../errors.ts";
+import { SnapshotNotFoundError, StorageError } from "../errors.ts";
 import { crc32c } from "../wire/crc32c.ts";
+import { failureOf } from "./failure.ts";
 import type { FileHandle, Files } from "./files.ts";
 import { Holds } from "./holds.ts";
 import { OpenFiles } from "./open_files.ts";
@@ -83,7 +84,7 @@ class FileSnapshots implements SnapshotStore {
     return this.#opening = this.#open().catch(async (cause) => {
       this.#phase = "closed";
       await this.#lock?.release();
-      throw this.#errorOf("open", `"${this.#files.location}"`, cause);
+      throw failureOf("open", `"${this.#files.location}"`, cause);
     });
   }
 
@@ -99,13 +100,13 @@ class FileSnapshots implements SnapshotStore {
         publish: (meta) => this.#change(() => this.#publish(meta)),
         discard: () => this.#change(() => this.#removeUnfinished(id)),
         over: () => this.#sinks.delete(sink),
-        errorOf: (operation, cause) => this.#errorOf(operation, this.#nameOf(id), cause),
+        errorOf: (operation, cause) => failureOf(operation, this.#nameOf(id), cause),
       });
       this.#sinks.add(sink);
       return sink;
     } catch (cause) {
       await this.#change(() => this.#removeUnfinished(id)).catch(() => {});
-      throw this.#errorOf("create", this.#nameOf(id), cause);
+      throw failureOf("create", this.#nameOf(id), cause);
     }
   }
 
@@ -127,7 +128,7 @@ class FileSnapshots implements SnapshotStore {
       return into;
     } catch (cause) {
       if (!this.#metas.has(id)) throw new SnapshotNotFoundError(id);
-      throw this.#errorOf("read", this.#nameOf(id), cause);
+      throw failureOf("read", this.#nameOf(id), cause);
     }
   }
 
@@ -151,7 +152,7 @@ class FileSnapshots implements SnapshotStore {
     // Names are never taken from elsewhere, but a wrong one would be a path.
     if (!this.#metas.has(id) && !this.#damaged.has(id)) return;
     await this.#change(() => this.#remove(id)).catch((cause) => {
-      throw this.#errorOf("remove", this.#nameOf(id), cause);
+      throw failureOf("remove", this.#nameOf(id), cause);
     });
   }
 
@@ -206,7 +207,7 @@ class FileSnapshots implements SnapshotStore {
     } catch (cause) {
       // Other errors (too many open files, say) say nothing about the disk.
       if (["EIO", "ENOENT"].includes(codeOf(cause) ?? "")) return `it can't be read: ${(cause as Error).message}`;
-      throw this.#errorOf("verify", this.#nameOf(id), cause);
+      throw failureOf("verify", this.#nameOf(id), cause);
     }
   }
 
@@ -278,12 +279,6 @@ class FileSnapshots implements SnapshotStore {
 
   #nameOf(id: string): string {
     return `the snapshot "${id}" in "${this.#files.location}"`;
-  }
-
-  #errorOf(operation: string, what: string, cause: unknown): Error {
-    if (cause instanceof RaftError) return cause;
-    const message = cause instanceof Error ? cause.message : String(cause);
-    return new StorageError(`Cannot ${operation} ${what}: ${message}`, operation, cause);
   }
 
   #checkOpen(operation: string): void {

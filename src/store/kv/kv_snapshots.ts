@@ -7,9 +7,10 @@
  *
  * @module
  */
-import { CorruptionError, RaftError, SnapshotNotFoundError, StorageError, StoreLockedError } from "../../errors.ts";
+import { CorruptionError, SnapshotNotFoundError, StorageError, StoreLockedError } from "../../errors.ts";
 import { concatenate } from "../../wire/bytes.ts";
 import { crc32c } from "../../wire/crc32c.ts";
+import { failureOf } from "../failure.ts";
 import { Holds } from "../holds.ts";
 import { checkOrigin, checkRange, compareSnapshots, sequenceOf, snapshotId, surplusOf } from "../snapshot_meta.ts";
 import { decodeMeta, encodeMeta } from "../snapshot_meta_text.ts";
@@ -97,7 +98,7 @@ class KvSnapshots implements SnapshotStore {
     return this.#opening = this.#open().catch((cause) => {
       this.#phase = "closed";
       if (this.#options.closes) this.#kv.close();
-      throw this.#errorOf("open", `the snapshots in the ${this.#location}`, cause);
+      throw failureOf("open", `the snapshots in the ${this.#location}`, cause);
     });
   }
 
@@ -106,7 +107,7 @@ class KvSnapshots implements SnapshotStore {
     checkOrigin(origin);
     const sequence = ++this.#sequence;
     const id = snapshotId(origin, sequence);
-    const errorOf = (operation: string, cause: unknown) => this.#errorOf(operation, this.#nameOf(id), cause);
+    const errorOf = (operation: string, cause: unknown) => failureOf(operation, this.#nameOf(id), cause);
     // Said before the first byte is there, so that a start finds what a crash leaves.
     await this.#change(() => this.#update(({ doomed }) => ({ doomed: [...doomed, sequence], sequence })))
       .catch((cause) => {
@@ -144,7 +145,7 @@ class KvSnapshots implements SnapshotStore {
       return found.slice(skipped, skipped + length);
     } catch (cause) {
       if (!this.#metas.has(id)) throw new SnapshotNotFoundError(id);
-      throw this.#errorOf("read", this.#nameOf(id), cause);
+      throw failureOf("read", this.#nameOf(id), cause);
     }
   }
 
@@ -154,7 +155,7 @@ class KvSnapshots implements SnapshotStore {
     const count = Math.ceil(bytes / VALUE_BYTES_MAX);
     for (let piece = 0; piece < count; piece += READ_VALUES_MAX) {
       const found = await this.#pieces(id, piece, Math.min(count, piece + READ_VALUES_MAX)).catch((cause) => {
-        throw this.#errorOf("verify", this.#nameOf(id), cause);
+        throw failureOf("verify", this.#nameOf(id), cause);
       });
       for (const part of found) {
         sum = crc32c(part, 0, part.length, sum);
@@ -177,7 +178,7 @@ class KvSnapshots implements SnapshotStore {
     this.#checkOpen("remove");
     if (!this.#metas.has(id) && !this.#damaged.has(id)) return;
     await this.#change(() => this.#doom([id])).catch((cause) => {
-      throw this.#errorOf("remove", this.#nameOf(id), cause);
+      throw failureOf("remove", this.#nameOf(id), cause);
     });
     // It is gone for everybody; its bytes are only in the way.
     await this.#change(() => this.#reap()).catch(() => {});
@@ -341,12 +342,6 @@ class KvSnapshots implements SnapshotStore {
 
   #nameOf(id: string): string {
     return `the snapshot "${id}" in the ${this.#location}`;
-  }
-
-  #errorOf(operation: string, what: string, cause: unknown): Error {
-    if (cause instanceof RaftError) return cause;
-    const message = cause instanceof Error ? cause.message : String(cause);
-    return new StorageError(`Cannot ${operation} ${what}: ${message}`, operation, cause);
   }
 
   #checkOpen(operation: string): void {

@@ -13,10 +13,11 @@
  *
  * @module
  */
-import { CorruptionError, EntryNotFoundError, RaftError, StorageError, StoreLockedError } from "../../errors.ts";
+import { CorruptionError, EntryNotFoundError, type RaftError, StorageError, StoreLockedError } from "../../errors.ts";
 import type { IndexedConfiguration, LogIndex, TermRun } from "../../types.ts";
 import { concatenate } from "../../wire/bytes.ts";
 import { configurationsOf, type Records } from "../../wire/record.ts";
+import { failureOf } from "../failure.ts";
 import type { Store, StoreState, StoreWrite } from "../store.ts";
 import { boundsAfter, checkCluster } from "../write_check.ts";
 import { bytesOf, groupsOf, type Kv, type KvChange, type KvKey, VALUE_BYTES_MAX, withChanges } from "./kv.ts";
@@ -59,7 +60,7 @@ class KvStore implements Store {
   #phase: "new" | "open" | "closed" = "new";
   #opening: Promise<StoreState> | undefined;
   #closing: Promise<void> | undefined;
-  #failure: StorageError | undefined;
+  #failure: RaftError | undefined;
   /** Settles when what changes the database does; never rejects. */
   #busy: Promise<unknown> = Promise.resolve();
   /** Removal of what was compacted away. Never rejects. */
@@ -335,10 +336,8 @@ class KvStore implements Store {
     return new StoreLockedError(this.#location);
   }
 
-  #errorOf(operation: string, cause: unknown): StorageError {
-    if (cause instanceof RaftError) return cause as StorageError;
-    const message = cause instanceof Error ? cause.message : String(cause);
-    return new StorageError(`Cannot ${operation} the ${this.#location}: ${message}`, operation, cause);
+  #errorOf(operation: string, cause: unknown): RaftError {
+    return failureOf(operation, `the ${this.#location}`, cause);
   }
 
   #notOpen(operation: string): StorageError {
