@@ -22,6 +22,15 @@ class Disks {
     this.files = new Map(this.cluster.ids.map((id) => [id, new MemoryFiles({ location: `disk of ${id}` })]));
   }
 
+  /** So many servers, all of which have written and applied so many values. */
+  static async filled(size: number, count: number): Promise<Disks> {
+    const disks = new Disks(size);
+    await disks.start(...disks.cluster.ids);
+    await disks.write(1, count);
+    await disks.cluster.converged();
+    return disks;
+  }
+
   async start(...ids: ServerId[]): Promise<void> {
     for (const id of ids) {
       const store: StoreFactory = {
@@ -67,11 +76,8 @@ class Disks {
 }
 
 test("a follower with flipped bits in its log gets the entries again, and does not lead before", async () => {
-  const disks = new Disks(3);
+  const disks = await Disks.filled(3, 40);
   const { cluster } = disks;
-  await disks.start(...cluster.ids);
-  await disks.write(1, 40);
-  await cluster.converged();
   const leader = await cluster.leader();
   const [victim, other] = cluster.ids.filter((id) => id !== leader.id);
   await disks.stop(victim!);
@@ -94,11 +100,8 @@ test("a follower with flipped bits in its log gets the entries again, and does n
 });
 
 test("damage on all servers but at different entries ends in a halt, which every status tells, and not in a loss", async () => {
-  const disks = new Disks(3);
+  const disks = await Disks.filled(3, 20);
   const { cluster } = disks;
-  await disks.start(...cluster.ids);
-  await disks.write(1, 20);
-  await cluster.converged();
   await cluster.stopAll();
   for (const [i, id] of cluster.ids.entries()) disks.damage(id, 5 + i);
   await disks.start(...cluster.ids);
@@ -113,11 +116,8 @@ test("damage on all servers but at different entries ends in a halt, which every
 });
 
 test("damage on one less than that is repaired from the one that is whole, which alone can lead", async () => {
-  const disks = new Disks(3);
+  const disks = await Disks.filled(3, 20);
   const { cluster } = disks;
-  await disks.start(...cluster.ids);
-  await disks.write(1, 20);
-  await cluster.converged();
   await cluster.stopAll();
   disks.damage("a", 5);
   disks.damage("b", 5);
@@ -132,11 +132,8 @@ test("damage on one less than that is repaired from the one that is whole, which
 });
 
 test("a leader that finds one of its entries damaged on the way to a follower makes way, and is repaired", async () => {
-  const disks = new Disks(3);
+  const disks = await Disks.filled(3, 30);
   const { cluster } = disks;
-  await disks.start(...cluster.ids);
-  await disks.write(1, 30);
-  await cluster.converged();
   const leader = await cluster.leader();
   const behind = cluster.ids.find((id) => id !== leader.id)!;
   await disks.stop(behind);
@@ -167,11 +164,8 @@ test("a server that is alone does not start with damage, and says where it is", 
 });
 
 test("a leader whose disk is full makes way, votes, and has all that was written when there is room again", async () => {
-  const disks = new Disks(3);
+  const disks = await Disks.filled(3, 5);
   const { cluster } = disks;
-  await disks.start(...cluster.ids);
-  await disks.write(1, 5);
-  await cluster.converged();
   const full = (await cluster.leader()).id;
   const files = disks.files.get(full)!;
   files.bytesMax = files.bytesUsed;

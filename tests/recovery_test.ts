@@ -118,13 +118,19 @@ test("E4: a snapshot of a later term than the vote brings its term, with a vote 
   assertEquals([recovered.found.vote, disk.vote], [{ term: 3, votedFor: undefined }, { term: 3, votedFor: undefined }]);
 });
 
-test("recover() falls back to an older snapshot when the newest is damaged and the log still reaches it, and says so", async () => {
+/** Two snapshots, with a byte of the newest overwritten. */
+async function damagedSnapshots() {
   const { disk, store: snapshots } = await files();
   await addSnapshot(snapshots, 2, 1, ["old"]);
   const newest = await addSnapshot(snapshots, 4, 2, ["new"]);
   const file = await disk.directory(newest).open("container", { create: false, durable: true });
   await file.write([new Uint8Array([1])], 60);
   await file.close();
+  return { snapshots, newest };
+}
+
+test("recover() falls back to an older snapshot when the newest is damaged and the log still reaches it, and says so", async () => {
+  const { snapshots, newest } = await damagedSnapshots();
   const { store, found } = await logOf({ firstIndex: 3 });
   const { recovered, machine, lines } = await start(store, found, snapshots);
   assertEquals([recovered.snapshot?.index, machine.values], [2, ["old"]]);
@@ -133,12 +139,7 @@ test("recover() falls back to an older snapshot when the newest is damaged and t
 });
 
 test("BS05: recover() refuses a log that begins after what the newest good snapshot has", async () => {
-  const { disk, store: snapshots } = await files();
-  await addSnapshot(snapshots, 2, 1, ["old"]);
-  const newest = await addSnapshot(snapshots, 4, 2, ["new"]);
-  const file = await disk.directory(newest).open("container", { create: false, durable: true });
-  await file.write([new Uint8Array([1])], 60);
-  await file.close();
+  const { snapshots, newest } = await damagedSnapshots();
   const { store, found } = await logOf({ firstIndex: 4 });
   await assertRejects(
     () => start(store, found, snapshots),
