@@ -36,10 +36,9 @@ export class Atlas {
   /** Whether this server's disk may be damaged now. */
   allows(server: number): boolean {
     if (this.#lost.has(server)) return false;
-    const without = new Set([...this.#damaged, ...this.#forgetful]);
     // Who has forgotten is re-admitted by a quorum of others.
-    if (this.#goesBeyond && this.#forgetful.length === 0) return without.has(server) || without.size < this.#servers;
-    return this.#allowsWithin(server, without);
+    const goesBeyond = this.#goesBeyond && this.#forgetful.length === 0;
+    return this.#canSpare(server, goesBeyond ? this.#servers : this.#most);
   }
 
   /**
@@ -47,8 +46,7 @@ export class Atlas {
    * committed, by which disk it was known, and can tell.
    */
   allowsReplacement(server: number, now: Disk): boolean {
-    if (this.#lost.has(server) || this.#damaged.has(server)) return false;
-    if (!this.#allowsWithin(server, new Set([...this.#damaged, ...this.#forgetful]))) return false;
+    if (this.#lost.has(server) || this.#damaged.has(server) || !this.#canSpare(server, this.#most)) return false;
     const id = this.#idOf(server);
     return this.#others(server).every((disk) => {
       const recorded = diskIn(this.#committedIn(disk), id);
@@ -56,8 +54,10 @@ export class Atlas {
     });
   }
 
-  #allowsWithin(server: number, without: ReadonlySet<number>): boolean {
-    return without.has(server) || without.size < this.#most;
+  /** Whether no more than `most` copies are out of reach, this server's included. */
+  #canSpare(server: number, most: number): boolean {
+    const without = new Set([...this.#damaged, ...this.#forgetful]);
+    return without.has(server) || without.size < most;
   }
 
   /** Whether one that has an older copy of its disk would pass for what it was, as it was started often enough since. */
