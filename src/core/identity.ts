@@ -46,7 +46,7 @@ export function isTrusted(state: CoreState, id: ServerId): boolean {
  * later leader without that record could not tell it from another.
  */
 export function isCounted(state: CoreState, id: ServerId, progress: Progress | undefined): progress is Progress {
-  return isUpright(state, id, progress) && progress.matchIndex >= progress.countsFrom && verdictOn(state, id) !== "new";
+  return isRecorded(state, id, progress) && progress.matchIndex >= progress.countsFrom;
 }
 
 /** A peer says which disk it has. One that has forgotten what it acknowledged is sent everything again. */
@@ -82,6 +82,13 @@ export function distrustAll(step: Step): void {
 /** Whether what this peer says is worth something: it upholds what it said before. */
 export function isUpright(state: CoreState, id: ServerId, progress: Progress | undefined): progress is Progress {
   return progress !== undefined && !progress.hasForgotten && isTrusted(state, id);
+}
+
+/** Whether the log also knows it by the disk that it has, whichever start of it this is. */
+export function isRecorded(state: CoreState, id: ServerId, progress: Progress | undefined): progress is Progress {
+  if (progress === undefined || progress.hasForgotten) return false;
+  const verdict = verdictOn(state, id);
+  return verdict === "known" || verdict === "restarted";
 }
 
 /** Whether the peer answers that it lacks the last entry that it has acknowledged: then its disk has lost it. */

@@ -22,7 +22,7 @@ import {
 } from "./progress.ts";
 import { allVoters, quorumValue } from "./quorum.ts";
 import { startReadRound, tryReadRound } from "./read.ts";
-import { distrustAll, isDenial, isUpright, onDenial, verdictOn } from "./identity.ts";
+import { distrustAll, isDenial, isRecorded, onDenial } from "./identity.ts";
 import { onCatchUp, partWithLeaving, reconfigure, recordDisks, watchStaging } from "./reconfiguration.ts";
 import { announceRole, becomeFollower, isCredible } from "./role.ts";
 import { allowCatchUp, askForSnapshot } from "./snapshot_transfer.ts";
@@ -130,7 +130,7 @@ function quorumHeardAt(step: Step): number {
     const of = progress.get(id);
     if (id === state.id) return now;
     // With what nobody counts before it is recorded nothing can be committed; the next leader records it at once.
-    return isUpright(state, id, of) && verdictOn(state, id) !== "new" ? of.heardAt : -Infinity;
+    return isRecorded(state, id, of) ? of.heardAt : -Infinity;
   });
 }
 

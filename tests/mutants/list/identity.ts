@@ -24,8 +24,7 @@ export const identity: readonly Mutant[] = [
     id: "counts-acknowledgements-of-who-has-forgotten",
     bug: "BD04",
     file: "src/core/identity.ts",
-    find:
-      'return isUpright(state, id, progress) && progress.matchIndex >= progress.countsFrom && verdictOn(state, id) !== "new";',
+    find: "return isRecorded(state, id, progress) && progress.matchIndex >= progress.countsFrom;",
     replace: "return progress !== undefined;",
     why: "It has the entry on its new disk, which is what a commit needs.",
     invariants: ["M8"],
