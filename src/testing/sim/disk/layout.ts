@@ -66,7 +66,8 @@ function nextBatch(bytes: GrowingBytes, offset: number, seed: number, sequence: 
   for (let at = offset; at < bytes.size; at += SECTOR_BYTES) {
     const batch = batchAt(bytes, at, seed);
     if (batch === undefined || batch.head.sequence <= sequence) continue;
-    const next = at === offset ? undefined : batchAt(bytes, batch.end, seed);
+    const isInPlace = at === offset && (at === SEGMENT_HEADER_BYTES || batch.head.sequence === sequence + 1);
+    const next = isInPlace ? undefined : batchAt(bytes, batch.end, seed);
     if (next === undefined || next.head.sequence === batch.head.sequence + 1) return batch;
   }
   return undefined;
