@@ -182,9 +182,12 @@ export class Plague {
    * again after a restart only, and that is what an operator would try.
    */
   #doubting(): readonly SimServer[] {
-    const { servers, config: { moving } } = this.#simulation;
+    const { servers, ghost, config: { moving } } = this.#simulation;
     const doubting = servers.filter(({ life }) => (life?.core?.damaged.length ?? 0) > 0);
-    const sound = servers.filter((server) => !this.atlas.isLost(server.index) && !doubting.includes(server));
+    const sound = servers.filter((server) => {
+      // Nobody counts the vote of another disk than the one that is recorded.
+      return !this.atlas.isLost(server.index) && !ghost.forgetful.has(server.id) && !doubting.includes(server);
+    });
     return moving === undefined && sound.length * 2 > servers.length ? [] : doubting;
   }
 
