@@ -118,16 +118,13 @@ export class ConfigurationChangedError extends RaftError {
   }
 }
 
-/** The server has data already, which a bootstrap would destroy: nothing was changed. */
+/** The server has data already, which a bootstrap would destroy, or another cluster has it: nothing was changed. */
 export class CannotBootstrapError extends RaftError {
   /** `cannot-bootstrap`. */
   override readonly code = "cannot-bootstrap";
-  /** Takes the server. */
-  constructor(id: ServerId) {
-    super(
-      `Cannot bootstrap server "${id}" as it has a term, entries or a snapshot: start it, or use an empty store`,
-      "not-applied",
-    );
+  /** Takes the server and the reason, for the end of a sentence; without one it has data. */
+  constructor(id: ServerId, why = "it has a term, entries or a snapshot: start it, or use an empty store") {
+    super(`Cannot bootstrap server "${id}" as ${why}`, "not-applied");
   }
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm, fingerprint } from "./bootstrap.ts";
+import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm, fingerprint, firstFingerprint } from "./bootstrap.ts";
 import type { SessionTable } from "./driver/session_table.ts";
 import { removeDamage } from "./damage.ts";
 import { DamagedEntryError, StorageError } from "./errors.ts";
@@ -94,6 +94,7 @@ export async function openParts<C, R, T>(options: RaftOptions<C, R>, start: (par
     const left = await withoutMended(store, recovered.found, snapshot);
     const found = await begin(store, left, first, clusterId);
     checkDamage(id, found, snapshot);
+    if (first !== undefined) compareBootstrap(first, found, logger);
     const transport = await openTransport(options, logger, closers);
     return start({ store, found, snapshots, snapshot, sessions, transport, logger, syncs, closers });
   } catch (error) {
@@ -150,6 +151,17 @@ function checkDamage(id: string, { damaged, configurations }: StoreState, snapsh
   const voters = configuration.servers.filter(({ suffrage }) => suffrage === "voter");
   if (voters.some((server) => server.id !== id)) return;
   throw new DamagedEntryError(damage.from, damage.file, damage.offset, damage.detail);
+}
+
+/** The option has no effect on a server that has a log; somebody may think that it has. */
+function compareBootstrap(first: Configuration, { configurations }: StoreState, logger: Logger): void {
+  const theirs = firstFingerprint(configurations);
+  const ours = firstFingerprint([{ index: 1, configuration: first }]);
+  if (theirs === "" || theirs === ours) return;
+  logger.warn(
+    `leaves the option bootstrap (fingerprint "${ours}") alone as the log begins with another one ("${theirs}"): change ` +
+      `servers with addVoter and removeServer`,
+  );
 }
 
 /** Writes what a fresh store needs to know: the cluster it belongs to and, when it is given, the first configuration. */

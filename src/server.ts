@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { bootstrapEntry, checkFirst, fingerprint } from "./bootstrap.ts";
+import { bootstrapEntry, checkFirst, fingerprint, firstFingerprint } from "./bootstrap.ts";
 import { msgpackCodec } from "./codec.ts";
 import { diagnose, type Diagnosis } from "./doctor.ts";
 import { Driver } from "./driver/driver.ts";
@@ -129,7 +129,14 @@ class Server<Command, Result> implements Raft<Command, Result> {
     this.#sessions = new Sessions(this.#proposer, environment, settings);
     const { incarnation, starts } = found.identity;
     this.#link = transport.attach(
-      { group: 0, serverId: id, clusterId: () => driver.clusterId, incarnation, starts },
+      {
+        group: 0,
+        serverId: id,
+        clusterId: () => driver.clusterId,
+        incarnation,
+        starts,
+        firstEntry: () => firstFingerprint(driver.state.configurations),
+      },
       {
         onFrame: (from, _channel, frame) => driver.onFrame(from, frame),
         onConnect: (peer, channel) =>

@@ -4,10 +4,11 @@
  * @module
  */
 import { assertEquals, assertRejects } from "@std/assert";
+import { clusterIdOf, firstFingerprint } from "../src/bootstrap.ts";
 import { CannotBootstrapError, ShutdownError } from "../src/errors.ts";
 import type { Configuration } from "../src/types.ts";
 import { test } from "./harness.ts";
-import { withCluster } from "./virtual_cluster.ts";
+import { VirtualCluster, withCluster } from "./virtual_cluster.ts";
 
 const waiting = { bootstrap: undefined! };
 
@@ -93,3 +94,92 @@ test("Raft.bootstrap() whose write is under way when the server shuts down is an
     for (const write of store.writing) write.resolve();
     await cluster.settled(stopped);
   }, named));
+
+// --- another beginning ---
+
+/** Of what one server was told, with the configuration of all others beside it. */
+const differing = { a: "a", b: "b", c: "c", d: "d" };
+
+/** The three begin together, `c` with another configuration; why it was refused. */
+async function refusedBeginner(clusterId: string | undefined): Promise<string> {
+  const cluster = new VirtualCluster(3);
+  const over = clusterId === undefined ? {} : { clusterId };
+  const reasons: string[] = [];
+  for (const id of ["a", "b"]) await cluster.start(id, over);
+  const wrong = await cluster.start("c", { ...over, bootstrap: differing });
+  for (const raft of [cluster.raft("a"), wrong]) {
+    const events = raft.events({ filter: ({ type }) => type === "peer-trouble" });
+    void events.next().then(({ value }) => reasons.push((value as { reason: string }).reason));
+  }
+  const leader = await cluster.leader(["a", "b"]);
+  await cluster.settled(leader.apply("x"));
+  await cluster.environment.until(() => reasons.length === 2);
+  assertEquals([wrong.leader, wrong.lastIndex, cluster.machine("c").values], [undefined, 1, []]);
+  assertEquals(leader.status.servers.map(({ id }) => id), ["a", "b", "c"]);
+  // With an empty store and the right configuration, or none, it is welcome.
+  await cluster.settled(wrong.shutdown());
+  cluster.stores.delete("c");
+  await cluster.start("c", over);
+  await cluster.environment.until(() => cluster.machine("c").values.length === 1);
+  await cluster.stopAll();
+  return reasons.join("\n");
+}
+
+test("bootstrap: a server with a differing option is refused by all, with both fingerprints, and changes nothing", async () => {
+  const [theirs, own] = [await clusterIdOf({ a: "a", b: "b", c: "c" }), await clusterIdOf(differing)];
+  const reason = await refusedBeginner(undefined);
+  assertEquals([theirs, own].filter((fingerprint) => reason.includes(`"${fingerprint}"`)), [theirs, own]);
+  assertEquals(reason.split("\n").every((line) => line.startsWith("wrong cluster id")), true);
+});
+
+test("bootstrap: so it is under one clusterId, where Raft could not tell the first entries apart", async () => {
+  const fingerprintOf = (...ids: string[]) => firstFingerprint([{ index: 1, configuration: configurationOf(...ids) }]);
+  const reason = await refusedBeginner("shop");
+  for (const fingerprint of [fingerprintOf("a", "b", "c"), fingerprintOf("a", "b", "c", "d")]) {
+    for (const line of reason.split("\n")) assertEquals(line.includes(`"${fingerprint}"`), true, line);
+  }
+});
+
+test("bootstrap: a first entry that a snapshot has replaced can't be compared", () => {
+  assertEquals(firstFingerprint([{ index: 2, configuration: configurationOf("a") }]), "");
+  assertEquals(firstFingerprint([]), "");
+});
+
+test("bootstrap: on a server that has a log a differing option is left alone, which the log says; the same one is not named", async () => {
+  const cluster = new VirtualCluster(1);
+  await cluster.start("a");
+  await cluster.settled((await cluster.leader()).apply(1));
+  for (const [bootstrap, lines] of [[{ a: "a" }, 0], [{ a: "a", b: "b" }, 1]] as const) {
+    await cluster.settled(cluster.raft("a").shutdown());
+    const warned: string[] = [];
+    const logger = { debug() {}, info() {}, warn: (line: string) => void warned.push(line), error() {} };
+    const raft = await cluster.start("a", { bootstrap, logger });
+    assertEquals(raft.configuration.servers.map(({ id }) => id), ["a"]);
+    assertEquals(warned.filter((line) => /bootstrap \(fingerprint "[0-9a-f]{8}"\)/.test(line)).length, lines);
+    await cluster.leader();
+  }
+  await cluster.stopAll();
+});
+
+test("Raft.bootstrap() rejects once a server of another beginning was greeted, with both fingerprints", async () => {
+  for (const clusterId of [undefined, "shop"]) {
+    const cluster = new VirtualCluster(3);
+    const over = clusterId === undefined ? {} : { clusterId };
+    const late = await cluster.start("c", { ...over, bootstrap: undefined! });
+    // Nobody leads yet: `a` alone dials, and `c` learns of its cluster by the handshake only.
+    await cluster.start("a", over);
+    await cluster.environment.until(() => cluster.raft("a").status.servers.at(-1)!.connected);
+    assertEquals(late.currentTerm, 0);
+    const error = await late.bootstrap(configurationOf("c")).catch((error) => error);
+    assertEquals(error instanceof CannotBootstrapError, true, String(error));
+    const theirs = clusterId ?? await clusterIdOf(cluster.bootstrap);
+    assertEquals(
+      [error.message.includes(`server "a" of cluster "${theirs}"`), late.lastIndex],
+      [true, 0],
+      error.message,
+    );
+    await late.bootstrap(configurationOf("a", "b", "c"));
+    await cluster.leader(["a", "c"]);
+    await cluster.stopAll();
+  }
+});

@@ -214,10 +214,15 @@ export class Driver<Command, Result> {
     this.snapshots.start();
   }
 
-  /** Begins a cluster with this entry 1; done when it is durable. Undefined when there is anything here already. */
+  /**
+   * Begins a cluster with this entry 1; done when it is durable. Undefined when there is anything here already.
+   *
+   * @throws {CannotBootstrapError} When a server of another cluster has found this one: it was greeted before.
+   */
   bootstrap(configuration: Configuration, records: Records, clusterId: string): Promise<void> | undefined {
     const isOurs = this.#clusterId === "" || this.#clusterId === clusterId;
     if (this.#stopped || !isOurs || !isEmpty(this.#core.state)) return undefined;
+    this.#peers.checkBootstrap(clusterId, configuration);
     this.#adoptCluster({ clusterId });
     this.#guard(() => this.#take({ event: { type: "bootstrap-requested", configuration }, records }));
     this.#turns.schedule();

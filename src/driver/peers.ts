@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { CannotBootstrapError } from "../errors.ts";
 import type { Message } from "../message.ts";
 import type { Channel, RemoteServer, TransportLink } from "../transport/transport.ts";
 import type { Configuration, ServerAddress, ServerId } from "../types.ts";
+import { fingerprintOf } from "../wire/configuration.ts";
 import { encodeMessage } from "../wire/message_codec.ts";
 
 /** One server's peers. */
@@ -53,6 +55,23 @@ export class Peers {
   isCurrent({ serverId, incarnation, starts }: RemoteServer): boolean {
     const now = this.#latest.get(serverId);
     return now === undefined || (now.incarnation === incarnation && now.starts === starts);
+  }
+
+  /**
+   * Checks that no server of another cluster, or of one with another beginning, was greeted before this one began its own.
+   *
+   * @throws {CannotBootstrapError} With what both would be.
+   */
+  checkBootstrap(clusterId: string, configuration: Configuration): void {
+    const firstEntry = fingerprintOf(configuration);
+    for (const { serverId, clusterId: theirs, firstEntry: first = "" } of this.#connected.values()) {
+      if ((theirs === "" || theirs === clusterId) && (first === "" || first === firstEntry)) continue;
+      throw new CannotBootstrapError(
+        this.#self,
+        `server "${serverId}" of cluster "${theirs}", whose first configuration has the fingerprint "${first}", has found ` +
+          `it, and this would be cluster "${clusterId}" with "${firstEntry}"`,
+      );
+    }
   }
 
   /** It is gone. */

@@ -1,6 +1,6 @@
 /**
- * Whom a handshake refuses: only what can never be right, which is another cluster, another server than the one meant,
- * oneself, and no common protocol. An unknown member is welcome: a configuration travels in the log, so whoever judged
+ * Whom a handshake refuses: only what can never be right, which is another cluster, another beginning of it, another server
+ * than the one meant, oneself, and no common protocol. An unknown member is welcome: a configuration travels in the log, so whoever judged
  * membership here could never learn that it changed (thesis §4.1).
  *
  * @module
@@ -35,7 +35,7 @@ export function judgeHello(hello: Hello, local: LocalServer): Refusal | undefine
   if (hello.to !== local.serverId) {
     return { code: "target-id", reason: `wrong server: "${hello.to}" was dialled, "${local.serverId}" answers` };
   }
-  return judgeCluster(hello.clusterId, local.clusterId());
+  return judgeCluster(hello, { clusterId: local.clusterId(), firstEntry: firstEntryOf(local) });
 }
 
 /** Says why a welcome can't come from the server that was dialled, or undefined when it can. */
@@ -46,19 +46,47 @@ export function judgeWelcome(welcome: Welcome, hello: Hello): Refusal | undefine
   if (welcome.serverId !== hello.to) {
     return { code: "target-id", reason: `wrong server: "${hello.to}" was dialled, "${welcome.serverId}" answers` };
   }
-  return judgeCluster(hello.clusterId, welcome.clusterId);
+  return judgeCluster(hello, welcome);
 }
 
-function judgeCluster(dialling: string, dialled: string): Refusal | undefined {
-  if (dialling === "" || dialled === "" || dialling === dialled) return undefined;
-  return {
-    code: "cluster-id",
-    reason: `wrong cluster id: the dialling server's is "${dialling}", the dialled one's "${dialled}"`,
-  };
+/** What a server belongs to. */
+type Belonging = Pick<Hello, "clusterId" | "firstEntry">;
+
+/** What a server that was attached knows of its cluster's first entry. */
+export function firstEntryOf(local: LocalServer): string {
+  return local.firstEntry?.() ?? "";
+}
+
+/**
+ * Two clusters may have been given one name. Their first entries have the same index and term, by which Raft takes them
+ * for the same entry, so that nothing later would tell them apart (Raft §5.3).
+ */
+function judgeCluster(dialling: Belonging, dialled: Belonging): Refusal | undefined {
+  if (differ(dialling.clusterId, dialled.clusterId)) {
+    return {
+      code: "cluster-id",
+      reason: `wrong cluster id: the dialling server's is "${dialling.clusterId}", ` +
+        `the dialled one's "${dialled.clusterId}"`,
+    };
+  }
+  if (differ(dialling.firstEntry, dialled.firstEntry)) {
+    return {
+      code: "first-entry",
+      reason: `another bootstrap: the fingerprint of the dialling server's first configuration is ` +
+        `"${dialling.firstEntry}", that of the dialled one's "${dialled.firstEntry}"`,
+    };
+  }
+  return undefined;
+}
+
+/** Whether both are known and not the same. */
+function differ(one: string, other: string): boolean {
+  return one !== "" && other !== "" && one !== other;
 }
 
 /** What the dialled server knows of the dialling one. */
 export function remoteOfHello(hello: Hello): RemoteServer {
-  const { clusterId, incarnation, starts, address } = hello;
-  return { serverId: hello.from, clusterId, incarnation, starts, address, protocol: negotiateProtocol(hello) ?? 0 };
+  const { clusterId, incarnation, starts, address, firstEntry } = hello;
+  const protocol = negotiateProtocol(hello) ?? 0;
+  return { serverId: hello.from, clusterId, incarnation, starts, address, protocol, firstEntry };
 }

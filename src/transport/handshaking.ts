@@ -18,7 +18,7 @@ import {
 import type { Clock } from "./clock.ts";
 import type { MutableCounters } from "./counters.ts";
 import { FramedStream, type StreamEnd } from "./framed_stream.ts";
-import { judgeWelcome, negotiateProtocol, PROTOCOL_MAX, PROTOCOL_MIN } from "./handshake.ts";
+import { firstEntryOf, judgeWelcome, negotiateProtocol, PROTOCOL_MAX, PROTOCOL_MIN } from "./handshake.ts";
 import type { DialAttempt, Link } from "./link.ts";
 import type { Stream } from "./stream_layer.ts";
 import type { LocalServer, RemoteServer } from "./transport.ts";
@@ -68,6 +68,7 @@ export function shakeAsDialler(
     address: context.address,
     nonce: attempt.nonce,
     lastNonce: attempt.lastNonce,
+    firstEntry: firstEntryOf(local),
   };
   const onFrame = (frame: Frame) => {
     if (frame.kind !== FrameKind.reply || frame.group !== local.group) {
@@ -80,8 +81,7 @@ export function shakeAsDialler(
       framed.close();
       return outcome.refused(objection!);
     }
-    const { serverId, clusterId, incarnation, starts, address, protocol } = welcome;
-    outcome.welcomed(framed, { serverId, clusterId, incarnation, starts, address, protocol });
+    outcome.welcomed(framed, welcome);
   };
   const framed = newFramedStream(stream, context, onFrame, (end) => {
     timer.stop();
@@ -133,7 +133,8 @@ export function shakeAsDialled(stream: Stream, context: HandshakeContext, outcom
     const { serverId, incarnation, starts, clusterId } = link.local;
     const protocol = negotiateProtocol(hello)!;
     const { address } = context;
-    reply(group, { welcome: { protocol, clusterId: clusterId(), serverId, incarnation, starts, address } });
+    const firstEntry = firstEntryOf(link.local);
+    reply(group, { welcome: { protocol, clusterId: clusterId(), serverId, incarnation, starts, address, firstEntry } });
     outcome.welcomed(framed, link, hello);
   };
   const reply = (group: number, content: HandshakeReply) => {

@@ -10,7 +10,7 @@ import type { Hello } from "../wire/handshake_codec.ts";
 import { joinParts } from "./bytes.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type MutableCounters, newCounters } from "./counters.ts";
-import { PROTOCOL_MAX, PROTOCOL_MIN, remoteOfHello } from "./handshake.ts";
+import { firstEntryOf, PROTOCOL_MAX, PROTOCOL_MIN, remoteOfHello } from "./handshake.ts";
 import { type DialAttempt, Link, type LinkHost, type LinkLimits } from "./link.ts";
 import { type MemoryEnd, pairOfEnds } from "./memory_end.ts";
 import { type Line, QuickLine, TimedLine, type Turn } from "./memory_line.ts";
@@ -224,6 +224,7 @@ class MemoryTransport implements Transport, LinkHost {
       address: this.address,
       nonce: attempt.nonce,
       lastNonce: attempt.lastNonce,
+      firstEntry: firstEntryOf(link.local),
     };
     const remote = target.#links.get(group);
     const refusal = remote === undefined
@@ -249,6 +250,7 @@ class MemoryTransport implements Transport, LinkHost {
       starts,
       address: target.address,
       protocol: PROTOCOL_MAX,
+      firstEntry: firstEntryOf(remote.local),
     };
     const queueBytesMax = this.#network.options.sendQueueBytesMax ?? 16 * 2 ** 20;
     const [ours, theirs] = pairOfEnds(

@@ -25,6 +25,11 @@ export interface LocalServer {
   readonly incarnation: string;
   /** How often this disk was started. */
   readonly starts: number;
+  /**
+   * Fingerprint of the configuration that its cluster began with, read at each handshake: empty when this server does not
+   * know it (any more), as without this function. Whoever knows another one is refused.
+   */
+  readonly firstEntry?: () => string;
 }
 
 /** What a peer told in its handshake. */
@@ -41,6 +46,8 @@ export interface RemoteServer {
   readonly address: ServerAddress;
   /** Negotiated protocol version of the connection. */
   readonly protocol: number;
+  /** See {@linkcode LocalServer.firstEntry}. */
+  readonly firstEntry?: string;
 }
 
 /** What a transport tells. Called synchronously, but never inside {@linkcode TransportLink.send}. */

@@ -9,6 +9,7 @@
  */
 import { decode, encode, type ValueMap, type ValueType } from "@std/msgpack";
 import { InvariantError, ProtocolError } from "../errors.ts";
+import { crc32c } from "./crc32c.ts";
 import type { Configuration, Disk, Server, ServerId, Suffrage } from "../types.ts";
 
 /** What a server's id looks like. */
@@ -42,6 +43,11 @@ export function encodeConfiguration(configuration: Configuration): Uint8Array {
   return encode(
     outgoing === undefined ? { Servers: servers } : { Outgoing: [...outgoing].sort(compareIds), Servers: servers },
   );
+}
+
+/** Tells first configurations apart in handshakes: 8 hexadecimal digits, the CRC32C of the configuration's bytes. */
+export function fingerprintOf(configuration: Configuration): string {
+  return crc32c(encodeConfiguration(configuration)).toString(16).padStart(8, "0");
 }
 
 /**

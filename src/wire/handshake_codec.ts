@@ -34,6 +34,8 @@ export interface Hello {
   /** Nonce of the last connection with that server on this channel, 0 when there was none. Tells a dial that crossed
    * with one of ours from one made because ours was lost. */
   readonly lastNonce: number;
+  /** Fingerprint of the cluster's first entry, empty when the server does not know it (any more). */
+  readonly firstEntry: string;
 }
 
 /** How the dialled server agrees. */
@@ -44,6 +46,8 @@ export interface Welcome {
   readonly incarnation: string;
   readonly starts: number;
   readonly address: ServerAddress;
+  /** See {@linkcode Hello.firstEntry}. */
+  readonly firstEntry: string;
 }
 
 /** Why a hello is refused. */
@@ -74,6 +78,8 @@ const REFUSAL_CODES = [
   // A newer start of the same server is connected.
   "stale",
   "overloaded",
+  // The clusters have one name but did not begin with the same configuration.
+  "first-entry",
 ] as const;
 
 const CHANNELS: readonly Hello["channel"][] = ["consensus", "bulk"];
@@ -98,6 +104,7 @@ export function encodeHello(hello: Hello): Uint8Array {
     hello.address,
     hello.nonce,
     hello.lastNonce,
+    ...appended(hello.firstEntry),
   ]);
 }
 
@@ -122,6 +129,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
     address: text(items[8], "address"),
     nonce: integer(items[9], "nonce"),
     lastNonce: integer(items[10], "lastNonce"),
+    firstEntry: items.length > 11 ? text(items[11], "firstEntry") : "",
   };
 }
 
@@ -130,8 +138,8 @@ export function encodeReply(reply: HandshakeReply): Uint8Array {
   if (reply.welcome === undefined) {
     return encode([1, REFUSAL_CODES.indexOf(reply.refusal.code), cut(reply.refusal.reason)]);
   }
-  const { protocol, clusterId, serverId, incarnation, starts, address } = reply.welcome;
-  return encode([0, protocol, clusterId, serverId, incarnation, starts, address]);
+  const { protocol, clusterId, serverId, incarnation, starts, address, firstEntry } = reply.welcome;
+  return encode([0, protocol, clusterId, serverId, incarnation, starts, address, ...appended(firstEntry)]);
 }
 
 /**
@@ -155,8 +163,14 @@ export function decodeReply(bytes: Uint8Array): HandshakeReply {
       incarnation: text(items[4], "incarnation"),
       starts: integer(items[5], "starts"),
       address: text(items[6], "address"),
+      firstEntry: items.length > 7 ? text(items[7], "firstEntry") : "",
     },
   };
+}
+
+/** An item that came later is left out where it says nothing. */
+function appended(item: string): string[] {
+  return item === "" ? [] : [item];
 }
 
 function cut(reason: string): string {

@@ -115,6 +115,23 @@ test("memory: another cluster is refused, and both sides learn why", async () =>
   await close();
 });
 
+test("memory: another first entry is refused, an unknown one is not", async () => {
+  const { clock, open, close } = await pairOf();
+  const c = await open("c", { firstEntry: () => "one" });
+  for (const [id, firstEntry, isRefused] of [["d", "one", false], ["e", "", false], ["f", "two", true]] as const) {
+    const other = await open(id, { firstEntry: () => firstEntry });
+    c.want(id);
+    await clock.advance(100);
+    assertEquals([c.peers.has(id), other.calls.length], isRefused ? [false, 0] : [true, 1]);
+    const reason =
+      'the fingerprint of the dialling server\'s first configuration is "one", that of the dialled one\'s "two"';
+    for (const { troubles } of [c, other]) {
+      assertEquals(troubles.filter((trouble) => trouble.reason.includes(reason)).length, isRefused ? 1 : 0);
+    }
+  }
+  await close();
+});
+
 test("memory: a server without a cluster is welcome", async () => {
   const { a, close } = await pairOf({}, { clusterId: () => "" });
   assertEquals(a.calls, ["connect b consensus"]);

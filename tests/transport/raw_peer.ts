@@ -20,6 +20,7 @@ export const HELLO: Hello = {
   address: "raw:1",
   nonce: 5,
   lastNonce: 0,
+  firstEntry: "",
 };
 
 /** See the module. */

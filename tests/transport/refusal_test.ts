@@ -41,8 +41,26 @@ worldTest("a server without a cluster welcomes every cluster until it has adopte
   assertEquals(await answerTo(world, { clusterId: "two" }), "cluster-id");
 });
 
+worldTest("a server that knows another first entry is refused, one that knows none is not", async (world) => {
+  let firstEntry = "";
+  await world.join("b", {}, { firstEntry: () => firstEntry });
+  assertEquals(await answerTo(world, { firstEntry: "one" }), "welcome");
+  firstEntry = "one";
+  assertEquals(await answerTo(world, { firstEntry: "one" }), "welcome");
+  assertEquals(await answerTo(world, { firstEntry: "" }), "welcome");
+  assertEquals(await answerTo(world, { firstEntry: "two" }), "first-entry");
+  // Nor is it told to two clusters that have names of their own.
+  assertEquals(await answerTo(world, { firstEntry: "two", clusterId: "else" }), "cluster-id");
+});
+
 for (
   const [what, local, target, reason] of [
+    [
+      "another beginning",
+      { firstEntry: () => "one" },
+      "b",
+      'the dialling server\'s first configuration is "one", that of the dialled one\'s "two"',
+    ],
     [
       "another cluster",
       { clusterId: () => "else" },
@@ -54,7 +72,7 @@ for (
 ) {
   worldTest(`both sides learn why ${what} is refused, and say so once`, async (world) => {
     const a = await world.join("a", {}, local);
-    const b = await world.join("b");
+    const b = await world.join("b", {}, { firstEntry: () => "two" });
     a.want([target, "b:1"]);
     await world.clock.advance(8_000);
     for (const { calls, troubles } of [a, b]) {
@@ -101,15 +119,24 @@ worldTest("whoever has a certificate can't speak for another server", async (wor
 });
 
 worldTest("a server that answers for another one is refused by the dialling side too", async (world) => {
-  const a = await world.join("a");
+  const a = await world.join("a", {}, { firstEntry: () => "one" });
   a.want(["b", "liar:1"]);
   const { encodeReply } = await import("../../src/wire/handshake_codec.ts");
   const { encodeFrameHeader, FrameKind } = await import("../../src/wire/frame.ts");
-  const welcome = { protocol: 1, clusterId: "", serverId: "liar", incarnation: "", starts: 1, address: "" };
+  const welcome = {
+    protocol: 1,
+    clusterId: "",
+    serverId: "liar",
+    incarnation: "",
+    starts: 1,
+    address: "",
+    firstEntry: "",
+  };
   const answers = [
     [welcome, "wrong server"],
     [{ ...welcome, serverId: "b", protocol: 2 }, "not offered"],
     [{ ...welcome, serverId: "b", clusterId: "else" }, "wrong cluster id"],
+    [{ ...welcome, serverId: "b", firstEntry: "two" }, "another bootstrap"],
   ] as const;
   let turn = 0;
   const listener = await world.internet.layer("liar:1").listen((stream) => {

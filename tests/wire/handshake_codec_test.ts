@@ -30,6 +30,7 @@ const hello: Hello = {
   address: "[::1]:7001",
   nonce: 2 ** 47,
   lastNonce: 0,
+  firstEntry: "",
 };
 const welcome: Welcome = {
   protocol: 1,
@@ -38,6 +39,7 @@ const welcome: Welcome = {
   incarnation: "77",
   starts: 9,
   address: "b.example.net:7001",
+  firstEntry: "",
 };
 const HELLO_HEX = "9b0103aa636c757374657220c3bca161a16201a2336602aa5b3a3a315d3a37303031cb42e000000000000000";
 const WELCOME_HEX = "970001a0a162a2373709b2622e6578616d706c652e6e65743a37303031";
@@ -58,6 +60,16 @@ test("a handshake has the bytes it always had", () => {
   assertEquals(decodeHello(fromHex(HELLO_HEX)), hello);
   assertEquals(decodeReply(fromHex(WELCOME_HEX)), { welcome });
   assertEquals(decodeReply(fromHex(REFUSAL_HEX)), { refusal: { code: "cluster-id", reason: "no!" } });
+});
+
+test("a handshake ends with the fingerprint of the first entry where it is known, which must be text", () => {
+  assertEquals(decodeHello(encodeHello({ ...hello, firstEntry: "00c0ffee" })), { ...hello, firstEntry: "00c0ffee" });
+  const reply = { welcome: { ...welcome, firstEntry: "00c0ffee" } };
+  assertEquals(decodeReply(encodeReply(reply)), reply);
+  for (const wrong of [null, 7, [], {}, "a\nb", "x".repeat(257)]) {
+    assertThrows(() => decodeHello(encode([...HELLO_ITEMS, wrong])), ProtocolError, "firstEntry");
+    assertThrows(() => decodeReply(encode([0, 1, "c", "b", "77", 9, "b:1", wrong])), ProtocolError, "firstEntry");
+  }
 });
 
 test("decodeHello() ignores what a later protocol appends", () => {
