@@ -207,9 +207,9 @@ export class LeadershipLostError extends RaftError {
 export class ShutdownError extends RaftError {
   /** `shutdown`. */
   override readonly code = "shutdown";
-  /** Takes the outcome of the call that it ends. */
-  constructor(outcome: Outcome = "not-applied", cause?: unknown) {
-    super("Cannot go on as the server is shut down", outcome, cause === undefined ? {} : { cause });
+  /** Takes the outcome of the call that it ends, and who led when the server stopped. */
+  constructor(outcome: Outcome = "not-applied", cause?: unknown, leader?: LeaderHint) {
+    super("Cannot go on as the server is shut down", outcome, cause === undefined ? { leader } : { cause, leader });
   }
 }
 

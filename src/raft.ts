@@ -230,7 +230,9 @@ export interface Raft<Command, Result> extends AsyncDisposable {
   verifyLeader(options?: WaitOptions): Promise<void>;
   /**
    * For a rolling restart: a leader hands over first and stays when it can't (a {@linkcode TransferFailedError}), unlike
-   * {@linkcode Raft.shutdown}; then the server stops.
+   * {@linkcode Raft.shutdown}. Then the server takes no more commands and reads (they reject with a
+   * {@linkcode ShutdownError} that names the leader), waits up to `leaderWaitMs` for the results of the commands under way,
+   * and stops.
    */
   drain(options?: WaitOptions): Promise<void>;
   /** hashicorp/raft's `Stats()`: the same keys, all values text. */

@@ -76,6 +76,10 @@ class Server<Command, Result> implements Raft<Command, Result> {
   #resolveClosed: (error: RaftError | undefined) => void = () => {};
   #shutdown: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
+  /** It takes no more commands and reads, and those under way end. */
+  #isDraining = false;
+  /** Who led when it stopped. */
+  #lastLeader: LeaderHint | undefined;
   #leftOver: (() => void) | undefined;
 
   constructor(
@@ -223,6 +227,19 @@ class Server<Command, Result> implements Raft<Command, Result> {
 
   async drain(options: WaitOptions = {}): Promise<void> {
     if (this.state === "leader" && this.#hasOtherVoters) await this.transferLeadership(undefined, options);
+    this.#isDraining = true;
+    try {
+      const { calls: { pending } } = this.#driver;
+      await this.#waits.within(
+        () => pending.count === 0,
+        this.#settings.leaderWaitMs,
+        this.#environment,
+        options.signal,
+      );
+    } catch (error) {
+      this.#isDraining = false;
+      throw error;
+    }
     await this.shutdown();
   }
 
@@ -371,13 +388,15 @@ class Server<Command, Result> implements Raft<Command, Result> {
   }
 
   #throwIfShutdown(): void {
-    if (this.#shutdown !== undefined) throw new ShutdownError();
+    if (this.#shutdown === undefined && !this.#isDraining) return;
+    throw new ShutdownError("not-applied", undefined, this.leader ?? this.#lastLeader);
   }
 
   async #close(error: RaftError | undefined): Promise<void> {
     this.#sessions.close();
     this.#waits.close();
     this.#shutdown ??= this.closed.then(() => {});
+    this.#lastLeader = this.#driver.leader?.id === this.id ? undefined : this.#driver.leader;
     const role = { type: "role", role: "shutdown", term: this.#driver.state.term } as const;
     const stopped = this.#driver.stop(error ?? new ShutdownError());
     this.#leftOver?.();

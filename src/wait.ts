@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Environment } from "./driver/environment.ts";
 import { ShutdownError } from "./errors.ts";
 import type { RaftStatus } from "./status.ts";
 import type { LogIndex, Role, Term } from "./types.ts";
@@ -91,6 +92,27 @@ export class Waits {
       return await promise;
     } finally {
       signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Waits until it holds, so many milliseconds have passed, or the server ends; rejects only by the signal. */
+  async within(
+    holds: () => boolean,
+    ms: number,
+    environment: Pick<Environment, "setTimeout" | "clearTimeout">,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    let isOver = false;
+    const timer = environment.setTimeout(() => {
+      isOver = true;
+      this.look();
+    }, ms);
+    try {
+      await this.until(() => isOver || holds(), signal);
+    } catch (error) {
+      if (!(error instanceof ShutdownError)) throw error;
+    } finally {
+      environment.clearTimeout(timer);
     }
   }
 

@@ -20,11 +20,17 @@ import { onStopSignal } from "./signals.ts";
 // A clean stop takes at most 2 s: the leadership handed over, then what is under way on HTTP, then out.
 const STOP_MAX_MS = 1_900;
 const HTTP_GRACE_MS = 500;
+// A server that was drained says whom to ask instead until nobody has come for a while.
+const QUIET_STEP_MS = 50;
+const QUIET_STEPS = 4;
+const LINGER_STEPS_MAX = 20;
 
 interface Running {
   readonly raft: Raft<Command, Result>;
   readonly http: HttpServer;
   readonly stopping: AbortController;
+  /** Requests that have come. */
+  readonly requestCount: () => number;
 }
 
 async function main(): Promise<void> {
@@ -43,7 +49,11 @@ async function main(): Promise<void> {
   if (args.stopWithStdin) process.stdin.on("end", () => stop("the end of the standard input")).resume();
   const error = await running.raft.closed;
   // Drained over HTTP, or stopping by a signal already.
-  if (error === undefined) return running.stopping.signal.aborted ? undefined : stop("its own end");
+  if (error === undefined && running.stopping.signal.aborted) return;
+  if (error === undefined) {
+    await untilQuiet(running);
+    return stop("its own end");
+  }
   log(`error: the server stopped by itself: ${error.message}`);
   process.exit(1);
 }
@@ -89,9 +99,14 @@ async function start(args: KvArgs, log: Log): Promise<Running> {
     await checkCluster(args, raft.status);
     const app = kvApp({ raft, machine, token: args.token, signal: stopping.signal });
     const address = formatHostPort(args.http);
-    const http = await listenHttp(app.fetch, args.http).catch((error) => throwListenError(error, address));
+    let requests = 0;
+    const fetch: typeof app.fetch = (request) => {
+      requests++;
+      return app.fetch(request);
+    };
+    const http = await listenHttp(fetch, args.http).catch((error) => throwListenError(error, address));
     log(`serving HTTP at http://${address}, servers at ${args.listen}, on ${runtime}`);
-    return { raft, http, stopping };
+    return { raft, http, stopping, requestCount: () => requests };
   } catch (error) {
     await raft.shutdown();
     throw error;
@@ -147,6 +162,17 @@ function stopperOf(running: Running, log: Log): (why: string) => void {
       process.exit(0);
     });
   };
+}
+
+/** Closed at once, the connections of clients who can't know yet would break before they are answered. */
+async function untilQuiet({ requestCount, stopping }: Running): Promise<void> {
+  let seen = requestCount();
+  let quiet = 0;
+  for (let step = 0; step < LINGER_STEPS_MAX && quiet < QUIET_STEPS && !stopping.signal.aborted; step++) {
+    await new Promise((resolve) => setTimeout(resolve, QUIET_STEP_MS));
+    quiet = requestCount() === seen ? quiet + 1 : 0;
+    seen = requestCount();
+  }
 }
 
 async function stop({ raft, http, stopping }: Running): Promise<void> {

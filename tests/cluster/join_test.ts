@@ -1,26 +1,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { join } from "node:path";
-import { serverCommand } from "../../examples/kv/programs.ts";
 import { test } from "../harness.ts";
 import { sendOnce } from "./http_client.ts";
-import { freePorts } from "./ports.ts";
-import { ServerProcess, withCluster } from "./process.ts";
+import { newcomer, votersOf } from "./members.ts";
+import { type ServerProcess, withCluster } from "./process.ts";
 import { until } from "./until.ts";
-
-/** A server that asks this member to add it. */
-async function newcomer(id: string, member: ServerProcess, more: readonly string[] = []): Promise<ServerProcess> {
-  const [http, raft] = await freePorts(2);
-  const own = ["--id", id, "--http", `127.0.0.1:${http}`, "--listen", `127.0.0.1:${raft}`];
-  const data = ["--data", join(member.directory, "..", id)];
-  const args = [...own, ...data, "--join", member.url, ...more];
-  return new ServerProcess(id, `http://127.0.0.1:${http}`, "deno", await serverCommand("deno"), args);
-}
-
-async function votersOf({ url }: ServerProcess): Promise<string> {
-  const { text } = await sendOnce("GET", `${url}/raft/configuration`, undefined, 5_000);
-  const { servers } = JSON.parse(text) as { servers: { id: string; suffrage: string }[] };
-  return servers.filter(({ suffrage }) => suffrage === "voter").map(({ id }) => id).join(" ");
-}
 
 /** The one that both follow. */
 function leaderOf(servers: readonly ServerProcess[]): Promise<ServerProcess> {

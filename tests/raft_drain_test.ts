@@ -1,0 +1,80 @@
+import { assertEquals } from "@std/assert";
+import type { ShutdownError } from "../src/errors.ts";
+import { test } from "./harness.ts";
+import { watch, withCluster } from "./virtual_cluster.ts";
+
+for (const role of ["leader", "follower"] as const) {
+  test(`Raft.drain() of a ${role}: commands under way get their results before it stops`, () =>
+    withCluster(3, async (cluster) => {
+      const { leader, followers } = await cluster.elect();
+      const raft = role === "leader" ? leader : followers[0]!;
+      const before = watch(raft.apply("before"));
+      const drained = watch(raft.drain());
+      // A leader that hands over lets commands wait, and passes them on to the new one.
+      const during = role === "leader" ? watch(raft.apply("during")) : undefined;
+      assertEquals((await cluster.settled(drained)).text, "undefined");
+      assertEquals(raft.state, "shutdown");
+      assertEquals((await cluster.settled(before)).text, "1");
+      if (during !== undefined) assertEquals((await cluster.settled(during)).text, "2");
+    }));
+}
+
+test("Raft.drain(): who comes later is refused, with the name of the leader", () =>
+  withCluster(3, async (cluster) => {
+    const { leader, followers: [raft] } = await cluster.elect();
+    const store = cluster.stores.get(raft!.id)!;
+    store.slowWrites = true;
+    const stuck = watch(raft!.apply("before"));
+    await cluster.environment.advance(20);
+    const drained = watch(raft!.drain());
+    // It waits, as its disk has not yet said that the command is there.
+    const late = async (call: Promise<unknown>) => {
+      const { text, error } = await cluster.outcome(call);
+      return [raft!.state, text, (error as ShutdownError).leader?.id];
+    };
+    const refused = ["shutdown not-applied", leader.id];
+    assertEquals(await late(raft!.apply("late")), ["follower", ...refused]);
+    assertEquals(await late(raft!.read(() => 1)), ["follower", ...refused]);
+    store.slowWrites = false;
+    for (const write of store.writing) write.resolve();
+    await cluster.settled(drained);
+    assertEquals((await cluster.settled(stuck)).text, "1");
+    assertEquals(await late(raft!.apply("later")), ["shutdown", ...refused]);
+  }));
+
+test("Raft.drain() waits leaderWaitMs for a command that nobody answers, and no longer", () =>
+  withCluster(1, async (cluster) => {
+    const raft = await cluster.leader();
+    const store = cluster.stores.get(raft.id)!;
+    store.slowWrites = true;
+    const stuck = watch(raft.apply("never"));
+    await cluster.environment.advance(10);
+    const start = cluster.environment.now();
+    const drained = watch(raft.drain());
+    await cluster.environment.advance(399);
+    assertEquals(raft.state, "leader");
+    await cluster.environment.advance(2);
+    assertEquals([raft.state, (await cluster.settled(stuck)).text], ["shutdown", "shutdown unknown"]);
+    for (const write of store.writing) write.resolve();
+    await cluster.settled(drained);
+    assertEquals(cluster.environment.now() - start < 500, true);
+  }, { leaderWaitMs: 400 }));
+
+test("Raft.drain() whose signal ends the waiting leaves the server at work", () =>
+  withCluster(1, async (cluster) => {
+    const raft = await cluster.leader();
+    const store = cluster.stores.get(raft.id)!;
+    store.slowWrites = true;
+    const stuck = watch(raft.apply("slow"));
+    await cluster.environment.advance(10);
+    const enough = new AbortController();
+    const drained = watch(raft.drain({ signal: enough.signal }));
+    await cluster.environment.advance(100);
+    assertEquals((await cluster.outcome(raft.apply("refused"))).text, "shutdown not-applied");
+    enough.abort("enough");
+    assertEquals((await cluster.settled(drained)).error, "enough");
+    store.slowWrites = false;
+    for (const write of store.writing) write.resolve();
+    assertEquals([(await cluster.settled(stuck)).text, (await cluster.outcome(raft.apply("next"))).text], ["1", "2"]);
+    assertEquals(raft.state, "leader");
+  }));
