@@ -98,6 +98,13 @@ export interface RaftSettings {
    */
   readonly inFlightBytesMax: number;
   /**
+   * How long `apply` waits for room when too much is in flight, before it rejects with an `OverloadedError`. As much may
+   * wait as may be in flight; who comes when that is full too is refused at once.
+   *
+   * @default {0}
+   */
+  readonly enqueueTimeoutMs: number;
+  /**
    * Bytes of entries kept in memory, so that followers that are up to date cost no disk read.
    *
    * @default {67_108_864}
@@ -226,6 +233,7 @@ const defaults: RaftSettings = {
   windowAppendsMax: 64,
   inFlightCountMax: 65_536,
   inFlightBytesMax: 64 * 1024 * 1024,
+  enqueueTimeoutMs: 0,
   logCacheBytesMax: 64 * 1024 * 1024,
   leaderWaitMs: 3000,
   diskStallMs: 10_000,
@@ -239,6 +247,9 @@ const defaults: RaftSettings = {
   trailingLogs: 10_240,
   snapshotBytesPerSecondMax: 0,
 };
+
+/** What a timer can wait for. */
+export const ENQUEUE_TIMEOUT_MAX: number = 2 ** 30;
 
 /** The defaults of every number a server runs by. */
 export function defaultOptions(): RaftSettings {
@@ -280,6 +291,8 @@ export function validateOptions(options: Partial<RaftSettings> & { readonly id?:
   atLeast(checked, "sessionTtlMs", 1000);
   atMost(checked, "sessionTtlMs", 2 ** 30, "a number a timer can wait for");
   atLeast(checked, "leaderWaitMs", 0);
+  atLeast(checked, "enqueueTimeoutMs", 0);
+  atMost(checked, "enqueueTimeoutMs", ENQUEUE_TIMEOUT_MAX, "a number a timer can wait for");
   atLeast(checked, "diskStallMs", 1);
   atLeast(checked, "shutdownTransferMs", 0);
   atMost(checked, "shutdownTransferMs", 2 ** 30, "a number a timer can wait for");

@@ -5,8 +5,9 @@
  */
 import type { Calls } from "./driver/calls.ts";
 import type { Environment } from "./driver/environment.ts";
-import { Proposal, type ProposalEntry, type ProposalResult } from "./driver/proposal.ts";
+import { Proposal, type ProposalEntry, type ProposalManner, type ProposalResult } from "./driver/proposal.ts";
 import type { Codec } from "./machine.ts";
+import { ENQUEUE_TIMEOUT_MAX } from "./options.ts";
 import { EntryType } from "./types.ts";
 import { RecordFlag } from "./wire/record.ts";
 
@@ -14,7 +15,8 @@ import { RecordFlag } from "./wire/record.ts";
 export interface ProposerHost<Command> {
   readonly calls: Calls;
   readonly codec: Codec<Command>;
-  readonly commandBytesMax: number;
+  /** In force now; see {@linkcode RaftSettings}. */
+  readonly settings: { readonly commandBytesMax: number; readonly enqueueTimeoutMs: number };
   readonly environment: Environment;
   /** Throws what a caller of a server that is shut down gets. */
   throwIfShutdown(): void;
@@ -36,7 +38,7 @@ export class Proposer<Command> {
    * @throws {RangeError} It is too large.
    */
   encode(command: Command): ProposalEntry {
-    const { codec, commandBytesMax } = this.#host;
+    const { codec, settings: { commandBytesMax } } = this.#host;
     const raw = command instanceof Uint8Array;
     const payload: unknown = raw ? command : codec.encode(command);
     if (!(payload instanceof Uint8Array)) {
@@ -52,14 +54,20 @@ export class Proposer<Command> {
     return { type: EntryType.command, flags: raw ? RecordFlag.raw : 0, payload };
   }
 
-  /** Resolves with what `resultOf` makes of the entry's result, once it is applied on this server. */
+  /**
+   * Resolves with what `resultOf` makes of the entry's result, once it is applied on this server.
+   *
+   * @throws {RangeError} `enqueueTimeoutMs` is no time.
+   */
   propose<T>(
     encode: () => ProposalEntry,
     signal: AbortSignal | undefined,
     resultOf: (result: ProposalResult) => T,
+    { caller, enqueueTimeoutMs = this.#host.settings.enqueueTimeoutMs }: ProposalManner = {},
   ): Promise<T> {
     const { calls, environment } = this.#host;
     return new Promise((resolve, reject) => {
+      checkTimeout(enqueueTimeoutMs);
       // The codec is the user's code, and may end the signal or the server.
       const entry = encode();
       signal?.throwIfAborted();
@@ -75,11 +83,18 @@ export class Proposer<Command> {
       }, (error) => {
         signal?.removeEventListener("abort", onAbort);
         reject(error);
-      });
+      }, { caller, enqueueTimeoutMs });
       signal?.addEventListener("abort", onAbort, { once: true });
       calls.propose(proposal);
     });
   }
+}
+
+function checkTimeout(ms: number): void {
+  if (typeof ms === "number" && ms >= 0 && ms <= ENQUEUE_TIMEOUT_MAX) return;
+  throw new RangeError(
+    `Cannot apply the command as 'enqueueTimeoutMs' must be 0 to ${ENQUEUE_TIMEOUT_MAX}: current value is ${ms}`,
+  );
 }
 
 /** What a value is, for messages: its class, or its type when it has none. */

@@ -28,6 +28,13 @@ export interface ApplyOptions {
    * {@linkcode Raft.session}, such as an HTTP server with its clients' `Idempotency-Key`.
    */
   readonly key?: string;
+  /**
+   * How long to wait for room when too much is in flight, milliseconds. Callers take turns: a session counts as one, and all
+   * others of this server as another.
+   *
+   * @default the option `enqueueTimeoutMs`
+   */
+  readonly enqueueTimeoutMs?: number;
 }
 
 /** Options of {@linkcode Raft.read}. */
@@ -138,7 +145,7 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    *
    * @param command Encoded at once; a `Uint8Array` must not be changed before the promise settles.
    * @throws {NotLeaderError} No leader could be reached: not applied.
-   * @throws {OverloadedError} Too much is in flight: not applied.
+   * @throws {OverloadedError} Too much is in flight, for longer than `enqueueTimeoutMs`: not applied.
    * @throws {LeadershipLostError} The leader fell: see `outcome`.
    * @throws {ShutdownError} The server is shut down: see `outcome`.
    * @throws {RangeError} The command is larger than `commandBytesMax`.

@@ -20,6 +20,7 @@ export type ReloadableSettings = Pick<
   | "windowAppendsMax"
   | "inFlightCountMax"
   | "inFlightBytesMax"
+  | "enqueueTimeoutMs"
   | "diskStallMs"
   | "shutdownTransferMs"
   | "sessionTtlMs"
@@ -40,6 +41,7 @@ const reloadable: Readonly<Record<keyof ReloadableSettings, true>> = {
   windowAppendsMax: true,
   inFlightCountMax: true,
   inFlightBytesMax: true,
+  enqueueTimeoutMs: true,
   diskStallMs: true,
   shutdownTransferMs: true,
   sessionTtlMs: true,

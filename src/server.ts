@@ -121,8 +121,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
     const { calls } = driver;
     this.#operator = new Operator(calls, environment);
     const throwIfShutdown = () => this.#throwIfShutdown();
-    const { commandBytesMax } = settings;
-    this.#proposer = new Proposer({ calls, codec, commandBytesMax, environment, throwIfShutdown });
+    this.#proposer = new Proposer({ calls, codec, settings, environment, throwIfShutdown });
     this.#reader = new Reader({
       calls,
       environment,
@@ -158,23 +157,27 @@ class Server<Command, Result> implements Raft<Command, Result> {
     return (await this.applyEntry({ data: command }, options)).result;
   }
 
-  applyEntry({ data }: { readonly data: Command }, { signal, key }: ApplyOptions = {}): Promise<Applied<Result>> {
-    if (key === undefined) return this.#applyAs(data, undefined, signal);
-    return keyBlock(key).then((block) => this.#applyAs(data, block, signal));
+  applyEntry({ data }: { readonly data: Command }, options: ApplyOptions = {}): Promise<Applied<Result>> {
+    if (options.key === undefined) return this.#applyAs(data, undefined, options);
+    return keyBlock(options.key).then((block) => this.#applyAs(data, block, options));
   }
 
-  #applyAs(data: Command, block: ClientBlock | undefined, signal: AbortSignal | undefined): Promise<Applied<Result>> {
+  #applyAs(
+    data: Command,
+    block: ClientBlock | undefined,
+    { signal, enqueueTimeoutMs }: ApplyOptions,
+  ): Promise<Applied<Result>> {
     const encode = () => marked(this.#proposer.encode(data), block);
     return this.#proposer.propose(encode, signal, ({ index, term, applied }) => {
       this.#reader.saw(index);
       if (!applied.ok) throw applied.error;
       return { index, term, result: applied.value as Result };
-    });
+    }, { enqueueTimeoutMs });
   }
 
-  barrier(options: ApplyOptions = {}): Promise<LogIndex> {
+  barrier({ signal, enqueueTimeoutMs }: ApplyOptions = {}): Promise<LogIndex> {
     const entry = { type: EntryType.barrier, flags: 0, payload: new Uint8Array() };
-    return this.#proposer.propose(() => entry, options.signal, ({ index }) => index);
+    return this.#proposer.propose(() => entry, signal, ({ index }) => index, { enqueueTimeoutMs });
   }
 
   async session({ signal }: WaitOptions = {}): Promise<Session<Command, Result>> {

@@ -131,6 +131,7 @@ class ClientSession<Command, Result> implements Session<Command, Result> {
         marked(entry, block),
         signal,
         () => this.#ended === "no",
+        this.id,
       );
       this.#seenIndex = Math.max(this.#seenIndex, index);
       if (applied.ok) return applied.value as Result;
@@ -155,7 +156,7 @@ class ClientSession<Command, Result> implements Session<Command, Result> {
   #sendMark(payload: Uint8Array): Promise<void> {
     this.#usedAt = this.#host.environment.now();
     const entry = marked({ type: EntryType.command, flags: 0, payload }, { session: this.id, sequence: 0 });
-    return this.#host.proposer.propose(() => entry, undefined, () => {}).catch(() => {});
+    return this.#host.proposer.propose(() => entry, undefined, () => {}, { caller: this.id }).catch(() => {});
   }
 
   async close(): Promise<void> {
@@ -186,12 +187,13 @@ async function untilAnswered<Command>(
   entry: ProposalEntry,
   signal: AbortSignal | undefined,
   goesOn: () => boolean,
+  caller = 0,
 ): Promise<{ readonly applied: Applied; readonly index: LogIndex; readonly isSentAgain: boolean }> {
   let isSentAgain = false;
   for (let backoffMs = backoffMinMs;; backoffMs = Math.min(backoffMaxMs, backoffMs * 2)) {
     try {
       return {
-        ...await proposer.propose(() => entry, signal, ({ applied, index }) => ({ applied, index })),
+        ...await proposer.propose(() => entry, signal, ({ applied, index }) => ({ applied, index }), { caller }),
         isSentAgain,
       };
     } catch (error) {

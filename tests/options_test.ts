@@ -40,6 +40,8 @@ const bounds: readonly [Partial<RaftSettings>, Partial<RaftSettings>][] = [
   [{ inFlightBytesMax: 1 }, { inFlightBytesMax: 0 }],
   [{ logCacheBytesMax: 0 }, { logCacheBytesMax: -1 }],
   [{ leaderWaitMs: 0 }, { leaderWaitMs: -1 }],
+  [{ enqueueTimeoutMs: 0 }, { enqueueTimeoutMs: -1 }],
+  [{ enqueueTimeoutMs: 2 ** 30 }, { enqueueTimeoutMs: 2 ** 30 + 1 }],
   [{ shutdownTransferMs: 0 }, { shutdownTransferMs: -1 }],
   // Timers take any longer wait for none at all.
   [{ shutdownTransferMs: 2 ** 30 }, { shutdownTransferMs: 2 ** 30 + 1 }],

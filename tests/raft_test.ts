@@ -336,6 +336,48 @@ test("Raft.apply() refuses what exceeds the limits, takes it again later, and co
     assertEquals([proposals, proposalsFailed, proposalsPending, proposalsPendingBytes], [5, 2, 0, 0]);
   }, { inFlightCountMax: 4 }));
 
+test("Raft.apply() waits for room for enqueueTimeoutMs, on a server that forwards as on one that leads", () =>
+  withCluster(3, async (cluster) => {
+    const { leader, followers: [follower] } = await cluster.elect();
+    for (const raft of [leader, follower!]) {
+      const calls = Array.from({ length: 4 }, (_, i) => watch(raft.apply(i, { enqueueTimeoutMs: 1_000 })));
+      const refused = await cluster.outcome(raft.apply("at once"));
+      assertEquals(refused.text, "overloaded not-applied");
+      assertEquals((await cluster.settled(Promise.all(calls))).every(({ error }) => error === undefined), true);
+      assertEquals(raft.metrics().proposalsPending, 0);
+    }
+  }, { inFlightCountMax: 2 }));
+
+test("Raft.apply() ends its waiting for room with the signal, the time or the server", () =>
+  withCluster(3, async (cluster) => {
+    const { followers: [follower] } = await cluster.elect();
+    cluster.isolate(follower!.id);
+    const [first] = [watch(follower!.apply(1))];
+    const controller = new AbortController();
+    const aborted = watch(follower!.apply(2, { signal: controller.signal }));
+    await cluster.environment.advance(10);
+    controller.abort(new Error("enough"));
+    assertEquals((await cluster.settled(aborted)).error, controller.signal.reason);
+    const late = watch(follower!.apply(3, { enqueueTimeoutMs: 20 }));
+    await cluster.environment.advance(19);
+    assertEquals(follower!.metrics().proposalsFailed, 0);
+    await cluster.environment.advance(1);
+    assertEquals((await late).text, "overloaded not-applied");
+    const last = watch(follower!.barrier());
+    await cluster.settled(follower!.shutdown());
+    assertEquals([(await last).text, (await first!).error instanceof Error], ["shutdown not-applied", true]);
+  }, { inFlightCountMax: 1, enqueueTimeoutMs: 10_000, leaderWaitMs: 60_000 }));
+
+test("Raft.apply() refuses an 'enqueueTimeoutMs' that is no time", () =>
+  withCluster(1, async (cluster) => {
+    const raft = await cluster.leader();
+    for (const enqueueTimeoutMs of [-1, Number.NaN, Infinity, 2 ** 30 + 1, "1" as unknown as number]) {
+      const { error } = await cluster.outcome(raft.apply(1, { enqueueTimeoutMs }));
+      assertInstanceOf(error, RangeError);
+    }
+    assertEquals(await cluster.settled(raft.apply(1, { enqueueTimeoutMs: 2 ** 30 })), 1);
+  }));
+
 test("createRaft() runs on the runtime's own clock and parts", async () => {
   let sum = 0;
   const raft = await createRaft<number, number>({

@@ -10,6 +10,7 @@ const settings = [
   ...["heartbeatMs", "electionMinMs", "electionMaxMs", "leaseMs", "trailingLogs", "snapshotIntervalMs"],
   ...["snapshotThreshold", "snapshotThresholdBytes", "windowBytesMax", "windowAppendsMax", "inFlightCountMax"],
   ...["inFlightBytesMax", "shutdownTransferMs", "sessionTtlMs", "sessionsMax", "sessionsBytesMax", "diskStallMs"],
+  "enqueueTimeoutMs",
 ];
 
 /** Those routes. */

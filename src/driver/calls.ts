@@ -6,7 +6,7 @@
  */
 import type { Effect } from "../core/effect.ts";
 import type { CoreState } from "../core/state.ts";
-import { type LeaderHint, NotLeaderError, ProtocolError, ShutdownError } from "../errors.ts";
+import { type LeaderHint, NotLeaderError, ProtocolError } from "../errors.ts";
 import type { ForwardResponse, Message } from "../message.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { encodeCommands, type ForwardedCommand } from "../wire/command_codec.ts";
@@ -15,6 +15,7 @@ import { Administration } from "./administration.ts";
 import { Admission, type AdmissionLimits } from "./admission.ts";
 import type { Environment } from "./environment.ts";
 import type { Item, Origin } from "./item.ts";
+import { shutdownError } from "./outcomes.ts";
 import type { Peers } from "./peers.ts";
 import { Pending, type PendingLimits } from "./pending.ts";
 import type { Proposal } from "./proposal.ts";
@@ -124,7 +125,7 @@ export class Calls {
 
   /** Asks whether this server leads: a quorum has to answer what is sent from now on. */
   verify(verification: Verification): void {
-    if (this.#closed !== undefined) return verification.reject(shutdownError(this.#closed));
+    if (this.#closed !== undefined) return verification.reject(shutdownError("not-applied", this.#closed));
     const own = this.#nextRemoteRead--;
     this.#verifications.set(own, verification);
     this.#host.enqueue({ event: { type: "read-requested", id: own } });
@@ -134,6 +135,7 @@ export class Calls {
   dispatch(): void {
     const { term, voteAsked, votePersisted } = this.#host.state;
     if (voteAsked === votePersisted) this.#durableTerm = term;
+    this.pending.admit();
     if (this.pending.hasQueued) this.#proposeQueued();
     if (this.reads.hasQueued) this.#askQueued();
     if (this.administration.hasQueued) this.administration.dispatch(this.#leaderToAsk());
@@ -192,14 +194,14 @@ export class Calls {
   /** The commands being stepped are the entries from `from` on. */
   onAppended(origin: Origin, from: LogIndex, entryTerm: Term): void {
     if (origin.type === "own") return this.pending.place(origin.proposals, from, entryTerm);
-    this.#admission.place(origin.entries, from);
+    this.#admission.place(origin.peer, origin.entries, from);
     this.#answerForward(origin, { from, entryTerm, refusal: undefined, leader: undefined });
   }
 
   /** The commands being stepped are in no log. */
   onProposalsRefused(origin: Origin, { reason, leader }: Extract<Effect, { type: "refuse-proposals" }>): void {
     if (origin.type === "own") return this.pending.requeue(origin.proposals, this.leader);
-    this.#admission.giveBack(origin.entries);
+    this.#admission.giveBack(origin.peer, origin.entries);
     this.#refuseForward(origin, reason, leader);
   }
 
@@ -291,7 +293,7 @@ export class Calls {
   onForwardRequest(peer: ServerId, id: number, entries: readonly ForwardedCommand[]): void {
     if (entries.length === 0) throw new ProtocolError("Cannot take a forward-request without commands");
     const origin = { type: "peer", peer, id, entries } as const;
-    if (!this.#admission.take(entries)) return this.#refuseForward(origin, "overloaded");
+    if (!this.#admission.take(peer, entries)) return this.#refuseForward(origin, "overloaded");
     this.#host.enqueue({ event: { type: "proposed", count: entries.length }, origin });
   }
 
@@ -300,10 +302,11 @@ export class Calls {
     const { leader, term } = this.#host.state;
     const isOver = leader !== peer || term !== response.entryTerm;
     const back = this.pending.onForwardResponse(peer, response, this.#host.appliedIndex(), isOver);
+    // What was refused has made room for others.
+    if (response.from === 0) this.#host.schedule();
     if (back.length === 0) return;
     this.#refusedBy = peer;
     this.pending.requeue(back, this.leader);
-    this.#host.schedule();
   }
 
   /** A peer's callers want to read. */
@@ -329,6 +332,7 @@ export class Calls {
     this.pending.onPeerLost(peer);
     this.reads.onPeerLost(peer);
     this.administration.onPeerLost(peer);
+    this.#admission.onPeerLost(peer);
     // Whoever comes back under that name may have started anew and use the same numbers for other questions (BR03).
     for (const [own, asked] of this.#remoteReads) if (asked.peer === peer) this.#remoteReads.delete(own);
   }
@@ -356,13 +360,9 @@ export class Calls {
     this.reads.close(cause);
     this.administration.close(cause);
     this.#closed ??= cause;
-    for (const verification of this.#verifications.values()) verification.reject(shutdownError(cause));
+    for (const verification of this.#verifications.values()) verification.reject(shutdownError("not-applied", cause));
     this.#verifications.clear();
   }
-}
-
-function shutdownError(cause: unknown): ShutdownError {
-  return new ShutdownError("not-applied", cause instanceof ShutdownError ? undefined : cause);
 }
 
 /** A caller who wants to know whether this server leads. */

@@ -3,14 +3,16 @@
  *
  * @module
  */
-import { LeadershipLostError, NotLeaderError, OverloadedError, ShutdownError } from "../errors.ts";
+import { NotLeaderError, OverloadedError } from "../errors.ts";
 import type { LeaderHint } from "../errors.ts";
 import type { ForwardResponse } from "../message.ts";
 import { Histogram } from "../metrics.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import type { Applied } from "./applier.ts";
 import type { Environment } from "./environment.ts";
+import { lost, overwritten, shutdownError } from "./outcomes.ts";
 import type { Proposal } from "./proposal.ts";
+import { WaitingRoom } from "./waiting_room.ts";
 
 /** Limits of what may wait, see {@linkcode RaftSettings}. */
 export interface PendingLimits {
@@ -52,8 +54,12 @@ const unclaimedMax = 4096;
 export class Pending {
   readonly #environment: Environment;
   readonly #limits: PendingLimits;
+  /** Come when there is room. */
+  readonly #waiting: WaitingRoom;
   /** Came in this turn or wait for a leader. */
   #queue: Proposal[] = [];
+  /** The leader has no room for them; it is asked again now and then. */
+  #refused: Proposal[] = [];
   /** Taken from the queue and not handed on: empty but while the driver proposes them, or failed to. */
   #taken: readonly Proposal[] = [];
   readonly #forwards = new Map<number, Forward>();
@@ -79,6 +85,7 @@ export class Pending {
   constructor(environment: Environment, limits: PendingLimits) {
     this.#environment = environment;
     this.#limits = limits;
+    this.#waiting = new WaitingRoom(environment, limits, (proposal) => this.#refuse(proposal));
     this.#nextForward = 1 + environment.randomSeed() % 2 ** 31;
   }
 
@@ -97,24 +104,50 @@ export class Pending {
     return this.#queue.length > 0;
   }
 
-  /** Takes a command, or refuses it at once. */
+  /** Commands that wait for room; they are not counted yet. */
+  get waitingCount(): number {
+    return this.#waiting.count;
+  }
+
+  /** Takes a command, lets it wait for room for as long as it may, or refuses it at once. */
   add(proposal: Proposal): void {
     if (this.#closed !== undefined) {
       proposal.reject(shutdownError("not-applied", this.#closed));
       return;
     }
-    const { inFlightCountMax, inFlightBytesMax } = this.#limits;
-    const bytes = proposal.payload.length;
-    // One command always fits, however small the limit.
-    if (this.#count >= inFlightCountMax || (this.#count > 0 && this.#bytes + bytes > inFlightBytesMax)) {
-      this.failed++;
-      proposal.reject(new OverloadedError(this.#count, this.#bytes));
-      return;
+    // Nobody is overtaken by who comes later.
+    this.admit();
+    if (this.#waiting.count === 0 && this.#fits(proposal)) return this.#take(proposal);
+    const { enqueueTimeoutMs } = proposal;
+    if (enqueueTimeoutMs <= 0 || !this.#waiting.add(proposal, enqueueTimeoutMs)) this.#refuse(proposal);
+  }
+
+  /** Takes those that have waited for the room that there is now. */
+  admit(): void {
+    for (;;) {
+      const proposal = this.#waiting.next((it) => this.#fits(it));
+      if (proposal === undefined) return;
+      proposal.queuedAt = this.#environment.now();
+      this.#take(proposal);
     }
+  }
+
+  #fits({ payload }: Proposal): boolean {
+    const { inFlightCountMax, inFlightBytesMax } = this.#limits;
+    // One command always fits, however small the limit.
+    return this.#count < inFlightCountMax && (this.#count === 0 || this.#bytes + payload.length <= inFlightBytesMax);
+  }
+
+  #take(proposal: Proposal): void {
     this.accepted++;
     this.#count++;
-    this.#bytes += bytes;
+    this.#bytes += proposal.payload.length;
     this.#queue.push(proposal);
+  }
+
+  #refuse(proposal: Proposal): void {
+    this.failed++;
+    proposal.reject(new OverloadedError(this.#count, this.#bytes));
   }
 
   /** Everything that waits to be proposed; callers that stopped waiting are left out. */
@@ -129,25 +162,26 @@ export class Pending {
     return queue;
   }
 
-  /** No leader took them: they wait for one, each for a limited time from its arrival. */
+  /** No leader took them: they wait for one, each for a limited time from when it was taken. */
   requeue(proposals: readonly Proposal[], leader: LeaderHint | undefined): void {
     this.#taken = [];
     const giveUpAt = this.#environment.now() - this.#limits.leaderWaitMs;
     for (const proposal of proposals) {
-      if (proposal.startedAt <= giveUpAt) this.#reject(proposal, new NotLeaderError(leader));
+      if (proposal.queuedAt <= giveUpAt) this.#reject(proposal, new NotLeaderError(leader));
       else this.#queue.push(proposal);
     }
   }
 
   /** Whether {@linkcode Pending.sweep} has something to wait for. */
   get needsSweep(): boolean {
-    return this.#queue.length > 0 || this.#forwards.size > 0 || this.#hasOrphans;
+    return this.#queue.length > 0 || this.#refused.length > 0 || this.#forwards.size > 0 || this.#hasOrphans;
   }
 
   /** Gives up what has waited long enough. To be called now and then while needed. */
   sweep(leader?: LeaderHint): void {
     const now = this.#environment.now();
     if (this.#queue.length > 0) this.requeue(this.takeQueued(), leader);
+    if (this.#refused.length > 0) this.#askAgain(now);
     for (const [id, forward] of [...this.#forwards]) if (forward.giveUpAt <= now) this.#giveUpForward(id, forward);
     if (!this.#hasOrphans) return;
     const isDue = ({ giveUpAt }: Placed) => giveUpAt <= now;
@@ -220,7 +254,7 @@ export class Pending {
     if (response.from === 0) {
       this.#endForward(response.id);
       if (response.refusal !== "overloaded") return forward.proposals;
-      for (const proposal of forward.proposals) this.#reject(proposal, new OverloadedError(this.#count, this.#bytes));
+      this.#onOverloaded(forward.proposals);
       return [];
     }
     const { entryTerm: term } = response;
@@ -233,6 +267,25 @@ export class Pending {
     }
     this.#endForward(response.id);
     return [];
+  }
+
+  /** The leader has no room: who may wait for some does. */
+  #onOverloaded(proposals: readonly Proposal[]): void {
+    const now = this.#environment.now();
+    for (const proposal of proposals) {
+      if (proposal.startedAt + proposal.enqueueTimeoutMs > now) this.#refused.push(proposal);
+      else this.#reject(proposal, new OverloadedError(this.#count, this.#bytes));
+    }
+  }
+
+  /** Those come before what was taken later. */
+  #askAgain(now: number): void {
+    const refused = this.#refused;
+    this.#refused = [];
+    this.#onOverloaded(refused);
+    for (const proposal of this.#refused) proposal.queuedAt = now;
+    this.#queue = [...this.#refused, ...this.#queue];
+    this.#refused = [];
   }
 
   /** The commit was here before the answer: its result was kept, if there was room. */
@@ -326,6 +379,8 @@ export class Pending {
   close(cause: unknown): void {
     if (this.#closed !== undefined) return;
     this.#closed = cause;
+    for (const proposal of this.#waiting.clear()) proposal.reject(shutdownError("not-applied", cause));
+    for (const proposal of this.#refused.splice(0)) this.#reject(proposal, shutdownError("not-applied", cause));
     // Something broke while these were on their way into a log.
     for (const proposal of this.#taken) this.#reject(proposal, shutdownError("unknown", cause));
     for (const proposal of this.takeQueued()) this.#reject(proposal, shutdownError("not-applied", cause));
@@ -352,21 +407,4 @@ export class Pending {
     this.#count--;
     this.#bytes -= proposal.payload.length;
   }
-}
-
-/** The error of calls that a shutdown ends: the cause itself when the server failed. */
-function shutdownError(outcome: "not-applied" | "unknown", cause: unknown): unknown {
-  return new ShutdownError(outcome, cause instanceof ShutdownError ? undefined : cause);
-}
-
-function overwritten(index: LogIndex, term: Term): LeadershipLostError {
-  return new LeadershipLostError(`Cannot apply the command as another leader put its own entry at index ${index}`, {
-    outcome: "not-applied",
-    index,
-    term,
-  });
-}
-
-function lost(message: string, index?: LogIndex, term?: Term): LeadershipLostError {
-  return new LeadershipLostError(message, index === undefined ? {} : { index, term: term! });
 }

@@ -23,14 +23,30 @@ export interface ProposalEntry {
   readonly extensions?: Uint8Array | undefined;
 }
 
+/** How a command is to be taken. */
+export interface ProposalManner {
+  /** See {@linkcode Proposal.caller}; 0 by default. */
+  readonly caller?: number;
+  /** See {@linkcode Proposal.enqueueTimeoutMs}; 0 by default. */
+  readonly enqueueTimeoutMs?: number;
+}
+
 /** A command and the caller who waits for it. Settled exactly once; what comes later is ignored. */
 export class Proposal {
   readonly type: EntryType;
   readonly flags: number;
   readonly payload: Uint8Array;
   readonly extensions: Uint8Array | undefined;
+  /** Whose it is: a session's number, or 0 for all others that call this server. */
+  readonly caller: number;
+  /** How long it may wait for room, milliseconds. */
+  readonly enqueueTimeoutMs: number;
   /** When it came, in the driver's milliseconds. */
   readonly startedAt: number;
+  /** When there was room for it: from then on it waits for a leader. */
+  queuedAt: number;
+  /** Set while it waits for room: it does so no longer. */
+  onWaitingEnd: (() => void) | undefined;
   readonly #resolve: (result: ProposalResult) => void;
   readonly #reject: (error: unknown) => void;
   #settled = false;
@@ -41,12 +57,16 @@ export class Proposal {
     startedAt: number,
     resolve: (result: ProposalResult) => void,
     reject: (error: unknown) => void,
+    { caller = 0, enqueueTimeoutMs = 0 }: ProposalManner = {},
   ) {
     this.type = entry.type;
     this.flags = entry.flags;
     this.payload = entry.payload;
     this.extensions = entry.extensions;
+    this.caller = caller;
+    this.enqueueTimeoutMs = enqueueTimeoutMs;
     this.startedAt = startedAt;
+    this.queuedAt = startedAt;
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -68,6 +88,7 @@ export class Proposal {
   reject(error: unknown): boolean {
     if (this.#settled) return false;
     this.#settled = true;
+    this.onWaitingEnd?.();
     this.#reject(error);
     return true;
   }

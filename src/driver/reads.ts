@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { EntryAwaitedError, type LeaderHint, NotLeaderError, ShutdownError } from "../errors.ts";
+import { EntryAwaitedError, type LeaderHint, NotLeaderError } from "../errors.ts";
 import type { LogIndex, ServerId } from "../types.ts";
 import type { Environment } from "./environment.ts";
+import { shutdownError } from "./outcomes.ts";
 
 /** One caller's question. */
 export interface Read {
@@ -65,7 +66,7 @@ export class Reads {
 
   /** Takes a read. */
   add(read: Read): void {
-    if (this.#closed !== undefined) return read.reject(shutdownError(this.#closed));
+    if (this.#closed !== undefined) return read.reject(shutdownError("not-applied", this.#closed));
     this.count++;
     this.#queue.push(read);
   }
@@ -75,7 +76,7 @@ export class Reads {
    * nobody else looks at it. An entry that does not come is waited for for a limited time.
    */
   addAt(read: Read, index: LogIndex, appliedIndex: LogIndex): void {
-    if (this.#closed !== undefined) return read.reject(shutdownError(this.#closed));
+    if (this.#closed !== undefined) return read.reject(shutdownError("not-applied", this.#closed));
     const reads = [read];
     if (index <= appliedIndex) this.#due.push({ index: 0, reads });
     else this.#due.push({ index, reads, giveUpAt: this.#environment.now() + this.#leaderWaitMs });
@@ -176,13 +177,9 @@ export class Reads {
     if (this.#closed !== undefined) return;
     this.#closed = cause;
     const batches = [{ reads: this.#queue }, ...this.#asked.values(), ...this.#due];
-    for (const { reads } of batches) for (const read of reads) read.reject(shutdownError(cause));
+    for (const { reads } of batches) for (const read of reads) read.reject(shutdownError("not-applied", cause));
     this.#queue = [];
     this.#asked.clear();
     this.#due = [];
   }
-}
-
-function shutdownError(cause: unknown): ShutdownError {
-  return new ShutdownError("not-applied", cause instanceof ShutdownError ? undefined : cause);
 }

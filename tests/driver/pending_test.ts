@@ -2,7 +2,7 @@ import { assertEquals, assertInstanceOf } from "@std/assert";
 import fc from "fast-check";
 import type { Applied } from "../../src/driver/applier.ts";
 import { Pending } from "../../src/driver/pending.ts";
-import { Proposal } from "../../src/driver/proposal.ts";
+import { Proposal, type ProposalManner } from "../../src/driver/proposal.ts";
 import {
   type LeadershipLostError,
   type NotLeaderError,
@@ -23,7 +23,7 @@ function setUp() {
   const outcomes = new Map<string, string[]>();
   const errors = new Map<string, unknown>();
   /** A command whose outcomes are collected under this name: there must be one in the end. */
-  const command = (name: string, bytes = 10) => {
+  const command = (name: string, bytes = 10, manner: ProposalManner = {}) => {
     const told: string[] = [];
     outcomes.set(name, told);
     const entry = { type: EntryType.command, flags: 0, payload: new Uint8Array(bytes) };
@@ -33,7 +33,7 @@ function setUp() {
       errors.set(name, error);
       const { code, outcome } = error as { code?: string; outcome?: string };
       told.push(`${code ?? error} ${outcome}`);
-    });
+    }, manner);
   };
   const add = (...names: string[]) => {
     const proposals = names.map((name) => command(name));
@@ -201,6 +201,73 @@ test("Pending keeps a bounded number of results for forwards without an answer, 
   for (let index = 1; index <= 4_097; index++) pending.onApplied(index, 3, ok(index));
   pending.onForwardResponse("b", response(id, 1, 3), 4_097);
   assertEquals([of("old"), of("kept")], ["leadership-lost unknown", "2/3:2"]);
+});
+
+test("Pending lets who may wait have the room that others leave, in turn, and nobody overtake", async () => {
+  const { environment, pending, command, add, of } = setUp();
+  const waiting = (name: string, enqueueTimeoutMs: number) => command(name, 10, { enqueueTimeoutMs });
+  pending.place((add("a", "b", "c"), pending.takeQueued()), 5, 2);
+  for (const name of ["d", "e"]) pending.add(waiting(name, 100));
+  assertEquals([of("d"), pending.count, pending.waitingCount], ["", 3, 2]);
+  pending.onApplied(5, 2, ok(1));
+  // It comes later, and may not wait.
+  add("f");
+  assertEquals([of("f"), pending.count, pending.waitingCount], ["overloaded not-applied", 3, 1]);
+  pending.place(pending.takeQueued(), 8, 2);
+  pending.onApplied(8, 2, ok("done"));
+  assertEquals([of("d"), of("e")], ["8/2:done", ""]);
+  pending.onApplied(6, 2, ok(1));
+  pending.admit();
+  assertEquals([pending.count, pending.waitingCount, pending.takeQueued().length], [2, 0, 1]);
+  await environment.advance(200);
+  assertEquals(of("e"), "", "once there is room for it, it waits for other things");
+});
+
+test("Pending refuses who has waited for enqueueTimeoutMs, and answers who waits when the server ends", async () => {
+  const { environment, pending, command, add, of } = setUp();
+  add("a", "b", "c");
+  for (const [name, enqueueTimeoutMs] of [["d", 10], ["e", 20]] as const) {
+    pending.add(command(name, 10, { enqueueTimeoutMs }));
+  }
+  await environment.advance(10);
+  assertEquals([of("d"), of("e"), pending.failed], ["overloaded not-applied", "", 1]);
+  pending.close(new ShutdownError());
+  assertEquals([of("e"), pending.waitingCount, pending.count], ["shutdown not-applied", 0, 0]);
+  await environment.advance(100);
+  assertEquals(of("e"), "shutdown not-applied");
+});
+
+test("Pending counts the time until there is room for a command apart from the time that it waits for a leader", async () => {
+  const { environment, pending, command, of } = setUp();
+  for (const name of ["a", "b", "c"]) pending.add(command(name));
+  pending.add(command("d", 10, { enqueueTimeoutMs: 5_000 }));
+  await environment.advance(1_000);
+  pending.sweep();
+  pending.admit();
+  assertEquals([of("a"), of("d"), pending.count], ["not-leader not-applied", "", 1]);
+  await environment.advance(999);
+  pending.sweep();
+  assertEquals(of("d"), "");
+  await environment.advance(1);
+  pending.sweep();
+  assertEquals([of("d"), pending.count], ["not-leader not-applied", 0]);
+});
+
+test("Pending asks a leader that had no room again, before all that came later, while its caller may wait", async () => {
+  const { environment, pending, command, of } = setUp();
+  pending.add(command("x", 10, { enqueueTimeoutMs: 60 }));
+  const [x] = pending.takeQueued();
+  assertEquals(pending.onForwardResponse("b", response(pending.forward("b", [x!]), 0, 0, "overloaded"), 0), []);
+  pending.add(command("y"));
+  assertEquals([of("x"), pending.count, pending.needsSweep], ["", 2, true]);
+  await environment.advance(50);
+  pending.sweep();
+  const again = pending.takeQueued();
+  assertEquals([again.length, again[0] === x], [2, true]);
+  const id = pending.forward("b", again);
+  await environment.advance(10);
+  pending.onForwardResponse("b", response(id, 0, 0, "overloaded"), 0);
+  assertEquals([of("x"), of("y"), pending.count], ["overloaded not-applied", "overloaded not-applied", 0]);
 });
 
 test("Pending.onForwardResponse() gives back what was refused; overload goes to the caller", () => {
