@@ -122,6 +122,7 @@ export {
   type Vote,
 } from "./src/types.ts";
 export { memoryStore, type MemoryStoreOptions } from "./src/store/memory.ts";
+export { logCache, type LogCacheOptions } from "./src/store/cached_store.ts";
 export type { DamagedRange } from "./src/damage.ts";
 export type {
   Damage,

@@ -111,6 +111,12 @@ export interface RaftSettings {
    */
   readonly logCacheBytesMax: number;
   /**
+   * … and entries: what is beyond either is read from the disk. Entries that are not durable yet are kept in any case.
+   *
+   * @default {262_144}
+   */
+  readonly logCacheEntriesMax: number;
+  /**
    * How long `apply` and `read` wait for a leader to be known before they reject as not applied.
    *
    * @default {3000}
@@ -235,6 +241,7 @@ const defaults: RaftSettings = {
   inFlightBytesMax: 64 * 1024 * 1024,
   enqueueTimeoutMs: 0,
   logCacheBytesMax: 64 * 1024 * 1024,
+  logCacheEntriesMax: 262_144,
   leaderWaitMs: 3000,
   diskStallMs: 10_000,
   shutdownTransferMs: 1000,
@@ -352,6 +359,7 @@ const counts = [
   "inFlightCountMax",
   "inFlightBytesMax",
   "logCacheBytesMax",
+  "logCacheEntriesMax",
   "snapshotThreshold",
   "snapshotThresholdBytes",
   "trailingLogs",
@@ -362,7 +370,12 @@ const counts = [
 ] as const;
 
 /** Those of them that may be none. */
-const zeroes: ReadonlySet<string> = new Set(["logCacheBytesMax", "trailingLogs", "snapshotBytesPerSecondMax"]);
+const zeroes: ReadonlySet<string> = new Set([
+  "logCacheBytesMax",
+  "logCacheEntriesMax",
+  "trailingLogs",
+  "snapshotBytesPerSecondMax",
+]);
 
 type NumberSetting = { [K in keyof RaftSettings]: RaftSettings[K] extends number ? K : never }[keyof RaftSettings];
 

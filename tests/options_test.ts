@@ -39,6 +39,7 @@ const bounds: readonly [Partial<RaftSettings>, Partial<RaftSettings>][] = [
   [{ inFlightCountMax: 1 }, { inFlightCountMax: 0 }],
   [{ inFlightBytesMax: 1 }, { inFlightBytesMax: 0 }],
   [{ logCacheBytesMax: 0 }, { logCacheBytesMax: -1 }],
+  [{ logCacheEntriesMax: 0 }, { logCacheEntriesMax: 1.5 }],
   [{ leaderWaitMs: 0 }, { leaderWaitMs: -1 }],
   [{ enqueueTimeoutMs: 0 }, { enqueueTimeoutMs: -1 }],
   [{ enqueueTimeoutMs: 2 ** 30 }, { enqueueTimeoutMs: 2 ** 30 + 1 }],
@@ -68,7 +69,7 @@ test("validateOptions() refuses what is no number, in every number", () => {
 
 test("validateOptions() refuses fractions of entries and bytes", () => {
   const names = Object.keys(defaultOptions()).filter((name) => name.endsWith("Max"));
-  assertEquals(names.length, 11);
+  assertEquals(names.length, 12);
   for (const name of names) {
     assertThrows(() => validateOptions({ [name]: 1.5 }), RangeError, `'${name}' must be a safe integer`);
   }

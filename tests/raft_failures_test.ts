@@ -250,16 +250,18 @@ test("Raft that meets an error of its own says so, and blames no disk", () =>
     assertEquals((await call).text, "shutdown unknown");
   }));
 
-test("Raft with a log cache of nothing reads all from disk, and loses nothing", () =>
-  withCluster(3, async (cluster) => {
-    const { leader, followers: [follower] } = await cluster.elect();
-    cluster.isolate(follower!.id);
-    for (let i = 0; i < 20; i++) await cluster.settled(leader.apply(i));
-    cluster.heal();
-    await cluster.environment.until(() => cluster.machine(follower!.id).values.length === 20);
-    assertEquals(cluster.machine(follower!.id).values, cluster.machine(leader.id).values);
-    assertEquals(cluster.stores.get(leader.id)!.reads.length > 0, true);
-  }, { logCacheBytesMax: 0 }));
+for (const over of [{ logCacheBytesMax: 0 }, { logCacheEntriesMax: 0 }]) {
+  test(`Raft with ${Object.keys(over)[0]} of 0 reads all from disk, and loses nothing`, () =>
+    withCluster(3, async (cluster) => {
+      const { leader, followers: [follower] } = await cluster.elect();
+      cluster.isolate(follower!.id);
+      for (let i = 0; i < 20; i++) await cluster.settled(leader.apply(i));
+      cluster.heal();
+      await cluster.environment.until(() => cluster.machine(follower!.id).values.length === 20);
+      assertEquals(cluster.machine(follower!.id).values, cluster.machine(leader.id).values);
+      assertEquals(cluster.stores.get(leader.id)!.reads.length > 0, true);
+    }, over));
+}
 
 test("Raft whose machine reports an InvariantError stops with it, on each server that applies the command", () =>
   withCluster(

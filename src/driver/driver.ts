@@ -86,7 +86,7 @@ export class Driver<Command, Result> {
     this.#initialEffects = started.effects;
     this.#turns = new Turns(environment, () => this.#guard(() => this.#turn()));
     this.#peers = new Peers(id);
-    this.#cache = new LogCache(settings.logCacheBytesMax, found.lastIndex + 1);
+    this.#cache = new LogCache(settings.logCacheBytesMax, found.lastIndex + 1, settings.logCacheEntriesMax);
     this.#writer = new Writer(store, environment, {
       onPersisted: (event) => this.#onPersisted(event),
       onFull: (isFull) => this.#onFull(isFull),

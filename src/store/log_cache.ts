@@ -8,11 +8,12 @@ import type { LogIndex } from "../types.ts";
 import type { Records } from "../wire/record.ts";
 
 /**
- * Holds the records of the entries `[firstIndex, end)` as they came, without copying. When they exceed the limit, it
+ * Holds the records of the entries `[firstIndex, end)` as they came, without copying. When they exceed a limit, it
  * forgets from the front what is durable; what isn't it must keep, for there is no other place to read it.
  */
 export class LogCache {
   readonly #bytesMax: number;
+  readonly #entriesMax: number;
   /** In order, without gaps, none empty; those before `#head` are forgotten. */
   #chunks: (Records | undefined)[] = [];
   #head = 0;
@@ -21,8 +22,9 @@ export class LogCache {
   #durableEnd: LogIndex;
 
   /** Starts empty, before the entry `end`: the log's last index + 1. */
-  constructor(bytesMax: number, end: LogIndex = 1) {
+  constructor(bytesMax: number, end: LogIndex = 1, entriesMax: number = Infinity) {
     this.#bytesMax = bytesMax;
+    this.#entriesMax = entriesMax;
     this.#end = end;
     this.#durableEnd = end;
   }
@@ -162,8 +164,9 @@ export class LogCache {
   }
 
   #evict(): void {
-    while (this.#byteLength > this.#bytesMax && this.#head < this.#chunks.length) {
+    while (this.#head < this.#chunks.length) {
       const first = this.#chunk(this.#head);
+      if (this.#byteLength <= this.#bytesMax && this.#end - first.from <= this.#entriesMax) break;
       if (first.end > this.#durableEnd) break;
       this.#forgetFirst();
     }

@@ -121,6 +121,21 @@ test("LogCache keeps what isn't durable, however much it is, and forgets it when
   assertEquals([cache.firstIndex, cache.end], [100, 101]);
 });
 
+test("LogCache holds so many entries at most, but all that are not durable", () => {
+  const cache = new LogCache(Infinity, 1, 5);
+  for (let index = 1; index <= 20; index++) cache.append(commandsOf(index, 1, "x"));
+  assertEquals(cache.firstIndex, 1);
+  cache.durableEnd = 10;
+  assertEquals(cache.firstIndex, 10);
+  cache.durableEnd = 21;
+  assertEquals([cache.firstIndex, cache.end], [16, 21]);
+  // Those that came together go together.
+  cache.append(commandsOf(21, 1, "x", "y", "z"));
+  cache.append(commandsOf(24, 1, "x", "y", "z"));
+  cache.durableEnd = 27;
+  assertEquals([cache.firstIndex, cache.end], [24, 27]);
+});
+
 test("LogCache.append() refuses a gap and an overlap", () => {
   const cache = new LogCache(1_000, 8);
   assertThrows(() => cache.append(commandsOf(9, 1, "x")), InvariantError);
