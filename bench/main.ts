@@ -10,6 +10,7 @@ import process from "node:process";
 import { measureCluster } from "./cluster.ts";
 import { measureDisk } from "./disk.ts";
 import { measureFailover } from "./failover.ts";
+import { type GrowthResult, measureGrowth } from "./growth.ts";
 import { measureHttp } from "./http.ts";
 import { KvCluster } from "./kv.ts";
 import type { LoadResult, LoadShape } from "./load.ts";
@@ -18,7 +19,7 @@ import { endChildrenWithUs } from "./processes.ts";
 import { findPeers, measureBeside } from "./peers.ts";
 import { peerTable } from "./peers_rows.ts";
 import { help, type OwnPart, ownParts, peerParts, type Plan, planOf, UsageError } from "./plan.ts";
-import { diskTable, failoverLine, loadTable } from "./report.ts";
+import { diskTable, failoverLine, growthTable, loadTable } from "./report.ts";
 
 function readPlan(): Plan {
   try {
@@ -141,6 +142,11 @@ async function measure(part: OwnPart, plan: Plan, dir: string): Promise<Measured
     case "failover": {
       const data = await measureFailover(await KvCluster.start(plan.runtime, dir), plan.trials);
       return { title: "Failover", markdown: failoverLine(data), data };
+    }
+    case "growth": {
+      const data: GrowthResult[] = [];
+      for (let run = 0; run < plan.growths; run++) data.push(await measureGrowth(plan.runtime, join(dir, `${run}`)));
+      return { title: "A cluster that grows and moves", markdown: growthTable(data), data };
     }
   }
 }

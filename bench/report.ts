@@ -4,6 +4,7 @@
  * @module
  */
 import type { DiskResult } from "./disk.ts";
+import type { GrowthResult } from "./growth.ts";
 import type { LoadResult } from "./load.ts";
 import { median } from "./statistics.ts";
 
@@ -33,6 +34,19 @@ export function failoverLine(timesMs: readonly number[]): string {
   const [low, high] = [Math.min(...timesMs), Math.max(...timesMs)];
   return `kill -9 of the leader to the first accepted write, ${timesMs.length} trials: ` +
     `median ${number(median(timesMs))} ms (min ${number(low)}, max ${number(high)})`;
+}
+
+/** A table of the longest times without an accepted write. */
+export function growthTable(results: readonly GrowthResult[]): string {
+  const row = (what: string, times: readonly number[]) =>
+    `| ${what} | ${number(median(times))} | ${number(Math.min(...times))} | ${number(Math.max(...times))} |`;
+  return [
+    `| longest refusal, ${results.length} runs | median ms | min | max |`,
+    "|---|---|---|---|",
+    row("while it grows 1 → 3 → 5", results.map(({ growingMs }) => growingMs)),
+    row("when the leader is killed, of three and of five", results.map(({ killedMs }) => killedMs)),
+    row("while it moves to three others", results.map(({ movingMs }) => movingMs)),
+  ].join("\n");
 }
 
 function number(value: number): string {

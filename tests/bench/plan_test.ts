@@ -5,7 +5,7 @@ import { test } from "../harness.ts";
 test("bench: without options ours alone, all parts", () => {
   const plan = planOf([])!;
   assertEquals([plan.peers, [...plan.only], plan.runtime], [false, [...ownParts], "deno"]);
-  assertEquals([plan.measureMs, plan.trials], [3000, 10]);
+  assertEquals([plan.measureMs, plan.trials, plan.growths], [3000, 10, 5]);
   assertEquals([plan.json, plan.dir], ["bench/out/bench.json", "bench/out"]);
 });
 
@@ -38,6 +38,8 @@ test("bench: what belongs to --peers is refused without it", () => {
 
 test("bench: --only knows the parts of what is measured", () => {
   assertEquals([...planOf(["--only", "disk,http"])!.only], ["disk", "http"]);
+  assertEquals([...planOf(["--only", "growth", "--quick"])!.only], ["growth"]);
+  assertUsage(["--peers", "--only", "growth"], 'Cannot measure "growth"');
   assertEquals([...planOf(["--peers", "--only", "durable,reads"])!.only], ["durable", "reads"]);
   assertUsage(["--peers", "--only", "disk"], 'Cannot measure "disk": there are durable,');
   assertUsage(["--only", "reads"], 'Cannot measure "reads": there are disk,');
