@@ -119,7 +119,7 @@ export interface Applied<Result> {
   readonly result: Result;
 }
 
-/** What {@linkcode Raft.snapshot} took. */
+/** What {@linkcode Raft.snapshot} took, or {@linkcode Raft.snapshots} found. */
 export interface Snapshot {
   /** What it is. */
   readonly meta: SnapshotMeta;
@@ -253,6 +253,12 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    * @throws {StorageError} The disk failed or is full; the server goes on.
    */
   snapshot(): Promise<Snapshot>;
+  /**
+   * The snapshots that this server keeps, taken or received, the newest first.
+   *
+   * @throws {NoSnapshotsError} The server has no place for snapshots.
+   */
+  snapshots(): Promise<readonly Snapshot[]>;
   /** The leader that this server follows now, or itself; undefined when none is known. */
   readonly leader: LeaderHint | undefined;
   /** What the server is doing. */

@@ -31,7 +31,8 @@ import { type ReloadableSettings, reloaded } from "./reload.ts";
 import { keyBlock, marked, Sessions } from "./session.ts";
 import { type RaftStats, statsOf } from "./stats.ts";
 import type { ConfigurationView, RaftStatus } from "./status.ts";
-import { configurationView, lastContactMs, surveyed } from "./survey.ts";
+import { configurationView, lastContactMs, measured, surveyed } from "./survey.ts";
+import type { SnapshotMeta } from "./store/snapshot_store.ts";
 import type { TransportLink } from "./transport/transport.ts";
 import {
   type Configuration,
@@ -276,8 +277,16 @@ class Server<Command, Result> implements Raft<Command, Result> {
   }
 
   async snapshot(): Promise<Snapshot> {
-    if (this.#shutdown !== undefined) throw new ShutdownError();
-    const meta = await this.#driver.snapshots.take();
+    this.#throwIfStopped();
+    return this.#snapshotOf(await this.#driver.snapshots.take());
+  }
+
+  async snapshots(): Promise<readonly Snapshot[]> {
+    this.#throwIfStopped();
+    return (await this.#driver.snapshots.list()).map((meta) => this.#snapshotOf(meta));
+  }
+
+  #snapshotOf(meta: SnapshotMeta): Snapshot {
     return { meta, open: () => this.#driver.snapshots.open(meta) };
   }
 
@@ -328,25 +337,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
   }
 
   metrics(): RaftMetrics {
-    const { calls: { pending, reads }, counters, state } = this.#driver;
-    return {
-      role: this.state,
-      term: state.term,
-      hasLeader: this.leader !== undefined,
-      lastIndex: state.log.lastIndex,
-      commitIndex: state.commitIndex,
-      appliedIndex: this.appliedIndex,
-      ...counters,
-      proposals: pending.accepted,
-      proposalsFailed: pending.failed,
-      proposalsPending: pending.count,
-      proposalsPendingBytes: pending.bytes,
-      reads: reads.count,
-      syncMs: this.#syncs.snapshot(),
-      commitMs: pending.latency.snapshot(),
-      peers: this.status.servers.filter(({ id, lag }) => id !== this.id && lag !== undefined)
-        .map(({ id, lag, lastContactMs }) => ({ id, lag: lag!, lastContactMs })),
-    };
+    return measured(this.#driver, this.status, this.#syncs);
   }
 
   events(options: EventsOptions = {}): EventStream {
@@ -388,6 +379,10 @@ class Server<Command, Result> implements Raft<Command, Result> {
   #stop(error: RaftError | undefined): Promise<void> {
     this.#stopped ??= this.#close(error);
     return this.#stopped;
+  }
+
+  #throwIfStopped(): void {
+    if (this.#shutdown !== undefined) throw new ShutdownError();
   }
 
   #throwIfShutdown(): void {

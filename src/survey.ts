@@ -4,6 +4,7 @@
  * @module
  */
 import type { Driver } from "./driver/driver.ts";
+import type { Histogram, RaftMetrics } from "./metrics.ts";
 import type { ConfigurationView, RaftStatus, ServerStatus } from "./status.ts";
 import type { Role, Server, ServerId } from "./types.ts";
 
@@ -72,4 +73,30 @@ export function configurationView(
 ): ConfigurationView {
   const index = state.configurations.at(-1)?.index ?? 0;
   return { index, ...configuration, committed: index <= state.commitIndex };
+}
+
+/** Counters and histograms of a server whose status is this. */
+export function measured(
+  { calls: { pending, reads }, counters }: Pick<Driver<never, never>, "calls" | "counters">,
+  { id, role, term, leader, lastIndex, commitIndex, appliedIndex, servers }: RaftStatus,
+  syncs: Histogram,
+): RaftMetrics {
+  return {
+    role,
+    term,
+    hasLeader: leader !== undefined,
+    lastIndex,
+    commitIndex,
+    appliedIndex,
+    ...counters,
+    proposals: pending.accepted,
+    proposalsFailed: pending.failed,
+    proposalsPending: pending.count,
+    proposalsPendingBytes: pending.bytes,
+    reads: reads.count,
+    syncMs: syncs.snapshot(),
+    commitMs: pending.latency.snapshot(),
+    peers: servers.filter((server) => server.id !== id && server.lag !== undefined)
+      .map(({ id, lag, lastContactMs }) => ({ id, lag: lag!, lastContactMs })),
+  };
 }

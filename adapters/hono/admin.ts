@@ -13,6 +13,7 @@ import { isCrossOriginWrite } from "./origin.ts";
 import { problemResponse } from "./problem.ts";
 import { givenTo, type Route } from "./route.ts";
 import { serverRoutes } from "./server_routes.ts";
+import { snapshotRoutes } from "./snapshot_routes.ts";
 import type { AdminTarget } from "./target.ts";
 import { viewRoutes } from "./view_routes.ts";
 
@@ -52,7 +53,7 @@ export interface AdminOptions {
 
 /**
  * The admin surface of a server: what it does (`GET status`, `health`, `metrics`, `stats`, `doctor`, `configuration`,
- * `events`), and what operators do with it: `POST servers`, `membership`, `transfer`, `drain`, `snapshot` and the like. All
+ * `events`), and what operators do with it: `POST servers`, `membership`, `transfer`, `drain`, `snapshot`, `GET snapshots/:id` and the like. All
  * routes are described at `GET openapi.json`. Mount it under any path.
  *
  * @throws {TypeError} Without `token` or `insecure: true`, or with a token that can't be sent as one.
@@ -69,7 +70,12 @@ export function adminApp(raft: AdminTarget, options: AdminOptions): FetchHandler
   app.use(secureHeaders({ strictTransportSecurity: false }), neverStored);
   if (token !== undefined) app.use(requireToken(token));
   app.use(refuseForeignWrites);
-  const routes: Route[] = [...viewRoutes(contactMaxMs, new EventRing()), ...serverRoutes, ...leaderRoutes];
+  const routes: Route[] = [
+    ...viewRoutes(contactMaxMs, new EventRing()),
+    ...serverRoutes,
+    ...leaderRoutes,
+    ...snapshotRoutes(),
+  ];
   const document = { method: "GET", path: "/openapi.json", summary: "This document." } as const;
   routes.push({ ...document, answer: () => openApiDocument(routes, base, token !== undefined) });
   for (const route of routes) app.on(route.method, route.path, (c) => answer(route, raft, c, timeoutMs));

@@ -1,5 +1,5 @@
 /**
- * Routes about leadership, snapshots and settings.
+ * Routes about leadership and settings.
  *
  * @module
  */
@@ -48,14 +48,6 @@ export const leaderRoutes: readonly Route[] = [
     answer: async ({ raft, signal }) => ({ index: await raft.barrier({ signal }) }),
   },
   {
-    ...{ method: "POST", path: "/snapshot", summary: "Takes a snapshot of this server's machine now." },
-    body: {},
-    answer: async ({ raft, signal }) => {
-      const { meta: { id, index, term, bytes, checksum } } = await raced(raft.snapshot(), signal);
-      return { id, index, term, bytes, checksum };
-    },
-  },
-  {
     ...{
       method: "PATCH",
       path: "/config",
@@ -69,12 +61,3 @@ export const leaderRoutes: readonly Route[] = [
     },
   },
 ];
-
-/** The promise, until the signal ends the waiting. */
-function raced<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
-}

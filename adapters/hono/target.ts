@@ -25,5 +25,6 @@ export type AdminTarget = Pick<
   | "barrier"
   | "drain"
   | "snapshot"
+  | "snapshots"
   | "reloadConfig"
 >;

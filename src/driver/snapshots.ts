@@ -66,6 +66,13 @@ export class Snapshots<Command, Result> {
     return await this.#snapshotter.take();
   }
 
+  /** All that are kept; see {@linkcode Raft.snapshots}. */
+  async list(): Promise<readonly SnapshotMeta[]> {
+    const { store } = this.#parts;
+    if (store === undefined) throw new NoSnapshotsError("it has no store for them");
+    return await store.list();
+  }
+
   /** The bytes of one, held while they are read. */
   open({ id }: SnapshotMeta): ReadableStream<Uint8Array> {
     const store = this.#parts.store!;

@@ -13,7 +13,7 @@ export function fakeTarget(status: Partial<Status> = {}, metrics: Partial<Metric
     metrics: () => ({ ...METRICS, ...metrics }),
     leader: undefined,
     configuration: { index: 1, committed: true, servers: STATUS.servers },
-    ...{ stats: unused, doctor: unused, events: unused, reloadConfig: unused, snapshot: unused },
+    ...{ stats: unused, doctor: unused, events: unused, reloadConfig: unused, snapshot: unused, snapshots: unused },
     ...{ addVoter: unused, addNonvoter: unused, demoteVoter: unused, removeServer: unused, changeMembership: unused },
     ...{ transferLeadership: unused, verifyLeader: unused, barrier: unused, drain: unused },
   };
@@ -61,3 +61,17 @@ const METRICS: Metrics = {
   commitMs: { boundsMs: [0.05, 0.1, 0.2], counts: [0, 0, 0, 0], sumMs: 0, count: 0 },
   peers: [],
 };
+
+type Kept = Awaited<ReturnType<AdminTarget["snapshots"]>>[number];
+
+/** A snapshot with that name whose stream gives single bytes. */
+export function keptSnapshot(id: string, { bytes = 1 }: { readonly bytes?: number } = {}): Kept {
+  const about = { index: 7, term: 2, timeMs: 5, configurationIndex: 1, configuration: { servers: [] } };
+  const open = () => {
+    let at = 0;
+    return new ReadableStream<Uint8Array>({
+      pull: (controller) => at++ < bytes ? controller.enqueue(new Uint8Array(1)) : controller.close(),
+    }, { highWaterMark: 0 });
+  };
+  return { meta: { id, version: 1, bytes, checksum: 9, ...about }, open };
+}

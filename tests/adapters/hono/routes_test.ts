@@ -7,7 +7,7 @@ import { reloaded } from "../../../src/reload.ts";
 import { test } from "../../harness.ts";
 import { SnapshotJournal, type VirtualCluster, withCluster } from "../../virtual_cluster.ts";
 import { drain } from "../../virtual_environment.ts";
-import { fakeTarget } from "./fake_target.ts";
+import { fakeTarget, keptSnapshot } from "./fake_target.ts";
 
 type Json = Record<string, unknown>;
 type Document = { paths: Record<string, Record<string, { requestBody?: { required: boolean } }>>; security?: unknown };
@@ -40,11 +40,12 @@ test("openapi.json describes every route, and every route that it describes is t
   );
   assertEquals(described.toSorted(), [
     ...["DELETE /servers/{id}", "GET /configuration", "GET /doctor", "GET /events", "GET /health", "GET /metrics"],
-    ...["GET /openapi.json", "GET /stats", "GET /status", "PATCH /config", "POST /barrier", "POST /drain"],
+    ...["GET /openapi.json", "GET /snapshots", "GET /snapshots/{id}", "GET /stats", "GET /status", "PATCH /config"],
+    ...["POST /barrier", "POST /drain"],
     ...["POST /membership", "POST /servers", "POST /servers/{id}/demote", "POST /servers/{id}/promote"],
     ...["POST /snapshot", "POST /transfer", "POST /verify"],
   ]);
-  const app = adminApp(fakeTarget(), { insecure: true });
+  const app = adminApp({ ...fakeTarget(), snapshots: () => Promise.resolve([keptSnapshot("a")]) }, { insecure: true });
   for (const [path, methods] of Object.entries(paths)) {
     const allowed = Object.keys(methods).map((method) => method.toUpperCase());
     for (const method of ["GET", "PUT", "POST", "PATCH", "DELETE"]) {

@@ -1,0 +1,41 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { NoSnapshotsError, ShutdownError, SnapshotNotFoundError } from "../src/errors.ts";
+import { memoryStore } from "../src/store/memory.ts";
+import { test } from "./harness.ts";
+import { SnapshotJournal, VirtualCluster, withCluster } from "./virtual_cluster.ts";
+
+const never = { snapshotThreshold: 2 ** 40, trailingLogs: 0 };
+
+test("Raft.snapshots() lists all that are kept, the newest first; what is let go can't be opened", () =>
+  withCluster(
+    1,
+    async (cluster) => {
+      const raft = await cluster.leader();
+      assertEquals(await raft.snapshots(), []);
+      await cluster.settled(raft.apply("one"));
+      const first = await cluster.settled(raft.snapshot());
+      assertEquals((await raft.snapshots()).map(({ meta }) => meta), [first.meta]);
+      // It is kept for as long as it is read, although the store keeps one.
+      const reader = (await raft.snapshots())[0]!.open().getReader();
+      assertEquals((await reader.read()).done, false);
+      await cluster.settled(raft.apply("two"));
+      const second = await cluster.settled(raft.snapshot());
+      assertEquals((await raft.snapshots()).map(({ meta }) => meta.id), [second.meta.id, first.meta.id]);
+      await reader.cancel();
+      await cluster.settled(raft.apply("three"));
+      const third = await cluster.settled(raft.snapshot());
+      assertEquals((await raft.snapshots()).map(({ meta }) => meta.id), [third.meta.id]);
+      await assertRejects(() => first.open().getReader().read(), SnapshotNotFoundError);
+      await cluster.settled(raft.shutdown());
+      await assertRejects(() => raft.snapshots(), ShutdownError);
+    },
+    never,
+    () => new SnapshotJournal(),
+  ));
+
+test("Raft.snapshots() of a server without a place for them says so", async () => {
+  const cluster = new VirtualCluster(1);
+  const raft = await cluster.start("a", { store: memoryStore() });
+  await assertRejects(() => raft.snapshots(), NoSnapshotsError);
+  await cluster.stopAll();
+});
