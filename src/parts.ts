@@ -9,13 +9,14 @@ import { removeDamage } from "./damage.ts";
 import { DamagedEntryError, StorageError } from "./errors.ts";
 import { forceConfiguration } from "./forced_recovery.ts";
 import { Histogram } from "./metrics.ts";
-import type { Logger, RaftOptions } from "./options.ts";
+import type { Logger, RaftOptions, RaftSettings } from "./options.ts";
 import { readEitherJson } from "./peers_json.ts";
 import { recover } from "./recovery.ts";
 import type { SnapshotMeta, SnapshotStore } from "./store/snapshot_store.ts";
 import type { Store, StoreFactory, StoreState } from "./store/store.ts";
 import type { Transport } from "./transport/transport.ts";
 import type { Configuration } from "./types.ts";
+import { SNAPSHOT_CHUNK_BYTES_MAX } from "./wire/snapshot.ts";
 
 /** Closes what was opened, the last first. */
 export type Closers = (() => Promise<void>)[];
@@ -234,6 +235,32 @@ async function openTransport<C, R>(
   const opened = await transport.open({ logger: (line) => logger.debug(line) });
   closers.push(() => opened.close());
   return opened;
+}
+
+/** What travels with a command, or with the entries of one request: generously. */
+const envelopeBytes = 64 << 10;
+
+/**
+ * Compares what a server sends in one piece with what its transport moves in one piece: a command that no peer takes
+ * would be sent for ever.
+ *
+ * @throws {RangeError} When something doesn't fit; names both options.
+ */
+export function checkFrames(settings: RaftSettings, { frameBytesMax = Infinity }: Transport): void {
+  const { commandBytesMax, appendBytesMax } = settings;
+  const pieces = [
+    { bytes: commandBytesMax, words: `'commandBytesMax' is ${commandBytesMax}` },
+    { bytes: appendBytesMax, words: `'appendBytesMax' is ${appendBytesMax}` },
+    { bytes: SNAPSHOT_CHUNK_BYTES_MAX, words: `a chunk of a snapshot has ${SNAPSHOT_CHUNK_BYTES_MAX} bytes` },
+  ];
+  for (const { bytes, words } of pieces) {
+    const needed = bytes + envelopeBytes;
+    if (frameBytesMax >= needed) continue;
+    throw new RangeError(
+      `Cannot use the transport as its 'frameBytesMax' is ${frameBytesMax} and ${words}: ` +
+        `make it at least ${needed} on every server`,
+    );
+  }
 }
 
 function checkCluster<C, R>({ id, clusterId }: LocalOptions<C, R>, { identity }: StoreState): void {

@@ -13,7 +13,7 @@ import { EventHub, type EventsOptions, type EventStream } from "./events.ts";
 import type { Histogram, RaftMetrics } from "./metrics.ts";
 import { Operator, peerId } from "./operator.ts";
 import { checkParts, type RaftOptions, type RaftSettings, validateOptions } from "./options.ts";
-import { closeAll, type Closers, type OpenParts, openParts } from "./parts.ts";
+import { checkFrames, closeAll, type Closers, type OpenParts, openParts } from "./parts.ts";
 import { Proposer } from "./proposer.ts";
 import { Reader } from "./reader.ts";
 import type {
@@ -55,7 +55,10 @@ export async function startServer<Command, Result>(
 ): Promise<Raft<Command, Result>> {
   checkParts(options);
   const settings = validateOptions(options);
-  return await openParts(options, (parts) => new Server(options, settings, environment, parts));
+  return await openParts(options, (parts) => {
+    checkFrames(settings, parts.transport);
+    return new Server(options, settings, environment, parts);
+  });
 }
 
 class Server<Command, Result> implements Raft<Command, Result> {

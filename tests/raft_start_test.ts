@@ -1,4 +1,5 @@
 import { assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import type { TransportFactory } from "../src/transport/transport.ts";
 import { test } from "./harness.ts";
 import { VirtualCluster, withCluster } from "./virtual_cluster.ts";
 
@@ -85,3 +86,32 @@ test("Raft refuses a store of another cluster when a clusterId is given", () =>
     // What was opened is closed again.
     await cluster.start("a");
   }));
+
+// --- transport ---
+
+test("Raft does not start on a transport that moves no frame as long as its commands may be", async () => {
+  const options = { commandBytesMax: 500_000, appendBytesMax: 400_000 };
+  const needed = 500_000 + 65_536;
+  for (
+    const [frameBytesMax, more, words] of [
+      [needed - 1, {}, `'commandBytesMax' is 500000: make it at least ${needed} on every server`],
+      [needed, {}, undefined],
+      [needed, { appendBytesMax: 500_001 }, "'appendBytesMax' is 500001"],
+      [200_000, { commandBytesMax: 100, appendBytesMax: 100 }, "a chunk of a snapshot has 262144 bytes"],
+    ] as const
+  ) {
+    const cluster = new VirtualCluster(1);
+    const memory = cluster.network.transport("a");
+    const transport: TransportFactory = {
+      open: async (options) => Object.assign(await memory.open(options), { frameBytesMax }),
+    };
+    const start = cluster.start("a", { ...options, ...more, transport });
+    if (words === undefined) await start;
+    else {await assertRejects(
+        () => start,
+        RangeError,
+        `Cannot use the transport as its 'frameBytesMax' is ${frameBytesMax} and ${words}`,
+      );}
+    await cluster.stopAll();
+  }
+});

@@ -37,7 +37,8 @@ export interface NetworkOptions {
    */
   readonly advertise?: ServerAddress;
   /**
-   * Longest frame that is taken from a peer.
+   * Longest frame that is taken from a peer, in bytes. A server whose `commandBytesMax` or `appendBytesMax` doesn't fit
+   * does not start with it.
    *
    * @default {8388608}
    */
@@ -165,6 +166,7 @@ function settingsOf(options: NetworkOptions): Settings {
 class NetworkTransport implements Transport, LinkHost {
   readonly clock: Clock;
   readonly counters: MutableCounters = newCounters();
+  readonly frameBytesMax: number;
   readonly logger: ((line: string) => void) | undefined;
   readonly limits: LinkLimits;
   readonly random: () => number;
@@ -184,6 +186,7 @@ class NetworkTransport implements Transport, LinkHost {
     this.#layer = layer;
     this.#settings = settings;
     this.limits = settings;
+    this.frameBytesMax = settings.frameBytesMax;
     this.clock = settings.clock;
     this.random = settings.random;
     this.logger = logger;

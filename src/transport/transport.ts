@@ -100,6 +100,12 @@ export interface Transport {
   attach(local: LocalServer, handler: TransportHandler): TransportLink;
   /** What was counted since it was opened. */
   readonly counters?: TransportCounters;
+  /**
+   * Longest frame in bytes that it sends and takes: a server with commands that don't fit does not start with it.
+   *
+   * @default As long as any option allows.
+   */
+  readonly frameBytesMax?: number;
   /** Closes listener, links and connections; waits until they are closed. Idempotent. */
   close(): Promise<void>;
 }
