@@ -65,7 +65,7 @@ export {
   type TypedRaftOptions,
 } from "./src/typed_machine.ts";
 export { NondeterminismError } from "./src/guard.ts";
-export type { ApplyContext, Codec, StateMachine } from "./src/machine.ts";
+export type { ApplyContext, BatchedCommand, BatchedResult, Codec, StateMachine } from "./src/machine.ts";
 export type { EventsOptions, EventStream, RaftEvent } from "./src/events.ts";
 export type { HistogramSnapshot, PeerMetrics, RaftMetrics } from "./src/metrics.ts";
 export type { Diagnosis, Finding, FindingCode } from "./src/doctor.ts";

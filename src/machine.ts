@@ -15,6 +15,17 @@ export interface ApplyContext {
   readonly timeMs: number;
 }
 
+/** One command of several that are applied together. */
+export interface BatchedCommand<Command> {
+  /** What was proposed. */
+  readonly command: Command;
+  /** What it may know besides. */
+  readonly context: ApplyContext;
+}
+
+/** What came of one of them: what `apply` would have returned, or what it would have thrown. */
+export type BatchedResult<Result> = { readonly value: Result } | { readonly error: unknown };
+
 /**
  * The state that is replicated. Deterministic: the same commands in the same order give the same state and results
  * on every server, so no clock, randomness or I/O inside `apply` beyond the context.
@@ -30,6 +41,64 @@ export interface StateMachine<Command, Result> {
    * as the command is in the log, it stops every server whose machine throws it, again at every start.
    */
   apply(command: Command, context: ApplyContext): Result | Promise<Result>;
+  /**
+   * Applies several commands that follow one another, for machines that do better so: one transaction of a database, one write
+   * to a file. Called instead of {@linkcode StateMachine.apply} where two or more commands are ready that belong to no session and have no
+   * key (of those, each needs to know what became of the one before); at most 1024, fewer when the machine needs long for
+   * them. Where a batch begins and ends differs from server to server, so its commands must do what they would do one
+   * by one, in this order.
+   *
+   * Gives one result for each command, in the same order. A command's own failure is its `error`, as thrown by `apply`. When the
+   * whole call throws, or gives anything else, the server stops, as nobody knows what was applied; so it does at an
+   * {@linkcode InvariantError}.
+   *
+   * @example One transaction for all commands that are ready
+   * ```ts
+   * import type { BatchedCommand, BatchedResult, StateMachine } from "@securecollc/raft";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Account implements StateMachine<number, number> {
+   *   balance = 0;
+   *   commits = 0;
+   *
+   *   apply(amount: number): number {
+   *     return this.transaction(() => this.add(amount));
+   *   }
+   *
+   *   applyBatch(batch: readonly BatchedCommand<number>[]): BatchedResult<number>[] {
+   *     return this.transaction(() => batch.map(({ command }) => this.attempt(command)));
+   *   }
+   *
+   *   private attempt(amount: number): BatchedResult<number> {
+   *     try {
+   *       return { value: this.add(amount) };
+   *     } catch (error) {
+   *       return { error }; // for the caller of this one command
+   *     }
+   *   }
+   *
+   *   private add(amount: number): number {
+   *     if (this.balance + amount < 0) throw new RangeError("not enough money");
+   *     return this.balance += amount;
+   *   }
+   *
+   *   private transaction<T>(run: () => T): T {
+   *     const results = run();
+   *     this.commits++; // what takes long
+   *     return results;
+   *   }
+   * }
+   *
+   * const account = new Account();
+   * const context = { index: 2, term: 1, timeMs: 0 };
+   * const results = account.applyBatch([50, -80, 5].map((command) => ({ command, context })));
+   * assertEquals(results[2], { value: 55 });
+   * assertEquals(account.commits, 1);
+   * ```
+   */
+  applyBatch?(
+    commands: readonly BatchedCommand<Command>[],
+  ): readonly BatchedResult<Result>[] | Promise<readonly BatchedResult<Result>[]>;
   /**
    * Gives the whole state as bytes. What it is, is fixed at this moment, between two commands; the bytes are read
    * afterwards, piece by piece and no faster than they are written, while commands go on: capture the state without

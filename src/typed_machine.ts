@@ -5,7 +5,8 @@
  */
 import { decode, encode, type ValueType } from "@std/msgpack";
 import { guarded } from "./guard.ts";
-import type { ApplyContext, Codec, StateMachine } from "./machine.ts";
+import { InvariantError } from "./errors.ts";
+import type { ApplyContext, BatchedCommand, BatchedResult, Codec, StateMachine } from "./machine.ts";
 import type { RaftOptions } from "./options.ts";
 import type { ApplyOptions, Raft, ReadOptions } from "./raft.ts";
 import { chunksOf, decodeState, encodeState, readAll } from "./state_codec.ts";
@@ -46,6 +47,12 @@ export interface MachineDefinition<State, C extends Handlers<State>, Q extends H
   readonly commands: C & ThisType<CommandThis>;
   /** Look at the state and return. */
   readonly queries?: Q & Handlers<State>;
+  /**
+   * For a state that is a database, say: called around several commands that are applied together, to begin a transaction, call
+   * `run` once, and commit. Must leave the state as `run` alone would; what it throws stops the server. A command that is alone is
+   * applied without it. See {@linkcode StateMachine.applyBatch}.
+   */
+  readonly batch?: (state: State, run: () => void) => void;
   /**
    * The whole state as bytes, captured before it returns. By default MessagePack of plain objects, arrays, Maps, Sets,
    * text, numbers, bigints and bytes.
@@ -134,6 +141,8 @@ export class TypedMachine<State, C extends Handlers<State>, Q extends Handlers<S
   readonly #definition: MachineDefinition<State, C, Q>;
   readonly #commands: ReadonlyMap<string, Handler<State>>;
   #state: State;
+  /** See {@linkcode StateMachine.applyBatch}; only with {@linkcode MachineDefinition.batch}. */
+  readonly applyBatch?: NonNullable<StateMachine<TypedCommand, unknown>["applyBatch"]>;
 
   /** See {@linkcode defineMachine}. */
   constructor(definition: MachineDefinition<State, C, Q>) {
@@ -146,6 +155,7 @@ export class TypedMachine<State, C extends Handlers<State>, Q extends Handlers<S
       }
     }
     this.#state = definition.init();
+    if (definition.batch !== undefined) this.applyBatch = (commands) => this.#applyTogether(commands);
   }
 
   /** See {@linkcode StateMachine.apply}. */
@@ -160,6 +170,28 @@ export class TypedMachine<State, C extends Handlers<State>, Q extends Handlers<S
       throw new TypeError(`Cannot take the result of the command "${name}": a command must not be async`);
     }
     return result;
+  }
+
+  #applyTogether(commands: readonly BatchedCommand<TypedCommand>[]): readonly BatchedResult<unknown>[] {
+    const results: BatchedResult<unknown>[] = [];
+    let runs = 0;
+    const bracket = this.#definition.batch!(this.#state, () => {
+      if (++runs === 1) { for (const it of commands) results.push(this.#attempt(it)); }
+    }) as unknown;
+    if (runs === 1 && bracket === undefined) return results;
+    throw new InvariantError(
+      bracket === undefined
+        ? `batch() must call run() once, not ${runs} times`
+        : "batch() must return nothing, as it must not be async",
+    );
+  }
+
+  #attempt({ command, context }: BatchedCommand<TypedCommand>): BatchedResult<unknown> {
+    try {
+      return { value: this.apply(command, context) };
+    } catch (error) {
+      return { error };
+    }
   }
 
   /** See {@linkcode StateMachine.snapshot}. */

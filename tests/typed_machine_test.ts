@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { InvariantError } from "../src/errors.ts";
 import { NondeterminismError } from "../src/guard.ts";
 import { createRaft } from "../src/raft.ts";
 import { memoryStore } from "../src/store/memory.ts";
@@ -67,6 +68,49 @@ test("defineMachine(): two replicas with the same entries are equal, chance and 
   one!.apply(["set", "a", "2"], context(4));
   assert(one!.hash() !== two!.hash());
   assertEquals(restored.hash(), two!.hash());
+});
+
+const makeLedger = (batch?: (state: { total: number; commits: number }, run: () => void) => void) =>
+  defineMachine({
+    init: () => ({ total: 0, commits: 0 }),
+    commands: {
+      add(state, amount: number) {
+        if (amount < 0) throw new RangeError("too little");
+        return state.total += amount;
+      },
+    },
+    ...batch === undefined ? {} : { batch },
+  });
+
+const batchOf = (...amounts: number[]) =>
+  amounts.map((amount, at) => ({ command: ["add", amount] as const, context: context(at + 1) }));
+
+test("defineMachine(): batch goes around commands that are applied together, each with its own result", () => {
+  const machine = makeLedger((state, run) => {
+    run();
+    state.commits++;
+  });
+  const results = machine.applyBatch!(batchOf(1, -1, 2));
+  assertEquals(results, [{ value: 1 }, { error: new RangeError("too little") }, { value: 3 }]);
+  assertEquals(machine.apply(["add", 4], context(4)), 7);
+  const twin = makeLedger();
+  for (const amount of [1, 2, 4]) twin.apply(["add", amount], context(amount));
+  // One commit more than none: the hash sees it, as it is part of the state here.
+  assert(machine.hash() !== twin.hash());
+  assertEquals(twin.applyBatch, undefined);
+});
+
+test("defineMachine(): a batch that does not run its commands once, or is async, breaks the machine", () => {
+  const wrongs = [
+    [() => {}, "not 0 times"],
+    [(_: unknown, run: () => void) => (run(), run()), "not 2 times"],
+    // deno-lint-ignore require-await
+    [async (_: unknown, run: () => void) => run(), "async"],
+  ] as const;
+  for (const [batch, message] of wrongs) {
+    const machine = makeLedger(batch as (state: unknown, run: () => void) => void);
+    assertThrows(() => machine.applyBatch!(batchOf(1, 2)), InvariantError, message);
+  }
 });
 
 test("CommandContext: chance is spread, and another for each entry", () => {

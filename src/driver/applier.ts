@@ -1,14 +1,15 @@
 /**
- * Applies committed entries in order, one at a time.
+ * Applies committed entries in order: one at a time, or a few together when the machine takes them so.
  *
  * @module
  */
 import { DamagedEntryError, InvariantError } from "../errors.ts";
-import type { Codec, StateMachine } from "../machine.ts";
+import type { BatchedResult, Codec, StateMachine } from "../machine.ts";
 import type { LogCache } from "../store/log_cache.ts";
 import type { Store } from "../store/store.ts";
 import { EntryType, type LogIndex, type Term } from "../types.ts";
 import { RecordFlag, type Records } from "../wire/record.ts";
+import { batchOf, BatchSize, commandOf, outcomesOf } from "./command_batch.ts";
 import type { Environment } from "./environment.ts";
 import { SessionTable } from "./session_table.ts";
 
@@ -83,6 +84,9 @@ export class Applier<Command, Result> {
   #visitors: (() => void)[] = [];
   #timeMs: number;
   #bytes = 0;
+  /** Begun, and not counted in `#bytes`. */
+  #begun: Records | undefined;
+  readonly #batchSize = new BatchSize(entriesPerLook, sliceMs);
   /** What clients' commands came of; changes with the machine. */
   readonly sessions: SessionTable;
 
@@ -172,6 +176,7 @@ export class Applier<Command, Result> {
   /** Applies until nothing is left, something must be waited for, or the event loop should have its turn. */
   #slice(): void {
     for (;;) {
+      this.#countBytes();
       if (this.#installation !== undefined) return this.#restore(this.#installation);
       for (const visit of this.#visitors.splice(0)) visit();
       if (this.#appliedIndex >= this.#upTo || this.#closed) break;
@@ -179,12 +184,21 @@ export class Applier<Command, Result> {
       const from = this.#appliedIndex + 1;
       const records = this.#records(from);
       if (records === undefined) return this.#wait("disk", this.#fetch(from));
-      const some = records.slice(from, Math.min(records.end, this.#upTo + 1, from + entriesPerLook));
-      this.#bytes += some.byteLength;
+      const count = this.#machine.applyBatch === undefined ? entriesPerLook : this.#batchSize.count;
+      const some = records.slice(from, Math.min(records.end, this.#upTo + 1, from + count));
+      this.#begun = some;
       const pending = this.#applySome(some);
       if (pending !== undefined) return this.#wait("machine", pending);
     }
     if (!this.#closed) this.#host.onPause(this.#appliedIndex);
+  }
+
+  /** Of what was begun, only what was applied: an async machine may be given the rest anew. */
+  #countBytes(): void {
+    const { from, end } = this.#begun ?? { from: 0, end: 0 };
+    const until = Math.min(end, this.#appliedIndex + 1);
+    if (from < until) this.#bytes += this.#begun!.slice(from, until).byteLength;
+    this.#begun = undefined;
   }
 
   #restore(installation: Installation): void {
@@ -231,8 +245,10 @@ export class Applier<Command, Result> {
 
   /** Applies in order; returns a promise when the machine did. */
   #applySome(records: Records): Promise<void> | undefined {
-    for (let index = records.from; index < records.end; index++) {
-      const pending = this.#applyOne(records, index);
+    for (let index = records.from; index < records.end; index = this.#appliedIndex + 1) {
+      const pending = this.#machine.applyBatch === undefined
+        ? this.#applyOne(records, index)
+        : this.#applyBatch(records, index);
       if (pending !== undefined) return pending;
       if (this.#closed) return;
     }
@@ -248,6 +264,24 @@ export class Applier<Command, Result> {
     return this.#runCommand(records, index, (applied) => this.#settle(index, term, applied, turn?.record));
   }
 
+  /** As many of these as may come together; what a machine throws here says nothing of any one command, and is its end. */
+  #applyBatch(records: Records, from: LogIndex): Promise<void> | undefined {
+    const batch = batchOf(records, from, this.#codec);
+    if (batch.length < 2) return this.#applyOne(records, from);
+    const startedAt = this.#environment.now();
+    const settle = (results: readonly BatchedResult<Result>[]) => {
+      this.#batchSize.note(batch.length, this.#environment.now() - startedAt);
+      const outcomes = outcomesOf(results, batch.length);
+      for (const [at, { context: { index, term, timeMs } }] of batch.entries()) {
+        this.#timeMs = timeMs;
+        this.#settle(index, term, outcomes[at]!);
+      }
+    };
+    const results = this.#machine.applyBatch!(batch);
+    if (isThenable(results)) return Promise.resolve(results).then(settle);
+    settle(results as readonly BatchedResult<Result>[]);
+  }
+
   #runCommand(
     records: Records,
     index: LogIndex,
@@ -256,11 +290,7 @@ export class Applier<Command, Result> {
     let result: Result | PromiseLike<Result>;
     let isAsync: boolean;
     try {
-      // A copy, so that nothing the machine does or keeps can touch the log.
-      const payload = records.payload(index).slice();
-      const command = (records.flags(index) & RecordFlag.raw) === 0
-        ? this.#codec.decode(payload)
-        : payload as unknown as Command;
+      const command = commandOf(records, index, this.#codec);
       result = this.#machine.apply(command, { index, term: records.term(index), timeMs: records.timeMs(index) });
       isAsync = isThenable(result);
     } catch (error) {

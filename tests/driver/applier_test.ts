@@ -19,7 +19,11 @@ const codec: Codec<Uint8Array> = {
 /** A log with one entry for each value, all on disk; the cache holds those from `cachedFrom` on. */
 async function setUp(
   apply: StateMachine<Uint8Array, unknown>["apply"],
-  { values = [1, 2, 3, 4, 5], cachedFrom = 1 }: { values?: number[]; cachedFrom?: number } = {},
+  { values = [1, 2, 3, 4, 5], cachedFrom = 1, applyBatch }: {
+    values?: number[];
+    cachedFrom?: number;
+    applyBatch?: NonNullable<StateMachine<Uint8Array, unknown>["applyBatch"]>;
+  } = {},
 ) {
   const store = new ManualStore();
   await store.open("a");
@@ -32,7 +36,7 @@ async function setUp(
   const installed: number[] = [];
   const pauses: number[] = [];
   const failures: unknown[] = [];
-  const applier = new Applier({ apply }, codec, { cache, store }, environment, {
+  const applier = new Applier({ apply, ...applyBatch && { applyBatch } }, codec, { cache, store }, environment, {
     onApplied: (index, term, applied_) => applied.push({ index, term, applied: applied_ }),
     onInstalled: (index) => installed.push(index),
     onPause: (upTo) => pauses.push(upTo),
@@ -150,6 +154,18 @@ test("Applier waits for thenables that are no Promise of this realm", async () =
   for (let i = 0; i < 6; i++) await drain();
   assertEquals(most, 1);
   assertEquals(values(applied), [1, 2, 3]);
+});
+
+test("Applier.appliedBytes counts each entry once, when it is applied, also with an async machine", async () => {
+  for (const isAsync of [false, true]) {
+    const { applier, cache } = await setUp(([value]) => isAsync ? Promise.resolve(value) : value);
+    applier.advance(3);
+    await drain();
+    assertEquals(applier.appliedBytes, cache.records(1)!.slice(1, 4).byteLength);
+    applier.advance(5);
+    await drain();
+    assertEquals(applier.appliedBytes, cache.records(1)!.byteLength);
+  }
 });
 
 test("Applier pauses between the calls of an async machine, so that reads get their turn", async () => {

@@ -29,6 +29,25 @@ const determinismCases: readonly MachineCase[] = [
     },
   },
   {
+    name: "applyBatch(), where there is one, does what apply() does one by one, wherever batches begin and end",
+    async run(harness) {
+      const count = harness.commands.length;
+      const single = await Replica.of(harness);
+      const results = await single.applyTo(count);
+      for (const size of [1, 2, 3, count]) {
+        const batched = await Replica.of(harness);
+        if (batched.machine.applyBatch === undefined) return;
+        const outcomes: string[] = [];
+        for (let end = 0; end < count;) {
+          end = Math.min(count, end + size);
+          outcomes.push(...await batched.applyBatchTo(end));
+        }
+        equal(outcomes, results, `results in batches of ${size}`);
+        await checkSame(single, batched, `after batches of ${size}`);
+      }
+    },
+  },
+  {
     name: "apply() changes nothing but its own machine",
     async run(harness) {
       const [a, fresh] = [await Replica.of(harness), await Replica.of(harness)];

@@ -1,5 +1,5 @@
 import { assertEquals, assertGreaterOrEqual, assertThrows } from "@std/assert";
-import type { ApplyContext } from "../../../src/machine.ts";
+import type { ApplyContext, BatchedCommand, BatchedResult } from "../../../src/machine.ts";
 import { testMachine } from "../../../src/testing/conformance/machine_suite.ts";
 import type { SnapshotMachine } from "../../../src/testing/conformance/machine_support.ts";
 import { test } from "../../harness.ts";
@@ -66,6 +66,23 @@ const commands: readonly Command[] = Array.from(
 );
 
 testMachine(test, { name: "a machine that is right", create: () => new Numbers(), commands });
+
+/** The same, several at once. */
+class Batched extends Numbers {
+  applyBatch(batch: readonly BatchedCommand<Command>[]): BatchedResult<number>[] {
+    return batch.map(({ command, context }) => this.attempt(command, context));
+  }
+
+  protected attempt(command: Command, context: ApplyContext): BatchedResult<number> {
+    try {
+      return { value: this.apply(command, context) };
+    } catch (error) {
+      return { error };
+    }
+  }
+}
+
+testMachine(test, { name: "a machine that takes several at once", create: () => new Batched(), commands });
 
 let made = 0;
 
@@ -171,6 +188,36 @@ const faulty: Readonly<Record<string, readonly [make: () => Numbers, finder: str
         }
       }(),
     "fixes the state at once",
+  ],
+  "applies a batch as the sum of it": [
+    () =>
+      new class extends Batched {
+        override applyBatch(batch: readonly BatchedCommand<Command>[]): BatchedResult<number>[] {
+          const results = super.applyBatch(batch);
+          return results.map(() => results.at(-1)!);
+        }
+      }(),
+    "where there is one",
+  ],
+  "forgets in a batch what failed": [
+    () =>
+      new class extends Batched {
+        override applyBatch(batch: readonly BatchedCommand<Command>[]): BatchedResult<number>[] {
+          return super.applyBatch(batch).filter((result) => "value" in result);
+        }
+      }(),
+    "where there is one",
+  ],
+  "applies the rest of a batch only while nothing has failed": [
+    () =>
+      new class extends Batched {
+        override applyBatch(batch: readonly BatchedCommand<Command>[]): BatchedResult<number>[] {
+          const at = batch.findIndex(({ command }) => command.value < 0);
+          if (at < 0) return super.applyBatch(batch);
+          return [...super.applyBatch(batch.slice(0, at + 1)), ...batch.slice(at + 1).map(() => ({ value: 0 }))];
+        }
+      }(),
+    "where there is one",
   ],
   "shares its state among machines": [
     () =>
