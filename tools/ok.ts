@@ -24,13 +24,16 @@ const STEPS: readonly Step[] = [
   { name: "check", run: () => deno("check", "--doc") },
   {
     name: "check for the browser",
-    run: () => withConfig(forTheBrowser, (path) => deno("check", `-c=${path}`, "mod.ts")),
+    run: () => withConfig(forTheBrowser, (path) => deno("check", `-c=${path}`, NO_LOCK, "mod.ts")),
   },
   { name: "doc", run: async () => deno("doc", "--lint", ...await entryPoints()) },
   { name: "publish", run: () => withConfig(withStandIns, (path) => deno("publish", `-c=${path}`, ...DRY_RUN)) },
 ];
 
-const DRY_RUN = ["--dry-run", "--allow-dirty"];
+/** With another configuration than the project's, the lock file would be changed. */
+const NO_LOCK = "--no-lock";
+
+const DRY_RUN = ["--dry-run", "--allow-dirty", NO_LOCK];
 
 interface Config {
   exports: Record<string, string>;
