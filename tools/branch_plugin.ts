@@ -16,6 +16,8 @@ export interface Branch {
   /** What runs when this way is taken. With `rest`, what runs when it is not: the way is all the other times. */
   readonly to: number;
   readonly rest: boolean;
+  /** Where the body begins of a loop whose test this decides: it is made once more after each time that ran. */
+  readonly again?: number;
 }
 
 type Node = Deno.lint.Node;
@@ -28,6 +30,17 @@ function startOf(node: Node): number {
 function lastOperand(node: Deno.lint.LogicalExpression): Node {
   const { left } = node;
   return left.type === "LogicalExpression" && left.operator === node.operator ? left.right : left;
+}
+
+/** The body after which this is decided again: that of a loop that ends by its test only. */
+function bodyDecidedAfter(node: Deno.lint.LogicalExpression, textOf: (node: Node) => string): number | undefined {
+  const { parent, left } = node;
+  // What is not evaluated first is counted each time by itself.
+  if ((parent.type !== "WhileStatement" && parent.type !== "ForStatement") || parent.test !== node) return undefined;
+  if (left.type === "LogicalExpression" || /\b(?:return|break|continue|throw)\b/.test(textOf(parent.body))) {
+    return undefined;
+  }
+  return startOf(parent.body);
 }
 
 /** Assertions hold: nothing that runs takes their other branch. */
@@ -44,25 +57,37 @@ const branches: Deno.lint.Rule = {
       if (isAsserted(node)) return;
       for (const branch of found) context.report({ node, message: JSON.stringify(branch) });
     };
-    const both = (node: Node, kinds: readonly [string, string], from: number, to: number, other?: number) => {
+    const both = (
+      node: Node,
+      kinds: readonly [string, string],
+      from: number,
+      to: number,
+      { other, again }: { readonly other?: number | undefined; readonly again?: number | undefined } = {},
+    ) => {
       const at = startOf(node);
       report(
         node,
         { kind: kinds[0], at, from, to, rest: false },
-        { kind: kinds[1], at, from, to: other ?? to, rest: other === undefined },
+        {
+          ...{ kind: kinds[1], at, from, to: other ?? to, rest: other === undefined },
+          ...again === undefined ? {} : { again },
+        },
       );
     };
     return {
       IfStatement(node) {
         const other = node.alternate === null || node.alternate === undefined ? undefined : startOf(node.alternate);
-        both(node, ["if", "else"], startOf(node.test), startOf(node.consequent), other);
+        both(node, ["if", "else"], startOf(node.test), startOf(node.consequent), { other });
       },
       ConditionalExpression(node) {
-        both(node, ["?", ":"], startOf(node.test), startOf(node.consequent), startOf(node.alternate));
+        const other = startOf(node.alternate);
+        both(node, ["?", ":"], startOf(node.test), startOf(node.consequent), { other });
       },
       LogicalExpression(node) {
         const { operator } = node;
-        both(node, [`${operator} right`, `${operator} left`], startOf(lastOperand(node)), startOf(node.right));
+        const again = bodyDecidedAfter(node, (part) => context.sourceCode.getText(part));
+        const kinds = [`${operator} right`, `${operator} left`] as const;
+        both(node, kinds, startOf(lastOperand(node)), startOf(node.right), { again });
       },
       SwitchCase(node) {
         const first = node.consequent[0];

@@ -38,9 +38,10 @@ export function countAt(ranges: readonly CountedRange[], offset: number): number
 }
 
 /** Whether a branch was taken. */
-export function isTaken(ranges: readonly CountedRange[], { from, to, rest }: Branch): boolean {
+export function isTaken(ranges: readonly CountedRange[], { from, to, rest, again }: Branch): boolean {
   const count = countAt(ranges, to);
-  return rest ? countAt(ranges, from) > count : count > 0;
+  const decided = countAt(ranges, from) + (again === undefined ? 0 : countAt(ranges, again));
+  return rest ? decided > count : count > 0;
 }
 
 /** All branches below the folder, assertions left out. */

@@ -19,6 +19,26 @@ test("coverage: the smallest range around an offset says how often it ran", asyn
   assertEquals([branch(60, false), branch(60, true)], [true, false]);
 }, DENO);
 
+test("coverage: a loop's test is decided again after each time that its body ran", async () => {
+  const { isTaken } = await import("./coverage.ts");
+  const { default: plugin } = await import("../../tools/branch_plugin.ts");
+  const branchesOf = (source: string) =>
+    Deno.lint.runPlugin(plugin, "a.ts", source).map(({ message }) => JSON.parse(message))
+      .filter(({ kind }) => kind === "&& left");
+  const whole = (source: string, right: number, body: number) => [
+    { startOffset: 0, endOffset: source.length, count: 3 },
+    { startOffset: source.indexOf("b"), endOffset: source.indexOf("b") + 1, count: right },
+    { startOffset: source.indexOf("{"), endOffset: source.length, count: body },
+  ];
+  const source = "while (a && b) { c(); }";
+  const [left] = branchesOf(source);
+  assertEquals([left.at, left.from, left.to, left.again], [7, 7, 12, 15]);
+  // Three loops, four turns: the test is decided seven times, and each time with both or not.
+  assertEquals([isTaken(whole(source, 7, 4), left), isTaken(whole(source, 6, 4), left)], [false, true]);
+  const others = ["while (a && b) { if (c) break; }", "if (a && b) { c(); }", "while (a && x && b) { c(); }"];
+  for (const other of others) assertEquals(branchesOf(other).at(0).again, undefined, other);
+}, DENO);
+
 test("coverage: every way that a program can take is a branch, but for assertions", async () => {
   const { default: plugin } = await import("../../tools/branch_plugin.ts");
   const kinds = (source: string) =>
