@@ -98,7 +98,8 @@ function install(step: Step, event: Extract<Event, { type: "snapshot-received" }
   if (log.lastIndex >= index) mark("snapshot-replaced-conflict");
   resetTerms(log, index, term);
   forgetDamage(step, 0, index + 1);
-  state.persistedIndex = Math.min(state.persistedIndex, commitIndex);
+  // One that makes up for a damaged end of the log ends where that did: its place is not durable for that.
+  state.persistedIndex = Math.min(state.persistedIndex, commitIndex, index - 1);
   state.epoch++;
   state.commitIndex = index;
   state.verifiedIndex = Math.max(state.verifiedIndex, index);

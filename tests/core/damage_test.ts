@@ -6,7 +6,7 @@ import type { Core } from "../../src/core/core.ts";
 import type { DamagedRange } from "../../src/damage.ts";
 import { InvariantError } from "../../src/errors.ts";
 import { test } from "../harness.ts";
-import { accepted, append, coreOf, leaderOf, receive, rejected, take, voteRequest } from "./states.ts";
+import { accepted, append, configuration, coreOf, leaderOf, receive, rejected, take, voteRequest } from "./states.ts";
 
 const known = (from: number, end = from + 1): DamagedRange => ({ from, end, isTermKnown: true });
 const unknown = (from: number, end: number): DamagedRange => ({ from, end, isTermKnown: false });
@@ -195,6 +195,18 @@ test("damage: a snapshot makes up for it when it reaches our end, and takes noth
     receive(follower(known(5)), "b", { ...request, index: 4, lastTerm: 2 } as never).effects.at(-1)?.type,
     "send",
   );
+});
+
+test("damage: a snapshot that ends where the damaged log is committed to is acknowledged when it is durable", () => {
+  const core = follower(known(3));
+  core.state.commitIndex = 5;
+  const about = { index: 5, term: 3, configuration: configuration("a b c"), configurationIndex: 1 };
+  const { effects } = take(core, { type: "snapshot-received", ...about });
+  assertEquals(effects[0], { type: "install-snapshot", index: 5, term: 3, truncateFrom: undefined, epoch: 1 });
+  assertEquals([core.state.persistedIndex, core.state.installing, core.state.damaged], [4, 5, []]);
+  const { effects: answers } = take(core, { type: "entries-persisted", end: 6, epoch: 1 });
+  assertEquals(answers, [{ type: "send", to: "b", message: accepted({ term: 3, sequence: 0, matchIndex: 5 }) }]);
+  assertEquals([core.state.persistedIndex, core.state.installing], [5, undefined]);
 });
 
 test("a full disk: a leader makes way, and nobody campaigns before there is room", () => {
