@@ -152,6 +152,6 @@ function answer(
 function reject(step: Step, to: ServerId, request: AppendRequest, hintIndex: LogIndex, isDamaged = false): void {
   const { sequence, round, prevIndex } = request;
   const { term, log } = step.state;
-  const rejected = { prevIndex, hintIndex, hintTerm: termAt(log, hintIndex) ?? 0, isDamaged };
+  const rejected = { prevIndex, hintIndex, hintTerm: termAt(log, hintIndex)!, isDamaged };
   send(step, to, { type: "append-response", term, sequence, round, matchIndex: 0, rejected });
 }

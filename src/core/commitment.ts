@@ -17,8 +17,7 @@ import { termAt } from "./term_index.ts";
  */
 export function commitByQuorum(step: Step): void {
   const { state } = step;
-  const { leading } = state;
-  if (leading === undefined) return;
+  const leading = state.leading!;
   const durable = quorumValue(
     configurationOf(state),
     (id) => {

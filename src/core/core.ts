@@ -5,7 +5,6 @@
  */
 import { onBootstrapRequested } from "./bootstrap.ts";
 import { mark } from "../marks.ts";
-import type { Message } from "../message.ts";
 import type { Configuration, Disk, IndexedConfiguration, LogIndex, ServerId, Term, TermRun, Vote } from "../types.ts";
 import { acknowledgePersisted, onAppendRequest } from "./append.ts";
 import { commitByQuorum } from "./commitment.ts";
@@ -13,7 +12,7 @@ import { announceDamage, isSound, onDamageFound, onEntriesRepaired, onStorageFil
 import type { DamagedRange } from "../damage.ts";
 import type { Effect } from "./effect.ts";
 import { onElectionDeadline, onOwnVotePersisted, onTimeoutNow, onVoteRequest, onVoteResponse } from "./election.ts";
-import type { Event } from "./event.ts";
+import type { CoreMessage, Event } from "./event.ts";
 import { invariant } from "./invariant.ts";
 import { configurationIndex, configurationOf, isPromotable } from "./membership.ts";
 import { allVoters } from "./quorum.ts";
@@ -55,8 +54,8 @@ export interface CoreStart {
   readonly lastIndex: LogIndex;
   readonly terms: readonly TermRun[];
   readonly configurations: readonly IndexedConfiguration[];
-  /** Entries that can't be read; none by default. */
-  readonly damaged?: readonly DamagedRange[];
+  /** Entries that can't be read. */
+  readonly damaged: readonly DamagedRange[];
   /** Term of the entry `firstIndex - 1`; by default 0, which is right for a log that begins at 1. */
   readonly prevTerm?: Term;
   /** This server's own disk. */
@@ -157,7 +156,7 @@ function initialState(start: CoreStart): CoreState {
     persistedIndex: start.lastIndex,
     epoch: 0,
     isFull: false,
-    damaged: [...start.damaged ?? []].map(({ from, end, isTermKnown }) => ({ from, end, isTermKnown })),
+    damaged: start.damaged.map(({ from, end, isTermKnown }) => ({ from, end, isTermKnown })),
     repairing: [],
     repairsAsked: 0,
     withheld: [],
@@ -247,8 +246,8 @@ function take(step: Step, event: Event): void {
   }
 }
 
-/** The only switch over messages. Reads, forwards and the bytes of snapshots are the driver's business. */
-function onMessage(step: Step, from: ServerId, message: Message): void {
+/** The only switch over messages. */
+function onMessage(step: Step, from: ServerId, message: CoreMessage): void {
   if (from === step.state.id) return; // BT06
   switch (message.type) {
     case "append-request":
@@ -267,16 +266,6 @@ function onMessage(step: Step, from: ServerId, message: Message): void {
       return onSnapshotRequest(step, from, message);
     case "snapshot-response":
       return onSnapshotResponse(step, message);
-    case "snapshot-chunk":
-    case "read-request":
-    case "read-response":
-    case "forward-request":
-    case "forward-response":
-    case "change-request":
-    case "change-response":
-    case "transfer-request":
-    case "transfer-response":
-      return;
   }
 }
 
@@ -290,7 +279,7 @@ function onDeadline(step: Step): void {
 function onEntriesPersisted(step: Step, end: LogIndex, epoch: number): void {
   const { state } = step;
   if (epoch !== state.epoch) return mark("write-before-truncation-ignored");
-  if (end - 1 <= state.persistedIndex) return;
+  if (end - 1 <= state.persistedIndex) return; // BL07
   invariant(end - 1 <= state.log.lastIndex, () => `entries up to ${end - 1} cannot be durable: the log ends before`);
   state.persistedIndex = end - 1;
   if (state.installing !== undefined && state.persistedIndex >= state.installing) state.installing = undefined;

@@ -91,7 +91,7 @@ export function onEntriesRepaired(step: Step, { sequence }: Extract<Event, { typ
   announceDamage(step);
   // Whoever found one damaged on the way to the machine waits for it.
   step.effects.push({ type: "apply", upTo: state.commitIndex });
-  if (state.leading === undefined) acknowledgePersisted(step);
+  acknowledgePersisted(step);
 }
 
 /** Entries are gone, by a truncation or into a snapshot: damage to them harms nobody. */

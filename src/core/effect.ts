@@ -4,18 +4,12 @@
  * @module
  */
 import type { DamagedRange } from "../damage.ts";
-import type {
-  AppendRequest,
-  ChangeRefusal,
-  Message,
-  SnapshotChunk,
-  SnapshotRequest,
-  TransferFailure,
-} from "../message.ts";
+import type { AppendRequest, ChangeRefusal, SnapshotRequest, TransferFailure } from "../message.ts";
+import type { CoreMessage } from "./event.ts";
 import type { Configuration, LogIndex, Role, ServerId, Term } from "../types.ts";
 
 /** Messages that the core makes in one piece; entries and snapshots are cut and sent by the driver. */
-export type SmallMessage = Exclude<Message, AppendRequest | SnapshotRequest | SnapshotChunk>;
+export type SmallMessage = Exclude<CoreMessage, AppendRequest | SnapshotRequest>;
 
 /** What {@linkcode step} gives back. */
 export type Effect =

@@ -69,7 +69,7 @@ export function campaign(step: Step, transfer: boolean): void {
 export function onOwnVotePersisted(step: Step): void {
   const { state } = step;
   const mine = state.campaign;
-  if (state.role !== "candidate" || mine === undefined || mine.votes.has(state.id) || !isVoteDurable(step)) return;
+  if (mine === undefined || mine.pre || !isVoteDurable(step)) return;
   mine.votes.set(state.id, true);
   if (!decide(step)) requestVotes(step);
 }
@@ -193,7 +193,7 @@ export function onVoteResponse(step: Step, from: ServerId, response: VoteRespons
   if (mine === undefined || mine.pre !== response.pre || mine.term !== response.campaign) {
     return mark("vote-response-stale");
   }
-  if (state.role !== (mine.pre ? "pre-candidate" : "candidate") || mine.votes.has(from)) return;
+  if (mine.votes.has(from)) return;
   if (!isTrusted(state, from)) return;
   // Until our own vote is durable there is nobody who could have been asked.
   if (!mine.pre && !mine.votes.has(state.id)) return;

@@ -3,9 +3,29 @@
  *
  * @module
  */
-import type { Message } from "../message.ts";
+import type {
+  AppendRequest,
+  AppendResponse,
+  Removed,
+  SnapshotRequest,
+  SnapshotResponse,
+  TimeoutNow,
+  VoteRequest,
+  VoteResponse,
+} from "../message.ts";
 import type { Configuration, ConfigurationChange, Disk, LogIndex, ServerId, Term } from "../types.ts";
 import type { CoreSettings } from "./state.ts";
+
+/** What cores say to one another. All other messages are the drivers' business. */
+export type CoreMessage =
+  | VoteRequest
+  | VoteResponse
+  | AppendRequest
+  | AppendResponse
+  | TimeoutNow
+  | Removed
+  | SnapshotRequest
+  | SnapshotResponse;
 
 /** What {@linkcode step} takes. */
 export type Event =
@@ -14,7 +34,7 @@ export type Event =
   /** The driver has no more events in this turn: what should be sent may be sent now, in one piece. */
   | { readonly type: "drained" }
   /** A message came in. Its entries, checked against their checksums, wait in the driver. */
-  | { readonly type: "message-received"; readonly from: ServerId; readonly message: Message }
+  | { readonly type: "message-received"; readonly from: ServerId; readonly message: CoreMessage }
   /** The user (or a forwarding peer) has commands, which wait in the driver. */
   | { readonly type: "proposed"; readonly count: number }
   /** Somebody wants an index to read at. */

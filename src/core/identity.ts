@@ -92,11 +92,13 @@ export function isRecorded(state: CoreState, id: ServerId, progress: Progress | 
 }
 
 /** Whether the peer answers that it lacks the last entry that it has acknowledged: then its disk has lost it. */
-export function isDenial(progress: Progress, { sequence, rejected }: AppendResponse): boolean {
+export function isDenial(
+  progress: Progress,
+  sequence: number,
+  { isDamaged, prevIndex }: NonNullable<AppendResponse["rejected"]>,
+): boolean {
   const { matchIndex, nextIndex, stateSequence } = progress;
-  if (rejected === undefined || rejected.isDamaged || rejected.prevIndex !== matchIndex || matchIndex === 0) {
-    return false;
-  }
+  if (isDamaged || prevIndex !== matchIndex || matchIndex === 0) return false;
   return progress.state === "probe" && nextIndex === matchIndex + 1 && sequence >= stateSequence;
 }
 
@@ -142,7 +144,7 @@ export interface DiskChanges {
  * @param isFirst Whether the record is the first entry of a leadership: disks that nobody ever recorded need not wait then.
  * @param isReady Whether a server that has forgotten entries has them again.
  */
-export function diskChanges(state: CoreState, isFirst: boolean, isReady: (id: ServerId) => boolean): DiskChanges {
+export function diskChanges(state: CoreState, isFirst: boolean, isReady: (progress: Progress) => boolean): DiskChanges {
   let waitsFor = 0;
   const servers = configurationOf(state).servers.map((server) => {
     const { id } = server;
@@ -156,7 +158,7 @@ export function diskChanges(state: CoreState, isFirst: boolean, isReady: (id: Se
     if (verdict === "known") return server;
     const isFree = verdict === "restarted" || progress === undefined || (isFirst && verdict === "new");
     if (isFree) return { ...server, disk };
-    if (verdict !== "new" && !isReady(id)) return server;
+    if (verdict !== "new" && !isReady(progress)) return server;
     if (state.commitIndex > progress.admitAfter) return { ...server, disk };
     waitsFor = Math.max(waitsFor, progress.admitAfter);
     return server;

@@ -35,14 +35,15 @@ export function isPromotable(state: CoreState): boolean {
 }
 
 /**
- * Whether what takes the right to lead from this server may not be committed: then this may be the only one that has
+ * Whether what took the right to lead from this server may not be committed: then this may be the only one that has
  * the entry, and nobody with a vote in it could be elected against a longer log (thesis §4.2.2).
  */
 function isStillNeeded(state: CoreState): boolean {
   const { configurations, commitIndex, id, removedAt } = state;
   const at = configurations.findLastIndex(({ configuration }) => mayLead(configuration, id));
-  const taking = configurations[at + 1];
-  if (at < 0 || taking === undefined || commitIndex >= taking.index || removedAt >= taking.index) return false;
+  if (at < 0) return false;
+  const taking = configurations[at + 1]!;
+  if (commitIndex >= taking.index || removedAt >= taking.index) return false;
   // A change of the voters after it was begun when it was committed; a mere record of disks may not have been.
   const voters = textOf(taking.configuration);
   return configurations.slice(at + 2).every(({ configuration }) => textOf(configuration) === voters);

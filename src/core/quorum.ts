@@ -4,6 +4,7 @@
  * @module
  */
 import type { Configuration, ServerId } from "../types.ts";
+import { invariant } from "./invariant.ts";
 
 /** Whether a decision is made. */
 export type Verdict = "won" | "lost" | "open";
@@ -54,13 +55,11 @@ export function tally(configuration: Configuration, voteOf: (id: ServerId) => bo
 /**
  * The largest value that a majority of every set has reached: the commit index of match indexes, the round that a
  * quorum has answered, the moment by which a quorum was heard.
- *
- * @returns `-Infinity` when a set has no voters.
  */
 export function quorumValue(configuration: Configuration, valueOf: (id: ServerId) => number): number {
   let reached = Infinity;
   for (const voters of voterSets(configuration)) {
-    if (voters.length === 0) return -Infinity;
+    invariant(voters.length > 0, () => "a majority must be one of at least one voter");
     const values = voters.map(valueOf).sort((a, b) => b - a);
     reached = Math.min(reached, values[majority(voters.length) - 1]!);
   }

@@ -8,6 +8,7 @@ import type { ChangeRefusal } from "../message.ts";
 import type { Configuration, ConfigurationChange, LogIndex, Server, ServerId } from "../types.ts";
 import { isSame, left, problemOf, promoted, serversAfter, towards } from "./change.ts";
 import type { Event } from "./event.ts";
+import { invariant } from "./invariant.ts";
 import { diskChanges, isUpright, onRecorded, verdictOn } from "./identity.ts";
 import { announceConfiguration, configurationIndex, configurationOf, peersOf } from "./membership.ts";
 import { newProgress, type Progress } from "./progress.ts";
@@ -43,8 +44,8 @@ export function onChangeRequested(step: Step, event: Extract<Event, { type: "cha
  */
 export function reconfigure(step: Step): void {
   const { state } = step;
-  const { leading } = state;
-  if (leading === undefined || !leading.reconfigures || leading.transfer !== undefined) return;
+  const leading = state.leading!;
+  if (!leading.reconfigures || leading.transfer !== undefined) return;
   if (state.commitIndex < leading.firstIndex || state.commitIndex < configurationIndex(state)) return;
   const configuration = configurationOf(state);
   // Both halves have agreed; a new leader, too, completes what an earlier one began (M5, BM07).
@@ -93,8 +94,7 @@ function advance(step: Step, leading: Leading, change: Reconfiguration): boolean
       return true;
     }
   }
-  if (change.phase !== "catching-up" || !haveCaughtUp(step, leading, change)) return false;
-  if (!isPossible(step, leading, change)) return false;
+  if (!haveCaughtUp(step, leading, change) || !isPossible(step, leading, change)) return false;
   const after = serversAfter(servers, change.changes, new Set(change.changes.map(({ id }) => id)));
   if (isSame(after, servers)) {
     settle(step, leading, change);
@@ -133,12 +133,12 @@ function silentVoters(
   isExcused: (id: ServerId) => boolean,
 ): ServerId[] | undefined {
   const { state, now } = step;
-  const heardAt = (id: ServerId) => state.leading!.progress.get(id)?.heardAt ?? -Infinity;
+  const isSilent = (id: ServerId) => {
+    const progress = state.leading!.progress.get(id);
+    return !isUpright(state, id, progress) || progress.heardAt < now - state.settings.leaseMs;
+  };
   for (const voters of voterSets(configuration)) {
-    const silent = voters.filter((id) =>
-      id !== state.id && !isExcused(id) &&
-      (heardAt(id) < now - state.settings.leaseMs || !isUpright(state, id, state.leading!.progress.get(id)))
-    );
+    const silent = voters.filter((id) => id !== state.id && !isExcused(id) && isSilent(id));
     if (voters.length - silent.length < majority(voters.length)) return silent;
   }
   return undefined;
@@ -179,10 +179,7 @@ function haveCaughtUp(step: Step, leading: Leading, change: Reconfiguration): bo
 export function recordDisks(step: Step, isFirst: boolean): boolean {
   const { state } = step;
   const current = configurationOf(state);
-  const { servers, waitsFor } = diskChanges(state, isFirst, (id) => {
-    const progress = state.leading!.progress.get(id);
-    return progress !== undefined && isReady(step, progress);
-  });
+  const { servers, waitsFor } = diskChanges(state, isFirst, (progress) => isReady(step, progress));
   const isNew = !isSame(servers, current.servers);
   if (isNew) append(step, { ...current, servers });
   // Where no commands come, nothing would ever be committed that shows it.
@@ -195,10 +192,9 @@ function promoteStaging(step: Step, leading: Leading): boolean {
   const { servers } = configurationOf(step.state);
   const isAwaited = (id: ServerId) =>
     leading.reconfigurations.some(({ changes }) => changes.some((change) => change.id === id));
-  const next = servers.find(({ id, suffrage }) => {
-    const progress = leading.progress.get(id);
-    return suffrage === "staging" && !isAwaited(id) && progress !== undefined && isReady(step, progress);
-  });
+  const next = servers.find(({ id, suffrage }) =>
+    suffrage === "staging" && !isAwaited(id) && isReady(step, leading.progress.get(id)!)
+  );
   if (next === undefined) return false;
   append(step, { servers: promoted(servers, next.id) });
   return true;
@@ -208,7 +204,8 @@ function promoteStaging(step: Step, leading: Leading): boolean {
 function isReady(step: Step, progress: Progress): boolean {
   const { settings } = step.state;
   const { catchUp } = progress;
-  if (catchUp === undefined || !catchUp.ready || progress.heardAt < step.now - settings.leaseMs) return false;
+  invariant(catchUp !== undefined, () => "a server that is to catch up must be watched");
+  if (!catchUp.ready || progress.heardAt < step.now - settings.leaseMs) return false;
   return progress.matchIndex >= catchUp.target || step.now - catchUp.startedAt <= settings.electionMinMs;
 }
 

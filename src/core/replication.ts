@@ -299,7 +299,7 @@ function onRejected(step: Step, from: ServerId, progress: Progress, response: Ap
   const { prevIndex, hintIndex, hintTerm, isDamaged } = response.rejected!;
   // Not even what was acknowledged is there any more.
   if (isDamaged && sequence >= progress.stateSequence) progress.matchIndex = Math.min(progress.matchIndex, hintIndex);
-  if (isDenial(progress, response)) return onDenial(step, from, progress);
+  if (isDenial(progress, sequence, response.rejected!)) return onDenial(step, from, progress);
   // Rejections of what was sent before the last change of mind, or below what is known to match, are stale (BL10).
   if (sequence < progress.stateSequence || prevIndex <= progress.matchIndex) return mark("rejection-stale");
   if (progress.state === "snapshot") return; // It needs one, as was known.

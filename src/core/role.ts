@@ -75,18 +75,17 @@ export function send(step: Step, to: ServerId, message: SmallMessage): void {
 }
 
 /**
- * Becomes (or stays) a follower: of `leader` when one is known. Enters `term` when it is later than ours.
+ * Becomes a follower, or one of somebody else: of `leader` when one is known. Enters `term` when it is later than ours.
  */
 export function becomeFollower(step: Step, term: Term, leader: ServerId | undefined, reason: RoleReason): void {
   const { state } = step;
-  const changed = state.role !== "follower" || state.leader !== leader || term > state.term;
   if (term > state.term) enterTerm(step, term, undefined);
   const led = endLeadership(step);
   state.role = "follower";
   state.campaign = undefined;
   followLeader(step, leader);
   if (led) armElection(step);
-  if (changed) announceRole(step, reason);
+  announceRole(step, reason);
 }
 
 /** A term has at most one leader, for ever (Raft §5.2): a second one means that something is broken beyond repair. */

@@ -5,9 +5,10 @@
  * @module
  */
 import type { Effect } from "../core/effect.ts";
+import type { CoreMessage } from "../core/event.ts";
 import type { CoreState } from "../core/state.ts";
 import { type LeaderHint, NotLeaderError, ProtocolError } from "../errors.ts";
-import type { ForwardResponse, Message } from "../message.ts";
+import type { ForwardResponse, Message, SnapshotChunk } from "../message.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { encodeCommands, type ForwardedCommand } from "../wire/command_codec.ts";
 import { type DecodedMessage, encodeMessage } from "../wire/message_codec.ts";
@@ -257,35 +258,35 @@ export class Calls {
 
   // --- what peers say ---
 
-  /** A message of a peer's; false when it is not about calls. */
-  onMessage(peer: ServerId, { message, commands, changes }: DecodedMessage): boolean {
+  /** Takes a message of a peer's that is about calls; gives back any other. */
+  onMessage(peer: ServerId, { message, commands, changes }: DecodedMessage): CoreMessage | SnapshotChunk | undefined {
     switch (message.type) {
       case "forward-request":
         this.onForwardRequest(peer, message.id, commands!);
-        return true;
+        return undefined;
       case "forward-response":
         this.onForwardResponse(peer, message);
-        return true;
+        return undefined;
       case "read-request":
         this.onReadRequest(peer, message.id);
-        return true;
+        return undefined;
       case "read-response":
         this.onReadResponse(peer, message.id, message.index);
-        return true;
+        return undefined;
       case "change-request":
         this.administration.onChangeRequest(peer, message, changes!);
-        return true;
+        return undefined;
       case "change-response":
         this.administration.onChangeResponse(peer, message);
-        return true;
+        return undefined;
       case "transfer-request":
         this.administration.onTransferRequest(peer, message.to);
-        return true;
+        return undefined;
       case "transfer-response":
         this.administration.onTransferResponse(peer, message);
-        return true;
+        return undefined;
       default:
-        return false;
+        return message;
     }
   }
 

@@ -269,8 +269,9 @@ export class Driver<Command, Result> {
     if (this.#stopped || !this.#peers.isCurrent(from)) return;
     const decoded = decodeMessage(frame);
     const peer = from.serverId;
-    if (this.calls.onMessage(peer, decoded)) return;
-    const { message, records, chunk } = decoded;
+    const { records, chunk } = decoded;
+    const message = this.calls.onMessage(peer, decoded);
+    if (message === undefined) return;
     if (message.type === "snapshot-chunk") return this.snapshots.onChunk(peer, message, chunk!);
     if (message.type === "append-request" || message.type === "snapshot-request") this.#adoptCluster(from);
     if (message.type === "snapshot-response") this.snapshots.onResponse(peer, message);

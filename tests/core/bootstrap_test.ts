@@ -10,7 +10,7 @@ const event = { type: "bootstrap-requested", configuration: configuration("a b c
 function emptyOf(term: number): Core {
   return Core.start({
     ...{ id: "a", settings, seed: 1, now: 0, vote: { term, votedFor: undefined } },
-    ...{ firstIndex: 1, lastIndex: 0, terms: [], configurations: [] },
+    ...{ firstIndex: 1, lastIndex: 0, terms: [], configurations: [], damaged: [] },
   }).core;
 }
 

@@ -6,9 +6,8 @@
  */
 import { Core } from "../../src/core/core.ts";
 import type { Effect } from "../../src/core/effect.ts";
-import type { Event } from "../../src/core/event.ts";
+import type { CoreMessage, Event } from "../../src/core/event.ts";
 import type { CoreSettings, CoreState } from "../../src/core/state.ts";
-import type { Message } from "../../src/message.ts";
 import type { Configuration, LogIndex, ServerId, Term, Vote } from "../../src/types.ts";
 import { Checker } from "./checker.ts";
 import { configuration, runsOf, settings } from "./states.ts";
@@ -30,7 +29,7 @@ export interface Disk {
 export interface Packet {
   readonly from: ServerId;
   readonly to: ServerId;
-  readonly message: Message;
+  readonly message: CoreMessage;
   readonly entries: readonly Entry[];
 }
 
@@ -128,6 +127,7 @@ export class Cluster {
       configurations: disk.log.flatMap(({ configuration }, i) =>
         configuration === undefined ? [] : [{ index: i + 1, configuration }]
       ),
+      damaged: [],
     });
     const log = [...disk.log];
     this.members.set(id, { id, core, log, disk, writes: [], asked: [], reads: new Map(), trace: effects });

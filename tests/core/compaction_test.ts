@@ -186,6 +186,7 @@ const start: CoreStart = {
   ...{ id: "a", settings, seed: 1, now: 0, vote: { term: 3, votedFor: undefined } },
   ...{ firstIndex: 6, prevTerm: 1, lastIndex: 8, terms: runsOf([1, 2, 2], 6) },
   configurations: [{ index: 7, configuration: configuration("a b c") }],
+  damaged: [],
   snapshot: { index: 6, term: 1, configuration: configuration("a b"), configurationIndex: 4 },
 };
 

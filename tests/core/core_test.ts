@@ -10,6 +10,7 @@ const start: CoreStart = {
   ...{ id: "a", settings, seed: 1, now: 40, vote: { term: 3, votedFor: "b" } },
   ...{ firstIndex: 1, lastIndex: 3, terms: [{ term: 1, from: 1 }, { term: 2, from: 3 }] },
   configurations: [{ index: 1, configuration: configuration("a b c") }],
+  damaged: [],
 };
 
 test("Core.start() follows nobody, trusts its disk, and tells its configuration and role", () => {
@@ -50,13 +51,6 @@ test("Core.deadline is the election's, the heartbeat's or the transfer's, whiche
 
 test("clock-jumped: a follower waits a whole election timeout anew", () => {
   assertEquals(take(coreOf(), { type: "clock-jumped" }, 990), { effects: [], changes: { electionAt: 1990 } });
-});
-
-test("message-received: reads and forwards are the driver's business", () => {
-  for (const type of ["read-request", "read-response", "forward-request", "forward-response"] as const) {
-    const message = { type, term: 9, id: 1, index: 1, count: 1, from: 1, entryTerm: 1 } as never;
-    assertEquals(receive(leaderOf(), "b", message), { effects: [], changes: {} });
-  }
 });
 
 test("drained: means nothing to anybody but a leader", () => {

@@ -69,13 +69,6 @@ test("election: others are asked when the own vote is durable, not at the write 
   });
 });
 
-test("election: a vote that is durable twice asks once", () => {
-  const core = coreOf({ settings: { preVote: false } });
-  core.step(deadline, 1000);
-  core.step({ type: "vote-persisted", sequence: 1 }, 1000);
-  assertEquals(take(core, { type: "vote-persisted", sequence: 1 }, 1000), nothing);
-});
-
 test("election: a candidate whose own vote is still being written burns no second term (BE15)", () => {
   const core = coreOf({ settings: { preVote: false } });
   core.step(deadline, 1000);

@@ -127,7 +127,9 @@ entry("BE11", "after a restart the last configuration of the log counts, not the
   const core = coreOf({ terms: [1, 1], state: { configurations: grown } });
   const { configurations, log } = core.state;
   const about = { id: "a", settings: core.state.settings, seed: 1, now: 0, vote: { term: 1, votedFor: undefined } };
-  const restarted = Core.start({ ...about, firstIndex: 1, lastIndex: 2, terms: log.runs, configurations }).core;
+  const restarted = Core.start({
+    ...{ ...about, firstIndex: 1, lastIndex: 2, terms: log.runs, configurations, damaged: [] },
+  }).core;
   assertEquals(restarted.deadline, 1000);
   take(restarted, deadline, 1000);
   assertEquals(restarted.state.role, "pre-candidate");

@@ -5,10 +5,10 @@
  */
 import { Core } from "../../src/core/core.ts";
 import type { Effect } from "../../src/core/effect.ts";
-import type { Event } from "../../src/core/event.ts";
+import type { CoreMessage, Event } from "../../src/core/event.ts";
 import { newProgress, type Progress } from "../../src/core/progress.ts";
 import type { CoreSettings, CoreState, Leading } from "../../src/core/state.ts";
-import type { AppendRequest, AppendResponse, Message, VoteRequest, VoteResponse } from "../../src/message.ts";
+import type { AppendRequest, AppendResponse, VoteRequest, VoteResponse } from "../../src/message.ts";
 import type { Configuration, LogIndex, Server, ServerId, Suffrage, Term, TermRun } from "../../src/types.ts";
 
 /** No randomness: each election timeout is 1000 ms. */
@@ -81,6 +81,7 @@ export function coreOf(given: Given = {}): Core {
     lastIndex: terms.length,
     terms: runsOf(terms),
     configurations: terms.length === 0 ? [] : [{ index: 1, configuration: configuration(servers) }],
+    damaged: [],
   });
   return Core.load({ ...core.state, ...given.state });
 }
@@ -143,7 +144,7 @@ export function take(core: Core, event: Event, now = 0): Taken {
 }
 
 /** Takes one message. */
-export function receive(core: Core, from: ServerId, message: Message, now = 0): Taken {
+export function receive(core: Core, from: ServerId, message: CoreMessage, now = 0): Taken {
   return take(core, { type: "message-received", from, message }, now);
 }
 

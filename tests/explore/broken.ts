@@ -4,12 +4,11 @@
  * @module
  */
 import type { Effect } from "../../src/core/effect.ts";
-import type { Event } from "../../src/core/event.ts";
+import type { CoreMessage, Event } from "../../src/core/event.ts";
 import { configurationOf } from "../../src/core/membership.ts";
 import { quorumValue } from "../../src/core/quorum.ts";
 import type { CoreState } from "../../src/core/state.ts";
 import { termAt, truncateTerms } from "../../src/core/term_index.ts";
-import type { Message } from "../../src/message.ts";
 import type { Bounds } from "./bounds.ts";
 import { realStep } from "./stepper.ts";
 import type { StepCore } from "../core/cluster.ts";
@@ -31,7 +30,7 @@ function hearing(change: (state: CoreState, event: Event) => Event): StepCore {
 }
 
 /** The core with messages that are changed before it sees them. */
-function receiving(change: (state: CoreState, message: Message) => Message): StepCore {
+function receiving(change: (state: CoreState, message: CoreMessage) => CoreMessage): StepCore {
   return hearing((state, event) =>
     event.type === "message-received" ? { ...event, message: change(state, event.message) } : event
   );

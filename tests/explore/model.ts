@@ -4,7 +4,7 @@
  * @module
  */
 import type { CoreState } from "../../src/core/state.ts";
-import type { Message } from "../../src/message.ts";
+import type { CoreMessage } from "../../src/core/event.ts";
 import type { LogIndex, ServerId, Term } from "../../src/types.ts";
 
 /**
@@ -72,7 +72,7 @@ export interface Acknowledged {
 export interface Packet {
   readonly from: ServerId;
   readonly to: ServerId;
-  readonly message: Message;
+  readonly message: CoreMessage;
   readonly entries: readonly Entry[];
 }
 

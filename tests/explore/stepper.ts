@@ -58,6 +58,7 @@ export class Stepper {
       lastIndex: disk.log.length,
       terms: runsOf(disk.log.map(termOf)),
       configurations: this.#configurations,
+      damaged: [],
     });
     // A server alone has nobody to wait for, but its timeout is an event like any other.
     normalise(core.state, []);

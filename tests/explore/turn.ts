@@ -5,10 +5,10 @@
  * @module
  */
 import type { Effect } from "../../src/core/effect.ts";
-import type { Event } from "../../src/core/event.ts";
+import type { CoreMessage, Event } from "../../src/core/event.ts";
 import type { CoreState } from "../../src/core/state.ts";
 import { termAt } from "../../src/core/term_index.ts";
-import type { AppendRequest, Message, VoteRequest } from "../../src/message.ts";
+import type { AppendRequest, VoteRequest } from "../../src/message.ts";
 import type { LogIndex, ServerId } from "../../src/types.ts";
 import type { StepCore } from "../core/cluster.ts";
 import { runsOf } from "../core/states.ts";
@@ -195,7 +195,7 @@ export class Turn {
     return { type: "sent", to, term, sequence, end, bytes: entries.length };
   }
 
-  #send(to: ServerId, message: Message, entries: readonly Entry[]): void {
+  #send(to: ServerId, message: CoreMessage, entries: readonly Entry[]): void {
     const packet = { from: this.#core.id, to, message, entries };
     this.#packets.push(packet);
     this.#judgePacket(packet);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Message } from "../../src/message.ts";
+import type { CoreMessage } from "../../src/core/event.ts";
 import { runsOf } from "../core/states.ts";
 import { ScriptError } from "./world.ts";
 
@@ -18,7 +18,7 @@ const fieldsOf: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** A message from `kind field=value …`; what is not said is 0 or no. */
-export function messageOf(kind: string, texts: readonly string[]): Message {
+export function messageOf(kind: string, texts: readonly string[]): CoreMessage {
   const known = fieldsOf[kind];
   if (known === undefined) throw new ScriptError(`no message: ${kind}; there are ${Object.keys(fieldsOf).join(" ")}`);
   const fields = new Map<string, string>();

@@ -1,4 +1,5 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
+import type { CoreMessage } from "../../../src/core/event.ts";
 import type { Message } from "../../../src/message.ts";
 import { garbled } from "../../../src/testing/sim/hostile.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
@@ -6,9 +7,9 @@ import { test } from "../../harness.ts";
 import { accepted, append, coreOf, leaderOf, receive } from "../../core/states.ts";
 
 /** All that is made of one message, by many draws. */
-function all(message: Message): Message[] {
+function all(message: Message): CoreMessage[] {
   const random = Random.seeded(1);
-  return Array.from({ length: 40 }, () => garbled(random, message)).filter((it) => it !== undefined);
+  return Array.from({ length: 40 }, () => garbled(random, message)).filter((it) => it !== undefined) as CoreMessage[];
 }
 
 const vote = { type: "vote-request", term: 2, pre: false, lastIndex: 9, lastTerm: 2, transfer: true } as const;

@@ -5,7 +5,7 @@
  */
 import { assertEquals } from "@std/assert";
 import type { Effect } from "../../../src/core/effect.ts";
-import type { Event } from "../../../src/core/event.ts";
+import type { CoreMessage, Event } from "../../../src/core/event.ts";
 import type { CoreState } from "../../../src/core/state.ts";
 import { appendTerm, truncateTerms } from "../../../src/core/term_index.ts";
 import type { AppendRequest, Message } from "../../../src/message.ts";
@@ -75,7 +75,7 @@ export class Stage {
   receive(
     actor: Actor,
     from: ServerId,
-    message: Message,
+    message: CoreMessage,
     change: (core: CoreState) => void = () => {},
     effects: readonly Effect[] = [],
     now = 0,
