@@ -109,6 +109,8 @@ export class Ghost {
   readonly lostAcknowledged: Map<string, LogIndex> = new Map();
   /** L5, C6: the end of what a leader's requests have shown a follower, by `follower life term`. */
   readonly shown: Map<string, LogIndex> = new Map();
+  /** L5: the term of the leader's entry where a follower has another one, by `follower life term sequence`. */
+  readonly differed: Map<string, Term> = new Map();
   /** L1: up to which index a log was compared. */
   readonly matched: WeakMap<ChainLog, LogIndex> = new WeakMap();
   /** C2: how the leader that commits now came to do so. */

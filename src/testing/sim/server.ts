@@ -46,6 +46,8 @@ export interface ServerTap {
   onPersisted(server: SimServer, life: Life, write: DurableWrite): void;
   /** A machine applied a command. */
   onApplied(life: Life, command: SimCommand, applied: AppliedView, result: SimResult): void;
+  /** A process is about to read entries from its disk. */
+  onRead(server: SimServer, life: Life, from: LogIndex, end: LogIndex): void;
   /** A store is open. */
   onOpen(server: SimServer): void;
   /** The disk was recovered after a crash. */
@@ -364,7 +366,10 @@ export class SimServer {
             return state;
           },
           write: (write) => this.#write(life, store, write),
-          read: (from, end, bytesMax) => store.read(from, end, bytesMax),
+          read: (from, end, bytesMax) => {
+            if (!life.isOver && life.core !== undefined) this.#parts.tap.onRead(this, life, from, end);
+            return store.read(from, end, bytesMax);
+          },
           close: () => store.close(),
         };
         if (store.mark !== undefined) watched.mark = () => store.mark!();

@@ -8,6 +8,7 @@ import type { Checker } from "./check/checker.ts";
 import { commits } from "./check/commits.ts";
 import { contact } from "./check/contact.ts";
 import { disks } from "./check/disks.ts";
+import { durable } from "./check/durable.ts";
 import { elections } from "./check/elections.ts";
 import { identity } from "./check/identity.ts";
 import { logs } from "./check/logs.ts";
@@ -40,6 +41,7 @@ import { World } from "./world.ts";
 export const CHECKERS: readonly Checker[] = [
   elections,
   logs,
+  durable,
   commits,
   reads,
   stale,
@@ -209,6 +211,10 @@ export class Simulation {
       onApplied: (life, command, applied, result) => {
         ghost.noteApplied(command.value, applied.index, this.world.events, result);
         for (const checker of this.#checkers) checker.onApplied?.(ghost, life, applied);
+      },
+      onRead: (server, life, from, end) => {
+        server.sync(life);
+        for (const checker of this.#checkers) checker.onRead?.(ghost, life, from, end);
       },
       onOpen: (server) => {
         ghost.disks.set(server.id, server.disk);

@@ -7,6 +7,7 @@ import type { Effect } from "../../core/effect.ts";
 import type { Event } from "../../core/event.ts";
 import type { CoreState } from "../../core/state.ts";
 import { lastTerm } from "../../core/term_index.ts";
+import type { LogCache } from "../../store/log_cache.ts";
 import type { LogIndex, Role, ServerId, Term } from "../../types.ts";
 import type { ChainLog } from "./chain.ts";
 
@@ -31,6 +32,8 @@ export interface NodeView {
   /** The log in memory, complete at the end of every event. */
   readonly log: ChainLog;
   readonly disk: DiskView;
+  /** The tail of the log that is held in memory; undefined before there is one. */
+  readonly cache?: Pick<LogCache, "durableEnd"> | undefined;
 }
 
 /** What a leader knew of one peer. */
@@ -40,6 +43,9 @@ export interface PeerBefore {
   /** Of the next request. */
   readonly sequence: number;
   readonly stateSequence: number;
+  /** When it last answered. */
+  readonly heardAt: number;
+  readonly ackedRound: number;
 }
 
 /** What a step may change, as it was before. */
@@ -98,6 +104,8 @@ export function beforeOf(state: CoreState, event: Event): Before {
       nextIndex: progress.nextIndex,
       sequence: progress.sequence,
       stateSequence: progress.stateSequence,
+      heardAt: progress.heardAt,
+      ackedRound: progress.ackedRound,
     },
   };
 }

@@ -19,6 +19,13 @@ rule("E1", "entries come from the leader of their term", (stage, isBad) => {
   stage.send(isBad ? c : a, "b", request(2, 1, 1));
 });
 
+rule("E1", "… while it leads", (stage, isBad) => {
+  const [a, b] = [stage.server("a"), stage.server("b")];
+  stage.lead(a, 2, b);
+  if (isBad) stage.step(a, { type: "drained" }, (core) => core.role = "follower");
+  stage.send(a, "b", request(2, 1, 1));
+});
+
 rule("E2", "a vote is given once a term, whatever happens between", (stage, isBad) => {
   const [a, b, c] = [stage.server("a"), stage.server("b"), stage.server("c")];
   stage.grant(c, 2, a);
@@ -47,6 +54,24 @@ rule("E4", "a candidate's own vote is on disk before it asks for others'", (stag
   const a = stage.server("a");
   stage.vote(a, 2, isBad ? undefined : "a");
   stage.send(a, "b", asks);
+});
+
+rule("E4", "term and vote are on disk together before they are taken for durable", (stage, isBad) => {
+  const a = stage.server("a", { state: { voteAsked: 2 } });
+  Object.assign(a.core, { term: 3, votedFor: undefined });
+  Object.assign(a.disk, { term: 3, votedFor: isBad ? "b" : undefined });
+  stage.step(a, { type: "vote-persisted", sequence: 2 });
+});
+
+rule("E4", "… which an earlier write says nothing about", (stage, isBad) => {
+  const a = stage.server("a", { state: { voteAsked: 2 } });
+  Object.assign(a.core, { term: 3, votedFor: "b" });
+  stage.step(a, { type: "vote-persisted", sequence: isBad ? 2 : 1 });
+});
+
+rule("E5", "nobody answers for a term that is over", (stage, isBad) => {
+  const a = stage.server("a", { term: 3 });
+  stage.send(a, "b", accepted({ term: isBad ? 2 : 3 }));
 });
 
 rule("E5", "a term only grows in memory", (stage, isBad) => {

@@ -2,7 +2,8 @@ import { EntryType } from "../../../src/types.ts";
 import { encodeRecords } from "../../../src/wire/record.ts";
 import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { accepted, rejected } from "../../core/states.ts";
-import { request, rule } from "./stage.ts";
+import { compactTerms } from "../../../src/core/term_index.ts";
+import { type Actor, request, rule } from "./stage.ts";
 
 rule("L1", "logs with the same entry are the same up to it", (stage, isBad) => {
   const [a, b] = [stage.server("a"), stage.server("b")];
@@ -78,6 +79,23 @@ rule("L5", "no more is acknowledged than was sent", (stage, isBad) => {
   stage.send(b, "a", accepted({ term: 2, matchIndex: isBad ? 2 : 1 }));
 });
 
+rule("L5", "a rejection leads no further than what was sent", (stage, isBad) => {
+  const b = stage.server("b", { terms: [1, 1, 1], term: 3 });
+  stage.send(b, "a", rejected(2, isBad ? 3 : 2, 1, { term: 3 }));
+});
+
+rule("L5", "… and to no term that the leader's log did not come to", (stage, isBad) => {
+  const b = stage.server("b", { terms: [1, 2, 2], term: 3 });
+  stage.receive(b, "a", { ...request(3, 3, 1), sequence: 7 });
+  stage.send(b, "a", rejected(3, isBad ? 3 : 1, isBad ? 2 : 1, { term: 3, sequence: 7 }));
+});
+
+rule("L5", "… unless that is all it has", (stage, isBad) => {
+  const b = stage.server("b", { terms: isBad ? [1, 2, 2] : [1, 2], term: 3 });
+  stage.receive(b, "a", { ...request(3, 3, 1), sequence: 7 });
+  stage.send(b, "a", rejected(3, 2, 2, { term: 3, sequence: 7 }));
+});
+
 rule("L6", "what was acknowledged stays on disk while its term lasts", (stage, isBad) => {
   const [a, b] = [stage.server("a"), stage.server("b")];
   stage.reign(a, 2, b);
@@ -137,6 +155,43 @@ rule("L7", "a leader sends nothing that it knows to be there", (stage, isBad) =>
   });
 });
 
+rule("L7", "a server takes no entry for durable that is not on its disk", (stage, isBad) => {
+  const a = stage.server("a");
+  stage.append(a, 1, 1, { durable: false });
+  stage.end(a);
+  stage.step(a, { type: "entries-persisted", end: 3, epoch: 0 }, (core) => core.persistedIndex = isBad ? 2 : 1);
+  stage.end(a);
+});
+
+rule("L7", "… nor where another one is there", (stage, isBad) => {
+  const a = stage.server("a", { term: 3 });
+  a.log.add(3, 0);
+  a.disk.log.add(isBad ? 2 : 3, 0);
+  a.core.log.lastIndex = a.core.persistedIndex = 2;
+  a.core.log.runs = [{ term: 1, from: 1 }, { term: 3, from: 2 }];
+  stage.end(a);
+});
+
+rule("L7", "memory may forget only what is on disk", (stage, isBad) => {
+  const a: Actor = { ...stage.server("a"), cache: { durableEnd: isBad ? 3 : 2 } };
+  stage.append(a, 1, 1, { durable: false });
+  stage.end(a);
+});
+
+rule("L7", "… or in a snapshot", (stage, isBad) => {
+  const a: Actor = { ...stage.server("a"), cache: { durableEnd: 3 } };
+  stage.append(a, 1, 2, { durable: false });
+  a.core.snapshot = { index: 2, term: 1 };
+  compactTerms(a.core.log, isBad ? 2 : 3);
+  stage.end(a);
+});
+
+rule("L7", "nobody looks on its disk for what is not there", (stage, isBad) => {
+  const a = stage.server("a");
+  stage.append(a, 1, 1, { durable: false });
+  stage.read(a, 1, isBad ? 3 : 2);
+});
+
 rule("L8", "a request says what stands before its entries", (stage, isBad) => {
   const [a, b] = [stage.server("a"), stage.server("b")];
   stage.reign(a, 2, b);
@@ -162,6 +217,14 @@ rule("L9", "an answer to an earlier term changes nothing", (stage, isBad) => {
   const [a, b] = [stage.server("a", { term: 4 }), stage.server("b")];
   stage.lead(a, 5, b);
   stage.receive(a, "b", accepted({ term: 4 }), (core) => core.electionAt += isBad ? 1 : 0);
+});
+
+rule("L9", "… nor shows that its sender is there", (stage, isBad) => {
+  const [a, b] = [stage.server("a", { term: 4 }), stage.server("b")];
+  stage.lead(a, 5, b);
+  stage.receive(a, "b", accepted({ term: isBad ? 4 : 5, sequence: 0 }), (core) => {
+    core.leading!.progress.get("b")!.heardAt++;
+  });
 });
 
 rule("L9", "a rejection from before a change of mind changes nothing", (stage, isBad) => {

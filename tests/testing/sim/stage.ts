@@ -95,6 +95,11 @@ export class Stage {
     for (const actor of actors) for (const checker of CHECKERS) checker.onEvent?.(this.ghost, actor);
   }
 
+  /** The server is about to read entries from its disk. */
+  read(actor: Actor, from: LogIndex, end: LogIndex): void {
+    for (const checker of CHECKERS) checker.onRead?.(this.ghost, actor, from, end);
+  }
+
   /** A write is durable, after which the disk is like this. */
   persist(actor: Actor, change: (disk: DiskView) => void, truncateFrom?: LogIndex): void {
     change(actor.disk);

@@ -25,6 +25,8 @@ export interface Checker {
   onPersisted?(ghost: Ghost, node: NodeView, write: DurableWrite): void;
   /** A machine applied a command. */
   onApplied?(ghost: Ghost, node: NodeView, applied: AppliedView): void;
+  /** A process is about to read the entries `[from, end)` of its log from its disk. The log in memory is complete. */
+  onRead?(ghost: Ghost, node: NodeView, from: LogIndex, end: LogIndex): void;
   /** A disk was read again after a crash. */
   onRecovered?(ghost: Ghost, id: ServerId, recovery: RecoveryView): void;
   /** A process was told that an operation of its disk failed. */

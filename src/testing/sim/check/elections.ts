@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { VoteRequest, VoteResponse } from "../../../message.ts";
+import type { Message, VoteRequest, VoteResponse } from "../../../message.ts";
 import type { ServerId } from "../../../types.ts";
 import type { Ghost } from "../ghost.ts";
 import type { DiskView, NodeView, StepView } from "../view.ts";
@@ -40,6 +40,7 @@ export const elections: Checker = {
     ghost.must(disk.term >= message.term, "E4", () => {
       return `"${id}" sends a ${message.type} of term ${message.term} while its disk holds term ${disk.term}`;
     });
+    ofNow(ghost, node, message);
     if (message.type === "vote-request") {
       promotable(ghost, node);
       ghost.must(disk.term === message.term && disk.votedFor === id, "E4", () => {
@@ -78,6 +79,19 @@ export const elections: Checker = {
     if (isDurable) ghost.diskTerms.set(id, found.term);
   },
 };
+
+/** E1, E5: nobody speaks for a term that it has left, or leads no more, whatever it began in it. */
+function ofNow(ghost: Ghost, { id, core }: NodeView, { type, term }: Message): void {
+  if (type === "append-request") {
+    ghost.must(core.role === "leader" && core.term === term, "E1", () => {
+      return `"${id}" sends entries in term ${term} as a ${core.role} of term ${core.term}`;
+    });
+  }
+  const isOfTerm = type === "append-response" || type === "vote-request" || type === "vote-response";
+  ghost.must(!isOfTerm || core.term === term, "E5", () => {
+    return `"${id}" sends a ${type} of term ${term}, which is over for it: it is in term ${core.term}`;
+  });
+}
 
 /** E2: a vote that somebody has heard of stays on its disk while the term lasts, whatever a start writes. */
 function keepsVote(ghost: Ghost, id: ServerId, { term, votedFor }: DiskView): void {

@@ -19,6 +19,7 @@ export const logs: Checker = {
     leaderAppendOnly(ghost, node, step);
     truncation(ghost, node, step);
     noteShown(ghost, node, step);
+    noteDifference(ghost, node, step);
     matchSoundness(ghost, node, step);
   },
 
@@ -26,6 +27,7 @@ export const logs: Checker = {
     const { message } = decoded;
     if (message.type === "append-request") wellFormed(ghost, node, message, decoded);
     else if (message.type === "append-response" && message.rejected === undefined) onAcknowledged(ghost, node, message);
+    else if (message.type === "append-response") onRejected(ghost, node, message);
   },
 
   onEvent(ghost, node) {
@@ -173,6 +175,29 @@ function onAcknowledged(ghost: Ghost, node: NodeView, { term, matchIndex }: Appe
   const key = `${id} ${term}`;
   const before = ghost.acknowledged.get(key);
   if (before === undefined || matchIndex > before.index) ghost.acknowledged.set(key, { index: matchIndex, hash });
+}
+
+/** The request shows a follower that another entry stands in its log where the leader's begin to follow. */
+function noteDifference(ghost: Ghost, { id, life, core }: NodeView, { event }: StepView): void {
+  if (event.type !== "message-received" || event.message.type !== "append-request") return;
+  const { term, sequence, prevIndex, prevTerm } = event.message;
+  // Whoever took the entries has no other there any more.
+  const ours = termAt(core.log, prevIndex);
+  if (term !== core.term || core.role === "leader" || ours === undefined || ours === prevTerm) return;
+  ghost.differed.set(`${id} ${life} ${term} ${sequence}`, prevTerm);
+}
+
+/**
+ * L5: a rejection is about no more than what was sent, either: it names the last entry up to there that the leader may have
+ * as well, and none of a term that the leader's log did not come to.
+ */
+function onRejected(ghost: Ghost, { id, life }: NodeView, { term, sequence, rejected }: AppendResponse): void {
+  const { prevIndex, hintIndex, hintTerm, isDamaged } = rejected!;
+  const prevTerm = ghost.differed.get(`${id} ${life} ${term} ${sequence}`);
+  const isOfUse = isDamaged || prevTerm === undefined || hintTerm <= prevTerm;
+  ghost.must(hintIndex <= prevIndex && isOfUse, "L5", () => {
+    return `"${id}" does not have what stands at ${prevIndex} and tells its leader to look at ${hintIndex} of ${hintTerm}`;
+  });
 }
 
 /** L6: what was acknowledged stays on disk while the term lasts. */

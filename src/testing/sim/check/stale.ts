@@ -37,10 +37,11 @@ function onMessage(ghost: Ghost, node: NodeView, step: StepView, from: string, m
       if (message.term > before.term) return;
       const { peer } = before;
       if (message.term < before.term || peer === undefined || message.sequence >= peer.sequence) {
-        return nothing(ghost, node, step, what());
+        nothing(ghost, node, step, what());
+        return sameProgress(ghost, node, step, from, true);
       }
       if (message.rejected !== undefined && message.sequence < peer.stateSequence) {
-        sameProgress(ghost, node, step, from);
+        sameProgress(ghost, node, step, from, false);
       }
       return;
     }
@@ -88,11 +89,21 @@ function same(ghost: Ghost, { id, core }: NodeView, { before }: StepView, what: 
   if (!isSame) ghost.must(false, "L9", () => `"${id}" changes upon ${what}, which is stale`);
 }
 
-function sameProgress(ghost: Ghost, { id, core }: NodeView, { before }: StepView, peer: string): void {
+/** @param isSilent Whether it does not even show that the peer is there. */
+function sameProgress(
+  ghost: Ghost,
+  { id, core }: NodeView,
+  { before }: StepView,
+  peer: string,
+  isSilent: boolean,
+): void {
   const now = core.leading?.progress.get(peer);
-  const { matchIndex, nextIndex } = before.peer!;
-  if (now?.matchIndex === matchIndex && now.nextIndex === nextIndex) return;
+  if (before.peer === undefined) return;
+  const { matchIndex, nextIndex, heardAt, ackedRound } = before.peer;
+  const isUnheard = now?.heardAt === heardAt && now.ackedRound === ackedRound;
+  if (now?.matchIndex === matchIndex && now.nextIndex === nextIndex && (isUnheard || !isSilent)) return;
   ghost.must(false, "L9", () => {
-    return `leader "${id}" takes "${peer}" from ${nextIndex} to ${now?.nextIndex} upon a stale rejection`;
+    return `leader "${id}" takes "${peer}" from ${nextIndex} to ${now?.nextIndex} upon a stale answer, ` +
+      `last heard at ${heardAt} and now at ${now?.heardAt}`;
   });
 }
