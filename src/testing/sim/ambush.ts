@@ -11,10 +11,18 @@ import type { Action } from "./nemesis.ts";
 import type { Random } from "./random.ts";
 import type { NodeView, StepView } from "./view.ts";
 
-/** Draws a fault for the moment after a step; undefined for none, which is what it mostly is. */
-export function drawAmbush(random: Random, config: SimConfig, node: NodeView, step: StepView): Action | undefined {
+/** Draws faults for the moment after a step, which come together; none is what it mostly is. */
+export function drawAmbush(random: Random, config: SimConfig, node: NodeView, step: StepView): readonly Action[] {
+  if (config.ambush === 0 || config.servers === 1) return [];
+  const action = drawOne(random, config, node, step);
+  if (action === undefined) return [];
+  if (action.type !== "cut" || !config.faults.includes("disk-stall") || random.chance(0.5)) return [action];
+  // What it writes until others go on without it is under way still when they are back and take it away again.
+  return [action, { type: "disk-stall", server: node.index, for: action.for + random.spread(1, config.faultMax) }];
+}
+
+function drawOne(random: Random, config: SimConfig, node: NodeView, step: StepView): Action | undefined {
   const { ambush, servers, faults } = config;
-  if (ambush === 0 || servers === 1) return undefined;
   const { core, index } = node;
   const moment = momentOf(node, step);
   if (moment === undefined || !random.chance(moment === "appended" ? ambush / 50 : ambush)) return undefined;

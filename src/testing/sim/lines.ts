@@ -19,7 +19,10 @@ export interface NetworkBehaviour {
   readonly lateMax: number;
   readonly loss: number;
   readonly duplicate: number;
-  /** An old frame of the line, of this life or an earlier one, is sent again beside a new one. */
+  /**
+   * An old frame of the line, of this life or an earlier one, is sent again beside a new one. Where it is not 0, a question
+   * may also get an old answer to another one of its number.
+   */
   readonly replay: number;
   /** A frame is followed by one that no honest server sends, see hostile.ts; undefined for none. */
   readonly hostile?: number;

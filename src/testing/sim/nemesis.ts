@@ -53,6 +53,9 @@ export interface Situation {
 /** One fault and how likely it is among those that the configuration allows. */
 type Choice = readonly [action: Action | undefined, weight: number];
 
+/** A disk in memory can be lost or stalled, and nothing else. */
+const ofMemory = ["wipe", "disk-stall"] as const;
+
 /** Draws the next fault; undefined when the configuration allows none. */
 export function drawAction(random: Random, config: SimConfig, { leader }: Situation): Action | undefined {
   const { servers, faults, faultMin, faultMax } = config;
@@ -70,8 +73,9 @@ export function drawAction(random: Random, config: SimConfig, { leader }: Situat
     [has("pause") ? { type: "pause", server, for: duration } : undefined, 2],
     [has("suspend") ? { type: "suspend", server, for: duration } : undefined, 1],
     ...config.disk.store === "wal" ? diskChoices(random, faults, server, duration) : [],
-    // One in memory can be lost, and nothing else.
-    ...config.disk.store === "memory" && has("wipe") ? diskChoices(random, ["wipe"], server, duration) : [],
+    ...config.disk.store === "memory" && ofMemory.some(has)
+      ? diskChoices(random, ofMemory.filter(has), server, duration)
+      : [],
     [has("clock") ? clockFault(random, config, server, duration) : undefined, 2],
   ];
   const possible = choices.filter((choice): choice is readonly [Action, number] => choice[0] !== undefined);

@@ -10,9 +10,11 @@ import { ProtocolError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
 import type { Transport, TransportFactory } from "../../transport/transport.ts";
 import type { ServerAddress } from "../../types.ts";
+import { concatenate } from "../../wire/bytes.ts";
 import { type DecodedMessage, decodeMessage, encodeMessage } from "../../wire/message_codec.ts";
 import { garbled } from "./hostile.ts";
 import { Lines, type NetworkBehaviour } from "./lines.ts";
+import { type OldFrame, OldFrames } from "./old_frames.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import { type LinkHost, SimLink } from "./sim_link.ts";
@@ -40,9 +42,6 @@ interface Connection {
   readonly lastArrival: Map<number, number>;
 }
 
-/** Frames kept for replay, per direction: with some luck of an earlier term, or of an earlier life of either end. */
-const oldFramesMax = 200;
-
 /** What somebody waits for. */
 const answers: ReadonlySet<Message["type"]> = new Set(["append-response", "vote-response", "read-response"]);
 
@@ -61,7 +60,7 @@ export class Network implements LinkHost {
   readonly #random: readonly Random[];
   /** How often each server's disk was replaced. */
   readonly #disks: number[];
-  readonly #old: { readonly frame: Uint8Array; readonly decoded: DecodedMessage }[][];
+  readonly #old: OldFrames;
 
   /** Lines between servers at these addresses; nobody is there yet. */
   constructor(
@@ -80,7 +79,7 @@ export class Network implements LinkHost {
     this.#disks = new Array(count).fill(0);
     this.#connections = new Array(count * count).fill(undefined);
     this.#random = this.#connections.map((_, i) => random.split(`link ${i}`));
-    this.#old = this.#connections.map(() => []);
+    this.#old = new OldFrames(count * count);
   }
 
   /** The transport of one life of a server. */
@@ -127,7 +126,7 @@ export class Network implements LinkHost {
   /** A server's disk is another one: what it sent before comes over no connection of the new one. */
   forget(server: number): void {
     this.#disks[server]!++;
-    for (let peer = 0; peer < this.addresses.length; peer++) this.#old[this.#at(server, peer)] = [];
+    for (let peer = 0; peer < this.addresses.length; peer++) this.#old.forget(this.#at(server, peer));
   }
 
   /** Whether the server believes in a connection to the peer. */
@@ -190,7 +189,7 @@ export class Network implements LinkHost {
       this.tap.onFault(isRefused ? "refuse" : "full");
       return false;
     }
-    const frame = join(parts);
+    const frame = concatenate(parts);
     const decoded = this.#read(from, frame);
     if (decoded === undefined) return false;
     this.tap.onSend(from, target, decoded);
@@ -221,14 +220,17 @@ export class Network implements LinkHost {
       this.tap.onFault("duplicate");
       this.#carry(connection, from, to, frame, decoded);
     }
-    const old = this.#old[this.#at(from, to)]!;
-    if (isReplayed && old.length > 0) {
-      this.tap.onFault("replay");
-      const again = random.pick(old);
-      this.#carry(undefined, from, to, again.frame, again.decoded);
-    }
+    if (isReplayed) this.#again(from, to, this.#old.any(random, this.#at(from, to)));
+    const answer = replay > 0 ? this.#old.answerTo(this.#at(to, from), decoded.message) : undefined;
+    if (answer !== undefined && random.chance(0.5)) this.#again(to, from, answer);
     if (hostile > 0 && random.chance(hostile)) this.#forge(from, to, decoded.message, frame);
-    if (replay > 0) old[old.length < oldFramesMax ? old.length : random.below(oldFramesMax)] = { frame, decoded };
+    if (replay > 0) this.#old.keep(random, this.#at(from, to), { frame, decoded });
+  }
+
+  #again(from: number, to: number, old: OldFrame | undefined): void {
+    if (old === undefined) return;
+    this.tap.onFault("replay");
+    this.#carry(undefined, from, to, old.frame, old.decoded);
   }
 
   /** Somebody makes something of a frame that its sender never said, or hands it back as if it had sent it to itself. */
@@ -244,7 +246,7 @@ export class Network implements LinkHost {
       });
     }
     const forged = garbled(random, message);
-    if (forged !== undefined) this.#carry(undefined, from, to, join(encodeMessage(forged)), { message: forged });
+    if (forged !== undefined) this.#carry(undefined, from, to, concatenate(encodeMessage(forged)), { message: forged });
   }
 
   /** Lets a frame arrive. Without a connection it arrives over any: a replayed one. */
@@ -400,16 +402,4 @@ export class Network implements LinkHost {
   #at(a: number, b: number): number {
     return a * this.addresses.length + b;
   }
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const part of parts) length += part.length;
-  const frame = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    frame.set(part, at);
-    at += part.length;
-  }
-  return frame;
 }

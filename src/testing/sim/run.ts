@@ -142,9 +142,10 @@ class Run {
     workload.start();
     this.#plague();
     this.#simulation.onMoment = (life, step) => {
-      const action = this.faultsEndedAt === undefined ? drawAmbush(this.#ambushes, config, life, step) : undefined;
+      const actions = this.faultsEndedAt === undefined ? drawAmbush(this.#ambushes, config, life, step) : [];
+      if (actions.length === 0) return;
       // Later than the step, as a script can only do what comes between two events.
-      if (action !== undefined) world.schedule(-1, Port.nemesis, 1, "ambush", () => this.#perform(action));
+      world.schedule(-1, Port.nemesis, 1, "ambush", () => this.#perform(...actions));
     };
     await this.#simulation.run(() => {
       workload.progress = this.#simulation.steps / config.steps;
@@ -185,8 +186,10 @@ class Run {
     });
   }
 
-  #perform(action: Action): void {
-    if (this.#isRoom && this.faultsEndedAt === undefined) this.#simulation.plague.perform(action);
+  /** All of them or none. */
+  #perform(...actions: readonly Action[]): void {
+    if (!this.#isRoom || this.faultsEndedAt !== undefined) return;
+    for (const action of actions) this.#simulation.plague.perform(action);
   }
 
   get #isRoom(): boolean {

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { drawAmbush } from "../../../src/testing/sim/ambush.ts";
 import { drawConfig, type SimConfig } from "../../../src/testing/sim/config.ts";
 import type { Action } from "../../../src/testing/sim/nemesis.ts";
@@ -23,7 +23,7 @@ function draw(
   const before = { role: to === undefined ? "follower" : "leader" };
   const random = Random.seeded(3);
   const step = { before, effects, event } as unknown as StepView;
-  return Array.from({ length: 200 }, () => drawAmbush(random, { ...config, ...change }, node, step));
+  return Array.from({ length: 200 }, () => drawAmbush(random, { ...config, ...change }, node, step)[0]);
 }
 
 test("ambush: who has just voted dies", () => {
@@ -37,7 +37,7 @@ test("ambush: the clock of a leader jumps twice", () => {
   const jump = (faults: SimConfig["faults"], role: string) => {
     const node = { index: 2, core: { role } } as unknown as NodeView;
     const step = { before: { role }, effects: [], event: { type: "clock-jumped" } } as unknown as StepView;
-    return drawAmbush(Random.seeded(3), { ...config, faults }, node, step)?.type;
+    return drawAmbush(Random.seeded(3), { ...config, faults }, node, step)[0]?.type;
   };
   assertEquals(jump(["clock"], "leader"), "step-monotonic");
   assertEquals([jump(["clock"], "follower"), jump(["kill"], "leader")], [undefined, undefined]);
@@ -66,6 +66,23 @@ test("ambush: who has just begun to lead, or changed the servers, dies or keeps 
     assertEquals(action.directions.length, 6);
     assertEquals(action.directions.every((direction) => direction.includes(2)), true);
   }
+});
+
+test("ambush: the disk of who keeps one friend may stall until it is back, and no longer than that where disks do not", () => {
+  const node = { index: 2, core: {} } as unknown as NodeView;
+  const effects = [{ type: "append", source: "noop" }];
+  const step = { before: { role: "follower" }, effects, event: {} } as unknown as StepView;
+  const kinds = (faults: SimConfig["faults"]) => {
+    const random = Random.seeded(3);
+    return new Set(Array.from({ length: 200 }, () => {
+      const actions = drawAmbush(random, { ...config, faults }, node, step);
+      const [cut, stall] = actions;
+      if (cut?.type === "cut" && stall?.type === "disk-stall") assert(stall.server === 2 && stall.for > cut.for);
+      return actions.map(({ type }) => type).join(" and ");
+    }));
+  };
+  assertEquals(kinds(["partition", "disk-stall"]), new Set(["", "cut", "cut and disk-stall"]));
+  assertEquals(kinds(["partition"]), new Set(["", "cut"]));
 });
 
 test("ambush: the target of a transfer dies", () => {

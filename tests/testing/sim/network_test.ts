@@ -1,9 +1,12 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { DELAY_SHAPES, drawDelay } from "../../../src/testing/sim/delays.ts";
 import { calm, Lines, type NetworkBehaviour } from "../../../src/testing/sim/lines.ts";
+import { OldFrames } from "../../../src/testing/sim/old_frames.ts";
 import { drawPartition, type PartitionName, PARTITIONS } from "../../../src/testing/sim/partitions.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
+import type { Message } from "../../../src/message.ts";
 import { test } from "../../harness.ts";
+import { accepted, append } from "../../core/states.ts";
 
 const behaviour: NetworkBehaviour = {
   delayShape: "uniform",
@@ -112,4 +115,40 @@ test("sim lines: answers may come late, and a calm network has no fault", () => 
   lines.behaviour = calm(lines.behaviour);
   const { late, loss, refuseDial, bytesPerMs, delayMax } = lines.behaviour;
   assertEquals([late, loss, refuseDial, bytesPerMs, delayMax], [0, 0, 0, 0, 500]);
+});
+
+test("sim old frames: a question is answered by what was said to an earlier one of its number, and by nothing else", () => {
+  const [random, old] = [Random.seeded(1), new OldFrames(2)];
+  const keep = (message: Message) => old.keep(random, 1, { frame: new Uint8Array(), decoded: { message } });
+  const answerTo = (message: Message) => old.answerTo(1, message)?.decoded.message;
+  const [read, ack] = [
+    { type: "read-response", term: 1, id: 7, index: 3 },
+    accepted({ term: 1, sequence: 7 }),
+  ] as const;
+  assertEquals(old.any(random, 1), undefined);
+  keep(read);
+  keep(ack);
+  assertEquals(answerTo({ type: "read-request", term: 4, id: 7 }), read);
+  assertEquals(answerTo({ type: "read-request", term: 4, id: 8 }), undefined);
+  const heartbeat = append({ term: 4, sequence: 7 });
+  assertEquals(answerTo(heartbeat), ack);
+  // That would be its own.
+  assertEquals(answerTo({ ...heartbeat, term: 1 }), undefined);
+  assertEquals(answerTo({ ...heartbeat, sequence: 8 }), undefined);
+  assertEquals(answerTo(read), undefined);
+  assertEquals(old.answerTo(0, heartbeat), undefined);
+  old.forget(1);
+  assertEquals([answerTo(heartbeat), old.any(random, 1)], [undefined, undefined]);
+});
+
+test("sim old frames: those that are kept are few, and not always the latest", () => {
+  const [random, old] = [Random.seeded(1), new OldFrames(1)];
+  for (let sequence = 0; sequence < 2000; sequence++) {
+    old.keep(random, 0, { frame: new Uint8Array(), decoded: { message: append({ term: 1, sequence }) } });
+  }
+  const seen = new Set(Array.from({ length: 4000 }, () => {
+    const { message } = old.any(random, 0)!.decoded;
+    return message.type === "append-request" ? message.sequence : -1;
+  }));
+  assertEquals([seen.size <= 200, Math.min(...seen) < 1700, Math.max(...seen) > 1900], [true, true, true]);
 });

@@ -18,7 +18,7 @@ import { MemoryFaults } from "./memory_faults.ts";
 export class MemoryDisk implements Storage {
   view: DiskView = emptyView();
   readonly hasUnsynced = false;
-  readonly faults: MemoryFaults = new MemoryFaults(() => this.#wipe());
+  readonly faults: MemoryFaults;
   readonly #id: ServerId;
   #store: Store;
   readonly #operations: Operations;
@@ -34,6 +34,7 @@ export class MemoryDisk implements Storage {
     this.#operations = operations;
     this.#random = random;
     this.#tap = tap;
+    this.faults = new MemoryFaults(operations, () => this.#wipe());
     this.#store = memoryStore({ random: () => `disk of ${id}` });
     if (keepsSnapshots) this.#snapshots = memorySnapshotStore();
   }

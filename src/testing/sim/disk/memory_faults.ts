@@ -1,20 +1,22 @@
 /**
- * What can be wrong with a disk that is a store in memory: that it is lost.
+ * What can be wrong with a disk that is a store in memory: that it is lost, or does nothing for a while.
  *
  * @module
  */
 import type { Disk } from "../../../types.ts";
-import type { DiskFaults } from "../storage.ts";
+import type { DiskFaults, Operations } from "../storage.ts";
 import type { Replacement } from "./disk_actions.ts";
 
-/** See {@linkcode DiskFaults}: none but an empty disk. */
+/** See {@linkcode DiskFaults}: none but an empty disk and one that is stalled. */
 export class MemoryFaults implements DiskFaults {
   readonly hasFailed = false;
   readonly isDamaged = false;
+  readonly #operations: Pick<Operations, "stall">;
   readonly #wipe: () => void;
 
-  /** Takes what empties the disk. */
-  constructor(wipe: () => void) {
+  /** Takes what takes time, and what empties the disk. */
+  constructor(operations: Pick<Operations, "stall">, wipe: () => void) {
+    this.#operations = operations;
     this.#wipe = wipe;
   }
 
@@ -34,11 +36,17 @@ export class MemoryFaults implements DiskFaults {
     return undefined;
   }
 
+  stall(isStalled: boolean): void {
+    this.#operations.stall(isStalled);
+  }
+
+  heal(): void {
+    this.stall(false);
+  }
+
   arm(): void {}
   disarm(): void {}
   fill(): void {}
-  stall(): void {}
   misread(): void {}
-  heal(): void {}
   absolve(): void {}
 }
