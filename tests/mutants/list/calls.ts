@@ -44,6 +44,16 @@ export const calls: readonly Mutant[] = [
     invariants: ["R1", "R4", "O3"],
   },
   {
+    id: "late-answer-taken-for-the-next",
+    bug: "BT03",
+    file: "src/driver/reads.ts",
+    find: "index: LogIndex): void {\n    const batch = this.#asked.get(id);\n",
+    replace:
+      "index: LogIndex): void {\n    const batch = this.#asked.get(id) ?? [...this.#asked.values()].find((asked) => asked.from === from);\n",
+    why: "What was asked again is answered by whichever answer comes first.",
+    invariants: ["R1", "R4", "O3"],
+  },
+  {
     id: "read-at-what-was-applied",
     bug: "BR09",
     file: "src/core/read.ts",
