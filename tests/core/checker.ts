@@ -7,9 +7,10 @@
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event } from "../../src/core/event.ts";
 import type { AppendResponse, VoteRequest } from "../../src/message.ts";
-import type { LogIndex, ServerId, Term } from "../../src/types.ts";
+import type { Configuration, LogIndex, ServerId, Term } from "../../src/types.ts";
 import { majority, voterSets } from "../../src/core/quorum.ts";
-import type { Cluster, Entry, Member, Packet } from "./cluster.ts";
+import type { Cluster, Member, Packet } from "./cluster.ts";
+import type { Entry } from "./disk.ts";
 
 /** A server just before a step. */
 interface Look {
@@ -36,6 +37,8 @@ export class Checker {
   readonly #commits: { readonly entry: Entry; readonly term: Term }[] = [];
   readonly #verified: Map<ServerId, { term: Term; index: LogIndex }> = new Map();
   readonly #readFloors: Map<number, LogIndex> = new Map();
+  /** Whether other servers were ever asked for. */
+  #hasChanged = false;
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
@@ -66,6 +69,8 @@ export class Checker {
       if (fits) verified = Math.max(verified, end - 1);
       this.#verified.set(member.id, { term: message.term, index: verified });
     }
+    // What a leader has in a snapshot is committed.
+    if (event.type === "snapshot-received") verified = Math.max(verified, event.index);
     return {
       term: state.term,
       leads: state.role === "leader",
@@ -97,6 +102,7 @@ export class Checker {
       must(!granted || look.upToDate, "E7", `"${id}" votes for "${event.from}", whose log is behind`);
     }
     for (const effect of effects) {
+      if (effect.type === "append" && effect.source === "configuration") this.#hasChanged = true;
       if (effect.type === "truncate") {
         must(!look.leads || state.term > look.term, "E9", `"${id}" truncates and leads`);
         this.#onTruncate(member, look, effect.from);
@@ -175,7 +181,13 @@ export class Checker {
     must(commitIndex > look.commitIndex, "C1", `the commit index of "${id}" goes back to ${commitIndex}`);
     if (state.role === "leader") {
       must(log[commitIndex - 1]!.term === term, "C2", `"${id}" commits an entry of an earlier term by counting`);
-      must(this.#isDurable(log, commitIndex), "C2", `"${id}" commits entry ${commitIndex} that few have`);
+      // What is appended in the same step is no part of it.
+      const { configuration } = state.configurations.findLast(({ index }) => index <= look.last)!;
+      must(
+        this.#isDurable(log, commitIndex, configuration),
+        "C2",
+        `"${id}" commits entry ${commitIndex} that few have`,
+      );
     } else {
       must(commitIndex <= look.verified, "C6", `"${id}" commits ${commitIndex}, verified up to ${look.verified}`);
     }
@@ -185,18 +197,41 @@ export class Checker {
     }
   }
 
-  #isDurable(log: readonly Entry[], index: LogIndex): boolean {
-    const { configurations } = [...this.#cluster.members.values()][0]!.core.state;
-    return voterSets(configurations[configurations.length - 1]!.configuration).every((voters) => {
+  #isDurable(log: readonly Entry[], index: LogIndex, configuration: Configuration): boolean {
+    return voterSets(configuration).every((voters) => {
       const have = voters.filter((voter) => isPrefix(log, this.#cluster.of(voter).disk.log, index));
       return have.length >= majority(voters.length);
     });
   }
 
-  /** C5: what is committed stays on a quorum of disks. */
+  /**
+   * C5: what is committed stays on a quorum of disks. Where the servers have changed it depends on whom one asks which
+   * quorum that is; what must never be is that somebody without it could be elected.
+   */
   #staysDurable(): void {
     const log = this.#commits.map(({ entry }) => entry);
-    must(this.#isDurable(log, log.length), "C5", `committed entry ${log.length} is no longer durable`);
+    if (!this.#hasChanged) {
+      const { configurations } = [...this.#cluster.members.values()][0]!.core.state;
+      const { configuration } = configurations[configurations.length - 1]!;
+      must(this.#isDurable(log, log.length, configuration), "C5", `committed entry ${log.length} is no longer durable`);
+    } else {
+      for (const { id, disk } of this.#cluster.members.values()) {
+        if (isPrefix(log, disk.log, log.length)) continue;
+        must(!this.#canBeElected(id), "C4", `"${id}" could be elected without committed entry ${log.length}`);
+      }
+    }
+  }
+
+  /** By the logs on the disks and the configuration on its own, whatever anybody voted so far. */
+  #canBeElected(id: ServerId): boolean {
+    const { log } = this.#cluster.of(id).disk;
+    const configuration = log.findLast((entry) => entry.configuration !== undefined)?.configuration;
+    if (configuration === undefined) return false;
+    const [lastIndex, lastTerm] = [log.length, log[log.length - 1]!.term];
+    return voterSets(configuration).every((voters) => {
+      const would = voters.filter((voter) => isUpToDate({ lastIndex, lastTerm }, this.#cluster.of(voter).disk.log));
+      return would.length >= majority(voters.length);
+    });
   }
 
   /** L1: where two logs have the same term at an index, they are the same up to it. */
@@ -244,7 +279,10 @@ export class Checker {
 }
 
 /** Raft §5.4.1. */
-function isUpToDate({ lastIndex, lastTerm }: VoteRequest, log: readonly Entry[]): boolean {
+function isUpToDate(
+  { lastIndex, lastTerm }: Pick<VoteRequest, "lastIndex" | "lastTerm">,
+  log: readonly Entry[],
+): boolean {
   const ours = log[log.length - 1]?.term ?? 0;
   return lastTerm > ours || (lastTerm === ours && lastIndex >= log.length);
 }

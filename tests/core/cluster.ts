@@ -8,22 +8,10 @@ import { Core } from "../../src/core/core.ts";
 import type { Effect } from "../../src/core/effect.ts";
 import type { CoreMessage, Event } from "../../src/core/event.ts";
 import type { CoreSettings, CoreState } from "../../src/core/state.ts";
-import type { Configuration, LogIndex, ServerId, Term, Vote } from "../../src/types.ts";
+import type { ConfigurationChange, LogIndex, ServerId, Term } from "../../src/types.ts";
 import { Checker } from "./checker.ts";
+import { configurationsIn, type Disk, diskOf, type Entry, type Snapshot, snapshotOf } from "./disk.ts";
 import { configuration, runsOf, settings } from "./states.ts";
-
-/** An entry; no two proposals have the same value. */
-export interface Entry {
-  readonly term: Term;
-  readonly value: string;
-  readonly configuration?: Configuration;
-}
-
-/** What would be found after a power cut. */
-export interface Disk {
-  vote: Vote;
-  log: Entry[];
-}
 
 /** A message under way, with the entries that travel beside it. */
 export interface Packet {
@@ -52,6 +40,8 @@ export interface Member {
   writes: Write[];
   /** Appends asked for and not sent, oldest first. */
   asked: Replicate[];
+  /** What a leader offers; it is whole at once. */
+  offered: { readonly from: ServerId; readonly snapshot: Snapshot } | undefined;
   /** Answered reads by id; undefined when refused. */
   reads: Map<number, LogIndex | undefined>;
   /** All effects since the start. */
@@ -61,6 +51,8 @@ export interface Member {
 /** How a cluster behaves; see {@linkcode configuration} for `servers`. */
 export interface ClusterOptions {
   readonly servers?: string;
+  /** Ids of servers that run and have nothing, not even entry 1. */
+  readonly newcomers?: readonly ServerId[];
   readonly settings?: Partial<CoreSettings>;
   /** Default: `immediate`. */
   readonly persistence?: "immediate" | "delayed";
@@ -102,6 +94,7 @@ export class Cluster {
   #starts = 0;
   #values = 0;
   #reads = 0;
+  #changes = 0;
 
   constructor(options: ClusterOptions = {}) {
     this.options = options;
@@ -110,8 +103,9 @@ export class Cluster {
     for (const { id } of first.configuration.servers) {
       const [, ...terms] = options.logs?.[id] ?? [1];
       const rest = terms.map((term, i) => ({ term, value: `entry ${i + 2} of term ${term}` }));
-      this.#start(id, { vote: { term, votedFor: undefined }, log: [first, ...rest] });
+      this.#start(id, diskOf({ term, votedFor: undefined }, [first, ...rest]));
     }
+    for (const id of options.newcomers ?? []) this.#start(id, diskOf({ term: 0, votedFor: undefined }, []));
   }
 
   #start(id: ServerId, disk: Disk): void {
@@ -121,16 +115,16 @@ export class Cluster {
       seed: (this.options.seed ?? 0) * 1000 + this.#starts++,
       now: this.now,
       vote: disk.vote,
-      firstIndex: 1,
+      firstIndex: disk.firstIndex,
+      prevTerm: disk.log[disk.firstIndex - 2]?.term ?? 0,
       lastIndex: disk.log.length,
-      terms: runsOf(disk.log.map((entry) => entry.term)),
-      configurations: disk.log.flatMap(({ configuration }, i) =>
-        configuration === undefined ? [] : [{ index: i + 1, configuration }]
-      ),
+      terms: runsOf(disk.log.slice(disk.firstIndex - 1).map((entry) => entry.term), disk.firstIndex),
+      configurations: configurationsIn(disk.log, disk.firstIndex),
       damaged: [],
+      snapshot: disk.snapshot,
     });
-    const log = [...disk.log];
-    this.members.set(id, { id, core, log, disk, writes: [], asked: [], reads: new Map(), trace: effects });
+    const rest = { writes: [], asked: [], offered: undefined, reads: new Map(), trace: effects };
+    this.members.set(id, { id, core, log: [...disk.log], disk, ...rest });
   }
 
   /** The server of that id. */
@@ -199,6 +193,15 @@ export class Cluster {
         return;
       case "apply":
         return { type: "applied", upTo: effect.upTo };
+      case "compact":
+        member.writes.push({ perform: (disk) => disk.firstIndex = effect.firstIndex, event: undefined });
+        return;
+      case "send-snapshot":
+        return this.#offer(member, effect.to, effect.term);
+      case "receive-snapshot":
+        return { type: "snapshot-received", ...member.offered!.snapshot };
+      case "install-snapshot":
+        return this.#install(member, effect.epoch);
       case "answer-read":
         member.reads.set(effect.id, effect.index);
         return;
@@ -217,7 +220,11 @@ export class Cluster {
       const skipped = from - event.message.prevIndex - 1;
       added.push(...entries.slice(skipped, skipped + end - from));
     } else {
-      for (let i = from; i < end; i++) added.push({ term, value: `${source} ${member.id} ${++this.#values}` });
+      const { configuration } = effect;
+      for (let i = from; i < end; i++) {
+        const value = `${source} ${member.id} ${++this.#values}`;
+        added.push(configuration === undefined ? { term, value } : { term, value, configuration });
+      }
     }
     if (added.length !== end - from) throw new Error(`${added.length} entries for [${from}, ${end})`);
     member.log.push(...added);
@@ -228,6 +235,28 @@ export class Cluster {
     member.writes.push({ perform, event: { type: "entries-persisted", end, epoch } });
   }
 
+  /** A snapshot travels in one packet. */
+  #offer({ id, disk }: Member, to: ServerId, term: Term): Event {
+    const { index, term: lastTerm, configuration, configurationIndex, entries } = disk.snapshot!;
+    const about = { index, lastTerm, configuration, configurationIndex, timeMs: 0, bytes: 0, checksum: 0 };
+    this.#post({ from: id, to, message: { type: "snapshot-request", term, id: index, ...about }, entries });
+    return { type: "snapshot-sending", to, term, index };
+  }
+
+  #install(member: Member, epoch: number): Event {
+    const { from, snapshot } = member.offered!;
+    const { index, entries } = snapshot;
+    member.log = [...entries];
+    const perform = (disk: Disk) => {
+      Object.assign(disk, { log: [...entries], firstIndex: index + 1, snapshot });
+      const about = { id: index, status: "done", offset: 0 } as const;
+      const message: CoreMessage = { type: "snapshot-response", term: disk.vote.term, ...about };
+      this.#post({ from: member.id, to: from, message, entries: [] });
+    };
+    member.writes.push({ perform, event: { type: "entries-persisted", end: index + 1, epoch } });
+    return { type: "applied", upTo: index };
+  }
+
   /** The sender's work: cuts entries, sends them, says so. */
   #cut(member: Member, effect: Replicate): Event | undefined {
     const { to, term, sequence, prevTerm, from, commitIndex, round } = effect;
@@ -236,9 +265,7 @@ export class Cluster {
     const countMax = Math.min(effect.entriesMax, Math.max(1, Math.floor(effect.bytesMax / entryBytes)));
     const end = Math.min(effect.end, from + countMax);
     const entries = member.log.slice(from - 1, end - 1);
-    const configurations = entries.flatMap(({ configuration }, i) =>
-      configuration === undefined ? [] : [{ index: from + i, configuration }]
-    );
+    const configurations = configurationsIn(member.log.slice(0, end - 1), from);
     const runs = runsOf(entries.map((entry) => entry.term), from);
     const about = { term, sequence, prevIndex: from - 1, prevTerm, end, runs, configurations, commitIndex, round };
     this.#post({ from: member.id, to, message: { type: "append-request", ...about }, entries });
@@ -293,7 +320,12 @@ export class Cluster {
 
   /** Hands a packet to its addressee, wherever it was kept. */
   hand({ from, to, message, entries }: Packet): void {
+    if (message.type === "snapshot-request") {
+      this.of(to).offered = { from, snapshot: snapshotOf(message, entries) };
+    }
     this.step(to, { type: "message-received", from, message }, entries);
+    if (message.type !== "snapshot-response" || message.status !== "done") return;
+    this.step(to, { type: "snapshot-sent", to: from, term: this.of(to).core.state.term, index: message.id });
   }
 
   /** Delivers the oldest packet between the two; says what it was. */
@@ -350,10 +382,33 @@ export class Cluster {
     return read;
   }
 
+  /** Asks a server for other servers; gives back the number of the change. */
+  change(
+    id: ServerId,
+    changes: readonly ConfigurationChange[],
+    about: { readonly prevIndex?: LogIndex | undefined; readonly force?: boolean } = {},
+  ): number {
+    const { prevIndex, force = false } = about;
+    const change = ++this.#changes;
+    this.step(id, { type: "change-requested", id: change, changes, prevIndex, force });
+    return change;
+  }
+
+  /** A snapshot of all that the server has applied is durable; gives back its last entry. */
+  snapshot(id: ServerId): LogIndex {
+    const { core: { state: { appliedIndex: index } }, log, disk } = this.of(id);
+    const entries = log.slice(0, index);
+    const { term } = entries[index - 1]!;
+    const { index: configurationIndex, configuration } = configurationsIn(entries, 1).at(-1)!;
+    disk.snapshot = { index, term, configuration, configurationIndex, entries };
+    this.step(id, { type: "snapshot-persisted", index, term });
+    return index;
+  }
+
   /** Power cut and start: only what is on disk stays. */
   restart(id: ServerId): void {
     const { disk } = this.of(id);
     this.checker.onRestart(id);
-    this.#start(id, { vote: disk.vote, log: [...disk.log] });
+    this.#start(id, { ...disk, log: [...disk.log] });
   }
 }

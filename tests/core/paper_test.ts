@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { test } from "../harness.ts";
 import { Cluster } from "./cluster.ts";
+import { diskOf } from "./disk.ts";
 import {
   accepted,
   announces,
@@ -267,7 +268,7 @@ for (const [name, terms] of Object.entries(figure7)) {
       terms.map((term, i) => i === 0 ? first : { term, value: `${i} ${term}` });
     const leader = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6];
     for (const [id, log] of [["a", leader], ["b", terms], ["c", leader]] as const) {
-      cluster.of(id).disk = { vote: { term: 7, votedFor: undefined }, log: logOf(log) };
+      cluster.of(id).disk = diskOf({ term: 7, votedFor: undefined }, logOf(log));
       cluster.restart(id);
     }
     cluster.elect("a");

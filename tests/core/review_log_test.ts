@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { InvariantError } from "../../src/errors.ts";
 import { Cluster } from "./cluster.ts";
+import { diskOf } from "./disk.ts";
 import { numbered, review } from "./review.ts";
 import {
   accepted,
@@ -160,14 +161,16 @@ entry("BL24", "logs that diverge for long are reconciled in as many refusals as 
   const cluster = new Cluster({ servers: "a b c", settings: { preVote: false } });
   const long = (terms: number[], of: string) => terms.map((term, i) => ({ term, value: `${of} ${i}` }));
   const [first] = cluster.of("a").disk.log;
-  cluster.of("a").disk = {
-    vote: { term: 9, votedFor: undefined },
-    log: [first!, ...long(Array(40).fill(2), "a"), ...long(Array(40).fill(7), "a")],
-  };
-  cluster.of("b").disk = {
-    vote: { term: 9, votedFor: undefined },
-    log: [first!, ...long(Array(60).fill(3), "b"), ...long(Array(60).fill(6), "b")],
-  };
+  cluster.of("a").disk = diskOf({ term: 9, votedFor: undefined }, [
+    first!,
+    ...long(Array(40).fill(2), "a"),
+    ...long(Array(40).fill(7), "a"),
+  ]);
+  cluster.of("b").disk = diskOf({ term: 9, votedFor: undefined }, [
+    first!,
+    ...long(Array(60).fill(3), "b"),
+    ...long(Array(60).fill(6), "b"),
+  ]);
   for (const id of ["a", "b"]) cluster.restart(id);
   cluster.elect("a");
   const refusals = cluster.of("b").trace.filter((it) =>

@@ -4,7 +4,7 @@
  * @module
  */
 import type { CoreSettings } from "../../src/core/state.ts";
-import type { ServerId, Term } from "../../src/types.ts";
+import type { ConfigurationChange, ServerId, Term } from "../../src/types.ts";
 import type { StepCore } from "../core/cluster.ts";
 import { messageOf } from "./inject.ts";
 import { kindOf, messageText } from "./format.ts";
@@ -131,6 +131,20 @@ const table: Readonly<Record<string, Command>> = {
       world.step(from, { type: "transfer-requested", to });
     },
   },
+  change: {
+    usage: "change <server> add=<id>|add-nonvoter=<id>|demote=<id>|remove=<id> … [prev=<index>] [force]: " +
+      "asks for other servers, all at once",
+    run: (world, [id, ...words]) => {
+      const prev = words.find((word) => word.startsWith("prev="))?.slice("prev=".length);
+      const force = words.includes("force");
+      const changes = words.filter((word) => word !== "force" && !word.startsWith("prev=")).map(changeOf);
+      world.change(id!, changes, { prevIndex: prev === undefined ? undefined : numberOf(prev), force });
+    },
+  },
+  snapshot: {
+    usage: "snapshot <server>: all that it has applied is durable, and may go from its log",
+    run: (world, [id]) => world.snapshot(id!),
+  },
   "jump-clock": {
     usage: "jump-clock <server>: it learns that its clock jumped",
     run: (world, [id]) => world.step(id!, { type: "clock-jumped" }),
@@ -199,7 +213,7 @@ function runQuietly(stage: Stage, line: string): readonly string[] {
 /** What can be written in a script. */
 export function usages(): string {
   const all = [
-    "servers <n | names> [pre-vote[.a]=on|off] [slow=a,b|all] [sending=manual] [log.a=1,1,2] [election=ms[-ms]] " +
+    "servers <n | names> [new=a,b] [pre-vote[.a]=on|off] [slow=a,b|all] [sending=manual] [log.a=1,1,2] [election=ms[-ms]] " +
     "[heartbeat=ms] [lease=ms] [entries=n] [window=n]: begins",
     "quietly <command>: of what happens, shows only how the servers are afterwards",
     ...Object.values(table).map(({ usage }) => usage),
@@ -216,7 +230,7 @@ function worldOf(words: Words, stepCore: StepCore | undefined): World {
   const settings: { -readonly [K in keyof CoreSettings]?: CoreSettings[K] } = {};
   const settingsOf: Record<ServerId, Partial<CoreSettings>> = {};
   const logs: Record<ServerId, Term[]> = {};
-  let slow: string[] = [];
+  let [slow, newcomers]: string[][] = [[], []];
   let sending: "immediate" | "delayed" = "immediate";
   for (const option of options) {
     const [key = "", value = ""] = option.split("=");
@@ -224,6 +238,7 @@ function worldOf(words: Words, stepCore: StepCore | undefined): World {
     if (name === "pre-vote" && id !== undefined) settingsOf[id] = { preVote: value === "on" };
     else if (name === "log" && id !== undefined) logs[id] = value.split(",").map(numberOf);
     else if (key === "pre-vote") settings.preVote = value === "on";
+    else if (key === "new") newcomers = value.split(",");
     else if (key === "slow") slow = value === "all" ? servers.replace(/[~+!]/g, "").split(" ") : value.split(",");
     else if (key === "sending" && value === "manual") sending = "delayed";
     else if (key === "election") [settings.electionMinMs, settings.electionMaxMs] = rangeOf(value);
@@ -234,7 +249,21 @@ function worldOf(words: Words, stepCore: StepCore | undefined): World {
     else throw new ScriptError(`"${option}" is no option of servers:\n${usages().split("\n")[0]}`);
   }
   const core = stepCore === undefined ? {} : { stepCore };
-  return new World({ servers, settings, settingsOf, logs, slow, sending, ...core });
+  return new World({ servers, newcomers, settings, settingsOf, logs, slow, sending, ...core });
+}
+
+const changeTypes = {
+  add: "add-voter",
+  "add-nonvoter": "add-nonvoter",
+  demote: "demote-voter",
+  remove: "remove-server",
+} as const;
+
+function changeOf(word: string): ConfigurationChange {
+  const [kind = "", id = ""] = word.split("=");
+  if (!Object.hasOwn(changeTypes, kind) || id === "") throw new ScriptError(`no change: ${word}`);
+  const type = changeTypes[kind as keyof typeof changeTypes];
+  return type === "add-voter" || type === "add-nonvoter" ? { type, id, address: `${id}:1` } : { type, id };
 }
 
 function rangeOf(text: string): [number, number] {

@@ -6,7 +6,7 @@
 import type { Effect } from "../../src/core/effect.ts";
 import type { CoreState } from "../../src/core/state.ts";
 import type { Message } from "../../src/message.ts";
-import type { LogIndex, ServerId, Term, TermRun } from "../../src/types.ts";
+import type { Configuration, IndexedConfiguration, LogIndex, ServerId, Term, TermRun } from "../../src/types.ts";
 
 /** What a script calls a message. */
 export function kindOf(message: Message): string {
@@ -17,18 +17,23 @@ export function kindOf(message: Message): string {
       return message.pre ? "pre-vote" : "vote";
     case "vote-response":
       return message.pre ? "pre-vote-response" : "vote-response";
+    case "snapshot-request":
+      return "snapshot";
     default:
       return message.type;
   }
 }
 
-/** A message without its sender: `append #2 term=2 after=1/1 entries=2/2 commit=1 round=0` (entries are index/term). */
+/**
+ * A message without its sender: `append #2 term=2 after=1/1 entries=2/2,3/2* commit=1 round=0` (entries are index/term,
+ * with a star when they hold a configuration).
+ */
 export function messageText(message: Message): string {
   const kind = kindOf(message);
   switch (message.type) {
     case "append-request": {
       const { sequence, term, prevIndex, prevTerm, commitIndex, round } = message;
-      const entries = entriesText(message.runs, prevIndex + 1, message.end);
+      const entries = entriesText(message.runs, prevIndex + 1, message.end, message.configurations);
       return `${kind} #${sequence} term=${term} after=${prevIndex}/${prevTerm}${entries} commit=${commitIndex} ` +
         `round=${round}`;
     }
@@ -42,6 +47,10 @@ export function messageText(message: Message): string {
     case "vote-request":
       return `${kind} term=${message.term} last=${message.lastIndex}/${message.lastTerm}` +
         (message.transfer ? " transfer" : "");
+    case "snapshot-request":
+      return `snapshot term=${message.term} index=${message.index}/${message.lastTerm}`;
+    case "snapshot-response":
+      return `${kind} term=${message.term} ${message.status}`;
     case "vote-response":
       return `${kind} term=${message.term} campaign=${message.campaign} ${message.granted ? "granted" : "refused"}`;
     default:
@@ -49,12 +58,19 @@ export function messageText(message: Message): string {
   }
 }
 
-function entriesText(runs: readonly TermRun[], from: LogIndex, end: LogIndex): string {
+function entriesText(
+  runs: readonly TermRun[],
+  from: LogIndex,
+  end: LogIndex,
+  configurations: readonly IndexedConfiguration[],
+): string {
+  // That of entry 1 is known to all from the start.
+  const isMarked = (at: LogIndex) => at > 1 && configurations.some(({ index }) => index === at);
   const entries: string[] = [];
   let run = 0;
   for (let index = from; index < end; index++) {
     while (run + 1 < runs.length && runs[run + 1]!.from <= index) run++;
-    entries.push(`${index}/${runs[run]!.term}`);
+    entries.push(`${index}/${runs[run]!.term}${isMarked(index) ? "*" : ""}`);
   }
   return entries.length === 0 ? "" : ` entries=${entries.join(",")}`;
 }
@@ -83,15 +99,34 @@ export function effectText(id: ServerId, effect: Effect): string | undefined {
     case "refuse-read":
       return `${id} refuses read ${effect.id}${leaderText(effect.leader)}`;
     case "announce-configuration":
-      return `${id} goes by the configuration at ${effect.index}: ${
-        effect.configuration.servers.map((server) => server.id).join(" ")
-      }`;
+      return `${id} goes by the configuration at ${effect.index}: ${configurationText(effect.configuration)}`;
     case "announce-transfer-failed":
       return `${id} gives up the transfer (${effect.reason})`;
-    case "send":
-    case "replicate":
+    case "settle-change": {
+      const { id: change, index, refusal } = effect;
+      if (refusal === undefined) return `${id} answers change ${change}: done at ${index}`;
+      return `${id} answers change ${change}: ${refusal.reason}${refusal.begun ? ", begun" : ""}`;
+    }
+    case "announce-catch-up":
+      return `${id} sees ${effect.peer} catch up: ${effect.matchIndex} of ${effect.lastIndex} in round ${effect.round}`;
+    case "announce-removed":
+      return `${id} is removed as of entry ${effect.index}`;
+    case "forget-peer":
+      return `${id} forgets ${effect.peer}`;
+    case "compact":
+      return `${id} keeps entries from ${effect.firstIndex} on`;
+    case "install-snapshot":
+      return `${id} installs the snapshot up to ${effect.index}`;
+    default:
       return undefined;
   }
+}
+
+/** `a b ~c +d`: voters a and b, nonvoter c, staging d. `a -b c / a b`: joint, the voters before were a and b. */
+export function configurationText({ servers, outgoing }: Configuration): string {
+  const marks = { voter: "", nonvoter: "~", staging: "+" };
+  const texts = servers.map(({ id, suffrage, leaving }) => (leaving === true ? "-" : marks[suffrage]) + id);
+  return texts.join(" ") + (outgoing === undefined ? "" : ` / ${outgoing.join(" ")}`);
 }
 
 function range(from: LogIndex, end: LogIndex): string {
@@ -116,6 +151,7 @@ export function wordsOf({ state, terms, disk, down }: Summary): string[] {
   if (down) return ["down", ...diskWords];
   const { role, term, votedFor, leader, commitIndex } = state;
   const words = [role, `term=${term}`, `voted=${votedFor ?? "-"}`, `leader=${leader ?? "-"}`];
+  if (state.log.firstIndex > 1) words.push(`from=${state.log.firstIndex}`);
   return [...words, `log=${terms.join()}`, `commit=${commitIndex}`, ...diskWords];
 }
 

@@ -8,7 +8,7 @@ for (const name of scriptNames()) {
   test(`scenario: ${name.replaceAll("_", " ")}`, () => check(name, readScript(name)));
 }
 
-test("scenario: there are at least 60", () => assertEquals(scriptNames().length >= 60, true));
+test("scenario: there are at least 70", () => assertEquals(scriptNames().length >= 70, true));
 
 function failureOf(text: string): string {
   return assertThrows(() => check("it", text), ScriptFailure).message;
@@ -34,6 +34,8 @@ for (
     ["inject b->a sing", "no message: sing"],
     ["inject b->a vote volume=3", "vote has no volume, only term last transfer"],
     ["campaign", "usage: campaign <server>"],
+    ["change a exchange=b", "no change: exchange=b"],
+    ["change a add", "no change: add"],
     ["servers 3 colour=red", '"colour=red" is no option of servers'],
   ] as const
 ) {

@@ -6,9 +6,10 @@
  */
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event } from "../../src/core/event.ts";
-import type { ServerId } from "../../src/types.ts";
+import { configurationOf } from "../../src/core/membership.ts";
+import type { ConfigurationChange, LogIndex, ServerId } from "../../src/types.ts";
 import { Cluster, type ClusterOptions, type Member, type Packet } from "../core/cluster.ts";
-import { effectText, kindOf, messageText, progressText, summaryText, wordsOf } from "./format.ts";
+import { configurationText, effectText, kindOf, messageText, progressText, summaryText, wordsOf } from "./format.ts";
 
 /** Which packets a command is about. */
 export interface Selection {
@@ -20,7 +21,7 @@ export interface Selection {
 
 /** What a script was told in its `servers` command. */
 export interface WorldOptions
-  extends Pick<ClusterOptions, "servers" | "settings" | "settingsOf" | "logs" | "sending" | "stepCore"> {
+  extends Pick<ClusterOptions, "servers" | "newcomers" | "settings" | "settingsOf" | "logs" | "sending" | "stepCore"> {
   readonly slow: readonly ServerId[];
 }
 
@@ -117,6 +118,28 @@ export class World {
     const at = this.lines.length;
     const read = this.cluster.read(id);
     this.lines.splice(at, 0, `read ${read} at ${id}`);
+    this.#rest();
+  }
+
+  /** Asks for other servers. */
+  change(
+    id: ServerId,
+    changes: readonly ConfigurationChange[],
+    about: { readonly prevIndex: LogIndex | undefined; readonly force: boolean },
+  ): void {
+    this.#running(id);
+    const at = this.lines.length;
+    const change = this.cluster.change(id, changes, about);
+    this.lines.splice(at, 0, `change ${change} at ${id}`);
+    this.#rest();
+  }
+
+  /** The server's machine is saved, all that it has applied. */
+  snapshot(id: ServerId): void {
+    this.#running(id);
+    const at = this.lines.length;
+    const index = this.cluster.snapshot(id);
+    this.lines.splice(at, 0, `${id} has a snapshot up to ${index}`);
     this.#rest();
   }
 
@@ -258,7 +281,10 @@ export class World {
   words(id: ServerId): string[] {
     const { leading } = this.member(id).core.state;
     const matches = [...leading?.progress ?? []].map(([peer, { matchIndex }]) => `match.${peer}=${matchIndex}`);
-    return [...wordsOf(this.#summary(this.member(id))), ...matches];
+    // What `announce-configuration` says, in one word.
+    const text = configurationText(configurationOf(this.member(id).core.state));
+    const configuration = text.replace(" / ", "/").replaceAll(" ", ",");
+    return [...wordsOf(this.#summary(this.member(id))), ...matches, `servers=${configuration}`];
   }
 
   /** A server in one line. */
