@@ -36,6 +36,7 @@ export {
   type Snapshot,
   type WaitOptions,
 } from "./src/raft.ts";
+export type { SnapshotIdentity } from "./src/restorer.ts";
 export {
   defaultOptions,
   isServerId,
@@ -74,6 +75,7 @@ export type { WaitCondition } from "./src/wait.ts";
 export type { RaftStats, StatsKey } from "./src/stats.ts";
 export type { ConfigurationView, RaftStatus, ServerStatus } from "./src/status.ts";
 export {
+  AbortedByRestoreError,
   CannotBootstrapError,
   CannotRecoverError,
   ConfigurationChangedError,

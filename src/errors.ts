@@ -184,6 +184,25 @@ export class IsLeaderError extends RaftError {
   }
 }
 
+/**
+ * A restore has taken the place of what the command did, or was about to do: see {@linkcode Raft.restore}. For a restore: another one came
+ * between. `unknown` for a command: should the restore not come about, the command may be applied.
+ */
+export class AbortedByRestoreError extends RaftError {
+  /** `aborted-by-restore`. */
+  override readonly code = "aborted-by-restore";
+  /** Where it was in the log. */
+  readonly index: LogIndex;
+  /** The entry's term. */
+  readonly term: Term;
+  /** Takes the entry's place. */
+  constructor(message: string, place: { readonly outcome: Outcome; readonly index: LogIndex; readonly term: Term }) {
+    super(message, place.outcome);
+    this.index = place.index;
+    this.term = place.term;
+  }
+}
+
 /** The leader lost its leadership before the command was committed: read before trying again. Outcome unknown. */
 export class LeadershipLostError extends RaftError {
   /** `leadership-lost`. */

@@ -12,6 +12,7 @@ import { systemEnvironment } from "./driver/environment.ts";
 import { startServer } from "./server.ts";
 import { type Handlers, TypedMachine, type TypedRaft, type TypedRaftOptions } from "./typed_machine.ts";
 import type { ReloadableSettings } from "./reload.ts";
+import type { SnapshotIdentity } from "./restorer.ts";
 import type { RaftStats } from "./stats.ts";
 import type { ConfigurationView, RaftStatus } from "./status.ts";
 import type { SnapshotMeta } from "./store/snapshot_store.ts";
@@ -259,6 +260,31 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    * @throws {NoSnapshotsError} The server has no place for snapshots.
    */
   snapshots(): Promise<readonly Snapshot[]>;
+  /**
+   * Replaces the state of every machine in the cluster by a snapshot of the user's own, taken here or in another cluster: the way
+   * back from a command that should not have been given. On the leader only. The servers stay what they are, whatever
+   * the snapshot says of them, and sessions and keys are forgotten: their next command is told so.
+   *
+   * The bytes travel through the log, as commands do, in parts of up to 256 KiB. Once all of them are verified and committed one more
+   * entry tells every machine to restore itself from them, so no server is ever ahead of the others, and what fails before has changed
+   * nothing. Commands go on meanwhile; those that this server has in flight when that last entry is appended reject with an
+   * {@linkcode AbortedByRestoreError}. No snapshots are taken while the parts are on their way.
+   *
+   * @param meta What {@linkcode Raft.snapshot} gave: the bytes must be those.
+   * @param stream The bytes that {@linkcode Snapshot.open} gave, in pieces of any size; cancelled when it fails.
+   * @param options The signal gives up, unless the last entry is in the log: then it ends the waiting only.
+   * @returns The entry as of which every machine has that state; this server's has it.
+   * @throws {NotLeaderError} This server does not lead: not applied, and the stream not touched.
+   * @throws {ProtocolError} The bytes are damaged, or not that snapshot: not applied.
+   * @throws {NoSnapshotsError} The machine has no `restore`.
+   * @throws {LeadershipLostError} The leader fell: see `outcome`.
+   * @throws {AbortedByRestoreError} Another restore came between: not applied.
+   */
+  restore(
+    meta: SnapshotIdentity,
+    stream: ReadableStream<Uint8Array>,
+    options?: WaitOptions,
+  ): Promise<{ readonly index: LogIndex }>;
   /** The leader that this server follows now, or itself; undefined when none is known. */
   readonly leader: LeaderHint | undefined;
   /** What the server is doing. */

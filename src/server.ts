@@ -8,7 +8,14 @@ import { msgpackCodec } from "./codec.ts";
 import { diagnose, type Diagnosis } from "./doctor.ts";
 import { Driver } from "./driver/driver.ts";
 import type { Environment } from "./driver/environment.ts";
-import { CannotBootstrapError, type LeaderHint, type RaftError, ShutdownError } from "./errors.ts";
+import {
+  CannotBootstrapError,
+  type LeaderHint,
+  NoSnapshotsError,
+  NotLeaderError,
+  type RaftError,
+  ShutdownError,
+} from "./errors.ts";
 import { EventHub, type EventsOptions, type EventStream } from "./events.ts";
 import type { Histogram, RaftMetrics } from "./metrics.ts";
 import { Operator, peerId } from "./operator.ts";
@@ -27,6 +34,7 @@ import type {
   Snapshot,
   WaitOptions,
 } from "./raft.ts";
+import { type RestoreHost, restoreThroughLog, type SnapshotIdentity } from "./restorer.ts";
 import { type ReloadableSettings, reloaded } from "./reload.ts";
 import { keyBlock, marked, Sessions } from "./session.ts";
 import { type RaftStats, statsOf } from "./stats.ts";
@@ -61,6 +69,9 @@ export async function startServer<Command, Result>(
   });
 }
 
+/** Parts of a restore wait for room as long as it takes others to make some. */
+const restoreManner = { enqueueTimeoutMs: 60_000 };
+
 class Server<Command, Result> implements Raft<Command, Result> {
   readonly id: ServerId;
   readonly closed: Promise<RaftError | undefined>;
@@ -77,6 +88,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
   readonly #link: TransportLink;
   readonly #syncs: Histogram;
   readonly #closers: Closers;
+  readonly #canRestore: boolean;
   #resolveClosed: (error: RaftError | undefined) => void = () => {};
   #shutdown: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
@@ -101,6 +113,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
     this.#syncs = syncs;
     this.#closers = closers;
     const { id, machine, codec = msgpackCodec<Command>() } = options;
+    this.#canRestore = machine.restore !== undefined;
     const parts = {
       id,
       settings,
@@ -291,6 +304,22 @@ class Server<Command, Result> implements Raft<Command, Result> {
 
   #snapshotOf(meta: SnapshotMeta): Snapshot {
     return { meta, open: () => this.#driver.snapshots.open(meta) };
+  }
+
+  async restore(
+    meta: SnapshotIdentity,
+    stream: ReadableStream<Uint8Array>,
+    { signal }: WaitOptions = {},
+  ): Promise<{ readonly index: LogIndex }> {
+    this.#throwIfShutdown();
+    if (this.state !== "leader") throw new NotLeaderError(this.leader);
+    if (!this.#canRestore) throw new NoSnapshotsError("its machine has no restore()");
+    const host: RestoreHost = {
+      propose: (entry) => this.#proposer.propose(() => entry, undefined, (result) => result, restoreManner),
+      id: this.#environment.randomSeed(),
+      commandBytesMax: this.#settings.commandBytesMax,
+    };
+    return { index: await restoreThroughLog(host, meta, stream, signal) };
   }
 
   get leader(): LeaderHint | undefined {

@@ -99,6 +99,8 @@ export const EntryType = {
   barrier: 4,
   /** A {@linkcode Configuration}. */
   configuration: 5,
+  /** A part, or the end, of what every machine is to be restored from; see {@linkcode Raft.restore}. */
+  restore: 6,
 } as const;
 
 /** One of the numbers of {@linkcode EntryType}. */

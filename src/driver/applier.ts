@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { DamagedEntryError, InvariantError } from "../errors.ts";
+import { DamagedEntryError, InvariantError, StorageError } from "../errors.ts";
 import type { BatchedResult, Codec, StateMachine } from "../machine.ts";
 import type { LogCache } from "../store/log_cache.ts";
 import type { Store } from "../store/store.ts";
@@ -11,6 +11,7 @@ import { EntryType, type LogIndex, type Term } from "../types.ts";
 import { RecordFlag, type Records } from "../wire/record.ts";
 import { batchOf, BatchSize, commandOf, outcomesOf } from "./command_batch.ts";
 import type { Environment } from "./environment.ts";
+import { bytesOf, type LoggedRestore, Restores } from "./restores.ts";
 import { SessionTable } from "./session_table.ts";
 
 /** How a command ended: what the machine returned, or threw. */
@@ -87,6 +88,7 @@ export class Applier<Command, Result> {
   /** Begun, and not counted in `#bytes`. */
   #begun: Records | undefined;
   readonly #batchSize = new BatchSize(entriesPerLook, sliceMs);
+  readonly #restores = new Restores();
   /** What clients' commands came of; changes with the machine. */
   readonly sessions: SessionTable;
 
@@ -129,6 +131,11 @@ export class Applier<Command, Result> {
   /** Whether an entry is being applied or a snapshot restored, so that nobody may look at the machine. */
   get isBusy(): boolean {
     return this.#waiting === "machine";
+  }
+
+  /** Whether entries before this one are needed besides the machine's state: no snapshot may be taken here. */
+  get isRestoring(): boolean {
+    return this.#restores.isOpen;
   }
 
   /** Calls back between two entries: now when the machine is free, else as soon as it is. */
@@ -204,6 +211,7 @@ export class Applier<Command, Result> {
   #restore(installation: Installation): void {
     const { index, timeMs } = installation;
     this.#fetched = [];
+    this.#restores.forget();
     const restored = installation.restore().then(() => {
       // A newer one may wait by now.
       if (this.#installation === installation) this.#installation = undefined;
@@ -257,6 +265,8 @@ export class Applier<Command, Result> {
   #applyOne(records: Records, index: LogIndex): Promise<void> | undefined {
     const term = records.term(index);
     this.#timeMs = records.timeMs(index);
+    this.#restores.onTerm(term);
+    if (records.type(index) === EntryType.restore) return this.#applyRestore(records, index, term);
     if (records.type(index) !== EntryType.command) return this.#settle(index, term, nothing);
     const isClients = (records.flags(index) & RecordFlag.client) !== 0;
     const turn = isClients ? this.sessions.onRecord(records, index) : undefined;
@@ -274,12 +284,42 @@ export class Applier<Command, Result> {
       const outcomes = outcomesOf(results, batch.length);
       for (const [at, { context: { index, term, timeMs } }] of batch.entries()) {
         this.#timeMs = timeMs;
+        this.#restores.onTerm(term);
         this.#settle(index, term, outcomes[at]!);
       }
     };
     const results = this.#machine.applyBatch!(batch);
     if (isThenable(results)) return Promise.resolve(results).then(settle);
     settle(results as readonly BatchedResult<Result>[]);
+  }
+
+  #applyRestore(records: Records, index: LogIndex, term: Term): Promise<void> | undefined {
+    const verdict = this.#restores.onEntry(records, index);
+    if ("applied" in verdict) return this.#settle(index, term, verdict.applied);
+    return this.#restoreLogged(verdict.restore, index).then(() => {
+      if (!this.#closed) this.#settle(index, term, nothing);
+    });
+  }
+
+  /** The machine has been told all, and now forgets it: so do the sessions. */
+  async #restoreLogged(restore: LoggedRestore, end: LogIndex): Promise<void> {
+    try {
+      if (this.#machine.restore === undefined) throw new TypeError("the machine has no restore()");
+      await this.#machine.restore(bytesOf(restore, end, (index) => this.#recordsAt(index, end)));
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const message = `Cannot restore the machine from the entries ${restore.from} to ${end}: ${reason}`;
+      throw new StorageError(message, "restore", cause);
+    }
+    this.sessions.clear();
+  }
+
+  async #recordsAt(index: LogIndex, end: LogIndex): Promise<Records> {
+    const cached = this.#cache.records(index);
+    if (cached !== undefined) return cached;
+    const [first] = await this.#store.read(index, Math.min(end, this.#cache.firstIndex), readBytes);
+    if (first?.from !== index) throw new InvariantError(`the store must give entry ${index} when asked for it`);
+    return first;
   }
 
   #runCommand(

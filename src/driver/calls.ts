@@ -147,7 +147,7 @@ export class Calls {
     if (leader === undefined) return;
     const proposals = this.pending.takeQueued();
     if (proposals.length === 0) return;
-    if (leader !== this.#host.id) return this.#forward(leader, proposals);
+    if (leader !== this.#host.id) return this.#forward(leader, this.pending.forwardable(proposals, this.leader));
     this.#host.take({ event: { type: "proposed", count: proposals.length }, origin: { type: "own", proposals } });
   }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { LeadershipLostError, ShutdownError } from "../errors.ts";
+import { AbortedByRestoreError, LeadershipLostError, ShutdownError } from "../errors.ts";
 import type { LogIndex, Term } from "../types.ts";
 
 /** The error of calls that a shutdown ends: with the cause when the server failed. */
@@ -23,4 +23,10 @@ export function overwritten(index: LogIndex, term: Term): LeadershipLostError {
 /** Nobody knows what became of the command, which was at that place if any is given. */
 export function lost(message: string, index?: LogIndex, term?: Term): LeadershipLostError {
   return new LeadershipLostError(message, index === undefined ? {} : { index, term: term! });
+}
+
+/** A restore has taken the place of the command. */
+export function abortedByRestore(index: LogIndex, term: Term): AbortedByRestoreError {
+  const message = "Cannot keep what the command did as the machines are being restored";
+  return new AbortedByRestoreError(message, { outcome: "unknown", index, term });
 }

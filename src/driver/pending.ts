@@ -7,10 +7,11 @@ import { NotLeaderError, OverloadedError } from "../errors.ts";
 import type { LeaderHint } from "../errors.ts";
 import type { ForwardResponse } from "../message.ts";
 import { Histogram } from "../metrics.ts";
-import type { LogIndex, ServerId, Term } from "../types.ts";
+import { EntryType, type LogIndex, type ServerId, type Term } from "../types.ts";
+import { decodeRestoreEntry } from "../wire/restore_codec.ts";
 import type { Applied } from "./applier.ts";
 import type { Environment } from "./environment.ts";
-import { lost, overwritten, shutdownError } from "./outcomes.ts";
+import { abortedByRestore, lost, overwritten, shutdownError } from "./outcomes.ts";
 import type { Proposal } from "./proposal.ts";
 import { WaitingRoom } from "./waiting_room.ts";
 
@@ -202,6 +203,25 @@ export class Pending {
     for (let i = 0; i < proposals.length; i++) {
       this.#place(from + i, { proposal: proposals[i]!, term, giveUpAt: Infinity });
     }
+    const end = proposals.findLastIndex(isRestoreEnd);
+    if (end >= 0) this.#abort(from + end);
+  }
+
+  /** A restore comes right after these commands: whatever they do, nothing of it is going to be left. */
+  #abort(end: LogIndex): void {
+    for (const [index, { proposal, term }] of [...this.#placed]) {
+      if (index >= end || proposal.type === EntryType.restore) continue;
+      this.#placed.delete(index);
+      this.#reject(proposal, abortedByRestore(index, term));
+    }
+  }
+
+  /** Those that another server may be given: the rest is for our own log, or none. */
+  forwardable(proposals: readonly Proposal[], leader: LeaderHint | undefined): readonly Proposal[] {
+    const isOwn = ({ type }: Proposal) => type === EntryType.restore;
+    if (!proposals.some(isOwn)) return proposals;
+    for (const proposal of proposals) if (isOwn(proposal)) this.#reject(proposal, new NotLeaderError(leader));
+    return this.#taken = proposals.filter((proposal) => !isOwn(proposal));
   }
 
   #place(index: LogIndex, entry: Placed): void {
@@ -407,4 +427,8 @@ export class Pending {
     this.#count--;
     this.#bytes -= proposal.payload.length;
   }
+}
+
+function isRestoreEnd({ type, payload }: Proposal): boolean {
+  return type === EntryType.restore && decodeRestoreEntry(payload)?.kind === "end";
 }

@@ -5,7 +5,7 @@
  */
 import { configurationAt } from "../core/membership.ts";
 import { termAt } from "../core/term_index.ts";
-import { InvariantError, NothingNewToSnapshotError, ShutdownError } from "../errors.ts";
+import { InvariantError, NoSnapshotsError, NothingNewToSnapshotError, ShutdownError } from "../errors.ts";
 import type { StateMachine } from "../machine.ts";
 import type { SnapshotMeta, SnapshotSink, SnapshotStore } from "../store/snapshot_store.ts";
 import { encodeSnapshot, type SnapshotOrigin } from "../wire/snapshot.ts";
@@ -120,7 +120,7 @@ export class Snapshotter<Command, Result> {
 
   /** Counts from the last snapshot, our own or a leader's; what is not applied cannot be in one (P16). */
   #isDue(): boolean {
-    if (this.#host.environment.now() < this.#retryAt) return false;
+    if (this.#host.environment.now() < this.#retryAt || this.#applier.isRestoring) return false;
     const entries = this.#applier.appliedIndex - this.#host.state.snapshot.index;
     if (entries <= 0) return false;
     const { snapshotThreshold, snapshotThresholdBytes } = this.#settings;
@@ -196,6 +196,7 @@ export class Snapshotter<Command, Result> {
   #captureNow(): Capture {
     const { state } = this.#host;
     const { appliedIndex: index, appliedTimeMs: timeMs, appliedBytes } = this.#applier;
+    if (this.#applier.isRestoring) throw new NoSnapshotsError("a restore is under way: take one when it is over");
     if (index <= state.snapshot.index) throw new NothingNewToSnapshotError(index);
     const term = termAt(state.log, index);
     const configuration = configurationAt(state, index);

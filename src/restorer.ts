@@ -1,0 +1,188 @@
+/**
+ * The user's own snapshot into a running cluster: through the log, part by part, so that it is committed as any command is and
+ * no server can be ahead of the others with it.
+ *
+ * @module
+ */
+import type { ProposalEntry, ProposalResult } from "./driver/proposal.ts";
+import { AbortedByRestoreError, LeadershipLostError, ProtocolError, type RaftError } from "./errors.ts";
+import type { SnapshotMeta } from "./store/snapshot_store.ts";
+import { EntryType, type LogIndex } from "./types.ts";
+import { crc32c } from "./wire/crc32c.ts";
+import { encodeRestoreEntry, RESTORE_HEAD_BYTES, type RestoreEntry } from "./wire/restore_codec.ts";
+import { type OpenedSnapshot, openSnapshot } from "./wire/snapshot_reader.ts";
+
+/** What a restore needs of its server. */
+export interface RestoreHost {
+  /** Proposes an entry, as long as this server leads. */
+  propose(entry: ProposalEntry): Promise<ProposalResult>;
+  /** Any number. */
+  readonly id: number;
+  readonly commandBytesMax: number;
+}
+
+/** What tells whether the bytes are the snapshot that is meant. */
+export type SnapshotIdentity = Pick<SnapshotMeta, "index" | "term" | "bytes" | "checksum">;
+
+/** Bytes of a part, at most. */
+const partBytesMax = 256 << 10;
+
+/** Parts that are on their way into the log at a time. */
+const window = 8;
+
+/**
+ * Restores every machine from this container, whose bytes come in pieces of any size. Nothing is changed before the last one was
+ * verified.
+ *
+ * @returns The entry as of which the machines have that state.
+ * @throws {ProtocolError} When the bytes are not that snapshot.
+ */
+export async function restoreThroughLog(
+  host: RestoreHost,
+  meta: SnapshotIdentity,
+  stream: ReadableStream<Uint8Array>,
+  signal: AbortSignal | undefined,
+): Promise<LogIndex> {
+  const log = new RestoreLog(host);
+  const source = new Source(stream);
+  // A stream that gives nothing for long must not keep whoever gives up.
+  const onAbort = () => void source.cancel(signal!.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    signal?.throwIfAborted();
+    const opened = await openSnapshot(() => source.next());
+    checkOrigin(meta, opened);
+    for await (const piece of opened.user) {
+      await log.add(piece);
+      signal?.throwIfAborted();
+    }
+    source.check(meta);
+    await log.settled();
+    signal?.throwIfAborted();
+  } catch (error) {
+    void source.cancel(error);
+    log.giveUp();
+    if (signal?.aborted === true) throw signal.reason;
+    throw error instanceof LeadershipLostError ? notBegun(error) : error;
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+  }
+  return await log.end(signal);
+}
+
+function checkOrigin(meta: SnapshotIdentity, { origin }: OpenedSnapshot): void {
+  if (origin.index === meta.index && origin.term === meta.term) return;
+  throw new ProtocolError(
+    `Cannot restore the snapshot as it is the one of entry ${origin.index} of term ${origin.term}, not of entry ` +
+      `${meta.index} of term ${meta.term}`,
+  );
+}
+
+/** Its end was in no log, so its parts are nothing. */
+function notBegun({ message, leader }: LeadershipLostError): RaftError {
+  return new LeadershipLostError(`Cannot restore: ${message}`, { outcome: "not-applied", leader });
+}
+
+/** The user's stream, counted. */
+class Source {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  #bytes = 0;
+  #checksum = 0;
+
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.#reader = stream.getReader();
+  }
+
+  async next(): Promise<Uint8Array> {
+    for (;;) {
+      const { done, value } = await this.#reader.read();
+      if (done) return new Uint8Array(0);
+      if (!(value instanceof Uint8Array)) throw new TypeError("Cannot restore as the stream must give Uint8Array");
+      this.#bytes += value.length;
+      this.#checksum = crc32c(value, 0, value.length, this.#checksum);
+      if (value.length > 0) return value;
+    }
+  }
+
+  check({ bytes, checksum }: SnapshotIdentity): void {
+    if (this.#bytes === bytes && this.#checksum === checksum) return;
+    throw new ProtocolError(
+      `Cannot restore the snapshot as it has ${this.#bytes} bytes with the checksum ${this.#checksum}, not ${bytes} with ` +
+        `${checksum}`,
+    );
+  }
+
+  async cancel(reason: unknown): Promise<void> {
+    await this.#reader.cancel(reason).catch(() => {});
+  }
+}
+
+/** The parts of one restore, in order. */
+class RestoreLog {
+  readonly #host: RestoreHost;
+  readonly #partBytes: number;
+  #count = 0;
+  #underWay: Promise<void>[] = [];
+  #problem: { readonly error: unknown } | undefined;
+
+  constructor(host: RestoreHost) {
+    this.#host = host;
+    this.#partBytes = Math.max(1, Math.min(partBytesMax, host.commandBytesMax) - RESTORE_HEAD_BYTES);
+  }
+
+  /** Done when there is room for more. */
+  async add(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; at += this.#partBytes) {
+      this.#send(bytes.subarray(at, at + this.#partBytes));
+      if (this.#underWay.length >= window) await this.#underWay.shift();
+      if (this.#problem !== undefined) throw this.#problem.error;
+    }
+  }
+
+  #send(bytes: Uint8Array): void {
+    const part = this.#propose({ kind: "part", sequence: this.#count++, bytes });
+    this.#underWay.push(
+      part.then(({ applied, index, term }) => {
+        if (applied.ok && applied.value === true) return;
+        const message = "Cannot restore as another restore was begun, or another leader";
+        throw new AbortedByRestoreError(message, { outcome: "not-applied", index, term });
+      }).catch((error) => void (this.#problem ??= { error })),
+    );
+  }
+
+  #propose(entry: Omit<RestoreEntry, "id">): Promise<ProposalResult> {
+    const payload = encodeRestoreEntry({ ...entry, id: this.#host.id });
+    return this.#host.propose({ type: EntryType.restore, flags: 0, payload });
+  }
+
+  /** All parts are in the log and applied, that is, noted. */
+  async settled(): Promise<void> {
+    // Also a machine without any bytes has a first part.
+    if (this.#count === 0) this.#send(new Uint8Array(0));
+    await Promise.all(this.#underWay);
+    if (this.#problem !== undefined) throw this.#problem.error;
+  }
+
+  /** Nobody has to keep the parts any more. Best effort: the next leader's first entry says the same. */
+  giveUp(): void {
+    if (this.#count === 0) return;
+    this.#propose({ kind: "given-up", sequence: 0, bytes: new Uint8Array(0) }).catch(() => {});
+  }
+
+  async end(signal: AbortSignal | undefined): Promise<LogIndex> {
+    const ended = this.#propose({ kind: "end", sequence: this.#count, bytes: new Uint8Array(0) });
+    const { applied, index } = await waited(ended, signal);
+    if (!applied.ok) throw applied.error;
+    return index;
+  }
+}
+
+/** Ends the waiting with the signal, never what is waited for. */
+function waited<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
