@@ -78,7 +78,7 @@ export interface StateMachine<Command, Result> {
    *   }
    *
    *   private add(amount: number): number {
-   *     if (this.balance + amount < 0) throw new RangeError("not enough money");
+   *     if (this.balance + amount < 0) throw new RangeError("Cannot take more than there is");
    *     return this.balance += amount;
    *   }
    *

@@ -304,7 +304,7 @@ export class Applier<Command, Result> {
   /** The machine has been told all, and now forgets it: so do the sessions. */
   async #restoreLogged(restore: LoggedRestore, end: LogIndex): Promise<void> {
     try {
-      if (this.#machine.restore === undefined) throw new TypeError("the machine has no restore()");
+      if (this.#machine.restore === undefined) throw new Error("the machine has no restore()");
       await this.#machine.restore(bytesOf(restore, end, (index) => this.#recordsAt(index, end)));
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
