@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes } from "@std/assert";
 import {
-  AbortedByRestoreError,
+  type AbortedByRestoreError,
   NoSnapshotsError,
   NotLeaderError,
   ProtocolError,
