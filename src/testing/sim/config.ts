@@ -149,7 +149,7 @@ function movingOf(
   if (isLossAsked === true) return false;
   if (isOff) return false;
   const voters = servers === undefined ? drawn : random.between(1, servers - 1);
-  return { voters, chance: random.pick([0.02, 0.1, 0.3]), idlers: random.chance(0.25) };
+  return { voters, chance: random.pick([0.02, 0.1, 0.3]), idlers: random.chance(0.4) };
 }
 
 function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number): Partial<RaftSettings> {

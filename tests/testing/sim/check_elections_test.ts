@@ -173,6 +173,14 @@ rule("E11", "only voters campaign", (stage, isBad) => {
   stage.send(d, "a", { ...asks, pre: true });
 });
 
+rule("E11", "none of priority 0 campaigns", (stage, isBad) => {
+  const d = stage.server("d");
+  const { servers } = d.core.configurations[0]!.configuration;
+  const idler = { ...servers[0]!, id: "d", priority: isBad ? 0 : 1 };
+  d.core.configurations[0] = { index: 1, configuration: { servers: [...servers, idler] } };
+  stage.send(d, "a", { ...asks, pre: true });
+});
+
 rule("M1", "the configuration in force is the last one in the log", (stage, isBad) => {
   const a = stage.server("a");
   stage.append(a, 1);

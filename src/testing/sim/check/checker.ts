@@ -73,13 +73,16 @@ export function isQuorum(sets: readonly (readonly ServerId[])[], has: (id: Serve
 }
 
 /**
- * Whether a node may campaign as far as the servers are concerned: it has a vote, or had one before the last change, of
- * which it does not know that it is committed (thesis §4.2.2).
+ * Whether a node may campaign as far as the servers are concerned: it has a vote and a priority other than 0, or had
+ * before the last change, of which it does not know that it is committed (thesis §4.2.2).
  */
 export function mayCampaign({ id, core }: NodeView): boolean {
   const { configurations, commitIndex } = core;
-  const isVoter = ({ configuration }: IndexedConfiguration) => setsOf(configuration).some((set) => set.includes(id));
-  const last = configurations.findLastIndex(isVoter);
+  const mayLead = ({ configuration }: IndexedConfiguration) => {
+    const isIdler = configuration.servers.some((server) => server.id === id && server.priority === 0);
+    return !isIdler && setsOf(configuration).some((set) => set.includes(id));
+  };
+  const last = configurations.findLastIndex(mayLead);
   const taking = configurations[last + 1];
   return last >= 0 && (taking === undefined || taking.index > commitIndex);
 }

@@ -188,9 +188,9 @@ function onElected(ghost: Ghost, node: NodeView): void {
   });
 }
 
-/** E11: only voters campaign. */
+/** E11: only voters campaign, and none of priority 0. */
 function promotable(ghost: Ghost, node: NodeView): void {
-  ghost.must(mayCampaign(node), "E11", () => `"${node.id}" campaigns and is no voter`);
+  ghost.must(mayCampaign(node), "E11", () => `"${node.id}" campaigns and is no voter that may lead`);
   const recorded = configurationIn(node)?.servers.find(({ id }) => id === node.id)?.disk;
   const { disk } = node.core;
   const isOther = recorded?.incarnation !== disk?.incarnation || (recorded?.starts ?? 0) > (disk?.starts ?? 0);
