@@ -14,10 +14,12 @@ export interface TestOptions {
   readonly runtimes?: readonly Runtime[];
   /** After how long the test has failed. Default: 30 s. */
   readonly timeoutMs?: number;
+  /** What it needs that this machine has not: it is counted as skipped, with this as the reason. */
+  readonly lacks?: string | undefined;
 }
 
 type Body = () => void | Promise<void>;
-type Register = (name: string, body: Body, timeoutMs: number) => void;
+type Register = (name: string, body: Body, timeoutMs: number, isSkipped: boolean) => void;
 
 /** The runtime this is. Bun also answers to `process.versions.node`, and Deno to `process`, so the order matters. */
 export const runtime: Runtime = "Deno" in globalThis ? "deno" : "Bun" in globalThis ? "bun" : "node";
@@ -32,20 +34,22 @@ const register: Register = await registerOf(runtime);
 export function test(name: string, body: Body, options: TestOptions = {}): void {
   if (options.runtimes !== undefined && !options.runtimes.includes(runtime)) return;
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-  register(name, () => withTimeout(body, timeoutMs), timeoutMs);
+  const { lacks } = options;
+  const title = lacks === undefined ? name : `${name} (skipped: ${lacks})`;
+  register(title, () => withTimeout(body, timeoutMs), timeoutMs, lacks !== undefined);
 }
 
 async function registerOf(runtime: Runtime): Promise<Register> {
-  if (runtime === "deno") return (name, body) => Deno.test(name, body);
+  if (runtime === "deno") return (name, fn, _, ignore) => Deno.test({ name, fn, ignore });
   await failOnExit();
   if (runtime === "node") {
     const { test } = await import("node:test");
-    return (name, body) => void test(name, body);
+    return (name, body, _, skip) => void test(name, { skip }, body);
   }
   // Bun's own time limit (5 s by default) must come after ours. The name is a variable because only Bun knows it.
   const bunTest = "bun:test";
   const { test } = await import(bunTest);
-  return (name, body, timeoutMs) => test(name, body, timeoutMs + 1_000);
+  return (name, body, timeoutMs, isSkipped) => (isSkipped ? test.skip : test)(name, body, timeoutMs + 1_000);
 }
 
 // Deno fails a test that exits the process. Bun and Node would end with status 0 and forget the tests after it.

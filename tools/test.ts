@@ -35,12 +35,16 @@ async function main(): Promise<Counts> {
   const results: Counts[] = [];
   for (const runtime of request.runtimes) results.push(await runGuarded(runtime, files, request));
   if (request.campaign) results.push(await runGuarded("deno", [CAMPAIGN], { ...request, verbose: true }));
-  const sum = results.reduce((a, b) => ({ passed: a.passed + b.passed, failed: a.failed + b.failed }));
+  const sum = results.reduce((a, b) => ({
+    passed: a.passed + b.passed,
+    failed: a.failed + b.failed,
+    skipped: a.skipped + b.skipped,
+  }));
   // Some files are for one runtime, so an empty run is an error only where all files were asked for.
-  const isEmpty = (result: Counts) => result.passed + result.failed === 0;
+  const isEmpty = (result: Counts) => result.passed + result.failed + result.skipped === 0;
   const emptyRuns = request.filters.length === 0 || isEmpty(sum) ? results.filter(isEmpty).length : 0;
   if (emptyRuns > 0) console.log(`${emptyRuns} of ${results.length} runtimes ran no test: counted as failed`);
-  return { passed: sum.passed, failed: sum.failed + emptyRuns };
+  return { ...sum, failed: sum.failed + emptyRuns };
 }
 
 function parseArguments(args: readonly string[]): Request {
@@ -93,7 +97,7 @@ async function runGuarded(runtime: RuntimeName, files: readonly string[], reques
       : await run(runtime, files, request);
   } catch (error) {
     console.log(`${runtime}: ${(error as Error).message}`);
-    return { passed: 0, failed: 1 };
+    return { passed: 0, failed: 1, skipped: 0 };
   }
 }
 
@@ -117,7 +121,10 @@ async function run(
     const failed = counts.failed + (died ? 1 : 0);
     const seconds = ((performance.now() - start) / 1000).toFixed(1);
     console.log(`${runner.title}: ${counts.passed} of its tests passed, ${failed} failed in ${seconds} s`);
-    return { passed: counts.passed, failed };
+    if (counts.skipped > 0) {
+      console.log(`${counts.skipped} of its tests were skipped: this machine has not what they need`);
+    }
+    return { ...counts, failed };
   } finally {
     await Deno.remove(reportPath);
   }
@@ -177,7 +184,7 @@ try {
   total = await main();
 } catch (error) {
   console.log((error as Error).message);
-  total = { passed: 0, failed: 1 };
+  total = { passed: 0, failed: 1, skipped: 0 };
 }
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 Deno.exit(total.failed === 0 ? 0 : 1);

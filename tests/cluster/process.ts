@@ -109,6 +109,8 @@ export interface ClusterOptions {
   readonly args?: readonly string[];
   /** They ask for a token, so the test itself has to find out when there is a leader. */
   readonly isGuarded?: boolean;
+  /** Done before any is started; what it gives is called when all have ended. */
+  prepare?(servers: readonly ServerProcess[]): Promise<() => void>;
 }
 
 /** A cluster of processes. */
@@ -154,9 +156,10 @@ export class Cluster {
     });
   }
 
-  /** Ends every process and forgets the disks. */
-  async end(): Promise<void> {
+  /** Ends every process and forgets the disks, after what is to be undone between. */
+  async end(undo?: () => void): Promise<void> {
     await Promise.all(this.servers.map((server) => server.kill()));
+    undo?.();
     await rm(this.#directory, { recursive: true, force: true });
   }
 }
@@ -164,7 +167,9 @@ export class Cluster {
 /** Starts a cluster, lets the test use it once there is a leader, and ends it, whatever happens. */
 export async function withCluster(options: ClusterOptions, use: (cluster: Cluster) => Promise<void>): Promise<void> {
   const cluster = await Cluster.make(options);
+  let undo: (() => void) | undefined;
   try {
+    undo = await options.prepare?.(cluster.servers);
     for (const server of cluster.servers) server.start();
     if (options.isGuarded !== true) await cluster.agreedLeader();
     await use(cluster);
@@ -172,6 +177,6 @@ export async function withCluster(options: ClusterOptions, use: (cluster: Cluste
     const servers = cluster.servers.map((server) => server.describe()).join("\n");
     throw new Error(`${(error as Error).message}\n${servers}`, { cause: error });
   } finally {
-    await cluster.end();
+    await cluster.end(undo);
   }
 }
