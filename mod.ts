@@ -153,6 +153,7 @@ export {
   type MemoryTransportFactory,
 } from "./src/transport/memory.ts";
 export { type NetworkOptions, networkTransport } from "./src/transport/network.ts";
+export type { AddressResolver } from "./src/transport/resolver.ts";
 export type { Clock } from "./src/transport/clock.ts";
 export type { TransportCounters } from "./src/transport/counters.ts";
 export type {

@@ -14,6 +14,7 @@ import { remoteOfHello } from "./handshake.ts";
 import { type Handshake, shakeAsDialled, shakeAsDialler } from "./handshaking.ts";
 import { type DialAttempt, Link, type LinkHost, type LinkLimits } from "./link.ts";
 import type { DialHandle } from "./peer.ts";
+import { type AddressResolver, resolvedAddress } from "./resolver.ts";
 import { StreamConnection } from "./stream_connection.ts";
 import type { Stream, StreamLayer } from "./stream_layer.ts";
 import type {
@@ -36,6 +37,13 @@ export interface NetworkOptions {
    * @default The address it listens at; one that stands for all interfaces is refused.
    */
   readonly advertise?: ServerAddress;
+  /**
+   * Where a server is to be dialled, asked before every dial: for servers whose addresses change while their ids stay.
+   * With undefined, an error (which is logged), or nothing within `dialTimeoutMs`, it is where the configuration says.
+   *
+   * @default Where the configuration says.
+   */
+  readonly resolveAddress?: AddressResolver;
   /**
    * Longest frame that is taken from a peer, in bytes. A server whose `commandBytesMax` or `appendBytesMax` doesn't fit
    * does not start with it.
@@ -123,7 +131,9 @@ export interface NetworkOptions {
   readonly random?: () => number;
 }
 
-type Settings = Required<Omit<NetworkOptions, "advertise">>;
+type Settings =
+  & Required<Omit<NetworkOptions, "advertise" | "resolveAddress">>
+  & Pick<NetworkOptions, "resolveAddress">;
 
 const DEFAULTS: Settings = {
   frameBytesMax: 8 * 2 ** 20,
@@ -236,8 +246,13 @@ class NetworkTransport implements Transport, LinkHost {
   dial(link: Link, attempt: DialAttempt): DialHandle {
     const abort = new AbortController();
     let handshake: Handshake | undefined;
-    const { dialTimeoutMs } = this.#settings;
-    const dialled = this.#layer.dial(attempt.address, { timeoutMs: dialTimeoutMs, signal: abort.signal });
+    const { dialTimeoutMs: timeoutMs, resolveAddress: resolve } = this.#settings;
+    const { clock, logger } = this;
+    const { signal } = abort;
+    const dialAt = (address: ServerAddress) => this.#layer.dial(address, { timeoutMs, signal });
+    const dialled = resolve === undefined
+      ? dialAt(attempt.address)
+      : resolvedAddress({ resolve, clock, timeoutMs, signal, logger }, attempt.to, attempt.address).then(dialAt);
     dialled.then(
       (stream) => {
         if (abort.signal.aborted) return stream.close();
