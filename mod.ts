@@ -72,6 +72,7 @@ export type { HistogramSnapshot, PeerMetrics, RaftMetrics } from "./src/metrics.
 export type { Diagnosis, Finding, FindingCode } from "./src/doctor.ts";
 export type { ReloadableSettings } from "./src/reload.ts";
 export type { WaitCondition } from "./src/wait.ts";
+export { protocolVersion, snapshotVersion, type VersionRange } from "./src/versions.ts";
 export type { RaftStats, StatsKey } from "./src/stats.ts";
 export type { ConfigurationView, RaftStatus, ServerStatus } from "./src/status.ts";
 export {

@@ -13,6 +13,8 @@ export interface ApplyContext {
   readonly term: Term;
   /** The leader's wall clock when it appended the entry, milliseconds since 1970; never decreasing along the log. */
   readonly timeMs: number;
+  /** What {@linkcode Raft.applyEntry} was given beside the command: a copy. Left out when there was nothing. */
+  readonly extensions?: Uint8Array;
 }
 
 /** One command of several that are applied together. */

@@ -34,10 +34,10 @@ export class Proposer<Command> {
   /**
    * A command as the entry that it becomes.
    *
-   * @throws {TypeError} The codec gave no bytes.
-   * @throws {RangeError} It is too large.
+   * @throws {TypeError} The codec gave no bytes, or the extensions are none.
+   * @throws {RangeError} It is too large, or they are.
    */
-  encode(command: Command): ProposalEntry {
+  encode(command: Command, extensions?: Uint8Array): ProposalEntry {
     const { codec, settings: { commandBytesMax } } = this.#host;
     const raw = command instanceof Uint8Array;
     const payload: unknown = raw ? command : codec.encode(command);
@@ -51,7 +51,8 @@ export class Proposer<Command> {
         `Cannot apply a command of ${payload.length} bytes as 'commandBytesMax' is ${commandBytesMax}: send it in parts`,
       );
     }
-    return { type: EntryType.command, flags: raw ? RecordFlag.raw : 0, payload };
+    checkExtensions(extensions);
+    return { type: EntryType.command, flags: raw ? RecordFlag.raw : 0, payload, extensions };
   }
 
   /**
@@ -94,6 +95,20 @@ function checkTimeout(ms: number): void {
   if (typeof ms === "number" && ms >= 0 && ms <= ENQUEUE_TIMEOUT_MAX) return;
   throw new RangeError(
     `Cannot apply the command as 'enqueueTimeoutMs' must be 0 to ${ENQUEUE_TIMEOUT_MAX}: current value is ${ms}`,
+  );
+}
+
+/** The most bytes of an entry's extensions. */
+const extensionBytesMax = 65_536;
+
+function checkExtensions(extensions: Uint8Array | undefined): void {
+  if (extensions === undefined) return;
+  if (!(extensions instanceof Uint8Array)) {
+    throw new TypeError(`Cannot apply the command as 'extensions' must be a Uint8Array, not ${nameOf(extensions)}`);
+  }
+  if (extensions.length <= extensionBytesMax) return;
+  throw new RangeError(
+    `Cannot apply the command as 'extensions' must have at most ${extensionBytesMax} bytes, not ${extensions.length}`,
   );
 }
 

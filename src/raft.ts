@@ -152,8 +152,15 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    * @throws {RangeError} The command is larger than `commandBytesMax`.
    */
   apply(command: Command, options?: ApplyOptions): Promise<Result>;
-  /** Like {@linkcode Raft.apply}, with the entry's place in the log. */
-  applyEntry(entry: { readonly data: Command }, options?: ApplyOptions): Promise<Applied<Result>>;
+  /**
+   * Like {@linkcode Raft.apply}, with the entry's place in the log. `extensions` are bytes beside the command, 65,536 at
+   * most, that no codec looks at: for layers between a program and its machine, which find them in
+   * {@linkcode ApplyContext.extensions}. They must not be changed before the promise settles.
+   */
+  applyEntry(
+    entry: { readonly data: Command; readonly extensions?: Uint8Array },
+    options?: ApplyOptions,
+  ): Promise<Applied<Result>>;
   /**
    * Opens a session in the replicated log; sends again until it is open or the signal aborts. It lives while it is used
    * or this server runs, and for `sessionTtlMs` after.

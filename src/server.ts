@@ -72,6 +72,12 @@ export async function startServer<Command, Result>(
 /** Parts of a restore wait for room as long as it takes others to make some. */
 const restoreManner = { enqueueTimeoutMs: 60_000 };
 
+/** What becomes an entry. */
+interface LooseEntry<Command> {
+  readonly data: Command;
+  readonly extensions?: Uint8Array;
+}
+
 class Server<Command, Result> implements Raft<Command, Result> {
   readonly id: ServerId;
   readonly closed: Promise<RaftError | undefined>;
@@ -174,17 +180,17 @@ class Server<Command, Result> implements Raft<Command, Result> {
     return (await this.applyEntry({ data: command }, options)).result;
   }
 
-  applyEntry({ data }: { readonly data: Command }, options: ApplyOptions = {}): Promise<Applied<Result>> {
-    if (options.key === undefined) return this.#applyAs(data, undefined, options);
-    return keyBlock(options.key).then((block) => this.#applyAs(data, block, options));
+  applyEntry(entry: LooseEntry<Command>, options: ApplyOptions = {}): Promise<Applied<Result>> {
+    if (options.key === undefined) return this.#applyAs(entry, undefined, options);
+    return keyBlock(options.key).then((block) => this.#applyAs(entry, block, options));
   }
 
   #applyAs(
-    data: Command,
+    { data, extensions }: LooseEntry<Command>,
     block: ClientBlock | undefined,
     { signal, enqueueTimeoutMs }: ApplyOptions,
   ): Promise<Applied<Result>> {
-    const encode = () => marked(this.#proposer.encode(data), block);
+    const encode = () => marked(this.#proposer.encode(data, extensions), block);
     return this.#proposer.propose(encode, signal, ({ index, term, applied }) => {
       this.#reader.saw(index);
       if (!applied.ok) throw applied.error;

@@ -4,9 +4,8 @@
  * @module
  */
 import type { RaftStatus } from "./status.ts";
-import { PROTOCOL_MAX, PROTOCOL_MIN } from "./transport/handshake.ts";
 import type { Configuration, Term } from "./types.ts";
-import { SNAPSHOT_VERSION } from "./wire/snapshot.ts";
+import { protocolVersion, snapshotVersion } from "./versions.ts";
 
 /** What `raft.stats()` gives: hashicorp/raft's keys. */
 export type RaftStats = Readonly<Record<StatsKey, string>>;
@@ -54,11 +53,11 @@ export function statsOf(status: RaftStatus, { lastLogTerm, configuration, snapsh
     fsm_pending: `${status.commitIndex - status.appliedIndex}`,
     last_snapshot_index: `${snapshot.index}`,
     last_snapshot_term: `${snapshot.term}`,
-    protocol_version: `${PROTOCOL_MAX}`,
-    protocol_version_min: `${PROTOCOL_MIN}`,
-    protocol_version_max: `${PROTOCOL_MAX}`,
-    snapshot_version_min: `${SNAPSHOT_VERSION}`,
-    snapshot_version_max: `${SNAPSHOT_VERSION}`,
+    protocol_version: `${protocolVersion.max}`,
+    protocol_version_min: `${protocolVersion.min}`,
+    protocol_version_max: `${protocolVersion.max}`,
+    snapshot_version_min: `${snapshotVersion.min}`,
+    snapshot_version_max: `${snapshotVersion.max}`,
     latest_configuration: JSON.stringify(configuration.servers),
     latest_configuration_index: `${status.configurationIndex}`,
     num_peers: `${isVoter ? voters.length - 1 : 0}`,

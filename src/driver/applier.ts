@@ -9,7 +9,7 @@ import type { LogCache } from "../store/log_cache.ts";
 import type { Store } from "../store/store.ts";
 import { EntryType, type LogIndex, type Term } from "../types.ts";
 import { RecordFlag, type Records } from "../wire/record.ts";
-import { batchOf, BatchSize, commandOf, outcomesOf } from "./command_batch.ts";
+import { batchOf, BatchSize, commandOf, contextOf, outcomesOf } from "./command_batch.ts";
 import type { Environment } from "./environment.ts";
 import { bytesOf, type LoggedRestore, Restores } from "./restores.ts";
 import { SessionTable } from "./session_table.ts";
@@ -331,7 +331,7 @@ export class Applier<Command, Result> {
     let isAsync: boolean;
     try {
       const command = commandOf(records, index, this.#codec);
-      result = this.#machine.apply(command, { index, term: records.term(index), timeMs: records.timeMs(index) });
+      result = this.#machine.apply(command, contextOf(records, index));
       isAsync = isThenable(result);
     } catch (error) {
       return settle({ ok: false, error });

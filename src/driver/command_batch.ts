@@ -4,8 +4,9 @@
  * @module
  */
 import { InvariantError } from "../errors.ts";
-import type { BatchedCommand, BatchedResult, Codec } from "../machine.ts";
+import type { ApplyContext, BatchedCommand, BatchedResult, Codec } from "../machine.ts";
 import { EntryType, type LogIndex } from "../types.ts";
+import { CLIENT_BLOCK_BYTES } from "../wire/client_block.ts";
 import { RecordFlag, type Records } from "../wire/record.ts";
 import type { Applied } from "./applier.ts";
 
@@ -16,6 +17,14 @@ const countMax = 1024;
 export function commandOf<Command>(records: Records, index: LogIndex, codec: Codec<Command>): Command {
   const payload = records.payload(index).slice();
   return (records.flags(index) & RecordFlag.raw) === 0 ? codec.decode(payload) : payload as unknown as Command;
+}
+
+/** What the command of that record may know besides itself. */
+export function contextOf(records: Records, index: LogIndex): ApplyContext {
+  const context = { index, term: records.term(index), timeMs: records.timeMs(index) };
+  const before = (records.flags(index) & RecordFlag.client) === 0 ? 0 : CLIENT_BLOCK_BYTES;
+  if (records.extensionBytes(index) <= before) return context;
+  return { ...context, extensions: records.extensions(index).slice(before) };
 }
 
 /**
@@ -29,7 +38,7 @@ export function batchOf<Command>(records: Records, from: LogIndex, codec: Codec<
     if (!isPlain) break;
     try {
       const command = commandOf(records, index, codec);
-      batch.push({ command, context: { index, term: records.term(index), timeMs: records.timeMs(index) } });
+      batch.push({ command, context: contextOf(records, index) });
     } catch {
       // It is its caller's to hear of, when its turn comes.
       break;

@@ -136,6 +136,11 @@ export class Records {
     return this.bytes.subarray(from, from + getU32(this.bytes, from - RECORD_HEADER_BYTES + 8));
   }
 
+  /** How long the extensions of an entry are. */
+  extensionBytes(index: LogIndex): number {
+    return getU32(this.bytes, this.#at(index) + 12);
+  }
+
   /** Extensions of an entry, client block first; a view. */
   extensions(index: LogIndex): Uint8Array {
     const at = this.#at(index);
