@@ -41,6 +41,10 @@ const hits = {
   "snapshot-installed": 0,
   "snapshot-overtaken": 0,
   "snapshot-replaced-conflict": 0,
+  "snapshot-leftover-removed": 0,
+  "snapshot-found-damaged": 0,
+  "older-snapshot-used": 0,
+  "log-reset-to-snapshot": 0,
   "peer-behind-log": 0,
   "peer-back-by-heartbeat": 0,
   // Whose disk it is.
@@ -52,6 +56,10 @@ const hits = {
   "append-read-from-disk": 0,
   "append-read-in-vain": 0,
   "torn-tail-dropped": 0,
+  "truncated-and-compacted-at-once": 0,
+  "compacted-segment-removed": 0,
+  "compacted-log-recovered": 0,
+  "compaction-said-again": 0,
 };
 
 /** The name of a mark. */

@@ -7,6 +7,7 @@ import { SessionTable } from "./driver/session_table.ts";
 import { restoreMachine } from "./driver/snapshots.ts";
 import { DamagedEntryError, StorageError } from "./errors.ts";
 import type { StateMachine } from "./machine.ts";
+import { mark } from "./marks.ts";
 import type { Logger } from "./options.ts";
 import type { SnapshotMeta, SnapshotStore } from "./store/snapshot_store.ts";
 import type { Store, StoreState, StoreWrite } from "./store/store.ts";
@@ -69,6 +70,7 @@ async function newestGood<C, R>({ snapshots, logger }: RecoveryParts<C, R>): Pro
     good = meta;
     break;
   }
+  if (good !== undefined && good !== metas[0]) mark("older-snapshot-used");
   for (const { id, problem } of snapshots.damaged) logger.warn(`the snapshot "${id}" is not used as ${problem}`);
   return good;
 }
@@ -101,6 +103,7 @@ function termAt({ firstIndex, prevTerm, terms }: StoreState, index: LogIndex): T
 }
 
 async function resetLog(store: Store, found: StoreState, { index, term }: SnapshotMeta): Promise<StoreState> {
+  mark("log-reset-to-snapshot");
   const compactTo = { firstIndex: index + 1, prevTerm: term };
   // The snapshot may have become durable before the term in which it came: nobody was given a vote in it.
   const vote = found.vote.term < term ? { term, votedFor: undefined } : undefined;

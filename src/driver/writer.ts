@@ -5,6 +5,7 @@
  */
 import type { Event } from "../core/event.ts";
 import { StorageFullError } from "../errors.ts";
+import { mark } from "../marks.ts";
 import type { Store, StoreWrite } from "../store/store.ts";
 import type { LogIndex, LogStart, Vote } from "../types.ts";
 import type { Records } from "../wire/record.ts";
@@ -268,6 +269,7 @@ function isEmpty(batch: Batch): boolean {
 }
 
 function toWrite({ records, repairs, vote, truncateFrom, compactTo, clusterId }: Batch): StoreWrite {
+  if (truncateFrom !== undefined && compactTo !== undefined) mark("truncated-and-compacted-at-once");
   const write: StoreWrite = { records, vote, truncateFrom, compactTo, clusterId };
   return repairs.length === 0 ? write : { ...write, repairs };
 }

@@ -8,6 +8,7 @@
  * @module
  */
 import { SnapshotNotFoundError, StorageError } from "../errors.ts";
+import { mark } from "../marks.ts";
 import { crc32c } from "../wire/crc32c.ts";
 import { failureOf } from "./failure.ts";
 import type { FileHandle, Files } from "./files.ts";
@@ -138,7 +139,7 @@ class FileSnapshots implements SnapshotStore {
     await this.#readers.close(id);
     if (problem === undefined) return true;
     if (!this.#metas.delete(id)) throw new SnapshotNotFoundError(id);
-    this.#damaged.set(id, problem);
+    this.#noteDamage(id, problem);
     return false;
   }
 
@@ -170,7 +171,10 @@ class FileSnapshots implements SnapshotStore {
       if (!isSnapshotId(id)) continue;
       this.#sequence = Math.max(this.#sequence, sequenceOf(id));
       if (id === name) await this.#load(id);
-      else await this.#removeUnfinished(id);
+      else {
+        mark("snapshot-leftover-removed");
+        await this.#removeUnfinished(id);
+      }
     }
     await files.syncDirectory();
     await this.#reap();
@@ -184,10 +188,15 @@ class FileSnapshots implements SnapshotStore {
       const found = await sizeOf(directory, CONTAINER_NAME);
       const { bytes } = decoded.meta;
       if (found === bytes) this.#metas.set(id, decoded.meta);
-      else this.#damaged.set(id, `it has ${found ?? "no"} bytes instead of ${bytes}`);
+      else this.#noteDamage(id, `it has ${found ?? "no"} bytes instead of ${bytes}`);
     } else if (decoded.isNewer) {
       throw new StorageError(`Cannot open ${this.#nameOf(id)} as ${decoded.problem}: upgrade this server`, "open");
-    } else this.#damaged.set(id, decoded.problem);
+    } else this.#noteDamage(id, decoded.problem);
+  }
+
+  #noteDamage(id: string, problem: string): void {
+    mark("snapshot-found-damaged");
+    this.#damaged.set(id, problem);
   }
 
   /** What is wrong with the bytes of a snapshot. */

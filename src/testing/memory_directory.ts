@@ -9,6 +9,7 @@ import {
   type Choose,
   cloneInode,
   crashInode,
+  type DurableDirectory,
   type FileOperation,
   type Inode,
   makeInode,
@@ -22,7 +23,7 @@ type Node = Inode | MemoryDirectory;
 type DirectoryChange = { readonly name: string; readonly node: Node | undefined };
 
 /** A directory. */
-export class MemoryDirectory implements Files {
+export class MemoryDirectory implements Files, DurableDirectory {
   readonly #machine: Machine;
   #location: string;
   /** Its name seen from the outermost directory, which has none. */
@@ -55,16 +56,25 @@ export class MemoryDirectory implements Files {
     return found;
   }
 
-  /** Whether anything in it could be lost if the power went now. */
+  /** Whether anything in it, or in the directories in it, could be lost if the power went now. */
   get hasUnsynced(): boolean {
     if (this.#unsynced.length > 0) return true;
-    for (const inode of this.inodes()) if (inode.changes.length > 0 || inode.isAhead) return true;
+    for (const node of this.#live.values()) {
+      if (node instanceof MemoryDirectory ? node.hasUnsynced : node.changes.length > 0 || node.isAhead) return true;
+    }
     return false;
   }
 
   /** The files of this directory whose names are durable. */
   durableFiles(): Map<string, Inode> {
     return filesOf(this.#durable);
+  }
+
+  /** The directories in this one whose names are durable. */
+  durableDirectories(): Map<string, MemoryDirectory> {
+    const directories = new Map<string, MemoryDirectory>();
+    for (const [name, node] of this.#durable) if (node instanceof MemoryDirectory) directories.set(name, node);
+    return directories;
   }
 
   /** The files of this directory as reads see them. */
@@ -241,8 +251,10 @@ export class MemoryDirectory implements Files {
     for (const change of changes) applyDirectory(this.#durable, change);
     this.#unsynced = this.#unsynced.filter((change) => !changes.includes(change));
     const { observer } = this.#machine;
-    if (observer === undefined || this.#path !== "") return;
-    for (const { name, node } of changes.flat()) if (!(node instanceof MemoryDirectory)) observer.onNamed(name, node);
+    for (const { name, node } of observer === undefined ? [] : changes.flat()) {
+      if (!(node instanceof MemoryDirectory) && this.#path === "") observer!.onNamed(name, node);
+      if (node === undefined || node instanceof MemoryDirectory) observer!.onDirectoryNamed?.(this.#pathOf(name), node);
+    }
   }
 
   /** Takes the directory; free again after a crash. */

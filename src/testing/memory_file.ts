@@ -59,6 +59,16 @@ export interface DurabilityObserver {
   onDurable(inode: Inode, change: FileChange): void;
   /** A name in the outermost directory stands for this file from now on, or for none. */
   onNamed(name: string, inode: Inode | undefined): void;
+  /** A name, seen from the outermost directory, stands for this directory from now on, or for none. */
+  onDirectoryNamed?(path: string, directory: DurableDirectory | undefined): void;
+}
+
+/** A directory as a power cut would leave it. */
+export interface DurableDirectory {
+  /** The files in it whose names are durable. */
+  durableFiles(): Map<string, Inode>;
+  /** The directories in it whose names are durable. */
+  durableDirectories(): Map<string, DurableDirectory>;
 }
 
 /** A file with this content, all of it durable. */

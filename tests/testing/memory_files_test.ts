@@ -185,6 +185,31 @@ test("MemoryFiles tells what becomes durable, and when", async () => {
   assertEquals(told, ["f", "g", "no f"]);
 });
 
+test("MemoryFiles tells which directories have a durable name, and what in them a power cut could take", async () => {
+  const told: string[] = [];
+  const files = new MemoryFiles({
+    observer: {
+      onDurable: () => {},
+      onNamed: () => {},
+      onDirectoryNamed: (path, directory) =>
+        told.push(directory === undefined ? `no ${path}` : `${path} ${[...directory.durableFiles().keys()]}`),
+    },
+  });
+  const outer = files.directory("d");
+  const inner = outer.directory("e");
+  await inner.ensure();
+  assertEquals(told.splice(0), ["d ", "d/e "]);
+  assertEquals(files.hasUnsynced, false);
+  await inner.open("f", { create: true, durable: false });
+  assertEquals(files.hasUnsynced, true);
+  await inner.syncDirectory();
+  await outer.rename("e", "g");
+  assertEquals([files.hasUnsynced, ...told], [true]);
+  await outer.syncDirectory();
+  assertEquals([files.hasUnsynced, ...told.splice(0)], [false, "d/g f", "no d/e"]);
+  assertEquals([...files.durableDirectories().get("d")!.durableDirectories().keys()], ["g"]);
+});
+
 test("MemoryFiles: a read may lie, and the disk is none the worse", async () => {
   const files = new MemoryFiles({ misread: (_operation, bytes, offset) => void (bytes[600 - offset] ^= 1) });
   const file = await fileOf(files, 2);

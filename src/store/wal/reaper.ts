@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mark } from "../../marks.ts";
 import type { Files } from "../files.ts";
 import type { Segment } from "./segment.ts";
 
@@ -39,6 +40,7 @@ export class Reaper {
       try {
         await this.#files.remove(next.name);
         await this.#files.syncDirectory();
+        mark("compacted-segment-removed");
       } catch {
         this.#failed = true;
       }

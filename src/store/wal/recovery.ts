@@ -227,6 +227,7 @@ class Recovery {
     const { before } = head;
     let problem: string | undefined;
     if (!this.#isBegun) {
+      if (before.firstIndex > 1) mark("compacted-log-recovered");
       const detail = "the segments before are missing";
       this.#state.begin(before, { file: location, offset: 0, ...this.#loss, detail });
       this.#isBegun = true;

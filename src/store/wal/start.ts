@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { mark } from "../../marks.ts";
 import type { BatchHead } from "../../wire/batch.ts";
 import { REPAIRS_MAX } from "../../wire/batch.ts";
 import type { Records } from "../../wire/record.ts";
@@ -43,6 +44,7 @@ export async function planStart(files: Files, recovered: Recovered, mergedBytesM
   const { walked, state, sequences } = recovered;
   const merged = walked.slice(firstMerged(recovered, mergedBytesMax));
   const plan = merged.length > 0 ? await merge(files, recovered, merged) : repeatLast(recovered);
+  if (plan.head.compactTo !== undefined) mark("compaction-said-again");
   const obsolete = sequences.filter((sequence) => sequence > plan.head.segment).map(segmentName);
   const head: BatchHead = {
     ...plan.head,

@@ -139,7 +139,9 @@ export class Aftermath {
       workload.call?.(asks, input, "after")?.then((ok) => isDone = ok);
       await this.#within("V3", `answer a ${input.type}`, () => isDone !== undefined);
       // Who comes back may be of a later term, when it did not ask before it campaigned.
-      const isExcused = isOfLeader || config.settings.preVote !== true || asks.life!.installs > installs;
+      // Whoever is to lead has to write its vote first.
+      const isStalled = input.type === "transfer" && config.disk.stallChance > 0;
+      const isExcused = isOfLeader || isStalled || config.settings.preVote !== true || asks.life!.installs > installs;
       this.#simulation.ghost.must(isDone! || isExcused, "V3", () => {
         return `"${asks.id}" refuses ${JSON.stringify(input)} in a healthy cluster`;
       });

@@ -88,14 +88,17 @@ export interface ConfigRequest {
 /** A configuration: each fault and feature on or off, so that each is also met without the others. */
 export function drawConfig(random: Random, request: ConfigRequest = {}): SimConfig {
   const drawn = random.weighted<number>([[1, 1], [2, 2], [3, 8], [4, 2], [5, 6], [7, 1]]);
-  const faults = request.faults ?? drawFaults(random);
-  const moving = request.moving ?? movingOf(random.split("moving"), request.servers ?? drawn, faults, request);
+  const all = request.faults ?? drawFaults(random);
+  const moving = request.moving ?? movingOf(random.split("moving"), request.servers ?? drawn, all, request);
+  const faults = moving === false ? all : all.filter((fault) => fault !== "rot-in-snapshots");
   const servers = request.servers ?? (moving === false ? drawn : drawn + random.split("spares").between(1, 3));
   const timing = random.split("timing");
   const heartbeat = timing.pick([10, 50, 50, 100]);
   const election = heartbeat * timing.pick([4, 10, 10]);
   const disk = diskOf(random.split("disk"), new Set(faults), heartbeat * 1000, request);
-  const snapshots = disk.store === "memory" ? snapshotsOf(random.split("snapshots"), heartbeat) : undefined;
+  // A log that nothing is taken from is met more often than chance would have it.
+  const compacts = disk.store === "memory" || random.split("wal snapshots").chance(0.6);
+  const snapshots = compacts ? snapshotsOf(random.split("snapshots"), heartbeat) : undefined;
   return {
     servers,
     settings: { ...settingsOf(random.split("settings"), heartbeat, election), ...snapshots },
@@ -143,13 +146,20 @@ function movingOf(
   faults: readonly Fault[],
   { servers, faults: asked }: ConfigRequest,
 ): MovingBehaviour | false {
-  const isLossAsked = asked?.some((fault) => fault === "wipe" || fault === "old-copy" || fault === "replace-beyond");
-  const isOff = !random.chance(0.35) || servers === 1 || faults.some((fault) => fault.startsWith("rot"));
+  const isLossAsked = asked?.some((fault) =>
+    ["wipe", "old-copy", "replace-beyond", "rot-in-snapshots"].includes(fault)
+  );
+  const isOff = !random.chance(0.35) || servers === 1 ||
+    faults.some(isRotOfLogs);
   // Nor are disks replaced where servers come and go; whoever asks for that wants it done.
   if (isLossAsked === true) return false;
   if (isOff) return false;
   const voters = servers === undefined ? drawn : random.between(1, servers - 1);
   return { voters, chance: random.pick([0.02, 0.1, 0.3]), idlers: random.chance(0.4) };
+}
+
+function isRotOfLogs(fault: Fault): boolean {
+  return fault.startsWith("rot") && fault !== "rot-in-snapshots";
 }
 
 function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number): Partial<RaftSettings> {

@@ -24,13 +24,19 @@ export function cloneView(view: DiskView): DiskView {
 
 /** Whether two disks hold the same. */
 export function isSameView(a: DiskView, b: DiskView): boolean {
+  return a.snapshot === b.snapshot && isSameLog(a, b);
+}
+
+/** Whether two disks hold the same vote and log, whatever snapshots they have. */
+export function isSameLog(a: DiskView, b: DiskView): boolean {
   return a.term === b.term && a.votedFor === b.votedFor && a.log.last === b.log.last && a.log.agrees(b.log, a.log.last);
 }
 
 /** The committed entries up to this one. */
 export type Prefix = (index: LogIndex) => ChainLog;
 
-const nobody: Prefix = () => new ChainLog();
+/** Where nothing is committed. */
+export const nobody: Prefix = () => new ChainLog();
 
 /**
  * What a disk holds after one more write.

@@ -104,7 +104,7 @@ export class Plague {
         if (this.#simulation.steps === 0 || !this.atlas.allows(server.index)) return;
         this.atlas.damage(server.index);
         this.#simulation.crash(server.index, "power");
-        const where = faults.damage(action.how, action.pick);
+        const where = faults.damage(action.how, action.pick, action.inSnapshots === true);
         this.#simulation.world.trace.say(() => `    ${server.id}: ${where}`);
         return this.#after(action.for, `${server.id} restarts`, restart);
       }

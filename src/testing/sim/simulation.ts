@@ -200,7 +200,8 @@ export class Simulation {
   #tap(): ServerTap {
     const { ghost } = this;
     return {
-      onStart: (_server, life) => {
+      onStart: (server, life) => {
+        this.plague.atlas.absolve(server.index);
         for (const checker of this.#checkers) checker.onStart?.(ghost, life);
       },
       prefix: (index) => ChainLog.of(ghost.commits.slice(0, index)),
@@ -218,7 +219,6 @@ export class Simulation {
       },
       onOpen: (server) => {
         ghost.disks.set(server.id, server.disk);
-        this.plague.atlas.absolve(server.index);
       },
       onRecovered: (server, recovery) => {
         ghost.disks.set(server.id, server.disk);

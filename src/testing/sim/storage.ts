@@ -79,8 +79,11 @@ export interface DiskFaults {
   stall(isStalled: boolean): void;
   /** Lets the next read lie; 0 lets it be true. */
   misread(pick: number): void;
-  /** Damages what is at or below the mark; the view stays what it was. Returns where it fell. */
-  damage(how: DamageKind, pick: number): string;
+  /**
+   * Damages what is at or below the mark, while the view of the log stays what it was, or a snapshot. Returns where it
+   * fell.
+   */
+  damage(how: DamageKind, pick: number, inSnapshots: boolean): string;
   /** By which disk the next start would be known after that; undefined when it can't be done or nothing tells. */
   identityAfter(by: Replacement | undefined): Disk | undefined;
   /** Puts something else there; the view is of that. */

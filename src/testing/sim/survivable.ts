@@ -21,6 +21,7 @@ export const DISK_FAULTS = [
   "wipe",
   "old-copy",
   "replace-beyond",
+  "rot-in-snapshots",
 ] as const;
 
 /** One of {@linkcode DISK_FAULTS}. */
@@ -33,8 +34,7 @@ export type Outcome =
   /** It goes on, or stops, or does not start, with an error that names what failed; once the disk is whole again it starts. */
   | "stops"
   /**
-   * It does not start, with a CorruptionError that names file and offset, and stays down; or it starts with all that it
-   * had. The others go on while they are enough, and else stand still.
+   * It does not start, with an error that says where the damage is, and stays down; or it starts with all that it had. The others go on while they are enough, and else stand still.
    */
   | "refuses"
   /** It breaks promises: not drawn. */
@@ -83,5 +83,10 @@ export const SURVIVABLE: Readonly<Record<DiskFault, { readonly outcome: Outcome;
   "replace-beyond": {
     outcome: "off",
     reason: "more disks are replaced than others can make up for, or such as nothing tells from the ones before",
+  },
+  "rot-in-snapshots": {
+    outcome: "refuses",
+    reason:
+      "an older snapshot takes the place of a damaged one, and the server does not start where the log begins later",
   },
 };

@@ -37,6 +37,15 @@ test("D4: a crash leaves what was durable, with the write that was under way or 
   assertEquals(leaves(disk(3, undefined, 1, 2)), "D4", "a vote is lost");
 });
 
+test("D4: a crash leaves the newest snapshot, or a newer one; D2: one that was damaged is none", () => {
+  const leaves = (snapshot: number, isDamaged = false) =>
+    broken((ghost) => {
+      const possible = [{ ...before, snapshot: 2 }];
+      disks.onRecovered!(ghost, "a", { possible, found: { ...before, snapshot }, isDurable: true, isDamaged });
+    });
+  assertEquals([leaves(2), leaves(3), leaves(1), leaves(1, true)], [undefined, undefined, "D4", undefined]);
+});
+
 test("D2: a damaged disk that can be read holds all that it held", () => {
   const finds = (found: DiskView) =>
     broken((ghost) => disks.onRecovered!(ghost, "a", { possible: [before], found, isDurable: true, isDamaged: true }));
@@ -51,6 +60,7 @@ test("D3, D4: recovery finds what was made durable, however often it is asked", 
   assertEquals(finds(after), "D4", "what was not durable yet");
   assertEquals(finds(disk(3, "b", 1)), "D4", "less");
   assertEquals(finds(disk(3, "c", 1, 2)), "D4", "another vote");
+  assertEquals(finds({ ...before, snapshot: 2 }), "D4", "another snapshot");
   assertEquals(finds(new Error("it is damaged")), "D4", "nothing");
 });
 

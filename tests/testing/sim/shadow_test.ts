@@ -1,9 +1,13 @@
-import { assertEquals, assertGreater } from "@std/assert";
-import type { StoreWrite } from "../../../src/store/store.ts";
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import { fileSnapshots } from "../../../src/store/snapshot_files.ts";
+import type { SnapshotStore } from "../../../src/store/snapshot_store.ts";
+import type { Store, StoreWrite } from "../../../src/store/store.ts";
 import { walStore } from "../../../src/store/wal/wal_store.ts";
 import { loseAll, MemoryFiles } from "../../../src/testing/memory_files.ts";
+import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { LogShadow } from "../../../src/testing/sim/disk/shadow.ts";
-import { type DurableWrite, isSameView, viewOf } from "../../../src/testing/sim/disk_view.ts";
+import { SNAPSHOTS_NAME } from "../../../src/testing/sim/disk/snapshot_layout.ts";
+import { type DurableWrite, isSameView, nobody, type Prefix, viewOf } from "../../../src/testing/sim/disk_view.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
 import type { DiskView } from "../../../src/testing/sim/view.ts";
 import { drawCrash } from "../../../src/testing/sim/disk/crash.ts";
@@ -12,14 +16,21 @@ import { test } from "../../harness.ts";
 
 const storeOf = (files: MemoryFiles) => walStore(files, { segmentBytes: 4096, random: () => "r", now: () => 0 });
 
-async function recovered(files: MemoryFiles): Promise<DiskView> {
+const snapshotsOf = (files: MemoryFiles) => fileSnapshots(files.directory(SNAPSHOTS_NAME));
+
+async function recovered(files: MemoryFiles, prefix: Prefix = nobody): Promise<DiskView> {
   const image = files.clone();
   image.crash(loseAll);
   const store = storeOf(image);
-  return await viewOf(store, await store.open("a"));
+  const view = await viewOf(store, await store.open("a"), prefix);
+  const snapshots = snapshotsOf(image);
+  await snapshots.open();
+  const [newest] = await snapshots.list();
+  return { ...view, snapshot: newest === undefined || !await snapshots.verify(newest.id) ? 0 : newest.index };
 }
 
-const words = ({ term, votedFor, log }: DiskView) => `${term} ${votedFor} ${log.last} ${log.hashAt(log.last)}`;
+const words = ({ term, votedFor, log, snapshot }: DiskView) =>
+  `${term} ${votedFor} ${log.last} ${log.hashAt(log.last)} ${snapshot}`;
 
 /** Writes that come to so many entries, some of them in the place of others. */
 function* writes(random: Random, last: number, count: number): Generator<StoreWrite> {
@@ -32,6 +43,160 @@ function* writes(random: Random, last: number, count: number): Generator<StoreWr
     last = from + texts.length - 1;
   }
 }
+
+/** A snapshot of all up to this entry. */
+async function takeSnapshot(snapshots: SnapshotStore, index: number, size: number): Promise<void> {
+  const configuration = { servers: [{ id: "a", address: "a:1", suffrage: "voter" as const }] };
+  const sink = await snapshots.create({ index, term: 1, configuration, configurationIndex: 1, timeMs: 0 });
+  await sink.write(new Uint8Array(size).fill(index));
+  await sink.close();
+}
+
+/** A log that loses its beginning, or all that it holds, to snapshots, as the writes of `writes` are made. */
+class CompactedLog {
+  readonly #random: Random;
+  #log = new ChainLog();
+  #firstIndex = 1;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  /** What a snapshot stands for. */
+  readonly prefix: Prefix = (index) => {
+    const log = this.#log.clone();
+    log.truncateFrom(index + 1);
+    return log;
+  };
+
+  /** Snapshots that are taken before a write, and what they let go with it. */
+  async compact(store: Store, snapshots: SnapshotStore, last: number): Promise<number> {
+    const random = this.#random;
+    const reach = random.chance(0.3) ? last + random.between(1, 5) : random.between(this.#firstIndex, last + 1) - 1;
+    if (reach < this.#firstIndex) return last;
+    const truncateFrom = reach > last && last >= this.#firstIndex && random.chance(0.5) ? last : undefined;
+    if (truncateFrom !== undefined) this.#log.truncateFrom(truncateFrom);
+    while (this.#log.last < reach) this.#log.add(1, reach);
+    await takeSnapshot(snapshots, reach, random.between(1, 2000));
+    await store.write({ records: [], truncateFrom, compactTo: { firstIndex: reach + 1, prevTerm: 1 } });
+    this.#firstIndex = reach + 1;
+    return Math.max(last, reach);
+  }
+
+  /** One more write that leaves alone what is let go. */
+  async write(store: Store, last: number): Promise<number> {
+    const [write] = writes(this.#random, last - this.#firstIndex + 1, 1);
+    const shift = this.#firstIndex - 1;
+    const truncateFrom = write!.truncateFrom === undefined ? undefined : write!.truncateFrom + shift;
+    const texts = write!.records.flatMap((run) => Array.from({ length: run.count }, (_, i) => `${i}`.repeat(300)));
+    const from = truncateFrom ?? last + 1;
+    const records = texts.length === 0 ? [] : [commandsOf(from, 1, ...texts)];
+    this.#log.truncateFrom(from);
+    for (const run of records) this.#log.append(run);
+    await store.write({ ...write!, truncateFrom, records });
+    return this.#log.last;
+  }
+}
+
+test("LogShadow goes along with compaction and snapshots, through starts and crashes", async () => {
+  let looked = 0;
+  for (let seed = 0; seed < 6; seed++) {
+    const random = Random.seeded(seed);
+    const log = new CompactedLog(random);
+    let check: Promise<void> = Promise.resolve();
+    const shadow = new LogShadow(() => {}, log.prefix);
+    const files: MemoryFiles = new MemoryFiles({
+      observer: shadow,
+      schedule: async () => {
+        const said = words(shadow.view);
+        const image = files.clone();
+        check = check.then(async () => assertEquals(words(await recovered(image, log.prefix)), said, `seed ${seed}`));
+        looked++;
+        await check;
+      },
+    });
+    let mostFiles = 0;
+    for (let life = 0; life < 4; life++) {
+      const store = storeOf(files);
+      let { lastIndex } = await store.open("a");
+      const snapshots = snapshotsOf(files);
+      await snapshots.open();
+      for (let i = 0; i < 15; i++) {
+        lastIndex = await log.write(store, lastIndex);
+        if (random.chance(0.3)) lastIndex = await log.compact(store, snapshots, lastIndex);
+        mostFiles = Math.max(mostFiles, files.names().length);
+      }
+      if (random.chance(0.3)) await store.close();
+      files.haltAfter(random.below(12));
+      await takeSnapshot(snapshots, lastIndex, 10).catch(() => {});
+      files.crash(drawCrash(random));
+      shadow.rebuild(files);
+      assertEquals(words(await recovered(files, log.prefix)), words(shadow.view), `seed ${seed} after crash ${life}`);
+    }
+    assert(mostFiles > 2 && mostFiles < 20, `${mostFiles} files`);
+  }
+  assertGreater(looked, 500);
+}, { timeoutMs: 60_000 });
+
+test("LogShadow tells how far a log is compacted once, however often that is said on the disk", async () => {
+  const told: DurableWrite[] = [];
+  const shadow = new LogShadow((write) => told.push(write), nobody);
+  const files = new MemoryFiles({ observer: shadow });
+  for (let life = 0; life < 3; life++) {
+    const store = storeOf(files);
+    await store.open("a");
+    if (life === 0) await store.write({ records: [commandsOf(1, 1, "one", "two")] });
+    if (life === 0) await store.write({ records: [], compactTo: { firstIndex: 2, prevTerm: 1 } });
+    files.crash(loseAll);
+    shadow.rebuild(files);
+  }
+  assertEquals(told.flatMap(({ compactTo }) => compactTo ?? []), [{ firstIndex: 2, prevTerm: 1 }]);
+});
+
+test("LogShadow takes a snapshot for one when a power cut would leave all of it, and not before", async () => {
+  const shadow = new LogShadow(() => {});
+  const files = new MemoryFiles({ observer: shadow });
+  const directory = files.directory(SNAPSHOTS_NAME);
+  const snapshots = snapshotsOf(files);
+  await snapshots.open();
+  await takeSnapshot(snapshots, 3, 1000);
+  assertEquals(shadow.view.snapshot, 3);
+  const [{ id }] = await snapshots.list();
+  // Its name is durable, its bytes are not.
+  const twin = "snapshot-9-1-9";
+  await directory.directory(twin).ensure();
+  for (const name of ["container", "meta.json"]) {
+    const file = await directory.directory(twin).open(name, { create: true, durable: false });
+    await file.write([files.child(SNAPSHOTS_NAME).child(id).image(name)], 0);
+  }
+  await directory.directory(twin).syncDirectory();
+  await directory.syncDirectory();
+  assertEquals(shadow.view.snapshot, 3);
+  await snapshots.remove(id);
+  assertEquals(shadow.view.snapshot, 0);
+});
+
+test("LogShadow: log and snapshots leave no gap when a whole one reaches the first entry", async () => {
+  const shadow = new LogShadow(() => {});
+  const files = new MemoryFiles({ observer: shadow });
+  const store = storeOf(files);
+  await store.open("a");
+  const snapshots = snapshotsOf(files);
+  await snapshots.open();
+  assertEquals(shadow.isGapless, true);
+  await store.write({ records: [commandsOf(1, 1, "one", "two", "three")] });
+  await takeSnapshot(snapshots, 1, 10);
+  await takeSnapshot(snapshots, 2, 10);
+  const [newest, older] = await snapshots.list();
+  await store.write({ records: [], compactTo: { firstIndex: 2, prevTerm: 1 } });
+  assertEquals(shadow.isGapless, true);
+  files.child(SNAPSHOTS_NAME).child(newest!.id).setImage("container", new Uint8Array(10));
+  shadow.findSnapshots(files);
+  assertEquals([shadow.isGapless, shadow.view.snapshot], [true, 1]);
+  files.child(SNAPSHOTS_NAME).discard(older!.id);
+  shadow.findSnapshots(files);
+  assertEquals([shadow.isGapless, shadow.view.snapshot], [false, 0]);
+});
 
 test("LogShadow says after every operation what a power cut would leave, through starts and crashes", async () => {
   let looked = 0;
@@ -57,7 +222,7 @@ test("LogShadow says after every operation what a power cut would leave, through
       files.haltAfter(random.below(3));
       await Promise.resolve(store.write({ records: [], vote: { term: 99, votedFor: undefined } })).catch(() => {});
       files.crash(drawCrash(random));
-      shadow.rebuild(files.durableFiles());
+      shadow.rebuild(files);
       assertEquals(words(await recovered(files)), words(shadow.view), `seed ${seed} after crash ${life}`);
     }
   }
@@ -123,7 +288,7 @@ test("views are the same only with the same vote and the same log", async () => 
   const three = await view({ records: [], vote: { term: 2, votedFor: "b" } });
   const four = await view({ records: [commandsOf(1, 1, "uno")], truncateFrom: 1 });
   const five = await view({ records: [commandsOf(2, 1, "two")] });
-  const all = [one, two, three, four, five];
+  const all = [one, two, three, four, five, { ...five, snapshot: 1 }];
   for (const [i, a] of all.entries()) {
     for (const [j, b] of all.entries()) assertEquals(isSameView(a, b), i === j, `${i} ${j}`);
   }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { cloneView, isSameView } from "../disk_view.ts";
+import { cloneView, isSameLog, isSameView } from "../disk_view.ts";
 import type { DiskView } from "../view.ts";
 import type { Checker } from "./checker.ts";
 
@@ -19,11 +19,12 @@ export const disks: Checker = {
   },
 
   /**
-   * D4: what was durable is there; the write that was under way is there as a whole or not at all. D2: so it is on a disk
-   * that was damaged, when it can be read at all.
+   * D4: what was durable is there; the write that was under way is there as a whole or not at all, and so is the snapshot.
+   * D2: so it is on a disk that was damaged, when it can be read at all; a snapshot that was damaged is none.
    */
   onRecovered(ghost, id, { possible, found, isDamaged }) {
-    ghost.must(possible.some((disk) => isSameView(disk, found)), isDamaged ? "D2" : "D4", () => {
+    const hasSnapshot = isDamaged || possible.some(({ snapshot }) => found.snapshot >= snapshot);
+    ghost.must(hasSnapshot && possible.some((disk) => isSameLog(disk, found)), isDamaged ? "D2" : "D4", () => {
       return `the disk of "${id}" had to hold ${possible.map(words).join(" or ")}; a crash left ${words(found)}`;
     });
   },
@@ -37,6 +38,9 @@ export const disks: Checker = {
   },
 };
 
-function words({ term, votedFor, log }: DiskView): string {
-  return `${log.last} entries (hash ${log.hashAt(log.last)}) and a vote for "${votedFor}" in term ${term}`;
+function words({ term, votedFor, log, snapshot }: DiskView): string {
+  return `${log.last} entries (hash ${
+    log.hashAt(log.last)
+  }), a snapshot up to ${snapshot} and a vote for "${votedFor}" ` +
+    `in term ${term}`;
 }

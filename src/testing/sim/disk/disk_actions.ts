@@ -39,6 +39,8 @@ export type DiskAction =
     readonly type: "damage";
     readonly server: number;
     readonly how: DamageKind;
+    /** Whether it falls on a snapshot, and not on the log. */
+    readonly inSnapshots?: boolean;
     readonly pick: number;
     readonly for: number;
   }
@@ -93,6 +95,7 @@ export function diskChoices(
       isBeyond: true,
       pick,
     }],
+    ["rot-in-snapshots", { type: "damage", ...common, how, inSnapshots: true, pick }],
   ];
   return all.map(([fault, action]) => [faults.includes(fault) ? action : undefined, 1]);
 }

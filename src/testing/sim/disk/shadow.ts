@@ -4,10 +4,12 @@
  * @module
  */
 import { SEGMENT_HEADER_BYTES, sequenceOfName } from "../../../store/wal/segment_header.ts";
-import type { DurabilityObserver, FileChange, Inode } from "../../memory_file.ts";
-import { applyWrite, type DurableWrite, emptyView } from "../disk_view.ts";
+import type { LogIndex } from "../../../types.ts";
+import type { DurabilityObserver, DurableDirectory, FileChange, Inode } from "../../memory_file.ts";
+import { applyWrite, type DurableWrite, emptyView, nobody, type Prefix } from "../disk_view.ts";
 import type { DiskView } from "../view.ts";
 import { batchAt, layoutOf, type PlacedBatch, segmentStart } from "./layout.ts";
+import { indexOfWhole, snapshotOf, wholeSnapshots } from "./snapshot_layout.ts";
 
 /** A segment whose name is durable. */
 interface Tracked {
@@ -17,18 +19,31 @@ interface Tracked {
   end: number;
 }
 
+/** Stands for an entry that is gone with its segment, as a later batch lets it go. */
+const gone = -1;
+
 /** The durable part of one write-ahead log: no recovery, but a reader that goes along with the writer. */
 export class LogShadow implements DurabilityObserver {
   /** What is there. The same object until {@linkcode LogShadow.rebuild}. */
   view: DiskView = emptyView();
   readonly #onBatch: (write: DurableWrite) => void;
+  readonly #prefix: Prefix;
   readonly #segments = new Map<Inode, Tracked>();
+  /** Those that are whole, with the last entry that they include. */
+  #snapshots = new Map<string, LogIndex>();
   /** Sequence of the latest batch. */
   #sequence = 0;
+  /** The log's first entry: those before it are in a snapshot. */
+  #firstIndex: LogIndex = 1;
 
-  /** Calls `onBatch` for each batch that becomes durable, when the view has it. */
-  constructor(onBatch: (write: DurableWrite) => void) {
+  /**
+   * Calls `onBatch` for each batch that becomes durable, when the view has it.
+   *
+   * @param prefix What a snapshot stands for, that takes the place of a log or of its beginning.
+   */
+  constructor(onBatch: (write: DurableWrite) => void, prefix: Prefix = nobody) {
     this.#onBatch = onBatch;
+    this.#prefix = prefix;
   }
 
   onDurable(inode: Inode, change: FileChange): void {
@@ -50,15 +65,45 @@ export class LogShadow implements DurabilityObserver {
     for (const [old, { sequence }] of this.#segments) if (sequence > tracked.sequence) this.#segments.delete(old);
   }
 
+  onDirectoryNamed(path: string, directory: DurableDirectory | undefined): void {
+    const id = snapshotOf(path);
+    if (id === undefined) return;
+    this.#snapshots.delete(id);
+    const index = directory && indexOfWhole(directory, id);
+    if (index !== undefined) this.#snapshots.set(id, index);
+    this.#showSnapshots();
+  }
+
   /** Begins anew with what a crash left. */
-  rebuild(files: ReadonlyMap<string, Inode>): void {
+  rebuild(root: DurableDirectory): void {
+    const files = root.durableFiles();
+    const segments = layoutOf(files);
+    const last = segments.findLast(({ batches }) => batches.length > 0)?.batches.at(-1)?.head;
     this.view = emptyView();
     this.#segments.clear();
     this.#sequence = 0;
-    for (const { name, sequence, seed, batches } of layoutOf(files)) {
+    this.#firstIndex = last?.compactTo?.firstIndex ?? last?.before.firstIndex ?? 1;
+    if (this.#firstIndex > 1) this.view.log = this.#prefix(this.#firstIndex - 1);
+    for (const { name, sequence, seed, batches } of segments) {
       for (const batch of batches) this.#apply(batch);
       this.#segments.set(files.get(name)!, { sequence, seed, end: batches.at(-1)?.end ?? SEGMENT_HEADER_BYTES });
     }
+    this.findSnapshots(root);
+  }
+
+  /** Whether the log and the snapshots that are whole leave no gap. */
+  get isGapless(): boolean {
+    return this.view.snapshot >= this.#firstIndex - 1;
+  }
+
+  /** Looks which snapshots are whole. */
+  findSnapshots(root: DurableDirectory): void {
+    this.#snapshots = wholeSnapshots(root);
+    this.#showSnapshots();
+  }
+
+  #showSnapshots(): void {
+    this.view.snapshot = Math.max(0, ...this.#snapshots.values());
   }
 
   /** Takes the batches that a segment has got since. */
@@ -77,15 +122,24 @@ export class LogShadow implements DurabilityObserver {
 
   #apply({ head, records }: PlacedBatch): DurableWrite {
     this.#sequence = head.sequence;
-    const { truncateFrom, before } = head;
+    const { before } = head;
+    const { log } = this.view;
     // Every batch says it.
     const isNews = head.vote.term !== this.view.term || head.vote.votedFor !== this.view.votedFor;
     const vote = isNews ? head.vote : undefined;
-    const write = { records: records.count === 0 ? [] : [records], vote, truncateFrom };
+    // Nothing changes any more before the log's first entry, whatever was said before that was the first.
+    const from = (index: LogIndex) => Math.max(index, this.#firstIndex);
+    const truncateFrom = head.truncateFrom === undefined ? undefined : from(head.truncateFrom);
+    // A start says again how far the log is compacted.
+    const isCompacted = (head.compactTo?.firstIndex ?? 0) <= this.#firstIndex;
+    const compactTo = isCompacted ? undefined : head.compactTo;
+    const write = { records: records.count === 0 ? [] : [records], vote, truncateFrom, compactTo };
     // What is said again replaces itself.
-    this.view.log.truncateFrom(before.nextIndex);
-    if (records.count > 0) this.view.log.truncateFrom(records.from);
-    applyWrite(this.view, write);
+    log.truncateFrom(from(before.nextIndex));
+    while (log.last < before.nextIndex - 1) log.add(gone, 0);
+    if (records.count > 0) log.truncateFrom(from(records.from));
+    applyWrite(this.view, write, this.#prefix);
+    if (compactTo !== undefined) this.#firstIndex = compactTo.firstIndex;
     return write;
   }
 }

@@ -116,10 +116,17 @@ export class DiskTrouble {
     }
     if (!(error instanceof StorageError || error instanceof StorageFullError)) return undefined;
     const { message } = error;
-    if (!message.includes(location)) return undefined;
+    if (!message.includes(location) && !isAboutSnapshots(error)) return undefined;
     if (error instanceof StorageFullError) return this.#failures.find(({ fault }) => fault === "disk-full")?.fault;
-    return this.#failures.find(({ error: { message: cause } }) => message.includes(cause))?.fault;
+    const fault = this.#failures.find(({ error: { message: cause } }) => message.includes(cause))?.fault;
+    return fault ?? (this.#misreads > 0 && isAboutSnapshots(error) ? "misread" : undefined);
   }
+}
+
+/** Whether a server is down as it has no snapshot to go on from, or could not take one. */
+export function isAboutSnapshots(error: unknown): boolean {
+  if (!(error instanceof StorageError)) return false;
+  return /"snapshot-\d+-\d+-\d+"|as the log begins after entry \d+/.test(error.message);
 }
 
 /** Whether this is a file of the log, to which a batch goes at most once. */

@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { fileSnapshots } from "../../../store/snapshot_files.ts";
+import type { SnapshotStore } from "../../../store/snapshot_store.ts";
 import type { Store, StoreFactory } from "../../../store/store.ts";
 import { walStore } from "../../../store/wal/wal_store.ts";
-import type { ServerId } from "../../../types.ts";
+import type { LogIndex, ServerId } from "../../../types.ts";
 import { loseAll, MemoryFiles } from "../../memory_files.ts";
 import { cloneView, viewOf } from "../disk_view.ts";
 import type { Random } from "../random.ts";
@@ -13,6 +15,7 @@ import type { CrashKind, DiskBehaviour, Operations, Storage, StorageTap } from "
 import type { DiskView } from "../view.ts";
 import { drawCrash } from "./crash.ts";
 import { LogShadow } from "./shadow.ts";
+import { SNAPSHOTS_NAME } from "./snapshot_layout.ts";
 import { DiskTrouble } from "./trouble.ts";
 import { WalFaults } from "./wal_faults.ts";
 
@@ -24,6 +27,7 @@ export class WalDisk implements Storage {
   readonly faults: WalFaults;
   readonly #id: ServerId;
   readonly #segmentBytes: number;
+  readonly #keepsSnapshots: boolean;
   readonly #random: Random;
   /** What examinations draw from: how often there is one changes nothing else. */
   readonly #examiner: Random;
@@ -36,11 +40,12 @@ export class WalDisk implements Storage {
   constructor(id: ServerId, behaviour: DiskBehaviour, operations: Operations, random: Random, tap: StorageTap) {
     this.#id = id;
     this.#segmentBytes = behaviour.segmentBytes;
+    this.#keepsSnapshots = behaviour.keepsSnapshots === true;
     this.#random = random;
     this.#examiner = random.split("examiner");
     this.#operations = operations;
     this.#tap = tap;
-    this.#shadow = new LogShadow((write) => tap.onDurable(write));
+    this.#shadow = new LogShadow((write) => tap.onDurable(write), tap.prefix);
     const trouble = new DiskTrouble(tap);
     this.#files = new MemoryFiles({
       location: `disk of ${id}`,
@@ -63,7 +68,9 @@ export class WalDisk implements Storage {
   }
 
   factory(): StoreFactory {
-    return { open: ({ onSync }) => Promise.resolve(this.#store(this.#files, onSync)) };
+    const open: StoreFactory["open"] = ({ onSync }) => Promise.resolve(this.#store(this.#files, onSync));
+    if (!this.#keepsSnapshots) return { open };
+    return { open, snapshots: { open: () => Promise.resolve(snapshotsOf(this.#files)) } };
   }
 
   crash(kind: CrashKind): void {
@@ -73,7 +80,7 @@ export class WalDisk implements Storage {
     this.examine();
     this.#files.crash(drawCrash(this.#random));
     // What is damaged is told from the rest by recovery alone.
-    if (!this.faults.isDamaged) this.#shadow.rebuild(this.#files.durableFiles());
+    if (!this.faults.isDamaged) this.#shadow.rebuild(this.#files);
   }
 
   async recover(durableOnly: boolean): Promise<DiskView> {
@@ -101,14 +108,33 @@ export class WalDisk implements Storage {
   async #interrupt(files: MemoryFiles): Promise<void> {
     files.haltAfter(this.#examiner.below(interruptMax));
     await this.#store(files).open(this.#id).catch(() => {});
+    if (this.#keepsSnapshots) await snapshotsOf(files).open().catch(() => {});
     files.crash(drawCrash(this.#examiner));
   }
 
   async #viewOf(files: MemoryFiles): Promise<DiskView> {
     const store = this.#store(files);
-    const view = await viewOf(store, await store.open(this.#id));
+    const view = await viewOf(store, await store.open(this.#id), this.#tap.prefix);
     await store.close();
-    return view;
+    return this.#keepsSnapshots ? { ...view, snapshot: await this.#newestSnapshot(files) } : view;
+  }
+
+  /** The last entry that the newest snapshot includes which is whole; nothing else may be left. */
+  async #newestSnapshot(files: MemoryFiles): Promise<LogIndex> {
+    const snapshots = snapshotsOf(files);
+    await snapshots.open();
+    const left = files.child(SNAPSHOTS_NAME).names().find((name) => name.endsWith(".tmp"));
+    if (left !== undefined) throw new Error(`the start leaves "${left}"`);
+    let index: LogIndex | undefined;
+    for (const meta of await snapshots.list()) {
+      if (await snapshots.verify(meta.id)) index ??= meta.index;
+    }
+    await snapshots.close();
+    const [damaged] = snapshots.damaged;
+    if (damaged !== undefined && !this.faults.hasRot) {
+      throw new Error(`"${damaged.id}" is no good as ${damaged.problem}`);
+    }
+    return index ?? 0;
   }
 
   #store(files: MemoryFiles, onSync?: (ms: number) => void): Store {
@@ -118,4 +144,8 @@ export class WalDisk implements Storage {
     const random = () => `${this.#id}-${wiped > 0 ? `${wiped}-` : ""}${texts++}`;
     return walStore(files, { segmentBytes: this.#segmentBytes, random, now: () => 0, onSync });
   }
+}
+
+function snapshotsOf(files: MemoryFiles): SnapshotStore {
+  return fileSnapshots(files.directory(SNAPSHOTS_NAME));
 }

@@ -13,7 +13,8 @@ import { cutTail, damageAboveMark, damageAtRest, unprovenOf } from "./damage.ts"
 import type { DamageKind, ErrorTarget, Replacement } from "./disk_actions.ts";
 import { identityIn, layoutOf } from "./layout.ts";
 import type { LogShadow } from "./shadow.ts";
-import type { DiskTrouble } from "./trouble.ts";
+import { damageSnapshot } from "./snapshot_damage.ts";
+import { type DiskTrouble, isAboutSnapshots } from "./trouble.ts";
 
 /** Copies of a disk that are kept. */
 const copiesMax = 4;
@@ -21,6 +22,8 @@ const copiesMax = 4;
 /** See {@linkcode DiskFaults}. */
 export class WalFaults implements DiskFaults {
   isDamaged = false;
+  /** Whether a snapshot is damaged, or was. */
+  hasRot = false;
   /** How often the disk was emptied. */
   wiped = 0;
   readonly #files: MemoryFiles;
@@ -69,9 +72,14 @@ export class WalFaults implements DiskFaults {
     this.#lie = pick;
   }
 
-  damage(how: DamageKind, pick: number): string {
+  damage(how: DamageKind, pick: number, inSnapshots: boolean): string {
+    const random = Random.seeded(pick);
     this.isDamaged = true;
-    return damageAtRest(this.#files, Random.seeded(pick), how);
+    if (!inSnapshots) return damageAtRest(this.#files, random, how);
+    const where = damageSnapshot(this.#files, random, how);
+    this.hasRot ||= where !== undefined;
+    this.#shadow.findSnapshots(this.#files);
+    return where ?? "there is no snapshot";
   }
 
   /** See {@linkcode DiskFaults.identityAfter}. */
@@ -89,10 +97,13 @@ export class WalFaults implements DiskFaults {
       const copy = by === "old-copy" ? this.#copies?.[0] : undefined;
       this.#files.clear();
       if (copy !== undefined) this.#files.copyFrom(copy);
-      else this.wiped++;
+      else {
+        this.wiped++;
+        this.hasRot = false;
+      }
       this.#files.crash(loseAll);
     }
-    this.#shadow.rebuild(this.#files.durableFiles());
+    this.#shadow.rebuild(this.#files);
   }
 
   heal(): void {
@@ -106,12 +117,17 @@ export class WalFaults implements DiskFaults {
     if (!this.isDamaged) return;
     this.isDamaged = false;
     // A mark may be gone, so that the log goes on where the shadow does not expect it.
-    this.#shadow.rebuild(this.#files.durableFiles());
+    this.#shadow.rebuild(this.#files);
   }
 
   explain(error: unknown): DiskFault | undefined {
     const { location } = this.#files;
-    if (!this.isDamaged || !(error instanceof CorruptionError)) return this.#trouble.explain(error, location);
+    if (!this.isDamaged || !(error instanceof CorruptionError)) {
+      const fault = this.#trouble.explain(error, location);
+      // Where an older snapshot is whole, and the log reaches it, the server has to start from that.
+      const isRot = this.hasRot && !this.#shadow.isGapless && isAboutSnapshots(error);
+      return fault ?? (isRot ? "rot-in-snapshots" : undefined);
+    }
     return error.file.startsWith(`${location}/`) && Number.isSafeInteger(error.offset) ? "rot" : undefined;
   }
 
