@@ -98,6 +98,8 @@ export interface DiskFaults {
   readonly isDamaged: boolean;
   /** The fault that explains why a server is down; undefined when none does. */
   explain(error: unknown): DiskFault | undefined;
+  /** Whether a server is down by a snapshot that is damaged, though it could have started from an older one. */
+  isNeedless(error: unknown): boolean;
 }
 
 /** Operations that take time. */

@@ -11,6 +11,7 @@ import { elections } from "./elections.ts";
 import { identity } from "./identity.ts";
 import { logs } from "./logs.ts";
 import { membership } from "./membership.ts";
+import { snapshots } from "./snapshots.ts";
 
 /** In the order in which they run. */
 export const MUTANTS: readonly Mutant[] = [
@@ -18,6 +19,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...logs,
   ...commits,
   ...disks,
+  ...snapshots,
   ...identity,
   ...membership,
   ...calls,

@@ -44,6 +44,10 @@ export class MemoryFaults implements DiskFaults {
     this.stall(false);
   }
 
+  isNeedless(): boolean {
+    return false;
+  }
+
   arm(): void {}
   disarm(): void {}
   fill(): void {}

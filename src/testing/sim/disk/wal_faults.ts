@@ -123,12 +123,14 @@ export class WalFaults implements DiskFaults {
   explain(error: unknown): DiskFault | undefined {
     const { location } = this.#files;
     if (!this.isDamaged || !(error instanceof CorruptionError)) {
-      const fault = this.#trouble.explain(error, location);
-      // Where an older snapshot is whole, and the log reaches it, the server has to start from that.
-      const isRot = this.hasRot && !this.#shadow.isGapless && isAboutSnapshots(error);
-      return fault ?? (isRot ? "rot-in-snapshots" : undefined);
+      const isRot = this.hasRot && isAboutSnapshots(error) && !this.#shadow.isGapless;
+      return this.#trouble.explain(error, location) ?? (isRot ? "rot-in-snapshots" : undefined);
     }
     return error.file.startsWith(`${location}/`) && Number.isSafeInteger(error.offset) ? "rot" : undefined;
+  }
+
+  isNeedless(error: unknown): boolean {
+    return this.hasRot && isAboutSnapshots(error) && this.#shadow.isGapless;
   }
 
   /** The process is dead. */
