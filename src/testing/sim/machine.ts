@@ -86,10 +86,7 @@ export class SimMachine implements StateMachine<SimCommand, SimResult> {
   /** See {@linkcode StateMachine.restore}. */
   async restore(stream: ReadableStream<Uint8Array>): Promise<void> {
     this.isBusy = true;
-    const pieces: string[] = [];
-    const decoder = new TextDecoder();
-    for await (const piece of stream) pieces.push(decoder.decode(piece, { stream: true }));
-    const [hash, states] = JSON.parse(pieces.join(""));
+    const [hash, states] = JSON.parse(await textOf(stream));
     this.#hash = hash;
     this.#states = new Map(states);
     this.isBusy = false;
@@ -104,6 +101,19 @@ export class SimMachine implements StateMachine<SimCommand, SimResult> {
     if (command.type === "fail") throw new Refusal(command.value);
     return result;
   }
+}
+
+/** The hash of the state that a snapshot holds. */
+export async function stateIn(snapshot: ReadableStream<Uint8Array>): Promise<number> {
+  const [hash] = JSON.parse(await textOf(snapshot));
+  return hash;
+}
+
+async function textOf(stream: ReadableStream<Uint8Array>): Promise<string> {
+  const pieces: string[] = [];
+  const decoder = new TextDecoder();
+  for await (const piece of stream) pieces.push(decoder.decode(piece, { stream: true }));
+  return pieces.join("");
 }
 
 /** What a command makes of a key. */

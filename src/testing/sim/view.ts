@@ -18,6 +18,8 @@ export interface DiskView {
   log: ChainLog;
   /** The last entry that the newest snapshot includes; 0 without one. */
   snapshot: LogIndex;
+  /** Hash of the machine's state in it, where somebody has looked. */
+  readonly state?: number | undefined;
 }
 
 /** A server in one life. */

@@ -14,7 +14,7 @@ import { Ghost } from "../../../src/testing/sim/ghost.ts";
 import type { Replacement } from "../../../src/testing/sim/disk/disk_actions.ts";
 import { CHECKERS } from "../../../src/testing/sim/simulation.ts";
 import { beforeOf, type DiskView, type NodeView } from "../../../src/testing/sim/view.ts";
-import type { Disk, LogIndex, ServerId, Term } from "../../../src/types.ts";
+import type { Disk, LogIndex, LogStart, ServerId, Term } from "../../../src/types.ts";
 import type { Records } from "../../../src/wire/record.ts";
 import { test } from "../../harness.ts";
 import { append, coreOf, type Given, leaderOf } from "../../core/states.ts";
@@ -101,9 +101,9 @@ export class Stage {
   }
 
   /** A write is durable, after which the disk is like this. */
-  persist(actor: Actor, change: (disk: DiskView) => void, truncateFrom?: LogIndex): void {
+  persist(actor: Actor, change: (disk: DiskView) => void, truncateFrom?: LogIndex, compactTo?: LogStart): void {
     change(actor.disk);
-    const write = { records: [], ...(truncateFrom === undefined ? {} : { truncateFrom }) };
+    const write = { records: [], truncateFrom, compactTo };
     for (const checker of CHECKERS) checker.onPersisted?.(this.ghost, actor, write);
   }
 

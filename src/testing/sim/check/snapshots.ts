@@ -5,7 +5,7 @@
  */
 import type { LogIndex, Term } from "../../../types.ts";
 import type { Ghost } from "../ghost.ts";
-import type { NodeView, StepView } from "../view.ts";
+import type { DiskView, NodeView, StepView } from "../view.ts";
 import type { Checker } from "./checker.ts";
 
 /** Raft §7. */
@@ -28,6 +28,14 @@ export const snapshots: Checker = {
     });
   },
 
+  onRecovered(ghost, id, { found }) {
+    holdsState(ghost, id, found);
+  },
+
+  onExamined(ghost, id, _said, found) {
+    if (!(found instanceof Error)) holdsState(ghost, id, found);
+  },
+
   onPersisted(ghost, { id, disk }, { compactTo }) {
     if (compactTo === undefined) return;
     ghost.must(compactTo.firstIndex - 1 <= disk.snapshot, "S4", () => {
@@ -41,6 +49,17 @@ function prefix(ghost: Ghost, { id }: NodeView, index: LogIndex, term: Term): vo
   const committed = ghost.commits[index - 1];
   ghost.must(committed?.term === term, "S1", () => {
     return `"${id}" has a snapshot up to entry ${index} of term ${term}; committed is one of term ${committed?.term}`;
+  });
+}
+
+/** S1: it holds what the machine was after its last entry, no more and no less (BS14). */
+function holdsState(ghost: Ghost, id: string, { snapshot, state }: DiskView): void {
+  if (state === undefined) return;
+  let last = snapshot;
+  while (last > 0 && !ghost.applied.has(last)) last--;
+  const expected = ghost.applied.get(last)?.state ?? 0;
+  ghost.must(state === expected, "S1", () => {
+    return `the snapshot of "${id}" up to entry ${snapshot} holds the state ${state}; after entry ${last} it was ${expected}`;
   });
 }
 

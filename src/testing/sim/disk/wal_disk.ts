@@ -4,12 +4,14 @@
  * @module
  */
 import { fileSnapshots } from "../../../store/snapshot_files.ts";
-import type { SnapshotStore } from "../../../store/snapshot_store.ts";
+import type { SnapshotMeta, SnapshotStore } from "../../../store/snapshot_store.ts";
 import type { Store, StoreFactory } from "../../../store/store.ts";
 import { walStore } from "../../../store/wal/wal_store.ts";
-import type { LogIndex, ServerId } from "../../../types.ts";
+import type { ServerId } from "../../../types.ts";
+import { openSnapshot } from "../../../wire/snapshot_reader.ts";
 import { loseAll, MemoryFiles } from "../../memory_files.ts";
 import { cloneView, viewOf } from "../disk_view.ts";
+import { stateIn } from "../machine.ts";
 import type { Random } from "../random.ts";
 import type { CrashKind, DiskBehaviour, Operations, Storage, StorageTap } from "../storage.ts";
 import type { DiskView } from "../view.ts";
@@ -116,25 +118,26 @@ export class WalDisk implements Storage {
     const store = this.#store(files);
     const view = await viewOf(store, await store.open(this.#id), this.#tap.prefix);
     await store.close();
-    return this.#keepsSnapshots ? { ...view, snapshot: await this.#newestSnapshot(files) } : view;
+    return this.#keepsSnapshots ? { ...view, ...await this.#newestSnapshot(files) } : view;
   }
 
-  /** The last entry that the newest snapshot includes which is whole; nothing else may be left. */
-  async #newestSnapshot(files: MemoryFiles): Promise<LogIndex> {
+  /** The newest snapshot that is whole; nothing else may be left. */
+  async #newestSnapshot(files: MemoryFiles): Promise<Pick<DiskView, "snapshot" | "state">> {
     const snapshots = snapshotsOf(files);
     await snapshots.open();
     const left = files.child(SNAPSHOTS_NAME).names().find((name) => name.endsWith(".tmp"));
     if (left !== undefined) throw new Error(`the start leaves "${left}"`);
-    let index: LogIndex | undefined;
+    let newest: SnapshotMeta | undefined;
     for (const meta of await snapshots.list()) {
-      if (await snapshots.verify(meta.id)) index ??= meta.index;
+      if (await snapshots.verify(meta.id)) newest ??= meta;
     }
+    const state = newest && await stateOf(snapshots, newest);
     await snapshots.close();
     const [damaged] = snapshots.damaged;
     if (damaged !== undefined && !this.faults.hasRot) {
       throw new Error(`"${damaged.id}" is no good as ${damaged.problem}`);
     }
-    return index ?? 0;
+    return { snapshot: newest?.index ?? 0, state };
   }
 
   #store(files: MemoryFiles, onSync?: (ms: number) => void): Store {
@@ -144,6 +147,12 @@ export class WalDisk implements Storage {
     const random = () => `${this.#id}-${wiped > 0 ? `${wiped}-` : ""}${texts++}`;
     return walStore(files, { segmentBytes: this.#segmentBytes, random, now: () => 0, onSync });
   }
+}
+
+/** The hash of the machine's state. */
+async function stateOf(snapshots: SnapshotStore, { id }: SnapshotMeta): Promise<number> {
+  const { user } = await openSnapshot((offset, bytesMax) => snapshots.read(id, offset, bytesMax));
+  return await stateIn(user);
 }
 
 function snapshotsOf(files: MemoryFiles): SnapshotStore {

@@ -1,0 +1,68 @@
+import { compactTerms, resetTerms } from "../../../src/core/term_index.ts";
+import type { DiskView } from "../../../src/testing/sim/view.ts";
+import { configuration } from "../../core/states.ts";
+import { type Actor, rule, type Stage } from "./stage.ts";
+
+/** Servers of which the first has committed entry 2, of term 2, with the second, and has applied it. */
+function committed(stage: Stage): readonly [Actor, Actor, Actor] {
+  const [a, b, c] = [stage.server("a"), stage.server("b"), stage.server("c")];
+  stage.reign(a, 2, b);
+  stage.end(a);
+  stage.apply(a, 2, 7, 1, 2);
+  a.core.appliedIndex = 2;
+  return [a, b, c];
+}
+
+const persisted = (index: number, term: number) => ({ type: "snapshot-persisted", index, term }) as const;
+const isIn = (index: number, term: number) => ({ type: "compact", firstIndex: index + 1, prevTerm: term }) as const;
+const has = ({ disk }: Actor, more: Partial<DiskView>): DiskView => ({ ...disk, ...more });
+
+rule("S1", "a snapshot stands for what is committed", (stage, isBad) => {
+  const [a] = committed(stage);
+  stage.step(a, persisted(2, isBad ? 1 : 2));
+});
+
+rule("S1", "a snapshot ends at an entry that is committed", (stage, isBad) => {
+  const [a] = committed(stage);
+  stage.append(a, 2);
+  stage.step(a, persisted(isBad ? 3 : 2, 2));
+});
+
+rule("S1", "a snapshot on a disk holds what the machine was after its last entry", (stage, isBad) => {
+  const [a] = committed(stage);
+  stage.recover("a", has(a, { snapshot: 2, state: isBad ? 8 : 7 }));
+});
+
+rule("S1", "a snapshot from before the first command holds nothing", (stage, isBad) => {
+  const [a] = committed(stage);
+  stage.recover("a", has(a, { snapshot: 1, state: isBad ? 7 : 0 }));
+});
+
+rule("S2", "a snapshot is installed only where the log lacks its last entry", (stage, isBad) => {
+  const [, b, c] = committed(stage);
+  const actor = isBad ? b : c;
+  const received = { ...{ type: "snapshot-received", index: 2, term: 2 } as const, configurationIndex: 1 };
+  stage.step(actor, { ...received, configuration: configuration("a b c") }, (core) => {
+    resetTerms(core.log, 2, 2);
+    Object.assign(core, { term: 2, commitIndex: 2, snapshot: { index: 2, term: 2 } });
+  }, [{ type: "install-snapshot", index: 2, term: 2, truncateFrom: undefined, epoch: 1 }]);
+});
+
+rule("S4", "nothing is let go that the machine has not applied", (stage, isBad) => {
+  const [a] = committed(stage);
+  a.core.snapshot = { index: 2, term: 2 };
+  a.core.appliedIndex = isBad ? 1 : 2;
+  stage.step(a, { type: "drained" }, () => {}, [isIn(2, 2)]);
+});
+
+rule("S4", "nothing is let go on a disk that no snapshot there holds", (stage, isBad) => {
+  const [a] = committed(stage);
+  stage.persist(a, (disk) => disk.snapshot = isBad ? 1 : 2, undefined, { firstIndex: 3, prevTerm: 2 });
+});
+
+rule("A1", "a log begins no later than where the snapshot ends", (stage, isBad) => {
+  const [a] = committed(stage);
+  a.core.snapshot = { index: isBad ? 1 : 2, term: 2 };
+  compactTerms(a.core.log, 3);
+  stage.end(a);
+});
