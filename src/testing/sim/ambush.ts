@@ -1,6 +1,6 @@
 /**
  * Faults at the moments at which they hurt most: right after a leader appended, the servers changed, a vote was given, a
- * transfer began.
+ * transfer began, a snapshot took the log's place or let go of its beginning.
  * Faults at random times hardly ever meet them.
  *
  * @module
@@ -25,7 +25,8 @@ function drawOne(random: Random, config: SimConfig, node: NodeView, step: StepVi
   const { ambush, servers, faults } = config;
   const { core, index } = node;
   const moment = momentOf(node, step);
-  if (moment === undefined || !random.chance(moment === "appended" ? ambush / 50 : ambush)) return undefined;
+  const isUsual = moment === "appended" || moment === "compacted";
+  if (moment === undefined || !random.chance(isUsual ? ambush / 50 : ambush)) return undefined;
   const duration = random.spread(config.faultMin, config.faultMax);
   const crashes = (["kill", "power"] as const).filter((kind) => faults.includes(kind));
   const crash = (server: number): Action | undefined =>
@@ -40,6 +41,8 @@ function drawOne(random: Random, config: SimConfig, node: NodeView, step: StepVi
     const to = core.leading?.transfer?.to ?? (told as { readonly to: ServerId } | undefined)?.to;
     return to === undefined ? undefined : crash(indexOf(to));
   }
+  // The snapshot is durable, and what is to follow it in the log is not.
+  if (moment === "installed" || moment === "compacted") return crash(index);
   // A vote that takes longer to be written than an election may last.
   const stalls = moment === "voted" && faults.includes("disk-stall") && random.chance(0.5);
   if (stalls) return { type: "disk-stall", server: index, for: duration };
@@ -55,7 +58,7 @@ function drawOne(random: Random, config: SimConfig, node: NodeView, step: StepVi
 function momentOf(
   { core }: NodeView,
   { before, effects, event }: StepView,
-): "led" | "changed" | "appended" | "voted" | "transferring" | "jumped" | undefined {
+): "led" | "changed" | "appended" | "voted" | "transferring" | "jumped" | "installed" | "compacted" | undefined {
   if (event.type === "clock-jumped" && core.role === "leader") return "jumped";
   for (const effect of effects) {
     if (effect.type === "append" && effect.source === "noop") return "led";
@@ -63,6 +66,8 @@ function momentOf(
     if (effect.type === "append" && effect.source === "proposals") return "appended";
     if (effect.type === "persist-vote" && effect.votedFor !== undefined) return "voted";
     if (effect.type === "send" && effect.message.type === "timeout-now") return "transferring";
+    if (effect.type === "install-snapshot") return "installed";
+    if (effect.type === "compact") return "compacted";
   }
   return before.role === "leader" && core.leading?.transfer !== undefined ? "transferring" : undefined;
 }

@@ -33,6 +33,15 @@ test("ambush: who has just voted dies", () => {
   assertEquals(draw([{ type: "persist-vote", votedFor: undefined }])[0], undefined);
 });
 
+test("ambush: who has just got a snapshot, or compacted its log, dies", () => {
+  for (const action of draw([{ type: "install-snapshot" }])) {
+    assertEquals([action?.type, action?.type === "crash" && action.server], ["crash", 2]);
+  }
+  const usual = draw([{ type: "compact" }]).filter((action) => action !== undefined);
+  assert(usual.length > 0 && usual.length < 20 && usual.every(({ type }) => type === "crash"), `${usual.length}`);
+  assertEquals(draw([{ type: "install-snapshot" }], { faults: ["partition"] })[0], undefined);
+});
+
 test("ambush: the clock of a leader jumps twice", () => {
   const jump = (faults: SimConfig["faults"], role: string) => {
     const node = { index: 2, core: { role } } as unknown as NodeView;
