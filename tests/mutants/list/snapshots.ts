@@ -9,7 +9,7 @@ import type { Mutant, Runs } from "../mutant.ts";
 const crashing: Runs = { store: "wal", servers: 3, faults: ["power", "kill", "partition"] };
 
 /** The same where snapshots are damaged. */
-const rotting: Runs = { store: "wal", servers: 3, faults: ["rot-in-snapshots", "power"] };
+const rotting: Runs = { store: "wal", servers: 3, faults: ["rot-in-snapshots"] };
 
 /** Faults in what takes the log's place. */
 export const snapshots: readonly Mutant[] = [
@@ -71,7 +71,7 @@ export const snapshots: readonly Mutant[] = [
     find: "return found === checksum ? undefined :",
     replace: "return found >= 0 ? undefined :",
     why: "It was whole when it got its name, and whoever restores it looks at its checksums anyway.",
-    invariants: ["D3"],
+    invariants: ["D4", "D3"],
     runs: rotting,
   },
   {
