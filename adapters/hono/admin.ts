@@ -43,8 +43,8 @@ export interface AdminOptions {
    */
   readonly contactMaxMs?: number;
   /**
-   * How long a request may take, in milliseconds; then it is answered with 504, and what was asked for may be done all
-   * the same.
+   * How long a request may take, in milliseconds, or may bring nothing when it brings a snapshot; then it is answered with
+   * 504, and what was asked for may be done all the same.
    *
    * @default {60_000}
    */
@@ -53,7 +53,7 @@ export interface AdminOptions {
 
 /**
  * The admin surface of a server: what it does (`GET status`, `health`, `metrics`, `stats`, `doctor`, `configuration`,
- * `events`), and what operators do with it: `POST servers`, `membership`, `transfer`, `drain`, `snapshot`, `GET snapshots/:id` and the like. All
+ * `events`), and what operators do with it: `POST servers`, `membership`, `transfer`, `drain`, `snapshot`, `GET snapshots/:id`, `PUT restore` and the like. All
  * routes are described at `GET openapi.json`. Mount it under any path.
  *
  * @throws {TypeError} Without `token` or `insecure: true`, or with a token that can't be sent as one.
@@ -88,10 +88,16 @@ export function adminApp(raft: AdminTarget, options: AdminOptions): FetchHandler
 async function answer(route: Route, raft: AdminTarget, c: Context, timeoutMs: number): Promise<Response> {
   const request = c.req.raw;
   const timeout = new AbortController();
-  const timer = setTimeout(() => timeout.abort(new DOMException("it takes too long", "TimeoutError")), timeoutMs);
+  const start = () => setTimeout(() => timeout.abort(new DOMException("it takes too long", "TimeoutError")), timeoutMs);
+  let timer = start();
+  const extend = () => {
+    clearTimeout(timer);
+    timer = start();
+  };
   try {
     const given = await givenTo(route, request);
-    const answered = await route.answer({ raft, given, request, id: c.req.param("id") ?? "", signal: timeout.signal });
+    const id = c.req.param("id") ?? "";
+    const answered = await route.answer({ raft, given, request, id, signal: timeout.signal, extend });
     return answered instanceof Response ? answered : c.json(answered as object);
   } catch (error) {
     return problemResponse(error, raft.leader);

@@ -40,7 +40,7 @@ const problem = {
   },
 };
 
-function operationOf({ path, summary, body, query = {}, produces = "application/json" }: Route): object {
+function operationOf({ path, summary, body, consumes, query = {}, produces = "application/json" }: Route): object {
   const id = path.includes(":id") ? [{ name: "id", in: "path", required: true, schema: { type: "string" } }] : [];
   const parameters = Object.entries(query).map(([name, field]) => ({
     name,
@@ -54,6 +54,7 @@ function operationOf({ path, summary, body, query = {}, produces = "application/
     summary,
     ...(all.length === 0 ? {} : { parameters: all }),
     ...(body === undefined ? {} : { requestBody: requestBodyOf(body) }),
+    ...(consumes === undefined ? {} : { requestBody: { required: true, content: { [consumes]: {} } } }),
     responses: {
       200: { description: "Done.", content: { [produces]: {} } },
       default: {

@@ -43,6 +43,8 @@ const statuses: Readonly<Record<string, number>> = {
   "membership": 409,
   "transfer-failed": 409,
   "nothing-new": 409,
+  "aborted-by-restore": 409,
+  "protocol": 400,
   "no-snapshots": 501,
   "storage-full": 507,
 };

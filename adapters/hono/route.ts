@@ -33,18 +33,22 @@ export interface Asked {
   readonly signal: AbortSignal;
   /** The request itself. */
   readonly request: Request;
+  /** Something came of the request: the time that it may take begins anew. */
+  readonly extend: () => void;
 }
 
 /** One route. */
 export interface Route {
   /** Its method. */
-  readonly method: "GET" | "POST" | "DELETE" | "PATCH";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE" | "PATCH";
   /** Its path, with `:id` for an id. */
   readonly path: string;
   /** What it does, in a sentence. */
   readonly summary: string;
   /** Fields of its JSON body; undefined when it takes none. */
   readonly body?: Fields;
+  /** Type of its body when that is a stream, which the route reads itself. */
+  readonly consumes?: string;
   /** Fields of its query. */
   readonly query?: Fields;
   /** Type of what it answers with. Default: `application/json`. */

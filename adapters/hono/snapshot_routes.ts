@@ -1,11 +1,12 @@
 /**
- * Routes about snapshots: taken, listed, and their bytes.
+ * Routes about snapshots: taken, listed, their bytes, and a cluster's state out of such bytes.
  *
  * @module
  */
 import type { SnapshotMeta } from "../../mod.ts";
 import { BadRequest } from "./problem.ts";
-import type { Route } from "./route.ts";
+import type { Fields, Route } from "./route.ts";
+import type { AdminTarget } from "./target.ts";
 
 /** Each holds a snapshot, and its room on the disk, for as long as somebody reads it. */
 const downloadsMax = 8;
@@ -40,7 +41,47 @@ export function snapshotRoutes(): readonly Route[] {
         return new Response(downloads.counted(snapshot.open()), { headers: headersOf(snapshot.meta) });
       },
     },
+    {
+      ...{
+        method: "PUT",
+        path: "/restore",
+        summary: "Gives the whole cluster the state of a snapshot; on the leader.",
+      },
+      query: identity,
+      consumes: "application/octet-stream",
+      answer: async ({ raft, given, request, signal, extend }) => {
+        const meta = given as unknown as Identity;
+        return await raft.restore(meta, bounded(request.body, meta.bytes, extend), { signal });
+      },
+    },
   ];
+}
+
+type Identity = Parameters<AdminTarget["restore"]>[0];
+
+const identity: Fields = {
+  index: { type: "index", text: "Its last entry, as `GET snapshots` says.", isRequired: true },
+  term: { type: "index", text: "That entry's term.", isRequired: true },
+  bytes: { type: "index", text: "How long it is.", isRequired: true },
+  checksum: { type: "index", text: "Its checksum.", isRequired: true },
+};
+
+/** The body, which fails as soon as it has more bytes than it may have. Tells of each piece. */
+function bounded(
+  body: ReadableStream<Uint8Array> | null,
+  bytesMax: number,
+  onPiece: () => void,
+): ReadableStream<Uint8Array> {
+  let bytes = 0;
+  const bound = new TransformStream<Uint8Array, Uint8Array>({
+    transform(piece, controller) {
+      onPiece();
+      bytes += piece.length;
+      if (bytes > bytesMax) throw new BadRequest(`Cannot restore as there are more than ${bytesMax} bytes`);
+      controller.enqueue(piece);
+    },
+  });
+  return (body ?? new Blob([]).stream()).pipeThrough(bound);
 }
 
 function metaOf({ id, index, term, timeMs, configurationIndex, bytes, checksum }: SnapshotMeta): object {

@@ -26,5 +26,6 @@ export type AdminTarget = Pick<
   | "drain"
   | "snapshot"
   | "snapshots"
+  | "restore"
   | "reloadConfig"
 >;

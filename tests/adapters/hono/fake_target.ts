@@ -13,7 +13,15 @@ export function fakeTarget(status: Partial<Status> = {}, metrics: Partial<Metric
     metrics: () => ({ ...METRICS, ...metrics }),
     leader: undefined,
     configuration: { index: 1, committed: true, servers: STATUS.servers },
-    ...{ stats: unused, doctor: unused, events: unused, reloadConfig: unused, snapshot: unused, snapshots: unused },
+    ...{
+      stats: unused,
+      doctor: unused,
+      events: unused,
+      reloadConfig: unused,
+      snapshot: unused,
+      snapshots: unused,
+      restore: unused,
+    },
     ...{ addVoter: unused, addNonvoter: unused, demoteVoter: unused, removeServer: unused, changeMembership: unused },
     ...{ transferLeadership: unused, verifyLeader: unused, barrier: unused, drain: unused },
   };

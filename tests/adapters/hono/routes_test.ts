@@ -43,7 +43,7 @@ test("openapi.json describes every route, and every route that it describes is t
     ...["GET /openapi.json", "GET /snapshots", "GET /snapshots/{id}", "GET /stats", "GET /status", "PATCH /config"],
     ...["POST /barrier", "POST /drain"],
     ...["POST /membership", "POST /servers", "POST /servers/{id}/demote", "POST /servers/{id}/promote"],
-    ...["POST /snapshot", "POST /transfer", "POST /verify"],
+    ...["POST /snapshot", "POST /transfer", "POST /verify", "PUT /restore"],
   ]);
   const app = adminApp({ ...fakeTarget(), snapshots: () => Promise.resolve([keptSnapshot("a")]) }, { insecure: true });
   for (const [path, methods] of Object.entries(paths)) {
