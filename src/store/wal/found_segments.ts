@@ -70,8 +70,13 @@ function withoutLeftOver(found: readonly FoundSegment[]): readonly FoundSegment[
 
 async function firstSector(files: Files, name: string): Promise<Uint8Array> {
   return await withFile(files, name, async (file) => {
-    const sector = new Uint8Array(SEGMENT_HEADER_BYTES);
-    return sector.subarray(0, await readFully(file, sector, 0));
+    const read = async () => {
+      const sector = new Uint8Array(SEGMENT_HEADER_BYTES);
+      return sector.subarray(0, await readFully(file, sector, 0));
+    };
+    const sector = await read();
+    // Nobody is to be turned away by what was read wrongly once.
+    return "header" in decodeSegmentHeader(sector) ? sector : await read();
   });
 }
 

@@ -57,7 +57,13 @@ export class SegmentScanner {
    */
   async headAt(offset: number): Promise<DecodedBatchHead | undefined> {
     const start = await this.#bytes(offset, BATCH_HEAD_BYTES_MAX);
-    return isBatchHead(start, 0, this.#seed) ? this.#headOf(start, 0, offset) : undefined;
+    if (isBatchHead(start, 0, this.#seed)) return this.#headOf(start, 0, offset);
+    // The log's end, as a rule; but were it a disk that has read wrongly once, acknowledged entries would be cut off.
+    const again = new Uint8Array(start.length);
+    await readFully(this.#file, again, offset);
+    if (!isBatchHead(again, 0, this.#seed)) return undefined;
+    this.#forgetWindow();
+    return this.#headOf(again, 0, offset);
   }
 
   /**
@@ -66,10 +72,13 @@ export class SegmentScanner {
    * @throws {CorruptionError} When it is whole, but says what this version can't read.
    */
   async batchOf(head: DecodedBatchHead, offset: number): Promise<ScannedBatch> {
+    const whole = await this.#wholeBatch(head, offset);
+    if (whole !== undefined) return whole;
+    // Once more, from the file: what was read wrongly is not damaged.
+    this.#forgetWindow();
     const bytes = await this.#bytes(offset, head.byteLength);
     try {
-      const whole = decodeBatchRecords(head, bytes, 0);
-      return { head, offset, ...whole, problem: undefined, damaged: [], isComplete: true };
+      return wholeOf(head, offset, bytes);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       const records = bytes.subarray(head.headBytes, head.headBytes + head.recordBytes);
@@ -78,6 +87,20 @@ export class SegmentScanner {
       if (!isWhole || !isFilledUp(head, bytes, 0)) return this.#salvage(head, offset, bytes, error.message);
       throw new CorruptionError(this.#location, offset, error.message);
     }
+  }
+
+  async #wholeBatch(head: DecodedBatchHead, offset: number): Promise<ScannedBatch | undefined> {
+    const bytes = await this.#bytes(offset, head.byteLength);
+    try {
+      return wholeOf(head, offset, bytes);
+    } catch (error) {
+      if (error instanceof ProtocolError) return undefined;
+      throw error;
+    }
+  }
+
+  #forgetWindow(): void {
+    this.#window = new Uint8Array(0);
   }
 
   /** Looks for the first batch at or after this offset. */
@@ -137,6 +160,11 @@ export class SegmentScanner {
     this.#windowStart = offset;
     return this.#window.subarray(0, Math.min(read, length));
   }
+}
+
+function wholeOf(head: DecodedBatchHead, offset: number, bytes: Uint8Array): ScannedBatch {
+  const whole = decodeBatchRecords(head, bytes, 0);
+  return { head, offset, ...whole, problem: undefined, damaged: [], isComplete: true };
 }
 
 function decoded(bytes: Uint8Array, from: number): Records | undefined {

@@ -44,6 +44,18 @@ export async function readEntries(
     places.push(place);
     total += place.bytes;
   }
+  try {
+    return await readPlaces(files, name, from, places);
+  } catch (error) {
+    if (!(error instanceof DamagedEntryError)) throw error;
+    // Once more, and by itself: what was read wrongly once is not damaged, and to be believed so costs a leadership.
+    return await readPlaces(files, name, from, places.slice(0, 1));
+  }
+}
+
+/** The records at these places, up to the first one that is damaged. */
+async function readPlaces(files: Files, name: string, from: LogIndex, places: readonly Place[]): Promise<Records> {
+  const start = places[0].offset;
   const last = places[places.length - 1];
   const bytes = new Uint8Array(last.offset + last.bytes - start);
   try {
@@ -52,7 +64,6 @@ export async function readEntries(
     const message = cause instanceof Error ? cause.message : String(cause);
     if ((cause as { code?: unknown }).code === "EIO") {
       // The disk can't read a sector of it; which one is found out entry by entry.
-      if (places.length > 1) return await readEntries(files, { entries, name }, from, from + 1, 0);
       throw new DamagedEntryError(from, pathOf(files, name), start, message);
     }
     const problem = `Cannot read "${pathOf(files, name)}": ${message}: see to the disk, then restart`;
@@ -64,7 +75,7 @@ export async function readEntries(
     bytes.copyWithin(at, offset - start, offset - start + length);
     at += length;
   }
-  return verified(bytes.subarray(0, total), from, places, pathOf(files, name));
+  return verified(bytes.subarray(0, at), from, places, pathOf(files, name));
 }
 
 /** The records in these bytes up to the first one that is damaged. */

@@ -57,7 +57,7 @@ export const SURVIVABLE: Readonly<Record<DiskFault, { readonly outcome: Outcome;
   },
   "name-error": { outcome: "stops", reason: "no segment can be begun" },
   "disk-full": { outcome: "stops", reason: "no room is kept for going on with less" },
-  misread: { outcome: "stops", reason: "a checksum that is wrong once is not looked at again" },
+  misread: { outcome: "stops", reason: "what the log reads wrongly once is read again, a snapshot is not" },
   rot: {
     outcome: "refuses",
     reason:
