@@ -32,6 +32,8 @@ const hits = {
   "read-waited-for-own-term": 0,
   "read-confirmed": 0,
   "read-refused-by-step-down": 0,
+  "lease-read-answered": 0,
+  "lease-read-in-doubt": 0,
   "transfer-succeeded": 0,
   "transfer-timed-out": 0,
   // Snapshots.

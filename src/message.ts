@@ -109,6 +109,8 @@ export interface ReadRequest {
   readonly term: Term;
   /** The asker's own number, given back. */
   readonly id: number;
+  /** Whether the leader's lease will do, while it has one. */
+  readonly isLease: boolean;
 }
 
 /** Answers a {@linkcode ReadRequest}. */

@@ -50,6 +50,13 @@ export interface RaftSettings {
    */
   readonly leaseMs: number;
   /**
+   * By how much any server's monotonic clock may run fast or slow, as a part of true time; the same on every server. Reads
+   * with `consistency: "lease"` rely on it, and nothing else does.
+   *
+   * @default {0.01}
+   */
+  readonly clockDriftMax: number;
+  /**
    * Whether a server asks whether it could win before it campaigns (thesis §9.6).
    *
    * @default {true}
@@ -231,6 +238,7 @@ const defaults: RaftSettings = {
   electionMinMs: 500,
   electionMaxMs: 1000,
   leaseMs: 500,
+  clockDriftMax: 0.01,
   preVote: true,
   commandBytesMax: 4 * 1024 * 1024,
   appendEntriesMax: 1024,
@@ -286,6 +294,8 @@ export function validateOptions(options: Partial<RaftSettings> & { readonly id?:
   atMost(checked, "heartbeatMs", checked.electionMinMs / 2, "at most half of 'electionMinMs'");
   atLeast(checked, "leaseMs", 5);
   atMost(checked, "leaseMs", checked.electionMinMs, "at most 'electionMinMs'");
+  atLeast(checked, "clockDriftMax", 0);
+  atMost(checked, "clockDriftMax", 0.5, "at most 0.5");
   for (const name of counts) atLeast(checked, name, zeroes.has(name) ? 0 : 1);
   for (const name of counts) {
     if (!Number.isSafeInteger(checked[name])) refuse(checked, name, "a safe integer");

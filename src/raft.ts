@@ -44,13 +44,14 @@ export interface ReadOptions {
   readonly signal?: AbortSignal;
   /**
    * `linearizable`: the query sees every command whose `apply` had resolved, anywhere, before `read` was called; costs
-   * a round of messages to a quorum, shared by all reads of that moment. `session`: it sees all that this session was
+   * a round of messages to a quorum, shared by all reads of that moment. `lease`: the same without the round, as long as
+   * clocks run apart by no more than `clockDriftMax` (docs/leases.md); a round where there is no lease. `session`: it sees all that this session was
    * shown before, by results of its commands and by its reads, and costs no message. `stale`: it sees this server's machine
    * as it is, which may be far behind.
    *
    * @default {"linearizable"}
    */
-  readonly consistency?: "linearizable" | "session" | "stale";
+  readonly consistency?: "linearizable" | "lease" | "session" | "stale";
   /** Whose session, for `session`; by default all callers of this server are one. */
   readonly session?: Pick<Session<never, unknown>, "seenIndex">;
   /**

@@ -23,7 +23,7 @@ export interface ReaderHost {
   throwIfShutdown(): void;
 }
 
-const CONSISTENCIES = ["linearizable", "session", "stale"] as const;
+const CONSISTENCIES = ["linearizable", "lease", "session", "stale"] as const;
 
 /** One server's. */
 export class Reader {
@@ -58,13 +58,14 @@ export class Reader {
       signal?.throwIfAborted();
       this.#host.throwIfShutdown();
       checkOptions(options);
-      const read = new QueryRead(environment.now(), signal, resolve, reject, (index) => {
+      const isLease = consistency === "lease";
+      const read = new QueryRead({ startedAt: environment.now(), isLease }, signal, resolve, reject, (index) => {
         const result = answer(index);
         // What it saw, later reads of the session are to see too.
         if (consistency === "session") this.saw(index);
         return result;
       });
-      if (consistency === "linearizable") calls.read(read, undefined);
+      if (isLease || consistency === "linearizable") calls.read(read, undefined);
       else calls.read(read, this.#floor(options));
     });
   }
@@ -84,12 +85,13 @@ export class Reader {
 
 function checkOptions({ consistency = "linearizable", session, minIndex, maxStalenessMs }: ReadOptions): void {
   if (!CONSISTENCIES.includes(consistency)) {
-    throw new TypeError(`Cannot read with consistency "${consistency}": use "linearizable", "session" or "stale"`);
+    throw new TypeError(`Cannot read with consistency "${consistency}": use one of ${CONSISTENCIES.join(", ")}`);
   }
   if (session !== undefined && consistency !== "session") {
     throw new TypeError(`Cannot read with a session as the consistency is "${consistency}": use "session"`);
   }
-  if (minIndex !== undefined && (!Number.isSafeInteger(minIndex) || minIndex < 0 || consistency === "linearizable")) {
+  const isFloored = consistency === "session" || consistency === "stale";
+  if (minIndex !== undefined && (!Number.isSafeInteger(minIndex) || minIndex < 0 || !isFloored)) {
     throw new RangeError(
       `Cannot read with 'minIndex' ${minIndex} and consistency "${consistency}": it is an index for others`,
     );
@@ -101,16 +103,18 @@ function checkOptions({ consistency = "linearizable", session, minIndex, maxStal
 
 /** A query and the caller who waits for its answer. */
 class QueryRead<T> extends Waiter<T> implements Read {
+  readonly isLease: boolean;
   readonly #answer: (index: LogIndex) => T;
 
   constructor(
-    startedAt: number,
+    { startedAt, isLease }: Required<Pick<Read, "startedAt" | "isLease">>,
     signal: AbortSignal | undefined,
     resolve: (value: T) => void,
     reject: (error: unknown) => void,
     answer: (index: LogIndex) => T,
   ) {
     super(startedAt, signal, resolve, reject);
+    this.isLease = isLease;
     this.#answer = answer;
   }
 

@@ -28,6 +28,8 @@ const bounds: readonly [Partial<RaftSettings>, Partial<RaftSettings>][] = [
   [{ electionMaxMs: 2 ** 30 }, { electionMaxMs: 2 ** 30 + 1 }],
   [{ leaseMs: 5 }, { leaseMs: 4 }],
   [{ leaseMs: 500 }, { leaseMs: 501 }],
+  [{ clockDriftMax: 0 }, { clockDriftMax: -0.01 }],
+  [{ clockDriftMax: 0.5 }, { clockDriftMax: 0.51 }],
   [{ commandBytesMax: 1 }, { commandBytesMax: 0 }],
   [{ commandBytesMax: 6 * MiB }, { commandBytesMax: 6 * MiB + 1 }],
   [{ appendEntriesMax: 1 }, { appendEntriesMax: 0 }],
@@ -68,7 +70,7 @@ test("validateOptions() refuses what is no number, in every number", () => {
 });
 
 test("validateOptions() refuses fractions of entries and bytes", () => {
-  const names = Object.keys(defaultOptions()).filter((name) => name.endsWith("Max"));
+  const names = Object.keys(defaultOptions()).filter((name) => name.endsWith("Max") && name !== "clockDriftMax");
   assertEquals(names.length, 12);
   for (const name of names) {
     assertThrows(() => validateOptions({ [name]: 1.5 }), RangeError, `'${name}' must be a safe integer`);

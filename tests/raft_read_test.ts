@@ -1,7 +1,7 @@
 import { assertEquals, assertInstanceOf } from "@std/assert";
 import { EntryAwaitedError, StaleReadError } from "../src/errors.ts";
 import { test } from "./harness.ts";
-import { withCluster } from "./virtual_cluster.ts";
+import { watch, withCluster } from "./virtual_cluster.ts";
 
 test("Raft.read() of a session sees what the session was shown, on a server that lags too", () =>
   withCluster(3, async (cluster) => {
@@ -59,6 +59,55 @@ test("Raft.read() with a bound of staleness: refused just past it, and by who ne
     assertEquals((await cluster.outcome(bounded(lastContact))).text, "1");
   }));
 
+test("Raft.read() by a lease costs no time on the leader and one way there and back on others", () =>
+  withCluster(3, async (cluster) => {
+    const { leader, followers: [follower] } = await cluster.elect();
+    await cluster.settled(leader.apply("x"));
+    await cluster.converged();
+    await cluster.environment.advance(100);
+    const timed = async (raft: typeof leader, consistency: "lease" | "linearizable") => {
+      const before = cluster.environment.now();
+      const count = () => cluster.machine(raft.id).values.length;
+      assertEquals((await cluster.outcome(raft.read(count, { consistency }))).text, "1");
+      return cluster.environment.now() - before;
+    };
+    assertEquals([await timed(leader, "lease"), await timed(leader, "linearizable")], [0, 2]);
+    assertEquals([await timed(follower!, "lease"), await timed(follower!, "linearizable")], [2, 4]);
+  }));
+
+test("Raft.read() by a lease asks a quorum when the lease is over, and after the machine has slept", () =>
+  withCluster(3, async (cluster) => {
+    const { leader } = await cluster.elect();
+    await cluster.settled(leader.apply("x"));
+    await cluster.environment.advance(100);
+    const read = () => watch(leader.read(() => 0, { consistency: "lease" }));
+    cluster.environment.wallOffsetMs += 60_000;
+    const before = cluster.environment.now();
+    await cluster.settled(read());
+    assertEquals(cluster.environment.now() - before, 2);
+    cluster.isolate(leader.id);
+    assertEquals((await cluster.settled(read())).text, "0", "the last round was answered a moment ago");
+    // 500 ms, less 1 % either way and the tolerance, after the last round that was answered began.
+    await cluster.environment.advance(485);
+    const late = read();
+    const rest = cluster.ids.filter((id) => id !== leader.id);
+    const next = await cluster.leader(rest);
+    await cluster.settled(next.apply("y"));
+    assertEquals((await cluster.settled(late, 60_000)).text, "not-leader not-applied");
+  }));
+
+test("Raft.read() by a lease sees what the next leader has taken when leadership was handed over", () =>
+  withCluster(3, async (cluster) => {
+    const { leader, followers: [follower] } = await cluster.elect();
+    await cluster.settled(leader.apply("x"));
+    await cluster.settled(leader.transferLeadership(follower!.id));
+    await cluster.settled(follower!.apply("y"));
+    for (const raft of [leader, follower!]) {
+      const count = () => cluster.machine(raft.id).values.length;
+      assertEquals((await cluster.outcome(raft.read(count, { consistency: "lease" }))).text, "2");
+    }
+  }));
+
 test("Raft.readIndex() names an entry that covers every command that was answered before", () =>
   withCluster(3, async (cluster) => {
     const { leader, followers } = await cluster.elect();
@@ -78,6 +127,9 @@ test("Raft.read() refuses options that contradict one another", () =>
       [{ session }, TypeError],
       [{ consistency: "stale", session }, TypeError],
       [{ minIndex: 1 }, RangeError],
+      [{ consistency: "lease", minIndex: 1 }, RangeError],
+      [{ consistency: "lease", maxStalenessMs: 1 }, RangeError],
+      [{ consistency: "lease", session }, TypeError],
       [{ consistency: "stale", minIndex: -1 }, RangeError],
       [{ consistency: "stale", minIndex: 1.5 }, RangeError],
       [{ consistency: "session", maxStalenessMs: 5 }, RangeError],

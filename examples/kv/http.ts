@@ -139,8 +139,8 @@ class KvRoutes {
 
   async #read<T>(c: Context, query: () => T): Promise<{ found: T; index: LogIndex }> {
     const { consistency = "linearizable" } = c.req.query();
-    if (consistency !== "linearizable" && consistency !== "stale") {
-      throw badRequest(`Cannot read with the consistency "${consistency}": there are "linearizable" and "stale"`);
+    if (consistency !== "linearizable" && consistency !== "lease" && consistency !== "stale") {
+      throw badRequest(`Cannot read with the consistency "${consistency}": there are linearizable, lease and stale`);
     }
     const deadline = new Deadline(this.#timeoutMs);
     try {

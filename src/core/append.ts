@@ -60,6 +60,7 @@ export function hearLeader(step: Step, from: ServerId, request: { readonly term:
     becomeFollower(step, request.term, from, "leader-heard");
   }
   state.leaderHeardAt = step.now;
+  state.promisedUntil = Math.max(state.promisedUntil, step.now + state.settings.electionMinMs);
   armElection(step);
 }
 

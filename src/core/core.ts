@@ -14,6 +14,7 @@ import type { Effect } from "./effect.ts";
 import { onElectionDeadline, onOwnVotePersisted, onTimeoutNow, onVoteRequest, onVoteResponse } from "./election.ts";
 import type { CoreMessage, Event } from "./event.ts";
 import { invariant } from "./invariant.ts";
+import { doubtLease } from "./lease.ts";
 import { configurationIndex, configurationOf, isPromotable } from "./membership.ts";
 import { allVoters } from "./quorum.ts";
 import { seedRandom } from "./random.ts";
@@ -170,6 +171,8 @@ function initialState(start: CoreStart): CoreState {
     appliedIndex: commitIndex,
     verifiedIndex: 0,
     leaderHeardAt: -Infinity,
+    // Before it was started anew it may have promised not to vote for others; a disk's first start has no before.
+    promisedUntil: (start.disk?.starts ?? 1) > 1 ? start.now + settings.electionMinMs : -Infinity,
     electionAt: Infinity,
     roundAnswered: 0,
     disk: start.disk,
@@ -217,7 +220,7 @@ function take(step: Step, event: Event): void {
       onVotePersisted(step, event.sequence);
       return onOwnVotePersisted(step);
     case "read-requested":
-      return onReadRequested(step, event.id);
+      return onReadRequested(step, event.id, event.isLease === true);
     case "peer-connected":
       onDisk(step, event.peer, event.disk);
       return onPeerConnected(step, event.peer);
@@ -243,6 +246,8 @@ function take(step: Step, event: Event): void {
       return onSettingsChanged(step, event.settings);
     case "clock-jumped":
       return step.state.leading === undefined ? armElection(step) : onLeaderClockJump(step);
+    case "clock-doubted":
+      return doubtLease(step);
   }
 }
 

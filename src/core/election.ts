@@ -162,11 +162,12 @@ function isFree(state: CoreState, candidate: ServerId): boolean {
   return state.votedFor === undefined ? state.termLeader === undefined : state.votedFor === candidate;
 }
 
-/** Whether a leader was heard within the minimum election timeout, or is this server. */
-function hearsLeader(step: Step): boolean {
-  const { state, now } = step;
-  if (state.role === "leader") return true;
-  return state.leader !== undefined && now - state.leaderHeardAt < state.settings.electionMinMs;
+/**
+ * Whether a leader was heard within the minimum election timeout, or is this server. Also one that was given up since:
+ * it may count on what it was promised (BR06).
+ */
+function hearsLeader({ state, now }: Step): boolean {
+  return state.role === "leader" || now < state.promisedUntil;
 }
 
 /** Whether the candidate's log is at least as up to date as ours (Raft §5.4.1). */

@@ -37,8 +37,8 @@ export type Event =
   | { readonly type: "message-received"; readonly from: ServerId; readonly message: CoreMessage }
   /** The user (or a forwarding peer) has commands, which wait in the driver. */
   | { readonly type: "proposed"; readonly count: number }
-  /** Somebody wants an index to read at. */
-  | { readonly type: "read-requested"; readonly id: number }
+  /** Somebody wants an index to read at; a lease will do if `isLease`. */
+  | { readonly type: "read-requested"; readonly id: number; readonly isLease?: boolean }
   /** The vote of `persist-vote` with this sequence is durable, and so is all that was asked before it. */
   | { readonly type: "vote-persisted"; readonly sequence: number }
   /** The disk has no room for entries, or has some again. Votes are written all the same, as long as they can be. */
@@ -99,4 +99,6 @@ export type Event =
   /** The user wants other settings, checked as a whole. */
   | { readonly type: "settings-changed"; readonly settings: CoreSettings }
   /** The process slept, or a turn came so late that leases can't be trusted. */
-  | { readonly type: "clock-jumped" };
+  | { readonly type: "clock-jumped" }
+  /** The wall clock ran ahead of the monotonic one: the machine may have slept and not know it. */
+  | { readonly type: "clock-doubted" };

@@ -68,6 +68,10 @@ export interface Progress {
   commitSent: LogIndex;
   /** Latest round the peer has answered. */
   ackedRound: number;
+  /** A round that the peer is to answer, and when it began: what a lease is counted from. */
+  askedRound: { readonly round: number; readonly at: number } | undefined;
+  /** When the latest such round began that the peer has answered; -Infinity when none did. */
+  promisedAt: number;
   /** When the peer last answered in this term; -Infinity when never. */
   heardAt: number;
   /** Whether the peer has lost what it acknowledged, and was not re-admitted since (M8). */
@@ -103,6 +107,8 @@ export function newProgress(nextIndex: LogIndex, now: number): Progress {
     heartbeatDue: true,
     commitSent: 0,
     ackedRound: 0,
+    askedRound: undefined,
+    promisedAt: -Infinity,
     heardAt: now,
     hasForgotten: false,
     isDoubted: false,

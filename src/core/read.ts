@@ -5,15 +5,27 @@
  */
 import { mark } from "../marks.ts";
 import { isUpright } from "./identity.ts";
+import { beginRound, holdsLease } from "./lease.ts";
 import { configurationOf } from "./membership.ts";
 import { quorumValue } from "./quorum.ts";
 import type { Leading, Step } from "./state.ts";
 
-/** Somebody wants an index to read at: it waits for a round that begins after now. */
-export function onReadRequested(step: Step, id: number): void {
-  const { leading, leader } = step.state;
-  if (leading === undefined) step.effects.push({ type: "refuse-read", id, leader });
-  else leading.readsWaiting.push(id);
+/**
+ * Somebody wants an index to read at: it waits for a round that begins after now. A lease will do for some, while there
+ * is one (thesis §6.4.1).
+ */
+export function onReadRequested(step: Step, id: number, isLease: boolean): void {
+  const { state, now, effects } = step;
+  const { leading, leader, commitIndex } = state;
+  if (leading === undefined) {
+    effects.push({ type: "refuse-read", id, leader });
+  } else if (isLease && holdsLease(state, now)) {
+    mark("lease-read-answered");
+    effects.push({ type: "answer-read", id, index: commitIndex });
+  } else {
+    if (isLease) mark("lease-read-in-doubt");
+    leading.readsWaiting.push(id);
+  }
 }
 
 /**
@@ -25,10 +37,9 @@ export function startReadRound(step: Step): void {
   const leading = state.leading!;
   if (leading.readsWaiting.length === 0 || leading.readRound !== undefined) return;
   if (state.commitIndex < leading.firstIndex) return mark("read-waited-for-own-term");
-  leading.round++;
+  beginRound(step, leading);
   leading.readRound = { round: leading.round, index: state.commitIndex, ids: leading.readsWaiting };
   leading.readsWaiting = [];
-  for (const progress of leading.progress.values()) progress.heartbeatDue = true;
   tryReadRound(step);
 }
 

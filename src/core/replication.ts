@@ -10,6 +10,7 @@ import { commitByQuorum } from "./commitment.ts";
 import { compact } from "./compaction.ts";
 import type { Event } from "./event.ts";
 import { invariant } from "./invariant.ts";
+import { beginRound, doubtLease, onRoundAnswered } from "./lease.ts";
 import { configurationOf, peersOf } from "./membership.ts";
 import {
   acknowledge,
@@ -46,6 +47,7 @@ export function becomeLeader(step: Step): void {
     heartbeatAt: now + state.settings.heartbeatMs,
     creditedAt: -Infinity,
     round: 0,
+    leaseFrom: -Infinity,
     readRound: undefined,
     readsWaiting: [],
     transfer: undefined,
@@ -99,11 +101,8 @@ export function onLeaderDeadline(step: Step): void {
   if (isDiskStalled(step)) return becomeFollower(step, state.term, undefined, "disk-stalled");
   leading.heartbeatAt = now + state.settings.heartbeatMs;
   // A heartbeat may travel with entries: it is the new round that makes the follower answer before they are durable.
-  leading.round++;
-  for (const progress of leading.progress.values()) {
-    progress.heartbeatDue = true;
-    progress.blocked = false;
-  }
+  beginRound(step, leading);
+  for (const progress of leading.progress.values()) progress.blocked = false;
   partWithLeaving(step);
   preferHigherPriority(step);
 }
@@ -143,6 +142,7 @@ export function onLeaderClockJump(step: Step): void {
   const leading = state.leading!;
   const { heartbeatMs, leaseMs } = state.settings;
   mark("leader-clock-jumped");
+  doubtLease(step);
   leading.heartbeatAt = now;
   if (now - leading.creditedAt < leaseMs) return;
   leading.creditedAt = now;
@@ -267,6 +267,7 @@ export function onAppendResponse(step: Step, from: ServerId, response: AppendRes
   }
   progress.heardAt = now;
   progress.ackedRound = Math.max(progress.ackedRound, Math.min(response.round, state.leading!.round));
+  onRoundAnswered(progress);
   if (response.rejected !== undefined) onRejected(step, from, progress, response);
   else onAccepted(step, from, progress, response);
   tryReadRound(step);

@@ -7,8 +7,9 @@ import { randomBetween } from "./random.ts";
 import type { CoreSettings, Step } from "./state.ts";
 
 /**
- * Other settings are in force from now on, also for what is being waited for. None of them is one that safety depends on:
- * servers may run by different ones while an operator changes them.
+ * Other settings are in force from now on, also for what is being waited for. None of them is one that safety depends on,
+ * but for lease reads (docs/leases.md): servers may run by different ones while an operator changes them. What was promised
+ * by the earlier ones is kept.
  */
 export function onSettingsChanged(step: Step, settings: CoreSettings): void {
   const { state, now } = step;
@@ -20,7 +21,8 @@ export function onSettingsChanged(step: Step, settings: CoreSettings): void {
   const waitMs = randomBetween(state.random, settings.electionMinMs, settings.electionMaxMs);
   // Counted from when the leader was heard, or else no later than before: who changes settings all the time must not
   // put off elections for ever.
-  state.electionAt = state.leader === undefined
+  const electionAt = state.leader === undefined
     ? Math.min(state.electionAt, now + waitMs)
     : state.leaderHeardAt + waitMs;
+  state.electionAt = Math.max(electionAt, state.promisedUntil);
 }

@@ -16,6 +16,8 @@ export interface CoreSettings {
   readonly electionMinMs: number;
   readonly electionMaxMs: number;
   readonly leaseMs: number;
+  /** By how much a clock may run fast or slow, as a part of true time; 0 by default. */
+  readonly clockDriftMax?: number;
   readonly preVote: boolean;
   readonly appendEntriesMax: number;
   readonly appendBytesMax: number;
@@ -55,6 +57,8 @@ export interface Leading {
   creditedAt: number;
   /** Counts rounds of heartbeats: one each interval, and one for reads that wait. */
   round: number;
+  /** Rounds that began before this count for no lease; Infinity when none does in this term any more. */
+  leaseFrom: number;
   readRound: ReadRound | undefined;
   /** Reads that came while a round was under way, or before the first entry was committed. */
   readsWaiting: number[];
@@ -141,6 +145,8 @@ export interface CoreState {
   verifiedIndex: LogIndex;
   /** When the leader was last heard, -Infinity when never. */
   leaderHeardAt: number;
+  /** This server votes for nobody else before this, whatever its term and leader are by then: leases count on it. */
+  promisedUntil: number;
   electionAt: number;
   /** The latest round of this term's leader that was answered. */
   roundAnswered: number;

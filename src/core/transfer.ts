@@ -6,6 +6,7 @@
 import { mark } from "../marks.ts";
 import type { ServerId } from "../types.ts";
 import { isUpright } from "./identity.ts";
+import { endLease } from "./lease.ts";
 import { configurationIndex, configurationOf, mayLead } from "./membership.ts";
 import type { Progress } from "./progress.ts";
 import { isVoter } from "./quorum.ts";
@@ -59,6 +60,7 @@ export function onCaughtUp(step: Step, peer: ServerId, progress: Progress): void
   if (transfer === undefined || transfer.to !== peer || transfer.told) return;
   if (progress.matchIndex < state.log.lastIndex) return;
   transfer.told = true;
+  endLease(step.state.leading!);
   send(step, peer, { type: "timeout-now", term: state.term });
   makeWay(step);
 }

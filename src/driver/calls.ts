@@ -164,15 +164,20 @@ export class Calls {
     }
   }
 
-  /** Reads of one turn share one question. */
+  /** Reads of one turn share one question, and those that a lease will do for another. */
   #askQueued(): void {
-    const leader = this.#leaderToAsk();
-    if (leader === undefined) return;
-    if (leader === this.#host.id) {
-      return this.#host.take({ event: { type: "read-requested", id: this.reads.ask(undefined) } });
+    for (const isLease of [false, true]) {
+      const leader = this.#leaderToAsk();
+      if (leader !== undefined && this.reads.hasQueuedFor(isLease)) this.#ask(leader, isLease);
     }
-    const id = this.reads.ask(leader);
-    if (!this.#host.peers.send(leader, { type: "read-request", term: this.#durableTerm, id })) {
+  }
+
+  #ask(leader: ServerId, isLease: boolean): void {
+    if (leader === this.#host.id) {
+      return this.#host.take({ event: { type: "read-requested", id: this.reads.ask(undefined, isLease), isLease } });
+    }
+    const id = this.reads.ask(leader, isLease);
+    if (!this.#host.peers.send(leader, { type: "read-request", term: this.#durableTerm, id, isLease })) {
       this.reads.onRefused(id, leader);
     }
   }
@@ -268,7 +273,7 @@ export class Calls {
         this.onForwardResponse(peer, message);
         return undefined;
       case "read-request":
-        this.onReadRequest(peer, message.id);
+        this.onReadRequest(peer, message.id, message.isLease);
         return undefined;
       case "read-response":
         this.onReadResponse(peer, message.id, message.index);
@@ -311,10 +316,10 @@ export class Calls {
   }
 
   /** A peer's callers want to read. */
-  onReadRequest(peer: ServerId, id: number): void {
+  onReadRequest(peer: ServerId, id: number, isLease = false): void {
     const own = this.#nextRemoteRead--;
     this.#remoteReads.set(own, { peer, id });
-    this.#host.enqueue({ event: { type: "read-requested", id: own } });
+    this.#host.enqueue({ event: { type: "read-requested", id: own, isLease } });
   }
 
   /** A peer answered where we may read. */

@@ -22,6 +22,7 @@ import type { Records } from "../wire/record.ts";
 import { Announcer, type Counters } from "./announcer.ts";
 import { Applier } from "./applier.ts";
 import { Calls } from "./calls.ts";
+import { ClockWatch } from "./clock_watch.ts";
 import { Deadline } from "./deadline.ts";
 import { Encoder } from "./encoder.ts";
 import type { Environment } from "./environment.ts";
@@ -58,6 +59,7 @@ export class Driver<Command, Result> {
   readonly #bootstrapped = Promise.withResolvers<void>();
   readonly #announcer: Announcer;
   readonly #watcher: Watcher;
+  readonly #clocks: ClockWatch;
 
   /** Commands and reads that wait. */
   readonly calls: Calls;
@@ -107,6 +109,7 @@ export class Driver<Command, Result> {
     this.snapshots = this.#makeSnapshots();
     this.#announcer = this.#makeAnnouncer();
     this.#watcher = new Watcher(parts.events, this.#core.state);
+    this.#clocks = new ClockWatch(environment);
     this.#deadline = new Deadline(environment, (lateMs) => this.#onDeadline(lateMs));
     environment.observe?.(this.#core, this.#cache);
   }
@@ -347,6 +350,7 @@ export class Driver<Command, Result> {
 
   /** Takes all that has come, then lets the core send, then begins a write: until nothing is left to do. */
   #turn(): void {
+    this.#lookAtClocks();
     do {
       for (const item of this.#turns.take()) this.#take(item);
       this.calls.dispatch();
@@ -362,8 +366,14 @@ export class Driver<Command, Result> {
     this.#handler.onTurn();
   }
 
+  #lookAtClocks(): void {
+    if (this.#clocks.hasSlept()) this.#take({ event: { type: "clock-doubted" } });
+  }
+
   #take(item: Item): void {
     if (this.#stopped) return;
+    // The machine may sleep at any moment: what a lease says must be so after the read was asked for.
+    if (item.event.type === "read-requested" && item.event.isLease === true) this.#lookAtClocks();
     this.#performAll(this.#core.step(item.event, this.#environment.now()), item);
   }
 

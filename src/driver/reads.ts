@@ -18,6 +18,8 @@ export interface Read {
   reject(error: unknown): void;
   /** Whether the caller stopped waiting. */
   readonly isSettled: boolean;
+  /** Whether a lease of the leader will do; not by default. */
+  readonly isLease?: boolean;
 }
 
 /** Reads that share one index. */
@@ -64,6 +66,11 @@ export class Reads {
     return this.#queue.length > 0;
   }
 
+  /** Whether among them are some that a lease will do for, or that it will not. */
+  hasQueuedFor(isLease: boolean): boolean {
+    return this.#queue.some((read) => (read.isLease === true) === isLease);
+  }
+
   /** Takes a read. */
   add(read: Read): void {
     if (this.#closed !== undefined) return read.reject(shutdownError("not-applied", this.#closed));
@@ -82,12 +89,16 @@ export class Reads {
     else this.#due.push({ index, reads, giveUpAt: this.#environment.now() + this.#leaderWaitMs });
   }
 
-  /** All reads that wait for an index become one question, to our own core or another server; gives its number. */
-  ask(from: ServerId | undefined): number {
+  /**
+   * All reads that wait for an index become one question, to our own core or another server; gives its number. Those that a
+   * lease will do for, or the others.
+   */
+  ask(from: ServerId | undefined, isLease = false): number {
     const id = this.#nextId++;
     const askAgainAt = from === undefined ? Infinity : this.#environment.now() + this.#leaderWaitMs / 4;
-    this.#asked.set(id, { reads: this.#queue.filter((read) => !read.isSettled), from, askAgainAt });
-    this.#queue = [];
+    const isMeant = (read: Read) => (read.isLease === true) === isLease;
+    this.#asked.set(id, { reads: this.#queue.filter((read) => isMeant(read) && !read.isSettled), from, askAgainAt });
+    this.#queue = this.#queue.filter((read) => !isMeant(read));
     return id;
   }
 

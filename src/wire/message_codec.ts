@@ -120,7 +120,7 @@ function itemsOf(message: Message): readonly Item[] {
     case "removed":
       return [MessageNumber.removed, message.term, message.index];
     case "read-request":
-      return [MessageNumber.readRequest, message.term, message.id];
+      return [MessageNumber.readRequest, message.term, message.id, ...(message.isLease ? [true] : [])];
     case "read-response":
       return [MessageNumber.readResponse, message.term, message.id, message.index ?? null];
     case "forward-request":
@@ -201,7 +201,12 @@ function bareMessageOf(number: number, items: Items): Message {
     case MessageNumber.removed:
       return { type: "removed", term: items.integer("term"), index: items.index("index") };
     case MessageNumber.readRequest:
-      return { type: "read-request", term: items.integer("term"), id: items.integer("id") };
+      return {
+        type: "read-request",
+        term: items.integer("term"),
+        id: items.integer("id"),
+        isLease: !items.atEnd && items.boolean("isLease"),
+      };
     case MessageNumber.readResponse:
       return {
         type: "read-response",

@@ -43,6 +43,8 @@ test("newProgress() probes from the next index, owes a heartbeat and counts as h
       blocked: false,
       heartbeatDue: true,
       commitSent: 0,
+      askedRound: undefined,
+      promisedAt: -Infinity,
       ackedRound: 0,
       heardAt: 30,
       hasForgotten: false,

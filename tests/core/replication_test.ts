@@ -96,6 +96,7 @@ test("replication: every heartbeat interval each peer is spoken to, in a new rou
     effects: [],
     changes: {
       "leading.heartbeatAt": 100,
+      "b.askedRound": { round: 1, at: 50 },
       "leading.round": 1,
       "b.heartbeatDue": true,
       "b.blocked": false,
@@ -297,6 +298,7 @@ test("clock-jumped: a leader gives a quorum two heartbeats' time to answer anew,
     "b.heardAt": 8600,
     "leading.creditedAt": 9000,
     "leading.heartbeatAt": 9000,
+    "leading.leaseFrom": 9000,
   });
   for (const now of [9000, 9050, 9100]) take(core, deadline, now);
   assertEquals(core.state.role, "leader");
@@ -307,7 +309,10 @@ test("clock-jumped: a leader gives a quorum two heartbeats' time to answer anew,
 test("clock-jumped: again within a lease, a leader gives no more time", () => {
   const core = leader({ heardAt: 9000 });
   take(core, { type: "clock-jumped" }, 9000);
-  assertEquals(take(core, { type: "clock-jumped" }, 9499).changes, { "leading.heartbeatAt": 9499 });
+  assertEquals(take(core, { type: "clock-jumped" }, 9499).changes, {
+    "leading.heartbeatAt": 9499,
+    "leading.leaseFrom": 9499,
+  });
   take(core, { type: "clock-jumped" }, 9500);
   assertEquals(core.state.leading!.progress.get("b")!.heardAt, 9100);
 });

@@ -55,3 +55,11 @@ test("settings: a leader that has heard nobody for the new lease steps down", ()
   core.step({ type: "deadline-reached" }, 130);
   assertEquals(core.state.role, "follower");
 });
+
+test("settings: what was promised by the earlier ones is kept: a shorter timeout begins no election before that", () => {
+  for (const leader of ["b", undefined]) {
+    const core = coreOf({ state: { leader, leaderHeardAt: 0, promisedUntil: 1000, electionAt: 1500 } });
+    core.step(election(100), 500);
+    assertEquals(core.deadline, 1000);
+  }
+});

@@ -113,6 +113,7 @@ export function leaderOf(given: GivenLeader = {}): Core {
     heartbeatAt: 50,
     creditedAt: -Infinity,
     round: 0,
+    leaseFrom: -Infinity,
     readRound: undefined,
     readsWaiting: [],
     transfer: undefined,
@@ -253,7 +254,9 @@ export function campaigning(
 
 /** State of a follower that heard this leader of its term. */
 export function following(leader: ServerId, about: Partial<CoreState> = {}): Partial<CoreState> {
-  return { leader, termLeader: leader, leaderHeardAt: 0, ...about };
+  const { leaderHeardAt = 0 } = about;
+  const promisedUntil = leaderHeardAt + settings.electionMinMs;
+  return { leader, termLeader: leader, leaderHeardAt, promisedUntil, ...about };
 }
 
 /** Time has passed. */

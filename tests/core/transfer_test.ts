@@ -14,7 +14,7 @@ const leader = (about: GivenLeader = {}) => leaderOf({ terms: [1, 2, 2], ...abou
 test("transfer: to a peer that is caught up, it is told at once", () => {
   assertEquals(take(leader({ progress: { b: { matchIndex: 3 } } }), transfer("b"), 5), {
     effects: [sends("b", timeoutNow)],
-    changes: { "leading.transfer": { to: "b", deadline: 1005, told: true } },
+    changes: { "leading.transfer": { to: "b", deadline: 1005, told: true }, "leading.leaseFrom": Infinity },
   });
 });
 

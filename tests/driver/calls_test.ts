@@ -232,6 +232,32 @@ test("Calls.onPeerLost() asks again what that server was asked to read", () => {
   assertEquals(answers, []);
 });
 
+test("Calls.dispatch() asks for reads that a lease will do for apart from the others, here and elsewhere", () => {
+  for (const leader of ["a", "b"]) {
+    const { calls, sent, state, taken, environment } = setUp();
+    state.leader = leader;
+    const read = (isLease: boolean) => {
+      const rest = { startedAt: environment.now(), isSettled: false, answer: () => {}, reject: () => {} };
+      calls.read({ ...rest, isLease }, undefined);
+    };
+    for (const isLease of [true, false, true]) read(isLease);
+    calls.dispatch();
+    calls.dispatch();
+    const here = taken.map(({ event }) => event.type === "read-requested" && event.isLease === true);
+    const there = sent.map(({ message: { message } }) => message.type === "read-request" && message.isLease);
+    assertEquals([here, there], leader === "a" ? [[false, true], []] : [[], [false, true]]);
+  }
+});
+
+test("Calls.onReadRequest() passes on whether a lease will do", () => {
+  const { calls, enqueued } = setUp();
+  for (const isLease of [true, false]) {
+    const message = { type: "read-request", term: 4, id: 1, isLease } as const;
+    assertEquals(calls.onMessage("c", { message }), undefined);
+  }
+  assertEquals(enqueued.map(({ event }) => event.type === "read-requested" && event.isLease === true), [true, false]);
+});
+
 test("Calls.onProposalsRefused() while we hand over: the commands wait for the next leader (BA14)", () => {
   const { calls, propose, state, taken, told, sent } = setUp();
   state.leader = "a";

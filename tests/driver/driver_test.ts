@@ -224,6 +224,29 @@ test("Driver voids what it believes of time when a turn comes later than half a 
   }
 });
 
+test("Driver doubts the lease when the wall clock runs ahead, before it takes a read that counts on it, and no other", async () => {
+  for (const [aheadMs, expected] of [[5, []], [6, ["clock-doubted"]]] as const) {
+    const { lead, observed, environment, raft, stop } = await setUp();
+    await lead();
+    const events: string[] = [];
+    const { core } = observed;
+    const step = core!.step.bind(core!);
+    core!.step = (event: Event, now: number) => (events.push(event.type), step(event, now));
+    environment.wallOffsetMs += aheadMs;
+    watch(raft.read(() => 0, { consistency: "lease" }));
+    await drain();
+    assertEquals(events.filter((type) => type !== "drained"), [...expected, "read-requested"]);
+    // The machine may sleep in the middle of a turn as well, and what was too short to tell counts together with that.
+    events.length = 0;
+    watch(raft.read(() => (environment.wallOffsetMs += aheadMs, watch(raft.read(() => 0, { consistency: "lease" }))), {
+      consistency: "stale",
+    }));
+    await drain();
+    assertEquals(events.filter((type) => type !== "drained"), ["clock-doubted", "read-requested"]);
+    await stop();
+  }
+});
+
 test("Driver hears a heartbeat that waited while the process slept before it campaigns", async () => {
   const { append, raft, environment, receive, stop } = await setUp();
   await append("b", {});

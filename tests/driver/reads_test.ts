@@ -43,6 +43,23 @@ test("Reads share one question, and are answered when the machine has reached it
   assertEquals([reads.count, reads.needsSweep], [2, false]);
 });
 
+test("Reads that a lease will do for share another question than those that it will not", () => {
+  const { reads, told, read } = setUp();
+  reads.add({ ...read("lease"), isSettled: false, isLease: true });
+  reads.add({ ...read("other"), isSettled: false });
+  assertEquals([reads.hasQueuedFor(true), reads.hasQueuedFor(false)], [true, true]);
+  const id = reads.ask(undefined, true);
+  assertEquals([reads.hasQueuedFor(true), reads.hasQueuedFor(false)], [false, true]);
+  const other = reads.ask(undefined);
+  assertEquals(reads.hasQueued, false);
+  reads.onIndex(id, undefined, 3);
+  reads.onApplied(9);
+  assertEquals(told, { lease: [3], other: [] });
+  reads.onIndex(other, undefined, 4);
+  reads.onApplied(9);
+  assertEquals(told, { lease: [3], other: [4] });
+});
+
 test("Reads that come after a question was asked are not answered by it (BR03, P3)", () => {
   const { reads, told, add } = setUp();
   add("before");

@@ -24,6 +24,7 @@ export function normalise(core: CoreState, writes: Write[]): void {
   core.electionAt = now + electionMs;
   const heard = core.leader !== undefined && core.leader !== core.id && core.leaderHeardAt >= now;
   core.leaderHeardAt = heard ? now : -Infinity;
+  core.promisedUntil = heard ? now + electionMs : -Infinity;
   core.voteAsked -= core.votePersisted;
   let epoch = core.epoch;
   for (const write of writes) if (write.type === "entries") epoch = Math.min(epoch, write.epoch);
@@ -36,5 +37,10 @@ export function normalise(core: CoreState, writes: Write[]): void {
   const { leading } = core;
   if (leading === undefined) return;
   leading.heartbeatAt = now + heartbeatMs;
-  for (const progress of leading.progress.values()) progress.heardAt = now;
+  leading.leaseFrom = -Infinity;
+  for (const progress of leading.progress.values()) {
+    progress.heardAt = now;
+    progress.askedRound = undefined;
+    progress.promisedAt = -Infinity;
+  }
 }

@@ -86,7 +86,7 @@ export class Turn {
         this.persist();
         return;
       case "deliver":
-        if (event.lapsed) this.#core.leaderHeardAt = -Infinity;
+        if (event.lapsed) Object.assign(this.#core, { leaderHeardAt: -Infinity, promisedUntil: -Infinity });
         return this.#turn({ type: "message-received", from: event.packet.from, message: event.packet.message });
     }
   }

@@ -100,7 +100,8 @@ export const GOLDEN: readonly (readonly [sample: Sample, hex: string])[] = [
   ],
   [bare({ type: "timeout-now", term: 4 }), "0300920504"],
   [bare({ type: "removed", term: 4, index: 11 }), "040093 0d04 0b".replaceAll(" ", "")],
-  [bare({ type: "read-request", term: 4, id: 200 }), "0500930604ccc8"],
+  [bare({ type: "read-request", term: 4, id: 200, isLease: false }), "0500930604ccc8"],
+  [bare({ type: "read-request", term: 4, id: 200, isLease: true }), "0600940604ccc8c3"],
   [bare({ type: "read-response", term: 4, id: 200, index: undefined }), "0600940704ccc8c0"],
   [bare({ type: "read-response", term: 4, id: 200, index: 11 }), "0600940704ccc80b"],
   [
@@ -241,7 +242,9 @@ const forwardResponse = fc.tuple(
 
 const others: fc.Arbitrary<Message> = fc.oneof(
   integer.map((term): Message => ({ type: "timeout-now", term })),
-  fc.tuple(integer, integer).map(([term, id]): Message => ({ type: "read-request", term, id })),
+  fc.tuple(integer, integer, fc.boolean()).map(([term, id, isLease]): Message => (
+    { type: "read-request", term, id, isLease }
+  )),
   fc.tuple(integer, integer, fc.option(index, { nil: undefined }))
     .map(([term, id, index]): Message => ({ type: "read-response", term, id, index })),
   fc.tuple(integer, index).map(([term, index]): Message => ({ type: "removed", term, index })),

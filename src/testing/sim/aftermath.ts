@@ -14,6 +14,9 @@ import { isFollower, isPreferred, leaderOf, membersOf, words } from "./standing.
 /** Election timeouts that anything may take once the world is healed. */
 const patience = 40;
 
+/** How often as long it may take while it goes on. */
+const patienceMax = 10;
+
 /** What can be wrong with a server for good, and the faults one of which must be asked for. */
 const infirmities: readonly (readonly [Infirmity, readonly Fault[]])[] = [
   ["dead", ["kill", "power"]],
@@ -116,7 +119,7 @@ export class Aftermath {
       this.#members = membersOf(present);
       return this.#members.length > 0 && workload.openOn(present) === 0 && this.#hasConverged(this.#members);
     };
-    return this.#within("V2", "settle who its servers are", areSettled);
+    return this.#within("V2", "settle who its servers are", areSettled, () => entriesOf(present));
   }
 
   /** Those with a vote. */
@@ -192,7 +195,7 @@ export class Aftermath {
 
   /** V2. */
   #converge(well: readonly SimServer[]): Promise<void> {
-    return this.#within("V2", "converge", () => this.#hasConverged(well));
+    return this.#within("V2", "converge", () => this.#hasConverged(well), () => entriesOf(well));
   }
 
   #hasLeader(well: readonly SimServer[]): boolean {
@@ -395,10 +398,15 @@ export class Aftermath {
     await this.#simulation.run(() => world.time >= until);
   }
 
-  async #within(invariant: string, what: string, holds: () => boolean): Promise<void> {
+  /** @param progress Grows while there is reason for more patience: one entry at a time over a narrow line takes long. */
+  async #within(invariant: string, what: string, holds: () => boolean, progress = () => 0): Promise<void> {
     const { world, ghost, servers } = this.#simulation;
-    const deadline = world.time + this.#electionMax * patience;
-    await this.#simulation.run(() => holds() || world.time > deadline);
+    let before = -1;
+    for (let i = 0; i < patienceMax && !holds() && progress() > before; i++) {
+      before = progress();
+      const deadline = world.time + this.#electionMax * patience;
+      await this.#simulation.run(() => holds() || world.time > deadline);
+    }
     ghost.must(holds(), invariant, () => {
       return `the cluster does not ${what} within ${patience} election timeouts: ${servers.map(words).join("; ")}; ` +
         `${this.#simulation.workload.open} open calls`;
@@ -410,4 +418,9 @@ export class Aftermath {
     const { violation } = this.#simulation.ghost;
     if (violation !== undefined) throw violation;
   }
+}
+
+/** All that these servers have, in entries. */
+function entriesOf(servers: readonly SimServer[]): number {
+  return servers.reduce((sum, { life }) => sum + (life?.core?.log.lastIndex ?? 0), 0);
 }

@@ -17,7 +17,7 @@ import type { World } from "./world.ts";
 export type KeyInput = SimCommand | { readonly type: "get"; readonly key: string };
 
 /** What a client asks for. */
-export type SimInput = KeyInput | { readonly type: "stale"; readonly key: string } | TouchInput | MoveInput;
+export type SimInput = KeyInput | { readonly type: "stale" | "lease"; readonly key: string } | TouchInput | MoveInput;
 
 /** A call of a key as its client saw it. */
 export type SimOperation = Operation<KeyInput, SimResult>;
@@ -89,6 +89,8 @@ export class Calls {
         return this.#read(call, input.key);
       case "stale":
         return this.#readStale(call, input.key);
+      case "lease":
+        return this.#read(call, input.key);
       case "put":
       case "append":
       case "cas":
@@ -128,13 +130,16 @@ export class Calls {
     const ghost = this.#ghost;
     const { life } = call;
     const [floor, serialFloor] = [ghost.readFloor, oracle.floor(key)];
+    const consistency = call.input.type === "lease" ? "lease" : "linearizable";
     try {
       let at = 0;
       const state = await life.raft!.read(() => {
         at = life.raft!.appliedIndex;
         return this.#look(life, key);
-      });
+      }, { consistency });
       if (!this.#open.has(call)) return;
+      // Beyond the bound that clocks were to keep it may see old states.
+      if (consistency === "lease" && !ghost.keepsTime) return this.#seen(call, key, state);
       ghost.must(
         at >= floor,
         "R1",
@@ -153,19 +158,23 @@ export class Calls {
     const { life } = call;
     try {
       const state = await life.raft!.read(() => this.#look(life, key), { consistency: "stale" });
-      if (!this.#open.has(call)) return;
-      this.oracle.see(key, state);
-      const serials = this.#stale.get(life) ?? new Map<string, number>();
-      this.#stale.set(life, serials);
-      const before = serials.get(key) ?? 0;
-      this.#ghost.must(serialOf(state) >= before, "R5", () => {
-        return `"${life.id}" shows ${state} under "${key}" after it showed ${before} writes`;
-      });
-      serials.set(key, serialOf(state));
-      this.#end(call, "ok");
+      if (this.#open.has(call)) this.#seen(call, key, state);
     } catch (error) {
       this.#failed(call, error);
     }
+  }
+
+  #seen(call: Call, key: string, state: SimState): void {
+    const { life } = call;
+    this.oracle.see(key, state);
+    const serials = this.#stale.get(life) ?? new Map<string, number>();
+    this.#stale.set(life, serials);
+    const before = serials.get(key) ?? 0;
+    this.#ghost.must(serialOf(state) >= before, "R5", () => {
+      return `"${life.id}" shows ${state} under "${key}" after it showed ${before} writes`;
+    });
+    serials.set(key, serialOf(state));
+    this.#end(call, "ok");
   }
 
   /** A6: nobody looks at a machine that is at work. */
@@ -219,14 +228,21 @@ export class Calls {
 
   #end(call: Call, outcome: SimOperation["outcome"], output?: SimResult): void {
     if (!this.#open.delete(call)) return;
-    const { input, called, client } = call;
+    const { input } = call;
     call.settle(outcome === "ok");
+    if (input.type === "lease" && outcome === "ok" && output !== undefined) {
+      this.#record(call, { type: "get", key: input.key }, "ok", output);
+    }
     if (!isKeyInput(input) || input.type === "fail") return;
+    this.#record(call, input, outcome, output);
+  }
+
+  #record({ called, client }: Call, input: KeyInput, outcome: SimOperation["outcome"], output?: SimResult): void {
     if (typeof output === "string") this.seen.set(input.key, output);
     this.history.push({ key: input.key, input, outcome, output, called, returned: this.#world.events, client });
   }
 }
 
 function isKeyInput(input: SimInput): input is KeyInput {
-  return "key" in input && input.type !== "stale";
+  return "key" in input && input.type !== "stale" && input.type !== "lease";
 }

@@ -40,6 +40,8 @@ export class SimClock {
   #since = 0;
   #rate: number;
   #wallOffset = 0;
+  /** For how long the monotonic clock has stood still in all, milliseconds. */
+  stoppedMs = 0;
 
   /** Clocks of a server that is up from the beginning of time. */
   constructor(world: World, server: number, behaviour: ClockBehaviour, random: Random) {
@@ -93,6 +95,7 @@ export class SimClock {
 
   /** The machine slept for so many milliseconds and its monotonic clock has not noticed; the wall clock has. */
   stopMonotonic(ms: number): void {
+    this.stoppedMs += ms;
     this.#rebase(this.now() - ms * this.#rate, this.#rate);
     this.#wallOffset += ms;
   }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { RaftSettings } from "../../options.ts";
+import { defaultOptions, type RaftSettings } from "../../options.ts";
 import type { ClockBehaviour } from "./clock.ts";
 import { DELAY_SHAPES } from "./delays.ts";
 import type { NetworkBehaviour } from "./lines.ts";
@@ -51,6 +51,8 @@ export interface SimConfig {
   readonly network: NetworkBehaviour;
   readonly disk: DiskBehaviour;
   readonly clocks: readonly ClockBehaviour[];
+  /** Whether clocks keep the bound that servers are told of, `clockDriftMax`; not by default. */
+  readonly keepsTime?: boolean;
   readonly faults: readonly Fault[];
   /** Mean time between faults, microseconds. */
   readonly faultEvery: number;
@@ -85,6 +87,21 @@ export interface ConfigRequest {
   readonly moving?: false | undefined;
 }
 
+/** By how much clocks may run fast or slow where they keep their bound. */
+const DRIFT_MAX = 0.1;
+
+/** The slowest and the fastest that a clock may run to keep the bound that servers are told of. */
+export function timelyRates({ settings }: Pick<SimConfig, "settings">): readonly [slowest: number, fastest: number] {
+  const { clockDriftMax } = { ...defaultOptions(), ...settings };
+  return [1 - clockDriftMax, 1 + clockDriftMax];
+}
+
+/** Whether a clock that runs at this rate keeps that bound. */
+export function isInTime(config: Pick<SimConfig, "settings">, rate: number): boolean {
+  const [slowest, fastest] = timelyRates(config);
+  return rate >= slowest && rate <= fastest;
+}
+
 /** A configuration: each fault and feature on or off, so that each is also met without the others. */
 export function drawConfig(random: Random, request: ConfigRequest = {}): SimConfig {
   const drawn = random.weighted<number>([[1, 1], [2, 2], [3, 8], [4, 2], [5, 6], [7, 1]]);
@@ -105,6 +122,7 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
     network: networkOf(random.split("network"), new Set(faults), heartbeat * 1000, election * 1000),
     disk: snapshots === undefined ? disk : { ...disk, keepsSnapshots: true },
     clocks: clocksOf(random.split("clocks"), servers, faults.includes("clock")),
+    keepsTime: random.split("time").chance(0.75),
     faults,
     faultEvery: election * 1000 * timing.pick([1, 2, 5]),
     faultMin: heartbeat * 1000,
@@ -169,6 +187,7 @@ function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number):
     electionMinMs,
     electionMaxMs: electionMinMs * 2,
     leaseMs: electionMinMs,
+    clockDriftMax: DRIFT_MAX,
     leaderWaitMs: electionMinMs * 6,
     preVote: random.chance(0.75),
     shutdownTransferMs: electionMinMs * 2,
@@ -215,6 +234,7 @@ function clientsOf(random: Random, heartbeat: number, election: number): ClientB
     touchChance: some(0.05),
     workChance: some(0.05),
     workMax: heartbeat * random.pick([1, 4]),
+    leaseReads: random.chance(0.6),
   };
 }
 
@@ -273,8 +293,8 @@ function clocksOf(random: Random, servers: number, areFaulty: boolean): readonly
   // Milliseconds until a clock passes what fits into 31 and 32 bits: after 25 and 50 days.
   const base = random.weighted([[0, 4], [2 ** 31, 1], [2 ** 32, 1]]);
   return Array.from({ length: servers }, () => {
-    // Parts per thousand; leases are not used yet, so no bound is needed.
-    const drift = random.between(-100, 100);
+    // Parts per thousand.
+    const drift = random.between(-1000 * DRIFT_MAX, 1000 * DRIFT_MAX);
     const timerLateMax = random.pick([0, 1000, 5000]);
     const start = Math.max(0, base - random.below(10_000));
     return areFaulty ? { rate: (1000 + drift) / 1000, start, timerLateMax } : { rate: 1, start, timerLateMax: 0 };

@@ -123,6 +123,10 @@ export class Ghost {
   readonly applied: Map<LogIndex, { readonly term: Term; readonly state: number; readonly result: number }> = new Map();
   /** R2: what each leader has asked and heard in its term. */
   readonly rounds: WeakMap<NodeView, Rounds> = new WeakMap();
+  /** Whether all clocks have kept the bound that the servers were told of: R3 is about these runs. */
+  keepsTime = true;
+  /** R3: every leader, and for how long its clock had stood still when it took its last step. */
+  readonly leading: Map<NodeView, number> = new Map();
   /** V7: when each leader last heard whom. */
   readonly contacts: WeakMap<NodeView, Contacts> = new WeakMap();
   /** M1: hash of the log up to the configuration that was last compared. */

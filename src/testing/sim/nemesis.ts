@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { SimConfig } from "./config.ts";
+import { type SimConfig, timelyRates } from "./config.ts";
 import { type DiskAction, diskChoices } from "./disk/disk_actions.ts";
 import { type Direction, drawPartition, type PartitionName } from "./partitions.ts";
 import type { Random } from "./random.ts";
@@ -105,9 +105,18 @@ function swizzle(random: Random, servers: number, duration: number): Action {
   return { type: "swizzle", clogs, for: duration };
 }
 
-function clockFault(random: Random, { faultMax }: SimConfig, server: number, duration: number): Action {
+function clockFault(random: Random, config: SimConfig, server: number, duration: number): Action {
+  const { faults, faultMax, keepsTime } = config;
   const most = Math.max(2, Math.floor(faultMax / 1000));
   const ms = random.spread(1, most);
+  if (keepsTime === true) {
+    // A wall clock that is set back may hide that the machine has slept.
+    const back = faults.includes("suspend") ? ms : -ms;
+    return random.pick<Action>([
+      { type: "step-wall", server, ms: random.chance(0.5) ? ms : back },
+      { type: "drift", server, rate: random.pick(timelyRates(config)), for: duration },
+    ]);
+  }
   return random.pick<Action>([
     { type: "step-wall", server, ms: random.chance(0.5) ? ms : -ms },
     { type: "step-monotonic", server, ms },

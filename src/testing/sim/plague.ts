@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isInTime } from "./config.ts";
 import { Atlas } from "./disk/atlas.ts";
 import type { DiskAction } from "./disk/disk_actions.ts";
 import { calm } from "./lines.ts";
@@ -69,10 +70,13 @@ export class Plague {
       case "suspend":
         return this.#suspend(action.server, action.for);
       case "step-wall":
+        if (action.ms < 0 && this.#simulation.config.faults.includes("suspend")) this.#breakTime();
         return servers[action.server]!.clock.stepWall(action.ms);
       case "step-monotonic":
+        this.#breakTime();
         return servers[action.server]!.clock.stepMonotonic(action.ms);
       case "drift":
+        if (!isInTime(this.#simulation.config, action.rate)) this.#breakTime();
         servers[action.server]!.clock.setRate(action.rate);
         return this.#after(action.for, `s${action.server} is in time`, () => {
           servers[action.server]!.clock.setRate(this.#simulation.config.clocks[action.server]!.rate);
@@ -80,6 +84,11 @@ export class Plague {
       default:
         return this.#onDisk(action, servers[action.server]!);
     }
+  }
+
+  /** What leases say is not to be relied on any more. */
+  #breakTime(): void {
+    this.#simulation.ghost.keepsTime = false;
   }
 
   #onDisk(action: DiskAction, server: SimServer): void {

@@ -214,6 +214,7 @@ export class SimServer {
       id: this.id,
       index: this.index,
       life: ++this.#lives,
+      clock: this.clock,
       core: undefined as unknown as CoreState,
       log: this.disk.log.clone(),
       disk: this.disk,

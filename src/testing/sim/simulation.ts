@@ -11,13 +11,14 @@ import { disks } from "./check/disks.ts";
 import { durable } from "./check/durable.ts";
 import { elections } from "./check/elections.ts";
 import { identity } from "./check/identity.ts";
+import { leases } from "./check/leases.ts";
 import { logs } from "./check/logs.ts";
 import { membership } from "./check/membership.ts";
 import { reads } from "./check/reads.ts";
 import { reconfiguration } from "./check/reconfiguration.ts";
 import { stale } from "./check/stale.ts";
 import type { Clients, Host } from "./clients.ts";
-import type { SimConfig } from "./config.ts";
+import { isInTime, type SimConfig } from "./config.ts";
 import { Ghost } from "./ghost.ts";
 import { MarkObserver } from "./marks.ts";
 import { MoveObserver } from "./move_marks.ts";
@@ -44,6 +45,7 @@ export const CHECKERS: readonly Checker[] = [
   durable,
   commits,
   reads,
+  leases,
   stale,
   contact,
   membership,
@@ -95,6 +97,7 @@ export class Simulation {
   constructor(config: SimConfig, random: Random, options: SimulationOptions = {}) {
     this.config = config;
     this.marks = new MarkObserver(config.servers);
+    this.ghost.keepsTime = config.clocks.every(({ rate }) => isInTime(config, rate));
     this.#checkers = [...options.checkers ?? CHECKERS, this.marks, this.moves];
     this.#ofSteps = this.#checkers.filter(({ onStep }) => onStep !== undefined);
     this.#ofSends = this.#checkers.filter(({ onSend }) => onSend !== undefined);

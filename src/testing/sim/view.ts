@@ -22,6 +22,14 @@ export interface DiskView {
   readonly state?: number | undefined;
 }
 
+/** What a server goes by. */
+export interface ClockView {
+  /** Its monotonic clock, milliseconds. */
+  now(): number;
+  /** For how long that has stood still in all. */
+  readonly stoppedMs: number;
+}
+
 /** A server in one life. */
 export interface NodeView {
   readonly id: ServerId;
@@ -29,6 +37,7 @@ export interface NodeView {
   readonly index: number;
   /** Counts its lives. */
   readonly life: number;
+  readonly clock: ClockView;
   /** What its core knows. */
   readonly core: Readonly<CoreState>;
   /** The log in memory, complete at the end of every event. */

@@ -39,6 +39,8 @@ export interface ClientBehaviour {
   readonly tailsOff: boolean;
   /** Reads that any state will do for. */
   readonly staleReads: boolean;
+  /** Reads that a lease will do for. */
+  readonly leaseReads?: boolean;
   /** Keys that hold lists. */
   readonly lists: boolean;
   /** A call of something else; see {@linkcode TOUCHES}. */
@@ -181,11 +183,12 @@ export class Workload implements Clients {
   /** See {@linkcode Clients.probes}. */
   *probes(server: SimServer, random: Random): Iterable<readonly [what: string, answer: Promise<boolean> | undefined]> {
     const write = this.drawWrite(random);
-    const inputs: readonly SimInput[] = [write, { type: "get", key: write.key }, {
-      type: "barrier",
-      value: "",
-      after: 0,
-    }];
+    const inputs: readonly SimInput[] = [
+      write,
+      { type: "get", key: write.key },
+      { type: "lease", key: write.key },
+      { type: "barrier", value: "", after: 0 },
+    ];
     for (const input of inputs) yield [`a ${input.type}`, this.call(server, input, "after")];
   }
 
@@ -217,7 +220,7 @@ export class Workload implements Clients {
 
   /** A call with a value of its own. */
   draw(random: Random): SimInput {
-    const { staleReads, lists, touchChance, quietMax } = this.#config.client;
+    const { staleReads, leaseReads, lists, touchChance, quietMax } = this.#config.client;
     const value = `v${++this.#values}`;
     const { moving } = this.#config;
     // The moves end with the faults: what follows is about the servers that there are then.
@@ -230,6 +233,7 @@ export class Workload implements Clients {
     }
     const { key, isList } = this.#drawKey(random, lists);
     if (staleReads && random.chance(0.1)) return { type: "stale", key };
+    if (leaseReads === true && random.chance(0.3)) return { type: "lease", key };
     return random.weighted<SimInput>([
       [{ type: "get", key }, 40],
       [isList ? { type: "append", key, value } : this.#drawWrite(random, key, value), 59],

@@ -32,7 +32,7 @@ export class FakeServer implements KvServer {
 
   async read<T>(
     query: () => T,
-    { signal, consistency }: { signal?: AbortSignal; consistency?: "linearizable" | "stale" } = {},
+    { signal, consistency }: { signal?: AbortSignal; consistency?: "linearizable" | "lease" | "stale" } = {},
   ): Promise<T> {
     this.reads.push(consistency);
     await this.#trouble(signal);

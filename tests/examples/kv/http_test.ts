@@ -133,10 +133,12 @@ test("GET of an absent key is 404, with the index at which it is", async () => {
   });
 });
 
-test("GET is linearizable unless it is asked for stale", async () => {
+test("GET is linearizable unless it is asked for something else", async () => {
   const client = new Client();
-  for (const query of ["", "?consistency=linearizable", "?consistency=stale"]) await client.ask("GET", `/kv/a${query}`);
-  assertEquals(client.server.reads, ["linearizable", "linearizable", "stale"]);
+  for (const query of ["", "?consistency=linearizable", "?consistency=lease", "?consistency=stale"]) {
+    await client.ask("GET", `/kv/a${query}`);
+  }
+  assertEquals(client.server.reads, ["linearizable", "linearizable", "lease", "stale"]);
   assertEquals(await client.error("GET", "/kv/a?consistency=eventual"), [400, "bad-request"]);
 });
 

@@ -9,6 +9,7 @@ import { commits } from "./commits.ts";
 import { disks } from "./disks.ts";
 import { elections } from "./elections.ts";
 import { identity } from "./identity.ts";
+import { leases } from "./leases.ts";
 import { logs } from "./logs.ts";
 import { membership } from "./membership.ts";
 import { snapshots } from "./snapshots.ts";
@@ -23,4 +24,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...identity,
   ...membership,
   ...calls,
+  ...leases,
 ];

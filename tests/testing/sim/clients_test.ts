@@ -209,3 +209,27 @@ rule("V8", "a server that has stopped takes nothing more", async ({ ghost }, isB
   });
   await touchStopped(ghost, life);
 });
+
+for (const type of ["lease", "get"] as const) {
+  rule("R1", `a ${type} sees what others had seen before it was asked`, async ({ calls, ghost }, isBad) => {
+    ghost.readFloor = 5;
+    const raft = { appliedIndex: isBad ? 4 : 5, read: (query: () => unknown) => Promise.resolve(query()) };
+    await calls.make(lifeOf(raft), { type, key: "k" }, "c0");
+  });
+}
+
+test("sim clients: a lease read is in the history while clocks keep their bound, and like a stale one beyond it", async () => {
+  for (const keepsTime of [true, false]) {
+    const [ghost, world] = [new Ghost(), new World(new Trace(), () => {})];
+    Object.assign(ghost, { readFloor: keepsTime ? 4 : 5, keepsTime });
+    const calls = new Calls(world, ghost);
+    const asked: unknown[] = [];
+    const raft = {
+      appliedIndex: 4,
+      read: (query: () => unknown, options: unknown) => (asked.push(options), Promise.resolve(query())),
+    };
+    await calls.make(lifeOf(raft), { type: "lease", key: "k" }, "c0");
+    assertEquals([ghost.violation, asked, calls.open], [undefined, [{ consistency: "lease" }], 0]);
+    assertEquals(calls.history.map(({ input }) => input), keepsTime ? [{ type: "get", key: "k" }] : []);
+  }
+});

@@ -128,8 +128,8 @@ test("sim old frames: a question is answered by what was said to an earlier one 
   assertEquals(old.any(random, 1), undefined);
   keep(read);
   keep(ack);
-  assertEquals(answerTo({ type: "read-request", term: 4, id: 7 }), read);
-  assertEquals(answerTo({ type: "read-request", term: 4, id: 8 }), undefined);
+  assertEquals(answerTo({ type: "read-request", term: 4, id: 7, isLease: false }), read);
+  assertEquals(answerTo({ type: "read-request", term: 4, id: 8, isLease: false }), undefined);
   const heartbeat = append({ term: 4, sequence: 7 });
   assertEquals(answerTo(heartbeat), ack);
   // That would be its own.

@@ -22,6 +22,7 @@ import { append, coreOf, type Given, leaderOf } from "../../core/states.ts";
 /** A server on the stage. */
 export interface Actor extends NodeView {
   core: CoreState;
+  readonly clock: { now(): number; stoppedMs: number };
 }
 
 /** Servers, their history, and every checker. */
@@ -36,7 +37,8 @@ export class Stage {
     const disk: DiskView = { term: core.term, votedFor: core.votedFor, log: log.clone(), snapshot: 0 };
     this.ghost.disks.set(id, disk);
     const life = ++this.#lives;
-    return { id, index: id.charCodeAt(0) - 97, life, core, log, disk };
+    const clock = { now: () => 0, stoppedMs: 0 };
+    return { id, index: id.charCodeAt(0) - 97, life, clock, core, log, disk };
   }
 
   /** The server has a core, which has taken no step. */

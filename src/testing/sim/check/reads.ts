@@ -21,7 +21,10 @@ export const reads: Checker = {
       if (event.message.term === core.term) noteAnswer(roundsOf(ghost, node), event.from, event.message.sequence);
     }
     for (const effect of effects) {
-      if (effect.type === "answer-read") mayAnswer(ghost, node, effect.id, effect.index);
+      if (effect.type !== "answer-read") continue;
+      // By its lease: see leases.ts.
+      if (event.type === "read-requested" && event.isLease === true && event.id === effect.id) continue;
+      mayAnswer(ghost, node, effect.id, effect.index);
     }
   },
 

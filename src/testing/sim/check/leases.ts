@@ -1,0 +1,71 @@
+/**
+ * R3: as long as clocks keep the stated bound, nobody else leads while a leader holds a lease, and what it answers by that
+ * misses nothing that anybody knows to be committed.
+ *
+ * @module
+ */
+import { holdsLease } from "../../../core/lease.ts";
+import type { Term } from "../../../types.ts";
+import type { Ghost } from "../ghost.ts";
+import type { NodeView, StepView } from "../view.ts";
+import type { Checker } from "./checker.ts";
+
+/** Looks at every leader that there is whenever there is another. */
+export const leases: Checker = {
+  onStart(ghost, node) {
+    for (const [leader] of ghost.leading) if (leader.id === node.id) ghost.leading.delete(leader);
+  },
+
+  onStep(ghost, node, step) {
+    if (ghost.keepsTime) upheld(ghost, node, step);
+    if (node.core.role !== "leader") return void ghost.leading.delete(node);
+    if (step.before.role !== "leader") exclusive(ghost, node);
+    ghost.leading.set(node, node.clock.stoppedMs);
+    answered(ghost, node, step);
+  },
+};
+
+/** Whoever's answer a leader may count on votes for nobody else meanwhile, but for that leader's own wish. */
+function upheld(ghost: Ghost, { id, core }: NodeView, { before, event }: StepView): void {
+  if (event.type !== "message-received" || event.message.type !== "vote-request" || event.message.transfer) return;
+  if (core.votedFor !== event.from || (before.votedFor === event.from && before.term === core.term)) return;
+  // What was promised is gone with the disk.
+  if (ghost.forgetful.has(id)) return;
+  for (const other of earlierLeaders(ghost, core.term)) {
+    const { leaseFrom, progress } = other.core.leading!;
+    const { electionMinMs, clockDriftMax = 0 } = other.core.settings;
+    const promisedAt = progress.get(id)?.promisedAt ?? -Infinity;
+    const until = promisedAt + electionMinMs * (1 - clockDriftMax) / (1 + clockDriftMax);
+    ghost.must(promisedAt < leaseFrom || other.clock.now() >= until, "R3", () => {
+      return `"${id}" votes for "${event.from}" in term ${core.term}, while its answer binds it to "${other.id}"`;
+    });
+  }
+}
+
+/** Those that lead an earlier term and know of it how late it is: one that has just slept looks at its clocks first. */
+function* earlierLeaders(ghost: Ghost, term: Term): Generator<NodeView> {
+  for (const [other, stoppedMs] of ghost.leading) {
+    const { core, clock } = other;
+    if (core.role === "leader" && core.term < term && clock.stoppedMs === stoppedMs) yield other;
+  }
+}
+
+function exclusive(ghost: Ghost, { id, core }: NodeView): void {
+  if (!ghost.keepsTime) return;
+  for (const other of earlierLeaders(ghost, core.term)) {
+    ghost.must(!holdsLease(other.core, other.clock.now()), "R3", () => {
+      return `"${id}" becomes leader of term ${core.term} while "${other.id}" holds a lease in term ${other.core.term}`;
+    });
+  }
+}
+
+function answered(ghost: Ghost, { id, core }: NodeView, { event, effects }: StepView): void {
+  if (event.type !== "read-requested" || event.isLease !== true || !ghost.keepsTime) return;
+  for (const effect of effects) {
+    if (effect.type !== "answer-read") continue;
+    ghost.must(effect.index >= ghost.commits.length, "R3", () => {
+      return `"${id}" lets a read see ${effect.index} by its lease in term ${core.term}, ` +
+        `while ${ghost.commits.length} is committed`;
+    });
+  }
+}

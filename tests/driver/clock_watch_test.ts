@@ -1,0 +1,31 @@
+import { assertEquals } from "@std/assert";
+import { CLOCK_TOLERANCE_MS } from "../../src/core/lease.ts";
+import { ClockWatch } from "../../src/driver/clock_watch.ts";
+import { test } from "../harness.ts";
+
+function setUp() {
+  const clock = { wall: 1_700_000_000_000, mono: 50 };
+  const watch = new ClockWatch({ wallNow: () => clock.wall, now: () => clock.mono });
+  const pass = (wall: number, mono = wall) => {
+    clock.wall += wall;
+    clock.mono += mono;
+    return watch.hasSlept();
+  };
+  return { pass };
+}
+
+test("ClockWatch takes time for time, and a sleep beyond the tolerance for one, once", () => {
+  const { pass } = setUp();
+  assertEquals([pass(0), pass(1e6), pass(CLOCK_TOLERANCE_MS, 0)], [false, false, false]);
+  assertEquals([pass(0.1, 0), pass(0), pass(10)], [true, false, false]);
+});
+
+test("ClockWatch adds up sleeps that are too short each", () => {
+  const { pass } = setUp();
+  assertEquals([pass(4, 0), pass(4, 0), pass(4, 0), pass(4, 0)], [false, true, false, true]);
+});
+
+test("ClockWatch forgives a wall clock that is set back, and counts from there", () => {
+  const { pass } = setUp();
+  assertEquals([pass(-10_000, 0), pass(CLOCK_TOLERANCE_MS, 0), pass(1, 0)], [false, false, true]);
+});

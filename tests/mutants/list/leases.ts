@@ -1,0 +1,71 @@
+/**
+ * Lease reads, and the promises that they count on.
+ *
+ * @module
+ */
+import type { Mutant } from "../mutant.ts";
+
+const invariants = ["R3", "R1", "R4", "O3"];
+
+/** Faults in leases. */
+export const leases: readonly Mutant[] = [
+  {
+    id: "lease-from-the-answer",
+    bug: "BR05",
+    file: "src/core/replication.ts",
+    find: "  onRoundAnswered(progress);\n",
+    replace: "  onRoundAnswered(progress);\n  if (progress.askedRound === undefined) progress.promisedAt = now;\n",
+    why: "Whoever answers has just heard from us.",
+    invariants,
+    runs: { faults: ["delay", "late", "partition", "clock"], servers: 3 },
+  },
+  {
+    id: "lease-kept-on-transfer",
+    bug: "BR04",
+    file: "src/core/transfer.ts",
+    find: "  endLease(step.state.leading!);\n",
+    replace: "",
+    why: "A leader leads until there is another one.",
+    invariants,
+    runs: { faults: ["restart", "delay", "loss"] },
+  },
+  {
+    id: "lease-before-own-term",
+    bug: "BR02",
+    file: "src/core/lease.ts",
+    find: "if (commitIndex < leading.firstIndex || commitIndex",
+    replace: "if (commitIndex",
+    why: "A quorum has promised, so this leader leads.",
+    invariants,
+    runs: { faults: ["stall", "kill"], servers: 3 },
+  },
+  {
+    id: "lease-outlives-a-sleep",
+    bug: "BR05",
+    file: "src/driver/driver.ts",
+    find: 'if (this.#clocks.hasSlept()) this.#take({ event: { type: "clock-doubted" } });',
+    replace: "this.#clocks.hasSlept();",
+    why: "A monotonic clock never goes back, and that is all that is asked of it.",
+    invariants,
+    runs: { faults: ["suspend"], servers: 3 },
+  },
+  {
+    id: "promise-forgotten-by-a-restart",
+    bug: "BR06",
+    file: "src/core/core.ts",
+    find: "(start.disk?.starts ?? 1) > 1 ? start.now + settings.electionMinMs : -Infinity",
+    replace: "-Infinity",
+    why: "A server that has just started has heard nobody yet.",
+    invariants,
+    runs: { faults: ["kill", "partition"], servers: 3 },
+  },
+  {
+    id: "promise-forgotten-with-the-leader",
+    bug: "BR06",
+    file: "src/core/election.ts",
+    find: "now < state.promisedUntil",
+    replace: "(state.leader !== undefined && now < state.promisedUntil)",
+    why: "Whoever follows nobody is bound to nobody.",
+    invariants,
+  },
+];
