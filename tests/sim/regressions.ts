@@ -53,12 +53,13 @@ export function parseRegression(text: string, name: string): Regression {
 }
 
 function complete(config: Partial<SimConfig>): SimConfig {
-  const drawn = drawConfig(Random.seeded(0), { servers: config.servers ?? 3, faults: [], moving: false });
+  const request = { servers: config.servers ?? 3, faults: [], moving: false } as const;
+  const { foundedLate: _, ...drawn } = drawConfig(Random.seeded(0), request);
   const quiet = {
     ...drawn,
     termStart: 0,
     network: calm(drawn.network),
-    disk: { ...drawn.disk, keepsSnapshots: false },
+    disk: { ...drawn.disk, keepsSnapshots: false, points: [] },
     client: { ...drawn.client, workChance: 0 },
   };
   const clocks = (config.clocks ?? drawn.clocks).map((clock: Partial<ClockBehaviour>) => {

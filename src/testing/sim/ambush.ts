@@ -33,7 +33,9 @@ function drawOne(random: Random, config: SimConfig, node: NodeView, step: StepVi
     crashes.length === 0 ? undefined : { type: "crash", server, kind: random.pick(crashes), for: duration };
   // Once more before the lease is over: what was credited once is not again.
   if (moment === "jumped") {
-    return faults.includes("clock") ? { type: "step-monotonic", server: index, ms: 200 } : undefined;
+    return faults.includes("clock")
+      ? { type: "step-monotonic", server: index, ms: Math.floor(core.settings.leaseMs * 0.9) }
+      : undefined;
   }
   if (moment === "transferring") {
     // A leader without a vote has made way when it has told its successor.

@@ -10,7 +10,7 @@ import type { NetworkBehaviour } from "./lines.ts";
 import type { MovingBehaviour } from "./moves.ts";
 import type { Random } from "./random.ts";
 import { DISK_FAULTS, type DiskFault, SURVIVABLE } from "./survivable.ts";
-import type { DiskBehaviour } from "./storage.ts";
+import { DISK_POINTS, type DiskBehaviour } from "./storage.ts";
 import { commandBytesMax } from "./touches.ts";
 import type { ClientBehaviour } from "./workload.ts";
 
@@ -75,6 +75,8 @@ export interface SimConfig {
   readonly termStart: number;
   /** Servers that come, go and hand over; undefined where they stay who they are. */
   readonly moving?: MovingBehaviour;
+  /** Servers start empty and are told within so many microseconds to begin; undefined where each begins at its start. */
+  readonly foundedLate?: number;
 }
 
 /** What a caller may fix; the rest is drawn. */
@@ -116,11 +118,21 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
   // A log that nothing is taken from is met more often than chance would have it.
   const compacts = disk.store === "memory" || random.split("wal snapshots").chance(0.6);
   const snapshots = compacts ? snapshotsOf(random.split("snapshots"), heartbeat) : undefined;
+  const points = random.split("points");
   return {
     servers,
-    settings: { ...settingsOf(random.split("settings"), heartbeat, election), ...snapshots },
+    settings: {
+      ...settingsOf(random.split("settings"), heartbeat, election),
+      ...snapshots,
+      // Where disks stall of themselves, a leader might give up for that in a healthy cluster.
+      ...disk.stallChance > 0 ? {} : { diskStallMs: heartbeat * points.pick([10, 40, 200]) },
+    },
     network: networkOf(random.split("network"), new Set(faults), heartbeat * 1000, election * 1000),
-    disk: snapshots === undefined ? disk : { ...disk, keepsSnapshots: true },
+    disk: {
+      ...disk,
+      ...snapshots === undefined ? {} : { keepsSnapshots: true },
+      points: DISK_POINTS.filter(() => points.chance(0.25)),
+    },
     clocks: clocksOf(random.split("clocks"), servers, faults.includes("clock")),
     keepsTime: random.split("time").chance(0.75),
     faults,
@@ -139,6 +151,7 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
       1,
     ]]),
     ...moving === false ? {} : { moving },
+    ...points.chance(0.2) ? { foundedLate: election * 1000 } : {},
   };
 }
 

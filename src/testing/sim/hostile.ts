@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Message } from "../../message.ts";
+import type { AppendResponse, Message } from "../../message.ts";
 import type { Random } from "./random.ts";
 
 /** Terms so much later than any that was heard of are not believed. */
@@ -14,21 +14,34 @@ export function garbled(random: Random, message: Message): Message | undefined {
   const isFar = random.chance(0.5);
   switch (message.type) {
     case "append-response":
-      if (!isFar && message.rejected === undefined) {
-        return { ...message, matchIndex: message.matchIndex + 2 ** 40 };
-      }
-      return farAhead(message);
+      return isFar ? farAhead(message) : garbledAnswer(random, message);
     case "append-request":
       // Entries beyond what the frame carries would not be read.
-      return message.end === message.prevIndex + 1 ? farAhead(message) : undefined;
-    case "vote-request":
+      if (message.end !== message.prevIndex + 1) return undefined;
+      // Of the first configuration that no member has a newer one than.
+      return isFar ? farAhead(message) : { type: "removed", term: message.term, index: 1 };
     case "vote-response":
+      // A refusal by somebody who was asked something else, and whose vote a candidate may not be able to count yet.
+      return isFar || !message.pre ? farAhead(message) : { ...message, pre: false, granted: false };
+    case "vote-request":
     case "timeout-now":
     case "removed":
+    case "snapshot-request":
       return farAhead(message);
     default:
       return undefined;
   }
+}
+
+/** Of an answer to a leader: about what it never sent, or that it was removed by somebody who can't know. */
+function garbledAnswer(random: Random, message: AppendResponse): Message | undefined {
+  const { term, sequence, matchIndex, rejected } = message;
+  if (rejected !== undefined) {
+    return { ...message, rejected: { ...rejected, prevIndex: rejected.prevIndex + 2 ** 40 } };
+  }
+  // One that answers no request is for a leader of an earlier term, who would believe that.
+  if (sequence > 0 && random.chance(0.5)) return { type: "removed", term, index: 2 ** 40 };
+  return { ...message, matchIndex: matchIndex + 2 ** 40 };
 }
 
 /** Undefined where a number has no room for that. */

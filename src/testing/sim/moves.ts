@@ -52,6 +52,8 @@ export function drawMove(
   const to = random.chance(0.5) ? random.pick(ids) : undefined;
   const transfer: MoveInput = { type: "transfer", value, ...to === undefined ? {} : { to } };
   if (random.chance(0.25)) return transfer;
+  // Never possible, whoever belongs to the cluster by then.
+  if (ids.length > 1 && random.chance(0.05)) return { type: "move", value, changes: clashing(random, ids) };
   // Of changes that overtake one another nobody could say that enough servers are left that may lead.
   const count = random.chance(0.35) && !idlers ? random.between(2, 3) : 1;
   const changes = random.shuffle(ids).slice(0, count).map((id) => drawChange(random, id, configuration, idlers));
@@ -66,10 +68,18 @@ export function drawMove(
   };
 }
 
+/** Two servers at one address. */
+function clashing(random: Random, ids: readonly ServerId[]): readonly ConfigurationChange[] {
+  const [a = "", b = ""] = random.shuffle(ids);
+  return [a, b].map((id) => ({ type: "add-nonvoter", id, address: addressOf(a) }));
+}
+
 function drawChange(random: Random, id: ServerId, { servers }: Configuration, idlers: boolean): ConfigurationChange {
   const priority = random.chance(0.7) ? {} : { priority: random.pick(idlers ? [0, 1, 2] : [1, 2, 3]) };
-  const voter = { type: "add-voter", id, address: addressOf(id), ...priority } as const;
-  const nonvoter = { type: "add-nonvoter", id, address: addressOf(id), ...priority } as const;
+  // It listens on more than one port.
+  const address = random.chance(0.1) ? `${id}:2` : addressOf(id);
+  const voter = { type: "add-voter", id, address, ...priority } as const;
+  const nonvoter = { type: "add-nonvoter", id, address, ...priority } as const;
   const suffrage = servers.find((server) => server.id === id)?.suffrage;
   if (suffrage === undefined) return random.chance(0.75) ? voter : nonvoter;
   const [removal, demotion] = [{ type: "remove-server", id }, { type: "demote-voter", id }] as const;

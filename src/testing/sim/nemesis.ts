@@ -53,8 +53,8 @@ export interface Situation {
 /** One fault and how likely it is among those that the configuration allows. */
 type Choice = readonly [action: Action | undefined, weight: number];
 
-/** A disk in memory can be lost or stalled, and nothing else. */
-const ofMemory = ["wipe", "disk-stall"] as const;
+/** A disk in memory can be lost, stalled or slow, and nothing else. */
+const ofMemory = ["wipe", "disk-stall", "disk-slow"] as const;
 
 /** Draws the next fault; undefined when the configuration allows none. */
 export function drawAction(random: Random, config: SimConfig, { leader }: Situation): Action | undefined {

@@ -11,6 +11,7 @@ import type { Message } from "../../message.ts";
 import type { Transport, TransportFactory } from "../../transport/transport.ts";
 import type { ServerAddress } from "../../types.ts";
 import { concatenate } from "../../wire/bytes.ts";
+import { encodeConfiguration } from "../../wire/configuration.ts";
 import { type DecodedMessage, decodeMessage, encodeMessage } from "../../wire/message_codec.ts";
 import { garbled } from "./hostile.ts";
 import { Lines, type NetworkBehaviour } from "./lines.ts";
@@ -173,10 +174,18 @@ export class Network implements LinkHost {
     }
   }
 
+  /** The server that listens there, on whatever port; -1 when none does. */
+  placeOf(address: ServerAddress): number {
+    const exact = this.addresses.indexOf(address);
+    if (exact >= 0) return exact;
+    const host = address.slice(0, address.indexOf(":") + 1);
+    return this.addresses.findIndex((other) => other.startsWith(host));
+  }
+
   /** Sends for a link; see {@linkcode TransportLink.send}. */
   send(link: SimLink, to: ServerAddress, parts: readonly Uint8Array[]): boolean {
     const from = link.server;
-    const target = this.addresses.indexOf(to);
+    const target = this.placeOf(to);
     if (target < 0 || this.#links[from] !== link) return false;
     const connection = this.#connections[this.#at(from, target)];
     if (connection === undefined) {
@@ -246,7 +255,9 @@ export class Network implements LinkHost {
       });
     }
     const forged = garbled(random, message);
-    if (forged !== undefined) this.#carry(undefined, from, to, concatenate(encodeMessage(forged)), { message: forged });
+    if (forged === undefined) return;
+    const parts = forged.type === "snapshot-request" ? [encodeConfiguration(forged.configuration)] : [];
+    this.#carry(undefined, from, to, concatenate(encodeMessage(forged, parts)), { message: forged });
   }
 
   /** Lets a frame arrive. Without a connection it arrives over any: a replayed one. */

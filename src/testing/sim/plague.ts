@@ -105,6 +105,9 @@ export class Plague {
       case "disk-stall":
         faults.stall(true);
         return this.#after(action.for, `${server.id} has a disk again`, () => faults.stall(false));
+      case "disk-slow":
+        faults.slow(action.by);
+        return this.#after(action.for, `${server.id} has a faster disk`, () => faults.slow(0));
       case "misread":
         faults.misread(action.pick);
         return this.#after(action.for, `${server.id} reads what is there`, () => faults.misread(0));

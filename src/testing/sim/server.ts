@@ -6,7 +6,7 @@
 import type { Core } from "../../core/core.ts";
 import type { CoreState } from "../../core/state.ts";
 import type { Environment } from "../../driver/environment.ts";
-import type { RaftError } from "../../errors.ts";
+import { RaftError } from "../../errors.ts";
 import type { Codec } from "../../machine.ts";
 import type { RaftSettings } from "../../options.ts";
 import type { Raft } from "../../raft.ts";
@@ -24,6 +24,7 @@ import type { Replacement } from "./disk/disk_actions.ts";
 import { applyWrite, cloneView, type DurableWrite } from "./disk_view.ts";
 import { type MachineTap, type SimCommand, SimMachine, type SimResult } from "./machine.ts";
 import type { Network } from "./network.ts";
+import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { Distortion } from "./script.ts";
 import type { CrashKind, Storage, StorageTap } from "./storage.ts";
@@ -75,6 +76,8 @@ export interface ServerParts {
   readonly bootstrap: Readonly<Record<ServerId, ServerAddress>>;
   /** Makes every core another one. */
   readonly distort?: Distortion | undefined;
+  /** Within how many microseconds an empty server is told to begin; undefined: it knows when it starts. */
+  readonly foundedLate?: number | undefined;
   /** The term that every disk holds at first. */
   readonly termStart: number;
   /** How machines work. */
@@ -161,7 +164,7 @@ export class SimServer {
 
   async #start(life: Life): Promise<void> {
     const found = await this.recover();
-    const { settings, bootstrap, network, tap, termStart, host } = this.#parts;
+    const { settings, bootstrap, network, tap, termStart, host, foundedLate } = this.#parts;
     // One that is to be added starts empty.
     const isFounder = this.id in bootstrap;
     if (isFounder && found.term < termStart) await this.#age(life);
@@ -172,14 +175,26 @@ export class SimServer {
       ...host === undefined ? {} : { codec: host.codec as Codec<unknown> as Codec<SimCommand> },
       store: this.#watched(life),
       transport: network.transport(this.index),
-      ...isFounder ? { bootstrap } : {},
+      ...isFounder && foundedLate === undefined ? { bootstrap } : {},
       clusterId,
     }, this.#environment(life));
     if (life.isOver) return;
     life.raft = raft;
+    if (isFounder && foundedLate !== undefined) this.#found(life, this.#random.below(foundedLate));
     raft.closed.then((error: RaftError | undefined) => {
       if (error !== undefined && !life.isOver) tap.onDown(this, "stop", error);
     });
+  }
+
+  /** Tells a server later that it is to begin, which it refuses when it has anything already. */
+  #found(life: Life, delay: number): void {
+    const { bootstrap, tap, world } = this.#parts;
+    world.schedule(this.index, Port.client, delay, `${this.id} is to begin`, () => {
+      if (life.isOver) return;
+      life.raft!.bootstrap(bootstrapConfiguration(bootstrap, this.id)).catch((error) => {
+        if (!life.isOver && !(error instanceof RaftError)) tap.onTrouble(this, "begin", error);
+      });
+    }, this.index);
   }
 
   /** A disk as if many elections had gone by. */

@@ -9,7 +9,8 @@ import type { SimEvent } from "./queue.ts";
 
 /** What a link asks of its network. */
 export interface LinkHost {
-  readonly addresses: readonly ServerAddress[];
+  /** The server that listens at an address; -1 when none does. */
+  placeOf(address: ServerAddress): number;
   /** Sends a frame; see {@linkcode TransportLink.send}. */
   send(link: SimLink, to: ServerAddress, parts: readonly Uint8Array[]): boolean;
   /** Dials, unless there is no need to. */
@@ -49,7 +50,7 @@ export class SimLink implements TransportLink {
     if (this.#closed) return;
     this.wanted.clear();
     for (const { address } of peers) {
-      const server = this.#host.addresses.indexOf(address);
+      const server = this.#host.placeOf(address);
       if (server < 0 || server === this.server) continue;
       this.wanted.add(server);
       this.#host.dial(this, server);

@@ -124,6 +124,7 @@ export class Simulation {
       bootstrap: Object.fromEntries(ids.slice(0, voters).map((id) => [id, addressOf(id)])),
       distort: options.distort,
       termStart: config.termStart,
+      foundedLate: config.foundedLate,
       machine: config.client,
       host,
     };

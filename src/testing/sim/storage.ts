@@ -31,7 +31,25 @@ export interface DiskBehaviour {
   readonly keepsCopies: boolean;
   /** Whether there are snapshots; undefined in runs from before there were. */
   readonly keepsSnapshots?: boolean;
+  /** Where it is unkind now and then; undefined for nowhere. */
+  readonly points?: readonly DiskPoint[];
 }
+
+/**
+ * Moments at which a disk may take long, each on in some runs only, and then now and then: what is rare by chance alone
+ * and hurts.
+ */
+export const DISK_POINTS = [
+  /** The log is to go on after a snapshot. */
+  "install",
+  /** A snapshot is to be made durable. */
+  "snapshot-close",
+  /** A snapshot is looked for. */
+  "snapshot-lookup",
+] as const;
+
+/** One of {@linkcode DISK_POINTS}. */
+export type DiskPoint = (typeof DISK_POINTS)[number];
 
 /** How a server's life ends: the process dies, or the machine loses power and with it what was not synced. */
 export type CrashKind = "kill" | "power";
@@ -77,6 +95,8 @@ export interface DiskFaults {
   fill(isFull: boolean): void;
   /** Lets no operation be done, or lets those that waited. */
   stall(isStalled: boolean): void;
+  /** Lets every operation take so many microseconds more. */
+  slow(by: number): void;
   /** Lets the next read lie; 0 lets it be true. */
   misread(pick: number): void;
   /**
@@ -106,10 +126,16 @@ export interface DiskFaults {
 export interface Operations {
   /** Resolves when one is done. */
   later(what: string, file?: string): Promise<void>;
+  /** As `later`, but where a {@linkcode DiskPoint} is on it may take long. */
+  laterAt(point: DiskPoint, what: string): Promise<void>;
   /** None that is under way will ever be done. */
   end(): void;
   /** Those that begin from now on wait, or need not any more. */
   stall(isStalled: boolean): void;
+  /** Those that begin from now on take so many microseconds more. */
+  slow(by: number): void;
+  /** Nothing is unkind any more. */
+  heal(): void;
 }
 
 /** Storage as the behaviour says. */
@@ -124,5 +150,5 @@ export function openStorage(
   const operations = new Latency(world, random, server, id, behaviour);
   return behaviour.store === "wal"
     ? new WalDisk(id, behaviour, operations, random, tap)
-    : new MemoryDisk(id, operations, random, tap, behaviour.keepsSnapshots === true);
+    : new MemoryDisk(id, operations, random, tap, behaviour);
 }

@@ -22,6 +22,7 @@ export const DISK_FAULTS = [
   "old-copy",
   "replace-beyond",
   "rot-in-snapshots",
+  "disk-slow",
 ] as const;
 
 /** One of {@linkcode DISK_FAULTS}. */
@@ -89,4 +90,5 @@ export const SURVIVABLE: Readonly<Record<DiskFault, { readonly outcome: Outcome;
     reason:
       "an older snapshot takes the place of a damaged one, and the server does not start where the log begins later",
   },
+  "disk-slow": { outcome: "goes on", reason: "as for a disk that stalls" },
 };

@@ -40,6 +40,8 @@ export const TOUCHES = [
   "reload",
   /** A beginning of what has begun. */
   "bootstrap-again",
+  /** More changes of the servers at once than may wait, none of which changes anything. */
+  "crowd",
 ] as const;
 
 /** One of {@linkcode TOUCHES}. */
@@ -162,7 +164,32 @@ const touches: Readonly<Record<Touch, (scene: Scene) => Promise<boolean>>> = {
     });
     return true;
   },
+
+  async crowd({ ghost, life, raft }) {
+    const { configurations, role } = life.core;
+    const known = configurations.at(-1);
+    const voter = known?.configuration.servers.find(({ suffrage }) => suffrage === "voter");
+    if (known === undefined || voter === undefined) return true;
+    const { id, address, priority } = voter;
+    const change = { type: "add-voter", id, address, priority } as const;
+    // Elsewhere each would be a message.
+    const count = role === "leader" ? crowd : 1;
+    // Of any other configuration it might be a change.
+    const asked = { prevIndex: known.index };
+    const errors = await Promise.all(
+      Array.from({ length: count }, () => reason(raft.changeMembership([change], asked))),
+    );
+    for (const error of errors) {
+      ghost.must(error === undefined || error instanceof RaftError, "K4", () => {
+        return `a change that changes nothing on "${life.id}" is answered with ${error}`;
+      });
+    }
+    return true;
+  },
 };
+
+/** More than a leader lets wait. */
+const crowd = 70;
 
 /** V8: a server that has stopped takes nothing more, says so, and stops once only. */
 export async function touchStopped(ghost: Ghost, life: Life): Promise<void> {

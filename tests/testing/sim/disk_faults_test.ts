@@ -182,7 +182,14 @@ test("every fault of a disk has an outcome and a reason, and none is drawn that 
 /** A disk on which every operation is done at once, with so many entries that were acknowledged in two lives. */
 async function diskOf(entries: number): Promise<WalDisk> {
   const behaviour = { segmentBytes: 4096, keepsCopies: true } as DiskBehaviour;
-  const operations = { later: () => Promise.resolve(), end() {}, stall() {} };
+  const operations = {
+    laterAt: () => Promise.resolve(),
+    slow() {},
+    heal() {},
+    later: () => Promise.resolve(),
+    end() {},
+    stall() {},
+  };
   const tap = { prefix: () => new ChainLog(), onDurable() {}, onFailed() {}, onRetried() {}, onExamined() {} };
   const disk = new WalDisk("a", behaviour, operations, Random.seeded(entries), tap);
   for (const [from, end] of [[1, entries / 2], [entries / 2, entries + 1]] as const) {

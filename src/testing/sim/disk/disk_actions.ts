@@ -32,6 +32,8 @@ export type DiskAction =
   | { readonly type: "disk-full"; readonly server: number; readonly for: number }
   /** No operation is done for so long. */
   | { readonly type: "disk-stall"; readonly server: number; readonly for: number }
+  /** Every operation takes so many microseconds more for so long. */
+  | { readonly type: "disk-slow"; readonly server: number; readonly by: number; readonly for: number }
   /** The next read gives something else than what is there. */
   | { readonly type: "misread"; readonly server: number; readonly pick: number; readonly for: number }
   /** The power goes, and while it is off the disk is damaged at or below the mark. */
@@ -64,6 +66,11 @@ export const DRAWN_DISK_FAULTS: readonly DiskFault[] = DISK_FAULTS.filter((fault
   SURVIVABLE[fault].outcome !== "off"
 );
 
+/** So slow that a server which has to catch up does not come to an end with it. */
+export function slowed(server: number, duration: number, pick: number): DiskAction {
+  return { type: "disk-slow", server, by: Math.floor(duration / (12 + pick % 40)), for: duration };
+}
+
 /** Faults of this server's disk that the configuration allows, each with how likely it is. */
 export function diskChoices(
   random: Random,
@@ -77,6 +84,7 @@ export function diskChoices(
   const error = (on: ErrorTarget): DiskAction => ({ type: "disk-error", ...common, on, lasts });
   const all: readonly (readonly [fault: DiskFault, action: DiskAction])[] = [
     ["disk-stall", { type: "disk-stall", server, for: stall }],
+    ["disk-slow", slowed(server, duration, pick)],
     ["read-error", error("read")],
     ["write-error", error("write")],
     ["sync-error", error("sync")],

@@ -6,8 +6,11 @@
 import type { ServerId } from "../../../types.ts";
 import { Port } from "../queue.ts";
 import type { Random } from "../random.ts";
-import type { DiskBehaviour, Operations } from "../storage.ts";
+import type { DiskBehaviour, DiskPoint, Operations } from "../storage.ts";
 import type { World } from "../world.ts";
+
+/** How often a point is unkind where it is on. */
+const pointChance = 0.25;
 
 /** What has begun on a file. */
 interface FileTimes {
@@ -27,6 +30,8 @@ export class Latency implements Operations {
   readonly #files = new Map<string, FileTimes>();
   /** What begins when the disk is not stalled any more; undefined while it is not. */
   #waiting: (() => void)[] | undefined;
+  #slowBy = 0;
+  #isKind = false;
   #life = 0;
 
   /** Takes whose disk it is and how it behaves. */
@@ -39,9 +44,29 @@ export class Latency implements Operations {
   }
 
   later(what: string, file = ""): Promise<void> {
+    return this.#later(what, file, 0);
+  }
+
+  laterAt(point: DiskPoint, what: string): Promise<void> {
+    const { points, stallMax } = this.#behaviour;
+    const isUnkind = points?.includes(point) === true && this.#random.chance(pointChance) && !this.#isKind;
+    return this.#later(what, "", isUnkind ? this.#random.spread(1, stallMax) : 0);
+  }
+
+  #later(what: string, file: string, extra: number): Promise<void> {
     const waiting = this.#waiting;
-    if (waiting === undefined) return this.#begin(what, file);
-    return new Promise<void>((resolve) => waiting.push(() => this.#begin(what, file).then(resolve)));
+    if (waiting === undefined) return this.#begin(what, file, extra);
+    return new Promise<void>((resolve) => waiting.push(() => this.#begin(what, file, extra).then(resolve)));
+  }
+
+  slow(by: number): void {
+    this.#slowBy = by;
+  }
+
+  heal(): void {
+    this.stall(false);
+    this.slow(0);
+    this.#isKind = true;
   }
 
   stall(isStalled: boolean): void {
@@ -51,10 +76,10 @@ export class Latency implements Operations {
     if (!isStalled) { for (const begin of waiting ?? []) begin(); }
   }
 
-  #begin(what: string, file: string): Promise<void> {
+  #begin(what: string, file: string, extra: number): Promise<void> {
     const times = this.#timesOf(file);
     const { time } = this.#world;
-    let end = Math.max(time + this.#draw(), times.barrier);
+    let end = Math.max(time + this.#draw() + this.#slowBy + extra, times.barrier);
     if (what === "sync" || what === "sync-directory") end = times.barrier = Math.max(end, times.last);
     times.last = Math.max(times.last, end);
     // What a dead process waits for never comes: its code must not go on beside that of the next life.

@@ -10,7 +10,7 @@ import type { Store, StoreFactory, StoreWrite } from "../../../store/store.ts";
 import type { ServerId } from "../../../types.ts";
 import { applyWrite, cloneView, emptyView, viewOf } from "../disk_view.ts";
 import type { Random } from "../random.ts";
-import type { Operations, Storage, StorageTap } from "../storage.ts";
+import type { DiskBehaviour, Operations, Storage, StorageTap } from "../storage.ts";
 import type { DiskView } from "../view.ts";
 import { MemoryFaults } from "./memory_faults.ts";
 
@@ -27,16 +27,19 @@ export class MemoryDisk implements Storage {
   #snapshots: SnapshotStore | undefined;
   #wiped = 0;
   #inFlight: StoreWrite | undefined;
+  readonly #looksUp: boolean;
 
   /** An empty one. */
-  constructor(id: ServerId, operations: Operations, random: Random, tap: StorageTap, keepsSnapshots: boolean) {
+  constructor(id: ServerId, operations: Operations, random: Random, tap: StorageTap, behaviour: DiskBehaviour) {
     this.#id = id;
     this.#operations = operations;
+    this.faults = new MemoryFaults(operations, () => this.#wipe());
     this.#random = random;
     this.#tap = tap;
     this.faults = new MemoryFaults(operations, () => this.#wipe());
     this.#store = memoryStore({ random: () => `disk of ${id}` });
-    if (keepsSnapshots) this.#snapshots = memorySnapshotStore();
+    this.#looksUp = behaviour.points?.includes("snapshot-lookup") === true;
+    if (behaviour.keepsSnapshots === true) this.#snapshots = memorySnapshotStore();
   }
 
   factory(): StoreFactory {
@@ -47,7 +50,9 @@ export class MemoryDisk implements Storage {
       open: (serverId) => store.open(serverId),
       write: async (write) => {
         this.#inFlight = write;
-        await this.#operations.later("write");
+        // A snapshot takes the log's place.
+        const isInstall = (write.compactTo?.firstIndex ?? 0) > this.view.log.last + 1;
+        await (isInstall ? this.#operations.laterAt("install", "write") : this.#operations.later("write"));
         this.#apply();
         this.#tap.onDurable(write);
       },
@@ -80,7 +85,7 @@ export class MemoryDisk implements Storage {
             await sink.write(chunk);
           },
           close: async (expected) => {
-            await this.#operations.later("write");
+            await this.#operations.laterAt("snapshot-close", "write");
             const meta = await sink.close(expected);
             this.view.snapshot = Math.max(this.view.snapshot, meta.index);
             return meta;
@@ -88,7 +93,11 @@ export class MemoryDisk implements Storage {
           abort: () => sink.abort(),
         };
       },
-      list: () => snapshots.list(),
+      list: async () => {
+        // Where that takes no time at all it must not take a turn either.
+        if (this.#looksUp) await this.#operations.laterAt("snapshot-lookup", "read");
+        return await snapshots.list();
+      },
       read: async (id, offset, bytesMax) => {
         await this.#operations.later("read");
         return await snapshots.read(id, offset, bytesMax);

@@ -1,5 +1,5 @@
 /**
- * What can be wrong with a disk that is a store in memory: that it is lost, or does nothing for a while.
+ * What can be wrong with a disk that is a store in memory: that it is lost, slow, or does nothing for a while.
  *
  * @module
  */
@@ -7,15 +7,15 @@ import type { Disk } from "../../../types.ts";
 import type { DiskFaults, Operations } from "../storage.ts";
 import type { Replacement } from "./disk_actions.ts";
 
-/** See {@linkcode DiskFaults}: none but an empty disk and one that is stalled. */
+/** See {@linkcode DiskFaults}: none but an empty disk and one that takes its time. */
 export class MemoryFaults implements DiskFaults {
   readonly hasFailed = false;
   readonly isDamaged = false;
-  readonly #operations: Pick<Operations, "stall">;
+  readonly #operations: Operations;
   readonly #wipe: () => void;
 
   /** Takes what takes time, and what empties the disk. */
-  constructor(operations: Pick<Operations, "stall">, wipe: () => void) {
+  constructor(operations: Operations, wipe: () => void) {
     this.#operations = operations;
     this.#wipe = wipe;
   }
@@ -40,8 +40,12 @@ export class MemoryFaults implements DiskFaults {
     this.#operations.stall(isStalled);
   }
 
+  slow(by: number): void {
+    this.#operations.slow(by);
+  }
+
   heal(): void {
-    this.stall(false);
+    this.#operations.heal();
   }
 
   isNeedless(): boolean {

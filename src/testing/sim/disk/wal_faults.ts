@@ -68,6 +68,10 @@ export class WalFaults implements DiskFaults {
     this.#operations.stall(isStalled);
   }
 
+  slow(by: number): void {
+    this.#operations.slow(by);
+  }
+
   misread(pick: number): void {
     this.#lie = pick;
   }
@@ -108,7 +112,7 @@ export class WalFaults implements DiskFaults {
 
   heal(): void {
     this.fill(false);
-    this.stall(false);
+    this.#operations.heal();
     this.#trouble.heal();
     this.#lie = 0;
   }
