@@ -1,7 +1,6 @@
 /**
  * Faults at the moments at which they hurt most: right after a leader appended, the servers changed, a vote was given, a
- * transfer began, a snapshot took the log's place or let go of its beginning.
- * Faults at random times hardly ever meet them.
+): Moment | undefined {
  *
  * @module
  */
@@ -34,15 +33,20 @@ function drawOne(random: Random, config: SimConfig, node: NodeView, step: StepVi
   // Once more before the lease is over: what was credited once is not again.
   if (moment === "jumped") {
     return faults.includes("clock")
-      ? { type: "step-monotonic", server: index, ms: Math.floor(core.settings.leaseMs * 0.9) }
+      ? { type: "step-monotonic", server: index, ms: Math.floor(config.settings.leaseMs! * 0.9) }
       : undefined;
   }
+  const lags = moment === "changed" && random.chance(0.4) ? drawLag(random, config, node) : undefined;
+  if (lags !== undefined) return lags;
   if (moment === "transferring") {
     // A leader without a vote has made way when it has told its successor.
     const told = step.effects.find((effect) => effect.type === "send" && effect.message.type === "timeout-now");
     const to = core.leading?.transfer?.to ?? (told as { readonly to: ServerId } | undefined)?.to;
     return to === undefined ? undefined : crash(indexOf(to));
   }
+  // Whoever sends or sent a snapshot must not be needed any more.
+  const isLeaderMeant = moment === "receiving" || (moment === "installed" && random.chance(0.5));
+  if (isLeaderMeant) return core.leader === undefined ? undefined : crash(indexOf(core.leader));
   // The snapshot is durable, and what is to follow it in the log is not.
   if (moment === "installed" || moment === "compacted") return crash(index);
   // A vote that takes longer to be written than an election may last.
@@ -57,12 +61,39 @@ function drawOne(random: Random, config: SimConfig, node: NodeView, step: StepVi
   return { type: "cut", shape: "leader and minority", directions, for: duration };
 }
 
+/** A change that takes longer than anybody waits: who comes can't catch up, or who stays does not agree. */
+function drawLag(
+  random: Random,
+  { settings, faults, servers }: SimConfig,
+  { core, index }: NodeView,
+): Action | undefined {
+  const staging = core.configurations.at(-1)?.configuration.servers.find(({ suffrage }) => suffrage === "staging");
+  const [electionMin, electionMax] = [settings.electionMinMs! * 1000, settings.electionMaxMs! * 1000];
+  if (staging !== undefined && faults.includes("disk-slow")) {
+    return { type: "disk-slow", server: indexOf(staging.id), by: electionMin, for: electionMin * 20 };
+  }
+  const other = (index + random.between(1, servers - 1)) % servers;
+  return faults.includes("disk-stall") ? { type: "disk-stall", server: other, for: electionMax * 3 } : undefined;
+}
+
+type Moment =
+  | "led"
+  | "changed"
+  | "appended"
+  | "voted"
+  | "transferring"
+  | "jumped"
+  | "receiving"
+  | "installed"
+  | "compacted";
+
 function momentOf(
   { core }: NodeView,
   { before, effects, event }: StepView,
-): "led" | "changed" | "appended" | "voted" | "transferring" | "jumped" | "installed" | "compacted" | undefined {
+): Moment | undefined {
   if (event.type === "clock-jumped" && core.role === "leader") return "jumped";
   for (const effect of effects) {
+    if (effect.type === "receive-snapshot") return "receiving";
     if (effect.type === "append" && effect.source === "noop") return "led";
     if (effect.type === "append" && effect.source === "configuration") return "changed";
     if (effect.type === "append" && effect.source === "proposals") return "appended";

@@ -19,7 +19,7 @@ function draw(
   event: object = {},
 ): (Action | undefined)[] {
   const leading = to === undefined ? undefined : { transfer: { to } };
-  const node = { index: 2, core: { leading } } as unknown as NodeView;
+  const node = { index: 2, core: { leading, leader: "s1", configurations: [] } } as unknown as NodeView;
   const before = { role: to === undefined ? "follower" : "leader" };
   const random = Random.seeded(3);
   const step = { before, effects, event } as unknown as StepView;
@@ -92,6 +92,25 @@ test("ambush: the disk of who keeps one friend may stall until it is back, and n
   };
   assertEquals(kinds(["partition", "disk-stall"]), new Set(["", "cut", "cut and disk-stall"]));
   assertEquals(kinds(["partition"]), new Set(["", "cut"]));
+});
+
+test("ambush: the disk of who comes is slow, that of somebody else stalls, and who sends a snapshot dies", () => {
+  const faults = ["disk-slow", "disk-stall", "power"] as const;
+  const draw = (suffrage: string, effect: object) => {
+    const configurations = [{ index: 3, configuration: { servers: [{ id: "s4", suffrage }] } }];
+    const node = { index: 2, core: { leader: "s1", configurations } } as unknown as NodeView;
+    const step = { before: { role: "leader" }, effects: [effect], event: {} } as unknown as StepView;
+    const random = Random.seeded(3);
+    return Array.from({ length: 200 }, () => drawAmbush(random, { ...config, faults }, node, step)[0]);
+  };
+  const ofType = (type: Action["type"], actions: readonly (Action | undefined)[]) =>
+    new Set(actions.flatMap((it) => it?.type === type && "server" in it ? [it.server] : []));
+  const change = { type: "append", source: "configuration" };
+  const [joined, gone] = [draw("staging", change), draw("voter", change)];
+  assertEquals([ofType("disk-slow", joined), ofType("disk-stall", joined)], [new Set([4]), new Set()]);
+  assertEquals([ofType("disk-slow", gone), ofType("disk-stall", gone).has(2)], [new Set(), false]);
+  assertEquals(ofType("disk-stall", gone).size, 4);
+  assertEquals(ofType("crash", draw("voter", { type: "receive-snapshot" })), new Set([1]));
 });
 
 test("ambush: the target of a transfer dies", () => {

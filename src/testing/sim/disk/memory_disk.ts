@@ -33,7 +33,6 @@ export class MemoryDisk implements Storage {
   constructor(id: ServerId, operations: Operations, random: Random, tap: StorageTap, behaviour: DiskBehaviour) {
     this.#id = id;
     this.#operations = operations;
-    this.faults = new MemoryFaults(operations, () => this.#wipe());
     this.#random = random;
     this.#tap = tap;
     this.faults = new MemoryFaults(operations, () => this.#wipe());
