@@ -56,7 +56,14 @@ test("damageSnapshot: where there is no snapshot, nothing is damaged", () => {
 
 test("a server is down by damage to its snapshots only where no whole one reaches its log", async () => {
   const behaviour = { segmentBytes: 4096, keepsCopies: false, keepsSnapshots: true } as DiskBehaviour;
-  const operations = { later: () => Promise.resolve(), end() {}, stall() {} };
+  const operations = {
+    laterAt: () => Promise.resolve(),
+    slow() {},
+    heal() {},
+    later: () => Promise.resolve(),
+    end() {},
+    stall() {},
+  };
   const tap = { prefix: () => new ChainLog(), onDurable() {}, onFailed() {}, onRetried() {}, onExamined() {} };
   const gap = new StorageError(
     "Cannot start as the log begins after entry 2 of term 1, and there is no snapshot",
