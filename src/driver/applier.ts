@@ -173,7 +173,8 @@ export class Applier<Command, Result> {
     if (this.#closed) return;
     try {
       // Whoever waits for an entry need not wait for the next one, which a busy machine always has.
-      if (isResumed && this.#appliedIndex < this.#upTo) this.#host.onPause(this.#appliedIndex);
+      const hasNext = this.#installation === undefined && this.#appliedIndex < this.#upTo;
+      if (isResumed && hasNext) this.#host.onPause(this.#appliedIndex);
       this.#slice();
     } catch (error) {
       this.#host.onFailure(error);
@@ -296,22 +297,25 @@ export class Applier<Command, Result> {
   #applyRestore(records: Records, index: LogIndex, term: Term): Promise<void> | undefined {
     const verdict = this.#restores.onEntry(records, index);
     if ("applied" in verdict) return this.#settle(index, term, verdict.applied);
-    return this.#restoreLogged(verdict.restore, index).then(() => {
-      if (!this.#closed) this.#settle(index, term, nothing);
+    return this.#restoreLogged(verdict.restore, index).then((isRestored) => {
+      if (isRestored && !this.#closed) this.#settle(index, term, nothing);
     });
   }
 
-  /** The machine has been told all, and now forgets it: so do the sessions. */
-  async #restoreLogged(restore: LoggedRestore, end: LogIndex): Promise<void> {
+  /** The machine forgets all that it was told, and so do the sessions. False when a snapshot comes instead. */
+  async #restoreLogged(restore: LoggedRestore, end: LogIndex): Promise<boolean> {
     try {
       if (this.#machine.restore === undefined) throw new Error("the machine has no restore()");
       await this.#machine.restore(bytesOf(restore, end, (index) => this.#recordsAt(index, end)));
     } catch (cause) {
+      // It took the place of the log meanwhile, parts included, and is next.
+      if (this.#installation !== undefined) return false;
       const reason = cause instanceof Error ? cause.message : String(cause);
       const message = `Cannot restore the machine from the entries ${restore.from} to ${end}: ${reason}`;
       throw new StorageError(message, "restore", cause);
     }
     this.sessions.clear();
+    return true;
   }
 
   async #recordsAt(index: LogIndex, end: LogIndex): Promise<Records> {

@@ -5,6 +5,7 @@ import type { ApplyContext, Codec, StateMachine } from "../../src/machine.ts";
 import { LogCache } from "../../src/store/log_cache.ts";
 import { EntryType } from "../../src/types.ts";
 import { encodeRecords } from "../../src/wire/record.ts";
+import { encodeRestoreEntry } from "../../src/wire/restore_codec.ts";
 import { test } from "../harness.ts";
 import { drain, VirtualEnvironment } from "../virtual_environment.ts";
 import { type Deferred, deferred, entries, ManualStore } from "./stores.ts";
@@ -19,10 +20,10 @@ const codec: Codec<Uint8Array> = {
 /** A log with one entry for each value, all on disk; the cache holds those from `cachedFrom` on. */
 async function setUp(
   apply: StateMachine<Uint8Array, unknown>["apply"],
-  { values = [1, 2, 3, 4, 5], cachedFrom = 1, applyBatch }: {
+  { values = [1, 2, 3, 4, 5], cachedFrom = 1, restore }: {
     values?: number[];
     cachedFrom?: number;
-    applyBatch?: NonNullable<StateMachine<Uint8Array, unknown>["applyBatch"]>;
+    restore?: StateMachine<Uint8Array, unknown>["restore"];
   } = {},
 ) {
   const store = new ManualStore();
@@ -36,7 +37,7 @@ async function setUp(
   const installed: number[] = [];
   const pauses: number[] = [];
   const failures: unknown[] = [];
-  const applier = new Applier({ apply, ...applyBatch && { applyBatch } }, codec, { cache, store }, environment, {
+  const applier = new Applier({ apply, ...restore && { restore } }, codec, { cache, store }, environment, {
     onApplied: (index, term, applied_) => applied.push({ index, term, applied: applied_ }),
     onInstalled: (index) => installed.push(index),
     onPause: (upTo) => pauses.push(upTo),
@@ -343,6 +344,42 @@ test("Applier.install() makes up for entries that can no longer be read", async 
   one.done.resolve();
   await environment.advance(10);
   assertEquals([failures, applier.appliedIndex], [[], 5]);
+});
+
+test("Applier.install() makes up for a restore whose parts went with the log, and lets nobody look between", async () => {
+  const part = { kind: "part", id: 7, sequence: 0, bytes: Uint8Array.of(1) } as const;
+  const payloads = [part, { ...part, kind: "end", sequence: 1, bytes: new Uint8Array() } as const].map(
+    encodeRestoreEntry,
+  );
+  for (const isGone of [true, false]) {
+    const machine: StateMachine<Uint8Array, unknown> = {
+      apply: ([value]) => value,
+      restore: async (bytes) => void await new Response(bytes as ReadableStream<Uint8Array<ArrayBuffer>>).bytes(),
+    };
+    const { applier, environment, cache, store, pauses, failures, installed } = await setUp(machine.apply, {
+      values: [1],
+      cachedFrom: 2,
+      restore: machine.restore,
+    });
+    const records = encodeRecords(2, 1, 0, payloads.map((payload) => ({ type: EntryType.restore, payload })));
+    store.inner.write({ records: [records] });
+    cache.reset(4);
+    store.slowReads = true;
+    applier.advance(3);
+    // Entry 1, then the first part as it is applied, then what the machine reads of it.
+    store.reading[0]!.resolve();
+    await environment.advance(10);
+    const before = [...pauses];
+    assertEquals([applier.isBusy, applier.appliedIndex], [true, 2]);
+    const one = installation(9);
+    if (isGone) applier.install(one);
+    store.reading.at(-1)!.reject(new Error("gone"));
+    await environment.advance(10);
+    assertEquals([one.starts(), pauses, failures.length], isGone ? [1, before, 0] : [0, before, 1]);
+    one.done.resolve();
+    await environment.advance(10);
+    assertEquals([installed, applier.appliedIndex], isGone ? [[9], 9] : [[], 2]);
+  }
 });
 
 test("Applier.install() of an older snapshot is nothing, of a newer one meanwhile comes next", async () => {
