@@ -23,7 +23,8 @@ export type FindingCode =
   | "change-pending"
   | "disk-damaged"
   | "machine-behind"
-  | "snapshot-failed";
+  | "snapshot-failed"
+  | "state-diverged";
 
 /** One thing that is wrong, or worth knowing. */
 export interface Finding {
@@ -66,6 +67,7 @@ export function diagnose(status: RaftStatus, configuration: ConfigurationView, t
     ...aboutQuorum(configuration, missing),
     ...aboutChange(status, configuration, missing),
     ...aboutDisk(status, troubles),
+    ...aboutMachines(status, troubles),
   ];
   const healthy = `healthy: ${status.id} ${
     status.role === "leader" ? "leads" : `follows ${status.leader}`
@@ -281,6 +283,34 @@ function aboutDisk({ id, damaged, commitIndex, appliedIndex }: RaftStatus, { sna
     });
   }
   return findings;
+}
+
+/** Whoever holds something else than most of those that were compared is wrong; of two nobody knows which. */
+function aboutMachines({ id, servers }: RaftStatus, troubles: Troubles): Finding[] {
+  const peers = servers.map((server) => server.id).filter((peer) => peer !== id);
+  const apart = peers.flatMap((peer) => {
+    const { diverged } = troubles.of(peer);
+    return diverged === undefined ? [] : [{ peer, ...diverged }];
+  });
+  if (apart.length === 0) return [];
+  const index = Math.min(...apart.map((one) => one.index));
+  const agreedIndex = Math.min(...apart.map((one) => one.agreedIndex));
+  const others = apart.map(({ peer }) => peer);
+  const isAlone = others.length > 1 && others.length === peers.length;
+  const suspects = isAlone ? [id] : others;
+  const message = isAlone
+    ? `the machine of ${id} differs from those of ${others.join(", ")} at entry ${index}`
+    : `the machine of ${others.join(", ")} differs from that of ${id} at entry ${index}`;
+  return [{
+    code: "state-diverged",
+    severity: "warning",
+    message: `${message}${agreedIndex === 0 ? "" : ` (the same at ${agreedIndex})`}`,
+    action: `see which command between the two does not do the same everywhere (guard: true). Then stop ${
+      suspects.join(", ")
+    }, empty its data directory and start it again: it is sent a snapshot`,
+    servers: suspects,
+    index,
+  }];
 }
 
 function progressOf(snapshot: PeerTrouble["snapshot"], matchIndex: LogIndex | undefined, lag: number): string {

@@ -98,6 +98,19 @@ export type RaftEvent =
   | { readonly type: "disk-full"; readonly isFull: boolean }
   /** Damaged entries are whole again, or gone into a snapshot. */
   | { readonly type: "disk-repaired"; readonly from: LogIndex; readonly end: LogIndex }
+  /**
+   * The machine of a peer holds something else than this server's, as their hashes say: one of the two has not done what
+   * its commands say. Told for the first entry at which that was seen; the machines were the same at `agreedIndex`, as far as is
+   * known (0: never compared).
+   */
+  | {
+    readonly type: "state-diverged";
+    readonly peer: ServerId;
+    readonly index: LogIndex;
+    readonly agreedIndex: LogIndex;
+  }
+  /** Two machines that were not the same are again, as of that entry. */
+  | { readonly type: "state-agrees"; readonly peer: ServerId; readonly index: LogIndex }
   /** The server stopped because of this. */
   | { readonly type: "fatal"; readonly error: Error };
 

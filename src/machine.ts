@@ -102,6 +102,12 @@ export interface StateMachine<Command, Result> {
     commands: readonly BatchedCommand<Command>[],
   ): readonly BatchedResult<Result>[] | Promise<readonly BatchedResult<Result>[]>;
   /**
+   * A number or text that is equal for equal states and hardly ever for others. Called after every so many entries (the option
+   * `hashEvery`), between two commands, and compared with what the other servers' machines say there: when they differ, a command
+   * has done something else on one of them. It should be quick: keep a running hash, or hash what is cheap to.
+   */
+  hash?(): number | string;
+  /**
    * Gives the whole state as bytes. What it is, is fixed at this moment, between two commands; the bytes are read
    * afterwards, piece by piece and no faster than they are written, while commands go on: capture the state without
    * copying all of it (copy what changes meanwhile), and let the stream give pieces of some 64 KiB. Equal states should give

@@ -258,6 +258,16 @@ export interface SnapshotResponse {
   readonly offset: number;
 }
 
+/** What a server's machine holds at an entry, for others to compare with their own. */
+export interface StateHash {
+  readonly type: "state-hash";
+  readonly term: Term;
+  /** The last entry that was applied. */
+  readonly index: LogIndex;
+  /** Equal for equal states, and hardly ever for others. */
+  readonly hash: number;
+}
+
 /** Everything that travels between servers. */
 export type Message =
   | VoteRequest
@@ -274,6 +284,7 @@ export type Message =
   | ChangeResponse
   | TransferRequest
   | TransferResponse
+  | StateHash
   | SnapshotRequest
   | SnapshotChunk
   | SnapshotResponse;

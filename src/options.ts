@@ -161,6 +161,13 @@ export interface RaftSettings {
    */
   readonly sessionsBytesMax: number;
   /**
+   * After so many entries a machine with `hash` is compared with those of the other servers; 0 for never. The same on
+   * every server.
+   *
+   * @default {10_000}
+   */
+  readonly hashEvery: number;
+  /**
    * A snapshot is due when so many entries were applied since the last one …
    *
    * @default {8192}
@@ -256,6 +263,7 @@ const defaults: RaftSettings = {
   sessionTtlMs: 3_600_000,
   sessionsMax: 100_000,
   sessionsBytesMax: 64 * 1024 * 1024,
+  hashEvery: 10_000,
   snapshotThreshold: 8192,
   snapshotThresholdBytes: 64 * 1024 * 1024,
   snapshotIntervalMs: 2000,
@@ -377,6 +385,7 @@ const counts = [
   "sessionTtlMs",
   "sessionsMax",
   "sessionsBytesMax",
+  "hashEvery",
 ] as const;
 
 /** Those of them that may be none. */
@@ -385,6 +394,7 @@ const zeroes: ReadonlySet<string> = new Set([
   "logCacheEntriesMax",
   "trailingLogs",
   "snapshotBytesPerSecondMax",
+  "hashEvery",
 ]);
 
 type NumberSetting = { [K in keyof RaftSettings]: RaftSettings[K] extends number ? K : never }[keyof RaftSettings];

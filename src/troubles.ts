@@ -4,7 +4,7 @@
  * @module
  */
 import type { RaftEvent } from "./events.ts";
-import type { ServerId } from "./types.ts";
+import type { LogIndex, ServerId } from "./types.ts";
 
 /** What is known of one peer's trouble. Times in milliseconds. */
 export interface PeerTrouble {
@@ -16,6 +16,8 @@ export interface PeerTrouble {
   readonly silentMs?: number;
   /** On the leader: it came back without what it had. */
   readonly distrusted?: "replaced" | "older";
+  /** Its machine differs from ours, as of that entry. */
+  readonly diverged?: { readonly index: LogIndex; readonly agreedIndex: LogIndex };
   /** A snapshot on its way to or from it. */
   readonly snapshot?: { readonly direction: "sending" | "receiving"; readonly bytes: number; readonly total: number };
 }
@@ -35,6 +37,7 @@ interface Noted {
   reason?: string | undefined;
   heardAt?: number | undefined;
   distrusted?: PeerTrouble["distrusted"];
+  diverged?: PeerTrouble["diverged"];
   snapshot?: PeerTrouble["snapshot"];
 }
 
@@ -82,6 +85,10 @@ export class TroubleLog {
       case "server-removed":
         this.#peers.delete(event.server.id);
         return;
+      case "state-diverged":
+        return this.#set(event.peer, { diverged: event });
+      case "state-agrees":
+        return this.#set(event.peer, { diverged: undefined });
       case "snapshot-progress":
         return this.#set(event.peer, { snapshot: event.bytes < event.total ? event : undefined });
       case "snapshot-taken":
@@ -108,12 +115,14 @@ export class TroubleLog {
       leaderlessMs: this.#leaderlessAt === undefined ? undefined : now - this.#leaderlessAt,
       snapshotFailure: failure && { operation: failure.operation, reason: failure.reason, ageMs: now - failure.at },
       of: (peer) => {
-        const { disconnectedAt = this.#startedAt, reason, heardAt, distrusted, snapshot } = this.#peers.get(peer) ?? {};
+        const noted: Noted = this.#peers.get(peer) ?? {};
+        const { disconnectedAt = this.#startedAt, reason, heardAt, distrusted, diverged, snapshot } = noted;
         return {
           unreachableMs: now - disconnectedAt,
           ...(reason === undefined ? {} : { reason }),
           ...(heardAt === undefined ? {} : { silentMs: now - heardAt }),
           ...(distrusted === undefined ? {} : { distrusted }),
+          ...(diverged === undefined ? {} : { diverged }),
           ...(snapshot === undefined ? {} : { snapshot }),
         };
       },

@@ -128,6 +128,39 @@ const cases: Record<string, readonly [Case, summary: string, findings: string]> 
     "healthy: n1 leads in term 4, 3 servers",
     "",
   ],
+  "a machine unlike the others'": [
+    { events: [[1, { type: "state-diverged", peer: "n3", index: 20, agreedIndex: 10 }]] },
+    "the machine of n3 differs from that of n1 at entry 20 (the same at 10)",
+    "warning state-diverged n3 @20",
+  ],
+  "this server's machine unlike all others'": [
+    {
+      events: [
+        [1, { type: "state-diverged", peer: "n3", index: 20, agreedIndex: 10 }],
+        [2, { type: "state-diverged", peer: "n2", index: 30, agreedIndex: 0 }],
+      ],
+    },
+    "the machine of n1 differs from those of n2, n3 at entry 20",
+    "warning state-diverged n1 @20",
+  ],
+  "of two machines nobody knows which is right": [
+    {
+      servers: [{ id: "n1" }, { id: "n2" }],
+      events: [[1, { type: "state-diverged", peer: "n2", index: 20, agreedIndex: 10 }]],
+    },
+    "the machine of n2 differs from that of n1 at entry 20 (the same at 10)",
+    "warning state-diverged n2 @20",
+  ],
+  "a machine that is like the others again": [
+    {
+      events: [
+        [1, { type: "state-diverged", peer: "n3", index: 20, agreedIndex: 10 }],
+        [2, { type: "state-agrees", peer: "n3", index: 30 }],
+      ],
+    },
+    "healthy: n1 follows n2 in term 4, 3 servers",
+    "",
+  ],
   "a silent one": [
     { status: leads, events: [[10_000, { type: "heartbeat-failed", peer: "n2", lastContactMs: 500 }]] },
     "n2 is connected but has not answered for 11 s; 2 of 3 voters left",

@@ -40,6 +40,8 @@ const bounds: readonly [Partial<RaftSettings>, Partial<RaftSettings>][] = [
   [{ windowAppendsMax: 1 }, { windowAppendsMax: 0 }],
   [{ inFlightCountMax: 1 }, { inFlightCountMax: 0 }],
   [{ inFlightBytesMax: 1 }, { inFlightBytesMax: 0 }],
+  [{ hashEvery: 0 }, { hashEvery: -1 }],
+  [{ hashEvery: 1 }, { hashEvery: 1.5 }],
   [{ logCacheBytesMax: 0 }, { logCacheBytesMax: -1 }],
   [{ logCacheEntriesMax: 0 }, { logCacheEntriesMax: 1.5 }],
   [{ leaderWaitMs: 0 }, { leaderWaitMs: -1 }],

@@ -96,6 +96,10 @@ function describe(event: RaftEvent): string {
       return event.isFull ? "disk full: make room" : "disk has room again";
     case "disk-repaired":
       return `disk repaired: entries ${event.from} to ${event.end - 1}`;
+    case "state-diverged":
+      return `machine of ${event.peer} differs at entry ${event.index}; they agreed at ${event.agreedIndex}`;
+    case "state-agrees":
+      return `machine of ${event.peer} is the same again at entry ${event.index}`;
     case "fatal":
       return `fatal: ${event.error.message}`;
   }

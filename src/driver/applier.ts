@@ -49,6 +49,18 @@ export interface AppliedState {
   readonly timeMs: number;
   /** The sessions up to there. */
   readonly sessions?: SessionTable | undefined;
+  /** Whom the machine's hash is for; it is asked for by nobody by default. */
+  readonly hashing?: Hashing | undefined;
+}
+
+/** When a machine is asked for its hash, and whom that is told. */
+export interface Hashing {
+  /** After so many entries; 0 for never. */
+  readonly every: number;
+  /** The hash, now that this entry and all before it are applied. */
+  onHash(index: LogIndex, hash: number | string): void;
+  /** It could not say. */
+  onFailed(error: unknown): void;
 }
 
 /** Entries between two looks at the clock. */
@@ -83,6 +95,8 @@ export class Applier<Command, Result> {
   #installation: Installation | undefined;
   /** Want to look at the machine between two entries. */
   #visitors: (() => void)[] = [];
+  readonly #hashing: Hashing | undefined;
+  #hashedIndex: LogIndex = 0;
   #timeMs: number;
   #bytes = 0;
   /** Begun, and not counted in `#bytes`. */
@@ -111,6 +125,7 @@ export class Applier<Command, Result> {
     this.#upTo = applied.index;
     this.#timeMs = applied.timeMs;
     this.sessions = applied.sessions ?? new SessionTable();
+    this.#hashing = machine.hash === undefined || applied.hashing?.every === 0 ? undefined : applied.hashing;
   }
 
   /** Index of the last entry that was applied. */
@@ -186,6 +201,7 @@ export class Applier<Command, Result> {
     for (;;) {
       this.#countBytes();
       if (this.#installation !== undefined) return this.#restore(this.#installation);
+      this.#hash();
       for (const visit of this.#visitors.splice(0)) visit();
       if (this.#appliedIndex >= this.#upTo || this.#closed) break;
       if (this.#environment.now() - this.#sliceStartedAt > sliceMs) return this.#yield();
@@ -193,12 +209,29 @@ export class Applier<Command, Result> {
       const records = this.#records(from);
       if (records === undefined) return this.#wait("disk", this.#fetch(from));
       const count = this.#machine.applyBatch === undefined ? entriesPerLook : this.#batchSize.count;
-      const some = records.slice(from, Math.min(records.end, this.#upTo + 1, from + count));
+      const some = records.slice(from, Math.min(records.end, this.#upTo + 1, from + count, this.#nextHash(from) + 1));
       this.#begun = some;
       const pending = this.#applySome(some);
       if (pending !== undefined) return this.#wait("machine", pending);
     }
     if (!this.#closed) this.#host.onPause(this.#appliedIndex);
+  }
+
+  /** The first entry from this one on after which the machine is compared with others. */
+  #nextHash(from: LogIndex): LogIndex {
+    const { every } = this.#hashing ?? { every: Infinity };
+    return every === Infinity ? every : Math.ceil(from / every) * every;
+  }
+
+  #hash(): void {
+    const index = this.#appliedIndex;
+    if (index === 0 || index === this.#hashedIndex || this.#nextHash(index) !== index) return;
+    this.#hashedIndex = index;
+    try {
+      this.#hashing!.onHash(index, this.#machine.hash!());
+    } catch (error) {
+      this.#hashing!.onFailed(error);
+    }
   }
 
   /** Of what was begun, only what was applied: an async machine may be given the rest anew. */

@@ -8,7 +8,7 @@ import type { Effect } from "../core/effect.ts";
 import type { CoreMessage } from "../core/event.ts";
 import type { CoreState } from "../core/state.ts";
 import { type LeaderHint, NotLeaderError, ProtocolError } from "../errors.ts";
-import type { ForwardResponse, Message, SnapshotChunk } from "../message.ts";
+import type { ForwardResponse, Message, SnapshotChunk, StateHash } from "../message.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { encodeCommands, type ForwardedCommand } from "../wire/command_codec.ts";
 import { type DecodedMessage, encodeMessage } from "../wire/message_codec.ts";
@@ -264,7 +264,10 @@ export class Calls {
   // --- what peers say ---
 
   /** Takes a message of a peer's that is about calls; gives back any other. */
-  onMessage(peer: ServerId, { message, commands, changes }: DecodedMessage): CoreMessage | SnapshotChunk | undefined {
+  onMessage(
+    peer: ServerId,
+    { message, commands, changes }: DecodedMessage,
+  ): CoreMessage | SnapshotChunk | StateHash | undefined {
     switch (message.type) {
       case "forward-request":
         this.onForwardRequest(peer, message.id, commands!);

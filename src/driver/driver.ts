@@ -20,7 +20,7 @@ import type { Configuration, LogIndex, ServerId, Term } from "../types.ts";
 import { decodeMessage } from "../wire/message_codec.ts";
 import type { Records } from "../wire/record.ts";
 import { Announcer, type Counters } from "./announcer.ts";
-import { Applier } from "./applier.ts";
+import { Applier, type Hashing } from "./applier.ts";
 import { Calls } from "./calls.ts";
 import { ClockWatch } from "./clock_watch.ts";
 import { Deadline } from "./deadline.ts";
@@ -34,6 +34,7 @@ import { Peers } from "./peers.ts";
 import { Sender } from "./sender.ts";
 import type { SnapshotHost } from "./snapshot_host.ts";
 import { Snapshots } from "./snapshots.ts";
+import { StateHashes } from "./state_hashes.ts";
 import { Turns } from "./turns.ts";
 import { Watcher } from "./watcher.ts";
 import { Writer } from "./writer.ts";
@@ -60,6 +61,7 @@ export class Driver<Command, Result> {
   readonly #announcer: Announcer;
   readonly #watcher: Watcher;
   readonly #clocks: ClockWatch;
+  readonly #hashes: StateHashes;
 
   /** Commands and reads that wait. */
   readonly calls: Calls;
@@ -105,6 +107,10 @@ export class Driver<Command, Result> {
       onFailure: (error) => this.#fail(error, "read"),
     });
     this.calls = this.#makeCalls();
+    this.#hashes = new StateHashes({
+      broadcast: (hash) => this.#peers.broadcast({ type: "state-hash", term: this.calls.durableTerm, ...hash }),
+      emit: (event) => parts.events.emit(event),
+    });
     this.#applier = this.#makeApplier();
     this.snapshots = this.#makeSnapshots();
     this.#announcer = this.#makeAnnouncer();
@@ -129,9 +135,14 @@ export class Driver<Command, Result> {
   }
 
   #makeApplier(): Applier<Command, Result> {
-    const { machine, codec, store, snapshot, sessions } = this.#parts;
+    const { machine, codec, store, snapshot, sessions, settings: { hashEvery: every } } = this.#parts;
     const { pending } = this.calls;
-    const applied = { index: this.#core.state.appliedIndex, timeMs: snapshot?.timeMs ?? 0, sessions };
+    const hashing: Hashing = {
+      every,
+      onHash: (index, hash) => this.#hashes.onOwn(index, hash),
+      onFailed: (error) => this.#announcer.warn(`hash() of the machine failed: ${error}`),
+    };
+    const applied = { index: this.#core.state.appliedIndex, timeMs: snapshot?.timeMs ?? 0, sessions, hashing };
     return new Applier(machine, codec, { cache: this.#cache, store }, this.#environment, {
       onApplied: (index, term, applied) => pending.onApplied(index, term, applied),
       onInstalled: (index) => pending.onInstalled(index),
@@ -275,6 +286,7 @@ export class Driver<Command, Result> {
     const { records, chunk } = decoded;
     const message = this.calls.onMessage(peer, decoded);
     if (message === undefined) return;
+    if (message.type === "state-hash") return this.#hashes.onPeer(peer, message.index, message.hash);
     if (message.type === "snapshot-chunk") return this.snapshots.onChunk(peer, message, chunk!);
     if (message.type === "append-request" || message.type === "snapshot-request") this.#adoptCluster(from);
     if (message.type === "snapshot-response") this.snapshots.onResponse(peer, message);

@@ -89,6 +89,11 @@ export class Peers {
     return this.#addresses.get(peer) ?? this.#connected.get(peer)?.address;
   }
 
+  /** Sends a message to every peer that can be talked to. */
+  broadcast(message: Message): void {
+    for (const peer of this.#addresses.keys()) if (this.isConnected(peer)) this.send(peer, message);
+  }
+
   /** Sends a message; false when it was not taken. */
   send(to: ServerId, message: Message): boolean {
     return this.transmit(to, encodeMessage(message));

@@ -56,6 +56,8 @@ const MessageNumber = {
   snapshotChunk: 11,
   snapshotResponse: 12,
   removed: 13,
+  // 14 to 17 are those of admin_codec.ts.
+  stateHash: 18,
 } as const;
 
 const SNAPSHOT_STATUSES = ["receiving", "installing", "done", "refused"] as const;
@@ -119,6 +121,8 @@ function itemsOf(message: Message): readonly Item[] {
       return [MessageNumber.timeoutNow, message.term];
     case "removed":
       return [MessageNumber.removed, message.term, message.index];
+    case "state-hash":
+      return [MessageNumber.stateHash, message.term, message.index, message.hash];
     case "read-request":
       return [MessageNumber.readRequest, message.term, message.id, ...(message.isLease ? [true] : [])];
     case "read-response":
@@ -200,6 +204,13 @@ function bareMessageOf(number: number, items: Items): Message {
       return { type: "timeout-now", term: items.integer("term") };
     case MessageNumber.removed:
       return { type: "removed", term: items.integer("term"), index: items.index("index") };
+    case MessageNumber.stateHash:
+      return {
+        type: "state-hash",
+        term: items.integer("term"),
+        index: items.index("index"),
+        hash: items.integer("hash"),
+      };
     case MessageNumber.readRequest:
       return {
         type: "read-request",

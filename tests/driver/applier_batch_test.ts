@@ -246,3 +246,20 @@ test("Raft: a machine with applyBatch() gets what is proposed together together,
     },
   );
 });
+
+test("Applier asks a machine for its hash right after every so many entries, and ends a batch there", () => {
+  const machine = Object.assign(new Recorder(), { hash: () => machine.calls.length });
+  const cache = new LogCache(Infinity);
+  cache.append(encodeRecords(1, 3, 1_000, plain([1, 2, 3, 4, 5, 6, 7])));
+  const hashes: unknown[] = [];
+  const host = { onApplied() {}, onInstalled() {}, onPause() {}, onDamage() {}, onFailure() {} };
+  const applier = new Applier(machine, codec, { cache, store: memoryStore() }, new VirtualEnvironment(), host, {
+    index: 0,
+    timeMs: 0,
+    hashing: { every: 3, onHash: (index, hash) => hashes.push([index, hash]), onFailed: (error) => hashes.push(error) },
+  });
+  applier.advance(5);
+  assertEquals([machine.calls, hashes], [["1,2,3", "4,5"], [[3, 1]]]);
+  applier.advance(7);
+  assertEquals([machine.calls.slice(2), hashes.slice(1)], [["6", "7"], [[6, 3]]]);
+});

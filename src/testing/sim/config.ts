@@ -205,6 +205,7 @@ function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number):
     preVote: random.chance(0.75),
     shutdownTransferMs: electionMinMs * 2,
     commandBytesMax,
+    hashEvery: random.pick([0, 1, 7, 50]),
     ...(small
       ? {
         appendEntriesMax: random.pick([1, 2, 8]),

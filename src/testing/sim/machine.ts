@@ -4,6 +4,7 @@
  * @module
  */
 import type { ApplyContext, StateMachine } from "../../machine.ts";
+import type { Raft } from "../../raft.ts";
 import type { AppliedView } from "./check/checker.ts";
 
 /** A command. Every one has another value. */
@@ -71,6 +72,11 @@ export class SimMachine implements StateMachine<SimCommand, SimResult> {
     });
   }
 
+  /** See {@linkcode StateMachine.hash}. One that is at work must not be asked: it says something else than all others. */
+  hash(): number {
+    return this.isBusy ? -1 : this.#hash;
+  }
+
   /** See {@linkcode StateMachine.snapshot}; in small pieces, as if it were large. */
   snapshot(): ReadableStream<Uint8Array> {
     const bytes = new TextEncoder().encode(JSON.stringify([this.#hash, [...this.#states]]));
@@ -101,6 +107,15 @@ export class SimMachine implements StateMachine<SimCommand, SimResult> {
     if (command.type === "fail") throw new Refusal(command.value);
     return result;
   }
+}
+
+/** A4: tells that a server finds another's machine unlike its own, for as long as it runs. */
+export async function untilDiverged(
+  raft: Pick<Raft<never, never>, "events">,
+  tell: (error: Error) => void,
+): Promise<void> {
+  const diverged = raft.events({ filter: ({ type }) => type === "state-diverged" });
+  for await (const event of diverged) tell(new Error(JSON.stringify(event)));
 }
 
 /** The hash of the state that a snapshot holds. */

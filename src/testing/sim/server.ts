@@ -22,7 +22,7 @@ import { type ClockBehaviour, SimClock, type SimTimer } from "./clock.ts";
 import type { Host } from "./clients.ts";
 import type { Replacement } from "./disk/disk_actions.ts";
 import { applyWrite, cloneView, type DurableWrite } from "./disk_view.ts";
-import { type MachineTap, type SimCommand, SimMachine, type SimResult } from "./machine.ts";
+import { type MachineTap, type SimCommand, SimMachine, type SimResult, untilDiverged } from "./machine.ts";
 import type { Network } from "./network.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
@@ -181,6 +181,7 @@ export class SimServer {
     if (life.isOver) return;
     life.raft = raft;
     if (isFounder && foundedLate !== undefined) this.#found(life, this.#random.below(foundedLate));
+    void untilDiverged(raft, (error) => life.isOver || tap.onTrouble(this, "hold the same", error));
     raft.closed.then((error: RaftError | undefined) => {
       if (error !== undefined && !life.isOver) tap.onDown(this, "stop", error);
     });

@@ -49,23 +49,4 @@ export const leases: readonly Mutant[] = [
     invariants,
     runs: { faults: ["suspend"], servers: 3 },
   },
-  {
-    id: "promise-forgotten-by-a-restart",
-    bug: "BR06",
-    file: "src/core/core.ts",
-    find: "(start.disk?.starts ?? 1) > 1 ? start.now + settings.electionMinMs : -Infinity",
-    replace: "-Infinity",
-    why: "A server that has just started has heard nobody yet.",
-    invariants,
-    runs: { faults: ["kill", "partition"], servers: 3 },
-  },
-  {
-    id: "promise-forgotten-with-the-leader",
-    bug: "BR06",
-    file: "src/core/election.ts",
-    find: "now < state.promisedUntil",
-    replace: "(state.leader !== undefined && now < state.promisedUntil)",
-    why: "Whoever follows nobody is bound to nobody.",
-    invariants,
-  },
 ];
