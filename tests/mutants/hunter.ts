@@ -28,7 +28,7 @@ async function hunt(start: number, { budget, skips, runs }: Plan): Promise<void>
   for (let seeds = 1; seeds <= budget; seeds++) {
     const seed = start + seeds - 1;
     if (skips.includes(seed)) continue;
-    const steps = stepsOf(seeds - 1);
+    const steps = Math.max(stepsOf(seeds - 1), runs?.steps ?? 0);
     const report = await runSeed(seed, { ...runs, steps });
     events += report.events;
     timeMs += report.timeMs;

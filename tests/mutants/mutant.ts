@@ -25,8 +25,8 @@ export interface Mutant {
   readonly runs?: Runs;
 }
 
-/** What may be fixed of a run. */
-export type Runs = Pick<ConfigRequest, "faults" | "store" | "servers">;
+/** What may be fixed of a run. Where steps are, no run is shorter. */
+export type Runs = Pick<ConfigRequest, "faults" | "store" | "servers" | "steps">;
 
 /**
  * The file with the fault in it.

@@ -1,27 +1,20 @@
 /**
- * Faults at the moments at which they hurt most: right after a leader appended, the servers changed, a vote was given, a
-): Moment | undefined {
+ * Faults at the moments at which they hurt most: right after a leader appended, the servers changed, a log was shortened, a
+ * vote was given, a transfer began. Faults at random times hardly ever meet them.
  *
  * @module
  */
 import type { ServerId } from "../../types.ts";
 import type { SimConfig } from "./config.ts";
 import type { Action } from "./nemesis.ts";
+import type { Direction } from "./partitions.ts";
 import type { Random } from "./random.ts";
 import type { NodeView, StepView } from "./view.ts";
 
-/** Draws faults for the moment after a step, which come together; none is what it mostly is. */
-export function drawAmbush(random: Random, config: SimConfig, node: NodeView, step: StepView): readonly Action[] {
-  if (config.ambush === 0 || config.servers === 1) return [];
-  const action = drawOne(random, config, node, step);
-  if (action === undefined) return [];
-  if (action.type !== "cut" || !config.faults.includes("disk-stall") || random.chance(0.5)) return [action];
-  // What it writes until others go on without it is under way still when they are back and take it away again.
-  return [action, { type: "disk-stall", server: node.index, for: action.for + random.spread(1, config.faultMax) }];
-}
-
-function drawOne(random: Random, config: SimConfig, node: NodeView, step: StepView): Action | undefined {
+/** Draws a fault for the moment after a step; undefined for none, which is what it mostly is. */
+export function drawAmbush(random: Random, config: SimConfig, node: NodeView, step: StepView): Action | undefined {
   const { ambush, servers, faults } = config;
+  if (ambush === 0 || servers === 1) return undefined;
   const { core, index } = node;
   const moment = momentOf(node, step);
   const isUsual = moment === "appended" || moment === "compacted";
@@ -52,13 +45,49 @@ function drawOne(random: Random, config: SimConfig, node: NodeView, step: StepVi
   // A vote that takes longer to be written than an election may last.
   const stalls = moment === "voted" && faults.includes("disk-stall") && random.chance(0.5);
   if (stalls) return { type: "disk-stall", server: index, for: duration };
-  if (moment === "voted" || !faults.includes("partition") || random.chance(0.3)) return crash(index);
+  if (moment === "voted" || moment === "truncated" || !faults.includes("partition") || random.chance(0.3)) {
+    return crash(index);
+  }
   // What it has just appended reaches one server at most: the beginning of figure 8.
   const friend = (index + random.between(1, servers - 1)) % servers;
   const others = config.clocks.map((_, i) => i).filter((i) => i !== index && i !== friend);
   if (others.length === 0) return undefined;
   const directions = others.flatMap((other) => [[index, other], [other, index]] as const);
-  return { type: "cut", shape: "leader and minority", directions, for: duration };
+  const resets = faults.includes("reset") && random.chance(0.75);
+  // Long enough for the others to go on without it.
+  const long = config.settings.electionMaxMs! * 1000 * 3;
+  return { type: "cut", shape: "leader and minority", directions, for: duration + long, ...resets ? { resets } : {} };
+}
+
+/** A cut around a leader, and what comes along with it so that more comes of it. */
+export interface Company {
+  /** The cut itself, perhaps a longer one, and a disk that stalls. */
+  readonly actions: readonly Action[];
+  /** Writes that only this leader hears of. */
+  readonly writes: number;
+}
+
+/**
+ * Draws what comes along with a fault that cuts off this leader; undefined where it does no such thing. A disk that stalls
+ * has not done with what the leader wrote when it is back and others' entries take the place of that.
+ */
+export function drawCompany(random: Random, config: SimConfig, action: Action, leader: number): Company | undefined {
+  if (action.type !== "cut" || !isCutOff(config, action.directions, leader)) return undefined;
+  const { faults, settings } = config;
+  const stalls = (faults.includes("stall") || faults.includes("disk-stall")) && random.chance(0.5);
+  if (!stalls) return { actions: [action], writes: random.pick([0, 1, 4]) };
+  const election = settings.electionMaxMs! * 1000;
+  // Long enough for the others to go on without it.
+  const cut = { ...action, for: Math.max(action.for, election * 3) };
+  const stall = { type: "disk-stall", server: leader, for: cut.for + election * random.between(1, 5) } as const;
+  return { actions: [cut, stall], writes: random.pick([1, 4]) };
+}
+
+/** Whether too few are left that hear this server and are heard by it. */
+function isCutOff({ servers }: SimConfig, directions: readonly Direction[], server: number): boolean {
+  const lost = new Set(directions.filter((direction) => direction.includes(server)).flat());
+  lost.delete(server);
+  return (servers - lost.size) * 2 <= servers;
 }
 
 /** A change that takes longer than anybody waits: who comes can't catch up, or who stays does not agree. */
@@ -80,6 +109,7 @@ type Moment =
   | "led"
   | "changed"
   | "appended"
+  | "truncated"
   | "voted"
   | "transferring"
   | "jumped"
@@ -97,6 +127,7 @@ function momentOf(
     if (effect.type === "append" && effect.source === "noop") return "led";
     if (effect.type === "append" && effect.source === "configuration") return "changed";
     if (effect.type === "append" && effect.source === "proposals") return "appended";
+    if (effect.type === "truncate") return "truncated";
     if (effect.type === "persist-vote" && effect.votedFor !== undefined) return "voted";
     if (effect.type === "send" && effect.message.type === "timeout-now") return "transferring";
     if (effect.type === "install-snapshot") return "installed";

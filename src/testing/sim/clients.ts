@@ -36,6 +36,8 @@ export interface Clients {
   moves?(members: readonly SimServer[], random: Random): Iterable<MoveInput>;
   /** One call to a server that is up; undefined when it is not. */
   call?(server: SimServer, input: MoveInput, client: string): Promise<boolean> | undefined;
+  /** Writes that all come to one server at once. */
+  rush?(server: SimServer, count: number, random: Random): void;
   /** O4: the machine of a life holds what clients have seen. */
   endure(life: Life): void;
   /** R4: all that was answered, at the end of all. */

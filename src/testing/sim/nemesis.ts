@@ -17,6 +17,8 @@ export type Action =
     readonly shape: PartitionName;
     readonly directions: readonly Direction[];
     readonly for: number;
+    /** Whether connections are reset as well, which loses some of what is on its way. */
+    readonly resets?: boolean;
   }
   /** Frames in this direction wait. */
   | { readonly type: "clog"; readonly from: number; readonly to: number; readonly for: number }

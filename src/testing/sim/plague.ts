@@ -48,7 +48,10 @@ export class Plague {
     world.trace.say(() => `    fault ${JSON.stringify(action)}`);
     switch (action.type) {
       case "cut":
-        for (const [from, to] of action.directions) network.cut(from, to);
+        for (const [from, to] of action.directions) {
+          network.cut(from, to);
+          if (action.resets === true && from < to) network.reset(from, to);
+        }
         return this.#after(action.for, "mend", () => {
           for (const [from, to] of action.directions) network.lines.mend(from, to);
         });

@@ -5,7 +5,7 @@
  */
 import { takeMarks } from "../../marks.ts";
 import { Aftermath } from "./aftermath.ts";
-import { drawAmbush } from "./ambush.ts";
+import { drawAmbush, drawCompany } from "./ambush.ts";
 import { type ConfigRequest, drawConfig, type SimConfig } from "./config.ts";
 import { InvariantViolation } from "./ghost.ts";
 import { type Action, drawAction } from "./nemesis.ts";
@@ -116,6 +116,7 @@ class Run {
   readonly #random: Random;
   readonly #aftermath: Random;
   readonly #ambushes: Random;
+  readonly #company: Random;
   #isRelieved = false;
   /** Microseconds; undefined before. */
   faultsEndedAt: number | undefined;
@@ -125,6 +126,7 @@ class Run {
     this.#random = random.split("nemesis");
     this.#aftermath = random.split("aftermath");
     this.#ambushes = random.split("ambush");
+    this.#company = random.split("company");
   }
 
   /** Draws what happens, or takes it from a script. */
@@ -142,10 +144,9 @@ class Run {
     workload.start();
     this.#plague();
     this.#simulation.onMoment = (life, step) => {
-      const actions = this.faultsEndedAt === undefined ? drawAmbush(this.#ambushes, config, life, step) : [];
-      if (actions.length === 0) return;
+      const action = this.faultsEndedAt === undefined ? drawAmbush(this.#ambushes, config, life, step) : undefined;
       // Later than the step, as a script can only do what comes between two events.
-      world.schedule(-1, Port.nemesis, 1, "ambush", () => this.#perform(...actions));
+      if (action !== undefined) world.schedule(-1, Port.nemesis, 1, "ambush", () => this.#perform(action));
     };
     await this.#simulation.run(() => {
       workload.progress = this.#simulation.steps / config.steps;
@@ -186,10 +187,15 @@ class Run {
     });
   }
 
-  /** All of them or none. */
-  #perform(...actions: readonly Action[]): void {
+  #perform(action: Action): void {
     if (!this.#isRoom || this.faultsEndedAt !== undefined) return;
-    for (const action of actions) this.#simulation.plague.perform(action);
+    const { config, leader, plague, servers, workload, world } = this.#simulation;
+    const company = leader && drawCompany(this.#company, config, action, leader.index);
+    for (const it of company?.actions ?? [action]) plague.perform(it);
+    if (company === undefined || company.writes === 0) return;
+    world.schedule(-1, Port.client, 1, "rush", () => {
+      workload.rush?.(servers[leader!.index]!, company.writes, this.#company);
+    });
   }
 
   get #isRoom(): boolean {

@@ -256,6 +256,12 @@ export class Workload implements Clients {
     return { type: "put", key: this.#drawKey(random, false).key, value: `v${++this.#values}` };
   }
 
+  /** See {@linkcode Clients.rush}. */
+  rush({ index }: SimServer, count: number, random: Random): void {
+    if (this.#stopped) return;
+    for (let i = 0; i < count; i++) void this.#make(index, this.drawWrite(random), `r${i}`);
+  }
+
   #drawKey(random: Random, lists: boolean): { readonly key: string; readonly isList: boolean } {
     const { keys, callsPerKeyMax } = this.#config.client;
     // Some keys are asked for much more often than others.

@@ -44,6 +44,16 @@ export const disks: readonly Mutant[] = [
     invariants: ["D4", "E5"],
   },
   {
+    id: "start-forgets-a-truncation",
+    bug: "BL18",
+    file: "src/store/wal/start.ts",
+    find: "truncateFrom: truncateFrom < before.nextIndex ? truncateFrom : undefined,",
+    replace: "truncateFrom: undefined,",
+    why: "What was removed is not there any more.",
+    invariants: ["D3", "D4"],
+    runs: { faults: ["partition", "reset", "power", "kill"], store: "wal", servers: 3, steps: 12_000 },
+  },
+  {
     id: "segment-begins-with-the-old-vote",
     bug: "BD09",
     file: "src/store/wal/log_writer.ts",
@@ -60,6 +70,7 @@ export const disks: readonly Mutant[] = [
     replace: "if (next === undefined && !isFirst) return",
     why: "A log ends where its checksums are wrong.",
     invariants: ["D2", "C5"],
+    runs: { faults: ["rot", "power", "kill", "partition"], store: "wal" },
   },
   {
     id: "payload-checksum-not-looked-at",
@@ -69,6 +80,7 @@ export const disks: readonly Mutant[] = [
     replace: "if (crc32c(bytes, body, next) === -1) refuse",
     why: "The header has a checksum, and the transport as well.",
     invariants: ["A3", "D2"],
+    runs: { faults: ["misread", "restart", "kill", "partition"], store: "wal" },
   },
   {
     id: "failed-write-tried-again",

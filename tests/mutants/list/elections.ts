@@ -106,6 +106,7 @@ export const elections: readonly Mutant[] = [
     replace: "request.lastIndex >= state.log.lastIndex",
     why: "The longer log is taken for the newer one.",
     invariants: ["E7", "C4"],
+    runs: { faults: ["partition", "reset", "kill"], servers: 3, steps: 12_000 },
   },
   {
     id: "shorter-log-of-same-term-wins",
@@ -142,7 +143,7 @@ export const elections: readonly Mutant[] = [
     find: "const promised = response.pre && response.granted;",
     replace: "const promised = response.pre;",
     why: "Answers to a mere question should change no term.",
-    invariants: ["V2"],
+    invariants: ["E5", "V1"],
   },
   {
     id: "term-without-vote-not-recovered",
@@ -160,6 +161,6 @@ export const elections: readonly Mutant[] = [
     find: '    if (isCredible(step, response.term)) becomeFollower(step, response.term, undefined, "higher-term");\n',
     replace: "",
     why: "A leader hears of later terms by requests for votes anyway.",
-    invariants: ["V2"],
+    invariants: ["E5", "V2"],
   },
 ];

@@ -5,6 +5,12 @@
  */
 import type { Mutant } from "../mutant.ts";
 
+/**
+ * Logs differ where a leader was cut off with entries that nobody else has, which takes its time, and writes are under way
+ * where disks stall: nothing else goes wrong here.
+ */
+const runs = { faults: ["partition", "reset", "stall", "disk-stall", "kill"], servers: 3, steps: 12_000 } as const;
+
 /** Faults in replication. */
 export const logs: readonly Mutant[] = [
   {
@@ -12,8 +18,9 @@ export const logs: readonly Mutant[] = [
     bug: "BL01",
     file: "src/core/append.ts",
     find: "? firstMissing(state.log, runs, request.prevIndex + 1, end)",
-    replace: "? request.prevIndex + 1 + 0 * firstMissing(state.log, runs, request.prevIndex + 1, end)",
-    why: "What the leader sends takes the place of what is there.",
+    replace:
+      "? Math.max(request.prevIndex, state.commitIndex, state.verifiedIndex) + 1 + 0 * firstMissing(state.log, runs, request.prevIndex + 1, end)",
+    why: "What the leader sends takes the place of what is there, unless that is known to be committed or its own.",
     invariants: ["L3", "L6"],
   },
   {
@@ -52,6 +59,7 @@ export const logs: readonly Mutant[] = [
     replace: "epoch > state.epoch",
     why: "A write of an earlier epoch is as durable as any.",
     invariants: ["L4", "C2"],
+    runs,
   },
   {
     id: "epoch-stays-at-truncation",
@@ -61,6 +69,7 @@ export const logs: readonly Mutant[] = [
     replace: "",
     why: "Index and term seem to be enough to tell entries apart.",
     invariants: ["L4", "C2"],
+    runs,
   },
   {
     id: "memory-forgets-what-is-not-written",
@@ -70,6 +79,7 @@ export const logs: readonly Mutant[] = [
     replace: 'event.type === "entries-persisted"',
     why: "The core looks at the epoch already.",
     invariants: ["L8", "A3"],
+    runs,
   },
   {
     id: "answers-outlive-their-term",
@@ -125,6 +135,7 @@ export const logs: readonly Mutant[] = [
     replace: "if (log.runs[position]!.term < runs[i]!.term) return index;",
     why: "A leader's entries are newer than ours where they differ.",
     invariants: ["L1", "L4", "C3"],
+    runs: { faults: ["partition", "reset", "kill"], servers: 5, steps: 12_000 },
   },
   {
     id: "truncation-not-written-beside-records",
@@ -143,6 +154,7 @@ export const logs: readonly Mutant[] = [
     find: "const hint = lastAtMost(state.log, prevIndex, prevTerm);",
     replace: "const hint = state.log.lastIndex + 0 * lastAtMost(state.log, prevIndex, prevTerm);",
     why: "The leader should look at the end of the follower's log.",
-    invariants: ["T1", "V2"],
+    invariants: ["T1", "L5", "V2"],
+    runs,
   },
 ];

@@ -217,4 +217,13 @@ export const membership: readonly Mutant[] = [
     why: "It was told that it is out.",
     invariants: ["V1", "V2", "V3"],
   },
+  {
+    id: "removed-before-it-is-committed",
+    bug: "BM12",
+    file: "src/core/membership.ts",
+    find: "(mayLead(configurationOf(state), state.id) || isStillNeeded(state));",
+    replace: "mayLead(configurationOf(state), state.id);",
+    why: "Whoever is not among the voters has no business in elections.",
+    invariants: ["V1", "V2"],
+  },
 ];

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { drawAmbush } from "../../../src/testing/sim/ambush.ts";
+import { drawAmbush, drawCompany } from "../../../src/testing/sim/ambush.ts";
 import { drawConfig, type SimConfig } from "../../../src/testing/sim/config.ts";
 import type { Action } from "../../../src/testing/sim/nemesis.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
@@ -23,11 +23,12 @@ function draw(
   const before = { role: to === undefined ? "follower" : "leader" };
   const random = Random.seeded(3);
   const step = { before, effects, event } as unknown as StepView;
-  return Array.from({ length: 200 }, () => drawAmbush(random, { ...config, ...change }, node, step)[0]);
+  return Array.from({ length: 200 }, () => drawAmbush(random, { ...config, ...change }, node, step));
 }
 
-test("ambush: who has just voted dies", () => {
-  for (const action of draw([{ type: "persist-vote", votedFor: "s1" }])) {
+test("ambush: who has just voted, or shortened its log, dies", () => {
+  const steps = [{ type: "persist-vote", votedFor: "s1" }, { type: "truncate", from: 7 }];
+  for (const action of steps.flatMap((effect) => draw([effect]))) {
     assertEquals([action?.type, action?.type === "crash" && action.server], ["crash", 2]);
   }
   assertEquals(draw([{ type: "persist-vote", votedFor: undefined }])[0], undefined);
@@ -46,7 +47,7 @@ test("ambush: the clock of a leader jumps twice", () => {
   const jump = (faults: SimConfig["faults"], role: string) => {
     const node = { index: 2, core: { role } } as unknown as NodeView;
     const step = { before: { role }, effects: [], event: { type: "clock-jumped" } } as unknown as StepView;
-    return drawAmbush(Random.seeded(3), { ...config, faults }, node, step)[0]?.type;
+    return drawAmbush(Random.seeded(3), { ...config, faults }, node, step)?.type;
   };
   assertEquals(jump(["clock"], "leader"), "step-monotonic");
   assertEquals([jump(["clock"], "follower"), jump(["kill"], "leader")], [undefined, undefined]);
@@ -77,21 +78,36 @@ test("ambush: who has just begun to lead, or changed the servers, dies or keeps 
   }
 });
 
-test("ambush: the disk of who keeps one friend may stall until it is back, and no longer than that where disks do not", () => {
-  const node = { index: 2, core: {} } as unknown as NodeView;
-  const effects = [{ type: "append", source: "noop" }];
-  const step = { before: { role: "follower" }, effects, event: {} } as unknown as StepView;
-  const kinds = (faults: SimConfig["faults"]) => {
+test("ambush: who is cut off while it leads is asked for more, and its disk may stall until after it is back", () => {
+  const cut: Action = { type: "cut", shape: "isolate", directions: [[2, 0], [1, 2], [3, 2]], for: 1000 };
+  const pair: Action = { ...cut, directions: [[2, 0], [0, 2], [1, 3], [3, 4]] };
+  const draw = (faults: SimConfig["faults"], leader = 2, action: Action = cut) => {
     const random = Random.seeded(3);
-    return new Set(Array.from({ length: 200 }, () => {
-      const actions = drawAmbush(random, { ...config, faults }, node, step);
-      const [cut, stall] = actions;
-      if (cut?.type === "cut" && stall?.type === "disk-stall") assert(stall.server === 2 && stall.for > cut.for);
-      return actions.map(({ type }) => type).join(" and ");
-    }));
+    return Array.from({ length: 200 }, () => drawCompany(random, { ...config, faults }, action, leader));
   };
-  assertEquals(kinds(["partition", "disk-stall"]), new Set(["", "cut", "cut and disk-stall"]));
-  assertEquals(kinds(["partition"]), new Set(["", "cut"]));
+  const all = draw(["partition", "stall"]);
+  assertEquals(new Set(all.map((company) => company?.writes)), new Set([0, 1, 4]));
+  assertEquals(
+    new Set(all.map((company) => company?.actions.map(({ type }) => type).join(" and "))),
+    new Set(["cut", "cut and disk-stall"]),
+  );
+  for (const company of all) {
+    const [cut, stall] = company!.actions;
+    if (stall?.type !== "disk-stall" || cut?.type !== "cut") continue;
+    assert(stall.server === 2 && stall.for > cut.for && cut.for >= config.settings.electionMaxMs! * 3000);
+  }
+  assert(draw(["partition", "disk-stall"]).some((company) => company?.actions.length === 2));
+  assert(draw(["partition"]).every((company) => company?.actions.length === 1 && company.actions[0] === cut));
+  assert(draw(["partition", "stall"], 1).every((company) => company === undefined));
+  assert(draw(["partition", "stall"], 2, pair).every((company) => company === undefined));
+  assert(draw(["stall"], 2, { type: "pause", server: 2, for: 5 }).every((company) => company === undefined));
+});
+
+test("ambush: what is on its way to those that are cut off may be lost where connections end", () => {
+  const cuts = (faults: SimConfig["faults"]) =>
+    new Set(draw([{ type: "append", source: "noop" }], { faults }).map((it) => it?.type === "cut" && it.resets));
+  assertEquals(cuts(["partition", "reset"]), new Set([false, undefined, true]));
+  assertEquals(cuts(["partition"]), new Set([false, undefined]));
 });
 
 test("ambush: the disk of who comes is slow, that of somebody else stalls, and who sends a snapshot dies", () => {
@@ -101,7 +117,7 @@ test("ambush: the disk of who comes is slow, that of somebody else stalls, and w
     const node = { index: 2, core: { leader: "s1", configurations } } as unknown as NodeView;
     const step = { before: { role: "leader" }, effects: [effect], event: {} } as unknown as StepView;
     const random = Random.seeded(3);
-    return Array.from({ length: 200 }, () => drawAmbush(random, { ...config, faults }, node, step)[0]);
+    return Array.from({ length: 200 }, () => drawAmbush(random, { ...config, faults }, node, step));
   };
   const ofType = (type: Action["type"], actions: readonly (Action | undefined)[]) =>
     new Set(actions.flatMap((it) => it?.type === type && "server" in it ? [it.server] : []));

@@ -74,6 +74,21 @@ rule("E5", "nobody answers for a term that is over", (stage, isBad) => {
   stage.send(a, "b", accepted({ term: isBad ? 2 : 3 }));
 });
 
+rule("E5", "whoever hears of a later term enters it", (stage, isBad) => {
+  const a = stage.server("a");
+  stage.receive(a, "b", accepted({ term: 3 }), (core) => core.term = isBad ? 2 : 3);
+});
+
+rule("E5", "… also from a refusal of what it only asked", (stage, isBad) => {
+  const a = stage.server("a");
+  stage.receive(a, "b", { type: "vote-response", term: 3, pre: true, campaign: 2, granted: !isBad });
+});
+
+rule("E5", "… but no term that nobody can believe in", (stage, isBad) => {
+  const a = stage.server("a");
+  stage.receive(a, "b", accepted({ term: isBad ? 2 ** 40 : 2 ** 41 }));
+});
+
 rule("E5", "a term only grows in memory", (stage, isBad) => {
   const a = stage.server("a");
   stage.step(a, { type: "drained" }, (core) => core.term = isBad ? 0 : 1);
@@ -120,6 +135,14 @@ rule("E7", "a vote goes to a log as up to date as the voter's", (stage, isBad) =
   stage.receive(c, "a", { ...asks, term: 3, lastIndex: isBad ? 9 : 3, lastTerm: isBad ? 1 : 2 }, (core) => {
     Object.assign(core, { term: 3, votedFor: "a" });
   });
+});
+
+rule("E7", "… and is promised to no other", (stage, isBad) => {
+  const c = stage.server("c", { terms: [1, 1, 2], term: 2 });
+  const message = { type: "vote-response", term: 2, pre: true, campaign: 3, granted: true } as const;
+  stage.receive(c, "a", { ...asks, term: 3, pre: true, lastIndex: isBad ? 9 : 3, lastTerm: isBad ? 1 : 2 }, () => {}, [
+    { type: "send", to: "a", message },
+  ]);
 });
 
 rule("E8", "who only asks changes nothing", (stage, isBad) => {
@@ -223,4 +246,40 @@ rule("V7", "a leader whose clock jumps all the time gets no credit for it", (sta
     stage.step(a, { type: "clock-jumped" }, () => {}, [], now);
   }
   stage.step(a, { type: "deadline-reached" }, () => {}, [], isBad ? 4801 : 4299);
+});
+
+rule("V1", "whoever may campaign does when it hears nobody", (stage, isBad) => {
+  const a = stage.server("a");
+  stage.step(
+    a,
+    { type: "deadline-reached" },
+    (core) => {
+      if (!isBad) core.campaign = { pre: true, term: 2, transfer: false, votes: new Map([["a", true]]) };
+    },
+    [],
+    Infinity,
+  );
+});
+
+rule("V1", "… and when its time has come", (stage, isBad) => {
+  const a = stage.server("a", { state: { electionAt: 500 } });
+  stage.step(a, { type: "deadline-reached" }, () => {}, [], isBad ? 500 : 499);
+});
+
+rule("V1", "… unless its disk is not sound, or not the one it was", (stage, isBad) => {
+  const a = stage.server("a");
+  if (!isBad) a.core.damaged = [{ from: 1, end: 2, isTermKnown: true }];
+  stage.step(a, { type: "deadline-reached" }, () => {}, [], Infinity);
+});
+
+rule("V1", "… also who is removed by what may not be committed", (stage, isBad) => {
+  const a = stage.server("a", { terms: [1, 1], state: { commitIndex: isBad ? 1 : 2 } });
+  const others = a.core.configurations[0]!.configuration.servers.filter(({ id }) => id !== "a");
+  a.core.configurations.push({ index: 2, configuration: { servers: others } });
+  stage.step(a, { type: "deadline-reached" }, () => {}, [], Infinity);
+});
+
+rule("V1", "… but nobody who was told that it is removed", (stage, isBad) => {
+  const a = stage.server("a", { state: { removedAt: isBad ? 0 : 2 } });
+  stage.step(a, { type: "deadline-reached" }, () => {}, [], Infinity);
 });

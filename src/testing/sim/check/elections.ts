@@ -24,12 +24,14 @@ export const elections: Checker = {
     monotoneTerm(ghost, node, step);
     latches(ghost, node, step);
     const { event } = step;
+    if (event.type === "message-received") adopts(ghost, node, step, event.from, event.message);
     if (event.type === "message-received" && event.message.type === "vote-request") {
       sticks(ghost, node, step, event.message);
       if (event.message.pre) prePurity(ghost, node, step);
-      else upToDate(ghost, node, step);
+      upToDate(ghost, node, step);
     }
     asksFirst(ghost, node, step);
+    campaigns(ghost, node, step);
     const { role, term } = node.core;
     if (role === "leader" && (step.before.role !== "leader" || step.before.term !== term)) onElected(ghost, node);
   },
@@ -106,6 +108,29 @@ function monotoneTerm(ghost: Ghost, { id, core }: NodeView, { before }: StepView
   ghost.must(core.term >= before.term, "E5", () => `"${id}" goes from term ${before.term} to ${core.term}`);
 }
 
+/** Messages whose term, when it is later, is entered whatever else they say (Raft §5.1); of requests for votes see V4. */
+const binding: ReadonlySet<Message["type"]> = new Set([
+  "append-request",
+  "append-response",
+  "snapshot-request",
+  "snapshot-response",
+  "vote-response",
+]);
+
+/** Terms that a message may be ahead and be believed. */
+const aheadMax = 2 ** 40;
+
+/** E5: whoever hears of a later term enters it: from an answer it hears of it perhaps nowhere else. */
+function adopts(ghost: Ghost, { id, core }: NodeView, { before }: StepView, from: ServerId, message: Message): void {
+  // A promise is of the term that was asked for.
+  const isPromise = message.type === "vote-response" && message.pre && message.granted;
+  const { type, term } = message;
+  if (term <= core.term || from === id || !binding.has(type) || isPromise) return;
+  ghost.must(term > before.term + aheadMax, "E5", () => {
+    return `"${id}" hears of term ${term} in a ${type} of "${from}" and stays in term ${core.term}`;
+  });
+}
+
 /** E10: within a term a vote is given once, and one leader is followed (LogCabin). */
 function latches(ghost: Ghost, { id, core }: NodeView, { before }: StepView): void {
   if (before.term !== core.term) return;
@@ -150,15 +175,50 @@ function asksFirst(ghost: Ghost, node: NodeView, { before, event }: StepView): v
   });
 }
 
-/** E7: a vote goes only to a log that is at least as up to date (Raft §5.4.1). */
-function upToDate(ghost: Ghost, { id, core }: NodeView, { before, event }: StepView): void {
+/** V1: whoever may campaign does when its time has come: it may be the only one that can be elected. */
+function campaigns(ghost: Ghost, node: NodeView, { before, event, now }: StepView): void {
+  const { id, core } = node;
+  if (event.type !== "deadline-reached" || before.role === "leader" || now < before.electionAt) return;
+  const isAble = !core.isFull && core.damaged.length === 0 && core.repairing.length === 0 &&
+    core.installing === undefined && !isOtherDisk(node);
+  ghost.must(core.campaign !== undefined || core.role === "leader" || !isAble || !isNeeded(node), "V1", () => {
+    return `"${id}" hears nobody and does not campaign, though nobody has told it that it has no vote any more`;
+  });
+}
+
+/** Whether a node votes and may lead, or did before the last change, of which it does not know that it is committed. */
+function isNeeded({ id, core }: NodeView): boolean {
+  const { configurations, commitIndex, removedAt } = core;
+  const last = configurations.findLastIndex(({ configuration }) =>
+    setsOf(configuration).some((set) => set.includes(id)) &&
+    configuration.servers.find((server) => server.id === id)?.priority !== 0
+  );
+  const taking = configurations[last + 1];
+  if (last < 0 || taking === undefined) return last >= 0 && removedAt <= configurations[last]!.index;
+  return last + 2 === configurations.length && taking.index > Math.max(commitIndex, removedAt);
+}
+
+/** Whether its own log knows a node by another disk than the one that it has. */
+function isOtherDisk(node: NodeView): boolean {
+  const recorded = configurationIn(node)?.servers.find(({ id }) => id === node.id)?.disk;
+  const { disk } = node.core;
+  return recorded !== undefined &&
+    (recorded.incarnation !== disk?.incarnation || recorded.starts > (disk?.starts ?? 0));
+}
+
+/** E7: a vote goes only to a log that is at least as up to date (Raft §5.4.1), and so is one promised. */
+function upToDate(ghost: Ghost, { id, core }: NodeView, { before, event, effects }: StepView): void {
   if (event.type !== "message-received" || event.message.type !== "vote-request") return;
-  if (core.votedFor !== event.from || (before.votedFor === event.from && before.term === core.term)) return;
-  const { lastTerm, lastIndex } = event.message;
+  const { lastTerm, lastIndex, pre } = event.message;
+  const isPromised = pre &&
+    effects.some((effect) =>
+      effect.type === "send" && effect.message.type === "vote-response" && effect.message.granted
+    );
+  const isGiven = core.votedFor === event.from && !(before.votedFor === event.from && before.term === core.term);
   const isFit = lastTerm > before.lastTerm || (lastTerm === before.lastTerm && lastIndex >= before.lastIndex);
-  ghost.must(isFit, "E7", () => {
-    return `"${id}" with entry ${before.lastIndex} of term ${before.lastTerm} votes for "${event.from}" with entry ` +
-      `${lastIndex} of term ${lastTerm}`;
+  ghost.must(isFit || !(isPromised || isGiven), "E7", () => {
+    return `"${id}" with entry ${before.lastIndex} of term ${before.lastTerm} ${pre ? "would vote" : "votes"} for ` +
+      `"${event.from}" with entry ${lastIndex} of term ${lastTerm}`;
   });
 }
 
@@ -191,10 +251,7 @@ function onElected(ghost: Ghost, node: NodeView): void {
 /** E11: only voters campaign, and none of priority 0. */
 function promotable(ghost: Ghost, node: NodeView): void {
   ghost.must(mayCampaign(node), "E11", () => `"${node.id}" campaigns and is no voter that may lead`);
-  const recorded = configurationIn(node)?.servers.find(({ id }) => id === node.id)?.disk;
-  const { disk } = node.core;
-  const isOther = recorded?.incarnation !== disk?.incarnation || (recorded?.starts ?? 0) > (disk?.starts ?? 0);
-  ghost.must(recorded === undefined || !isOther || isSound(ghost, node, node.id), "M8", () => {
+  ghost.must(!isOtherDisk(node) || isSound(ghost, node, node.id), "M8", () => {
     return `"${node.id}" campaigns, which its own log knows by another disk`;
   });
 }
