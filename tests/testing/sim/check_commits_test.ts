@@ -156,6 +156,17 @@ rule("R2", "a read waits for answers to what was sent after it came (BR03)", (st
   ]);
 });
 
+rule("R2", "… also from a server that has come again, with which sequences begin anew", (stage, isBad) => {
+  const [a] = committed(stage);
+  for (let sequence = 100; sequence < 200; sequence++) stage.send(a, "b", { ...request(2, 2, 2), sequence });
+  a.core.leading!.progress.get("b")!.sequence = 13;
+  stage.step(a, { type: "read-requested", id: 7 });
+  stage.send(a, "b", { ...request(2, 2, 2), sequence: 12 });
+  const effects = [{ type: "answer-read", id: 7, index: 2 }] as const;
+  stage.receive(a, "b", accepted({ term: 2, sequence: 199 }), () => {}, isBad ? effects : []);
+  stage.receive(a, "b", accepted({ term: 2, sequence: 12 }), () => {}, isBad ? [] : effects);
+});
+
 rule("R2", "a read sees all that was committed when it came", (stage, isBad) => {
   const [a] = committed(stage);
   a.core.leading!.progress.get("b")!.sequence = 20;

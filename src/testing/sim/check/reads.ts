@@ -50,8 +50,8 @@ function noteAnswer({ sent, answered }: Rounds, from: ServerId, sequence: number
   const at = bySequence?.get(sequence);
   if (at === undefined) return;
   if (at > (answered.get(from) ?? 0)) answered.set(from, at);
-  // Answers to earlier ones say less.
-  if (bySequence!.size > 64) { for (const [older] of bySequence!) if (older < sequence) bySequence!.delete(older); }
+  // Answers to earlier ones say less. Which those are no sequence tells: it begins anew for a server that comes again.
+  if (bySequence!.size > 64) { for (const [it, sentAt] of bySequence!) if (sentAt < at) bySequence!.delete(it); }
 }
 
 function mayAnswer(ghost: Ghost, node: NodeView, id: number, index: number): void {
