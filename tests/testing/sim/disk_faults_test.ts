@@ -68,6 +68,14 @@ test("DiskTrouble: a sync that failed must not be done again, unless what it is 
   trouble.endLife();
   trouble.faultOf(operation("write", segment));
   assertEquals(retried, []);
+  // Unless there was no room for it; a sync that finds none is a failure like any other.
+  const full = Object.assign(new Error("no space left"), { code: "ENOSPC" });
+  trouble.onFailure(operation("write", segment), full);
+  trouble.faultOf(operation("write", segment));
+  assertEquals(retried, []);
+  trouble.onFailure(operation("sync", segment), full);
+  trouble.faultOf(operation("write", segment));
+  assertEquals(retried.splice(0), [`write ${segment}`]);
 });
 
 test("DiskTrouble explains what a server says of an error that it was told of, and nothing else", () => {

@@ -98,7 +98,8 @@ export class DiskTrouble {
     const isFull = (error as { code?: string }).code === "ENOSPC";
     if (!isFull) this.#failing--;
     this.#failures.push({ fault: isFull ? "disk-full" : faultOf[targetOf(kind)], error });
-    if (kind === "sync" || kind === "write") this.#unsafe.add(name);
+    // What found no room was not taken: it may be written to the same place when there is some.
+    if (kind === "sync" || (kind === "write" && !isFull)) this.#unsafe.add(name);
     this.#tap.onFailed(operation);
   }
 
