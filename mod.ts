@@ -96,6 +96,7 @@ export {
   OverloadedError,
   ProtocolError,
   RaftError,
+  type RaftErrorOptions,
   SessionExpiredError,
   ShutdownError,
   SnapshotNotFoundError,

@@ -16,6 +16,22 @@ export interface LeaderHint {
   readonly address: ServerAddress | undefined;
 }
 
+/** What is known of an error besides its message and outcome. */
+export interface RaftErrorOptions {
+  /** What caused it. */
+  readonly cause?: unknown;
+  /** See {@linkcode RaftError.leader}. */
+  readonly leader?: LeaderHint | undefined;
+  /** See {@linkcode RaftError.retryAfterMs}. */
+  readonly retryAfterMs?: number | undefined;
+}
+
+/** About as long as an election takes, milliseconds. */
+const electionMs = 500;
+
+/** About as long as it takes a leader that is overloaded to apply what it has, milliseconds. */
+const overloadMs = 50;
+
 /** Every error of this library that a caller is expected to tell apart. */
 export abstract class RaftError extends Error {
   /** A stable name: `not-leader`, `overloaded`, … */
@@ -24,12 +40,18 @@ export abstract class RaftError extends Error {
   readonly outcome: Outcome;
   /** The leader, when it is known. */
   readonly leader: LeaderHint | undefined;
+  /**
+   * In how many milliseconds it is worth trying the same again, on this server; undefined where that helps nobody, or may
+   * apply a command twice.
+   */
+  readonly retryAfterMs: number | undefined;
 
   /** Takes the message, the outcome and what else is known. */
-  constructor(message: string, outcome: Outcome, options: { cause?: unknown; leader?: LeaderHint | undefined } = {}) {
+  constructor(message: string, outcome: Outcome, options: RaftErrorOptions = {}) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.outcome = outcome;
     this.leader = options.leader;
+    this.retryAfterMs = options.retryAfterMs;
     this.name = new.target.name;
   }
 }
@@ -43,7 +65,7 @@ export class NotLeaderError extends RaftError {
     super(
       message ?? `Cannot reach a leader: ${leader ? `the last known one is "${leader.id}"` : "none is known"}`,
       "not-applied",
-      { leader },
+      { leader, retryAfterMs: electionMs },
     );
   }
 }
@@ -62,6 +84,7 @@ export class OverloadedError extends RaftError {
       message ??
         `Cannot take the command as too much is in flight: ${pendingCount} commands with ${pendingBytes} bytes`,
       "not-applied",
+      { retryAfterMs: overloadMs },
     );
     this.pendingCount = pendingCount;
     this.pendingBytes = pendingBytes;
@@ -216,7 +239,9 @@ export class LeadershipLostError extends RaftError {
     message: string,
     options: { outcome?: Outcome; index?: LogIndex; term?: Term; leader?: LeaderHint | undefined } = {},
   ) {
-    super(message, options.outcome ?? "unknown", { leader: options.leader });
+    const { outcome = "unknown", leader } = options;
+    // There is another leader already, which takes it at once.
+    super(message, outcome, { leader, retryAfterMs: outcome === "not-applied" ? 0 : undefined });
     this.index = options.index;
     this.term = options.term;
   }
@@ -259,11 +284,11 @@ export class StorageError extends RaftError {
 export class StorageFullError extends RaftError {
   /** `storage-full`. */
   override readonly code = "storage-full";
-  /** When it is worth trying again, in milliseconds. */
-  readonly retryAfterMs: number = 1_000;
+  /** Disks are looked at again about so often, in milliseconds. */
+  declare readonly retryAfterMs: number;
   /** Takes the directory. */
   constructor(location: string) {
-    super(`Cannot write to "${location}" as the disk is full: make room`, "not-applied");
+    super(`Cannot write to "${location}" as the disk is full: make room`, "not-applied", { retryAfterMs: 1_000 });
   }
 }
 
@@ -373,4 +398,12 @@ export class InvariantError extends RaftError {
   constructor(message: string, cause?: unknown) {
     super(message, "unknown", cause === undefined ? {} : { cause });
   }
+}
+
+/** The error, naming the leader when it named none. */
+export function namingLeader(error: unknown, leader: LeaderHint | undefined): unknown {
+  if (error instanceof RaftError && error.leader === undefined) {
+    (error as { leader: LeaderHint | undefined }).leader = leader;
+  }
+  return error;
 }

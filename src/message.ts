@@ -144,7 +144,7 @@ export interface ForwardResponse {
   readonly from: LogIndex;
   readonly entryTerm: Term;
   /** Why nothing was appended. */
-  readonly refusal: "not-leader" | "overloaded" | "transferring" | undefined;
+  readonly refusal: "not-leader" | "overloaded" | "transferring" | "too-large" | undefined;
   /** The leader that the asked server knows of, for `not-leader`. */
   readonly leader: ServerId | undefined;
 }

@@ -6,6 +6,7 @@
 import type { Calls } from "./driver/calls.ts";
 import type { Environment } from "./driver/environment.ts";
 import { Proposal, type ProposalEntry, type ProposalManner, type ProposalResult } from "./driver/proposal.ts";
+import { namingLeader } from "./errors.ts";
 import type { Codec } from "./machine.ts";
 import { ENQUEUE_TIMEOUT_MAX } from "./options.ts";
 import { EntryType } from "./types.ts";
@@ -83,7 +84,7 @@ export class Proposer<Command> {
         }
       }, (error) => {
         signal?.removeEventListener("abort", onAbort);
-        reject(error);
+        reject(namingLeader(error, calls.leader));
       }, { caller, enqueueTimeoutMs });
       signal?.addEventListener("abort", onAbort, { once: true });
       calls.propose(proposal);

@@ -45,10 +45,14 @@ export class Admission {
     this.#limits = limits;
   }
 
-  /** Takes all of them, or none: false when one is too large, or too much is in flight, of all peers or of this one. */
+  /** Whether one of them is larger than any may be. */
+  isTooLarge(commands: readonly ForwardedCommand[]): boolean {
+    return commands.some(({ payload }) => payload.length > this.#limits.commandBytesMax);
+  }
+
+  /** Takes all of them, or none: false when too much is in flight, of all peers or of this one. */
   take(peer: ServerId, commands: readonly ForwardedCommand[]): boolean {
-    const { commandBytesMax, inFlightCountMax, inFlightBytesMax } = this.#limits;
-    if (commands.some(({ payload }) => payload.length > commandBytesMax)) return false;
+    const { inFlightCountMax, inFlightBytesMax } = this.#limits;
     const { length: count } = commands;
     const bytes = bytesOf(commands);
     // One that was refused has a share from now on, so that the others leave it some room.

@@ -302,6 +302,7 @@ export class Calls {
   onForwardRequest(peer: ServerId, id: number, entries: readonly ForwardedCommand[]): void {
     if (entries.length === 0) throw new ProtocolError("Cannot take a forward-request without commands");
     const origin = { type: "peer", peer, id, entries } as const;
+    if (this.#admission.isTooLarge(entries)) return this.#refuseForward(origin, "too-large");
     if (!this.#admission.take(peer, entries)) return this.#refuseForward(origin, "overloaded");
     this.#host.enqueue({ event: { type: "proposed", count: entries.length }, origin });
   }
@@ -314,6 +315,7 @@ export class Calls {
     // What was refused has made room for others.
     if (response.from === 0) this.#host.schedule();
     if (back.length === 0) return;
+    if (response.refusal === "too-large") return this.pending.requeue(back, this.leader);
     this.#refusedBy = peer;
     this.pending.requeue(back, this.leader);
   }
@@ -382,13 +384,14 @@ export interface Verification {
   reject(error: unknown): void;
 }
 
-/** Cuts commands into batches that fit into a frame; a larger one travels alone. */
+/** Cuts commands into batches that fit into a frame; a larger one travels alone, and so does one that must. */
 function* frameSized(proposals: readonly Proposal[], bytesMax: number): Generator<readonly Proposal[]> {
   let from = 0;
   let bytes = 0;
   for (let i = 0; i < proposals.length; i++) {
     const size = proposals[i]!.payload.length;
-    if (i > from && bytes + size > bytesMax) {
+    const isAlone = proposals[i]!.isAlone || proposals[i - 1]?.isAlone === true;
+    if (i > from && (isAlone || bytes + size > bytesMax)) {
       yield proposals.slice(from, i);
       from = i;
       bytes = 0;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { NotLeaderError, OverloadedError } from "../errors.ts";
+import { NotLeaderError } from "../errors.ts";
 import type { LeaderHint } from "../errors.ts";
 import type { ForwardResponse } from "../message.ts";
 import { Histogram } from "../metrics.ts";
@@ -11,14 +11,12 @@ import { EntryType, type LogIndex, type ServerId, type Term } from "../types.ts"
 import { decodeRestoreEntry } from "../wire/restore_codec.ts";
 import type { Applied } from "./applier.ts";
 import type { Environment } from "./environment.ts";
+import { Intake, type IntakeLimits } from "./intake.ts";
 import { abortedByRestore, lost, overwritten, shutdownError } from "./outcomes.ts";
 import type { Proposal } from "./proposal.ts";
-import { WaitingRoom } from "./waiting_room.ts";
 
 /** Limits of what may wait, see {@linkcode RaftSettings}. */
-export interface PendingLimits {
-  readonly inFlightCountMax: number;
-  readonly inFlightBytesMax: number;
+export interface PendingLimits extends IntakeLimits {
   readonly leaderWaitMs: number;
 }
 
@@ -55,8 +53,7 @@ const unclaimedMax = 4096;
 export class Pending {
   readonly #environment: Environment;
   readonly #limits: PendingLimits;
-  /** Come when there is room. */
-  readonly #waiting: WaitingRoom;
+  readonly #intake: Intake;
   /** Came in this turn or wait for a leader. */
   #queue: Proposal[] = [];
   /** The leader has no room for them; it is asked again now and then. */
@@ -69,16 +66,11 @@ export class Pending {
   readonly #unclaimed = new Map<LogIndex, Unclaimed>();
   /** Begins anywhere, so that what is said to a server's last start is not taken for an answer to this one. */
   #nextForward: number;
-  #count = 0;
-  #bytes = 0;
   /** Whether some placed command will be given up. */
   #hasOrphans = false;
   #closed: unknown;
 
-  /** Commands taken since the start. */
-  accepted = 0;
-  /** Commands refused or lost since the start. */
-  failed = 0;
+  #lost = 0;
   /** From a command's arrival to its result. */
   readonly latency: Histogram = new Histogram();
 
@@ -86,18 +78,28 @@ export class Pending {
   constructor(environment: Environment, limits: PendingLimits) {
     this.#environment = environment;
     this.#limits = limits;
-    this.#waiting = new WaitingRoom(environment, limits, (proposal) => this.#refuse(proposal));
+    this.#intake = new Intake(environment, limits, (proposal) => this.#queue.push(proposal));
     this.#nextForward = 1 + environment.randomSeed() % 2 ** 31;
   }
 
   /** Commands that wait. */
   get count(): number {
-    return this.#count;
+    return this.#intake.count;
   }
 
   /** Bytes of the commands that wait. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#intake.bytes;
+  }
+
+  /** Commands taken since the start. */
+  get accepted(): number {
+    return this.#intake.accepted;
+  }
+
+  /** Commands refused or lost since the start. */
+  get failed(): number {
+    return this.#intake.refused + this.#lost;
   }
 
   /** Whether commands wait to be proposed. */
@@ -107,7 +109,7 @@ export class Pending {
 
   /** Commands that wait for room; they are not counted yet. */
   get waitingCount(): number {
-    return this.#waiting.count;
+    return this.#intake.waitingCount;
   }
 
   /** Takes a command, lets it wait for room for as long as it may, or refuses it at once. */
@@ -116,39 +118,12 @@ export class Pending {
       proposal.reject(shutdownError("not-applied", this.#closed));
       return;
     }
-    // Nobody is overtaken by who comes later.
-    this.admit();
-    if (this.#waiting.count === 0 && this.#fits(proposal)) return this.#take(proposal);
-    const { enqueueTimeoutMs } = proposal;
-    if (enqueueTimeoutMs <= 0 || !this.#waiting.add(proposal, enqueueTimeoutMs)) this.#refuse(proposal);
+    this.#intake.add(proposal);
   }
 
   /** Takes those that have waited for the room that there is now. */
   admit(): void {
-    for (;;) {
-      const proposal = this.#waiting.next((it) => this.#fits(it));
-      if (proposal === undefined) return;
-      proposal.queuedAt = this.#environment.now();
-      this.#take(proposal);
-    }
-  }
-
-  #fits({ payload }: Proposal): boolean {
-    const { inFlightCountMax, inFlightBytesMax } = this.#limits;
-    // One command always fits, however small the limit.
-    return this.#count < inFlightCountMax && (this.#count === 0 || this.#bytes + payload.length <= inFlightBytesMax);
-  }
-
-  #take(proposal: Proposal): void {
-    this.accepted++;
-    this.#count++;
-    this.#bytes += proposal.payload.length;
-    this.#queue.push(proposal);
-  }
-
-  #refuse(proposal: Proposal): void {
-    this.failed++;
-    proposal.reject(new OverloadedError(this.#count, this.#bytes));
+    this.#intake.admit();
   }
 
   /** Everything that waits to be proposed; callers that stopped waiting are left out. */
@@ -156,7 +131,7 @@ export class Pending {
     let queue = this.#queue;
     this.#queue = [];
     if (queue.some((proposal) => proposal.isSettled)) {
-      for (const proposal of queue) if (proposal.isSettled) this.#forget(proposal);
+      for (const proposal of queue) if (proposal.isSettled) this.#intake.release(proposal);
       queue = queue.filter((proposal) => !proposal.isSettled);
     }
     this.#taken = queue;
@@ -273,6 +248,7 @@ export class Pending {
     if (forward === undefined || forward.to !== from) return [];
     if (response.from === 0) {
       this.#endForward(response.id);
+      if (response.refusal === "too-large") return this.#onTooLarge(forward.proposals);
       if (response.refusal !== "overloaded") return forward.proposals;
       this.#onOverloaded(forward.proposals);
       return [];
@@ -289,12 +265,28 @@ export class Pending {
     return [];
   }
 
+  /** The leader takes none as large as one of these: which one that is shows when they come one by one. */
+  #onTooLarge(proposals: readonly Proposal[]): readonly Proposal[] {
+    const [first, ...others] = proposals;
+    if (others.length === 0) {
+      this.#reject(
+        first!,
+        new RangeError(
+          `Cannot apply a command of ${first!.payload.length} bytes: the leader's 'commandBytesMax' is less`,
+        ),
+      );
+      return [];
+    }
+    for (const proposal of proposals) proposal.isAlone = true;
+    return proposals;
+  }
+
   /** The leader has no room: who may wait for some does. */
   #onOverloaded(proposals: readonly Proposal[]): void {
     const now = this.#environment.now();
     for (const proposal of proposals) {
       if (proposal.startedAt + proposal.enqueueTimeoutMs > now) this.#refused.push(proposal);
-      else this.#reject(proposal, new OverloadedError(this.#count, this.#bytes));
+      else this.#reject(proposal, this.#intake.overloaded());
     }
   }
 
@@ -358,7 +350,7 @@ export class Pending {
 
   #settle(proposal: Proposal, index: LogIndex, placedTerm: Term, term: Term, applied: Applied): void {
     if (placedTerm !== term) return this.#reject(proposal, overwritten(index, placedTerm));
-    this.#forget(proposal);
+    this.#intake.release(proposal);
     this.latency.add(this.#environment.now() - proposal.startedAt);
     proposal.resolve({ index, term, applied });
   }
@@ -399,7 +391,7 @@ export class Pending {
   close(cause: unknown): void {
     if (this.#closed !== undefined) return;
     this.#closed = cause;
-    for (const proposal of this.#waiting.clear()) proposal.reject(shutdownError("not-applied", cause));
+    for (const proposal of this.#intake.clear()) proposal.reject(shutdownError("not-applied", cause));
     for (const proposal of this.#refused.splice(0)) this.#reject(proposal, shutdownError("not-applied", cause));
     // Something broke while these were on their way into a log.
     for (const proposal of this.#taken) this.#reject(proposal, shutdownError("unknown", cause));
@@ -418,14 +410,9 @@ export class Pending {
   }
 
   #reject(proposal: Proposal, error: unknown): void {
-    this.#forget(proposal);
-    this.failed++;
+    this.#intake.release(proposal);
+    this.#lost++;
     proposal.reject(error);
-  }
-
-  #forget(proposal: Proposal): void {
-    this.#count--;
-    this.#bytes -= proposal.payload.length;
   }
 }
 

@@ -45,6 +45,8 @@ export class Proposal {
   readonly startedAt: number;
   /** When there was room for it: from then on it waits for a leader. */
   queuedAt: number;
+  /** Whether it is to be forwarded alone, as those with it were refused for the size of one. */
+  isAlone = false;
   /** Set while it waits for room: it does so no longer. */
   onWaitingEnd: (() => void) | undefined;
   readonly #resolve: (result: ProposalResult) => void;

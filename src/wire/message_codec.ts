@@ -62,7 +62,8 @@ const MessageNumber = {
 
 const SNAPSHOT_STATUSES = ["receiving", "installing", "done", "refused"] as const;
 
-const REFUSALS = [undefined, "not-leader", "overloaded", "transferring"] as const;
+/** In this order: written to the wire, never renumber. */
+const REFUSALS = [undefined, "not-leader", "overloaded", "transferring", "too-large"] as const;
 
 /** The longest envelope, a forward-response with an id of 64 characters, takes less than half of this. */
 const ENVELOPE_BYTES_MAX = 256;

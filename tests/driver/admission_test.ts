@@ -25,9 +25,13 @@ test("Admission.take() counts extensions, which are no part of the command's own
   assertEquals(admission.take("b", commands(1)), false);
 });
 
-test("Admission.take() takes whatever comes first, however small the limits, but no command that is too large", () => {
+test("Admission.isTooLarge() finds a command of one byte more than any may have", () => {
+  const admission = new Admission(limits);
+  assertEquals([admission.isTooLarge(commands(1, 50)), admission.isTooLarge(commands(1, 51))], [false, true]);
+});
+
+test("Admission.take() takes whatever comes first, however small the limits", () => {
   const admission = new Admission({ ...limits, inFlightCountMax: 1, inFlightBytesMax: 1 });
-  assertEquals(admission.take("b", commands(51)), false);
   assertEquals(admission.take("b", commands(50, 50)), true);
   assertEquals(admission.take("b", commands(0)), false);
 });

@@ -297,8 +297,24 @@ test("Calls.onForwardRequest() takes a command of commandBytesMax, and refuses o
   calls.onForwardRequest("c", 2, forwarded(1, 501));
   assertEquals(enqueued.length, 1);
   assertEquals(sent.map(({ to, message }) => [to, message.message as unknown]), [
-    ["c", { ...refused, type: "forward-response", term: 4, id: 2, refusal: "overloaded", leader: undefined }],
+    ["c", { ...refused, type: "forward-response", term: 4, id: 2, refusal: "too-large", leader: undefined }],
   ]);
+});
+
+test("Calls sends commands again one by one when the leader takes none as large as one of them", () => {
+  const { calls, propose, sent, told, answer, turns } = setUp();
+  propose(10, "small");
+  propose(90, "large");
+  calls.dispatch();
+  const before = turns.count;
+  answer("b", { ...refused, refusal: "too-large" });
+  assertEquals([told, turns.count > before], [[], true]);
+  calls.dispatch();
+  const sizes = sent.map(({ message }) => message.commands!.map(({ payload }) => payload.length));
+  assertEquals(sizes, [[10, 90], [10], [90]]);
+  answer("b", { ...refused, refusal: "too-large" });
+  assertEquals(told, ["large: undefined undefined"], "a RangeError, which has no code");
+  assertEquals(calls.pending.count, 1);
 });
 
 test("Calls.onForwardRequest() takes so many commands of all peers together, until they are applied or refused", () => {

@@ -284,6 +284,18 @@ test("Pending.onForwardResponse() gives back what was refused; overload goes to 
   assertEquals([of("x"), pending.count], ["overloaded not-applied", 0]);
 });
 
+test("Pending.onForwardResponse() tells the caller of a command that is too large for the leader, when it went alone", () => {
+  const { pending, take, errors, of } = setUp();
+  const proposals = take("x", "y");
+  const both = pending.forward("b", proposals);
+  assertEquals(pending.onForwardResponse("b", response(both, 0, 0, "too-large"), 0), proposals);
+  assertEquals([proposals.map(({ isAlone }) => isAlone), of("x")], [[true, true], ""]);
+  const alone = pending.forward("b", [proposals[0]!]);
+  assertEquals(pending.onForwardResponse("b", response(alone, 0, 0, "too-large"), 0), []);
+  assertInstanceOf(errors.get("x"), RangeError);
+  assertEquals([of("y"), pending.count], ["", 1]);
+});
+
 test("Pending.onForwardResponse() of another server, or a second one, changes nothing", () => {
   const { pending, take, of } = setUp();
   const id = pending.forward("b", take("x"));

@@ -189,7 +189,7 @@ test("decodeMessage() refuses leaders that are no server ids", () => {
 test("decodeMessage() refuses answers that contradict themselves", () => {
   refuses(frameOfItems([9, 4, 5, 8, 4, 1, null]), "contradict");
   refuses(frameOfItems([9, 4, 5, 8, 0, 0, null]), "contradict");
-  refuses(frameOfItems([9, 4, 5, 0, 0, 4, null]), "refusal");
+  refuses(frameOfItems([9, 4, 5, 0, 0, 5, null]), "refusal");
   refuses(frameOfItems([4, 4, 9, 7, 1, 5, 4, 3]), "matches nothing");
   refuses(frameOfItems([4, 4, 9, 7, 0, 5, 6, 3]), "hintIndex");
 });

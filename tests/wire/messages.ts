@@ -236,7 +236,9 @@ const forwardResponse = fc.tuple(
     anyRecord({
       from: fc.constant(0),
       entryTerm: fc.constant(0),
-      refusal: fc.constantFrom("not-leader" as const, "overloaded" as const, "transferring" as const),
+      refusal: fc.constantFrom(
+        ...["not-leader" as const, "overloaded" as const, "transferring" as const, "too-large" as const],
+      ),
     }),
   ),
 ).map(([head, outcome]): Message => ({ type: "forward-response", ...head, ...outcome }));

@@ -110,7 +110,7 @@ export const commits: readonly Mutant[] = [
     id: "settled-callers-stay-counted",
     bug: "BC11",
     file: "src/driver/pending.ts",
-    find: "      for (const proposal of queue) if (proposal.isSettled) this.#forget(proposal);\n",
+    find: "      for (const proposal of queue) if (proposal.isSettled) this.#intake.release(proposal);\n",
     replace: "",
     why: "Whoever stopped waiting is forgotten with its promise.",
     invariants: ["V6"],
