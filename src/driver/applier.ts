@@ -39,6 +39,8 @@ export interface Installation {
   readonly timeMs: number;
   /** Gives the machine its bytes. */
   restore(): Promise<void>;
+  /** Nobody restores it any more. */
+  release(): void;
 }
 
 /** Where an applier begins. */
@@ -161,7 +163,8 @@ export class Applier<Command, Result> {
 
   /** A snapshot is ahead of the machine: restores it from there as soon as it is free, and goes on after it. */
   install(installation: Installation): void {
-    if (installation.index <= (this.#installation?.index ?? this.#appliedIndex)) return;
+    if (installation.index <= (this.#installation?.index ?? this.#appliedIndex)) return installation.release();
+    this.#installation?.release();
     this.#installation = installation;
     this.advance(installation.index);
   }

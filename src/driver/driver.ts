@@ -466,10 +466,10 @@ export class Driver<Command, Result> {
     }
   }
 
-  #install(effect: Extract<Effect, { type: "install-snapshot" }>, { timeMs }: SnapshotMeta): void {
-    this.#log.install(effect, timeMs);
+  #install(effect: Extract<Effect, { type: "install-snapshot" }>, snapshot: SnapshotMeta): void {
+    this.#log.install(effect, snapshot.timeMs);
     this.calls.pending.onInstalled(effect.index);
-    this.#applier.install(this.snapshots.installation(effect.index, timeMs));
+    this.#applier.install(this.snapshots.installation(snapshot));
   }
 
   #append(effect: Extract<Effect, { type: "append" }>, item: Item): void {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { InvariantError, NoSnapshotsError, StorageError } from "../errors.ts";
+import { NoSnapshotsError, StorageError } from "../errors.ts";
 import type { StateMachine } from "../machine.ts";
 import type { SnapshotChunk, SnapshotRequest, SnapshotResponse } from "../message.ts";
 import type { SnapshotMeta, SnapshotStore } from "../store/snapshot_store.ts";
@@ -106,17 +106,17 @@ export class Snapshots<Command, Result> {
     this.#receiver.offer(from, request);
   }
 
-  /** The snapshot that the core has decided to install. */
-  installation(index: LogIndex, timeMs: number): Installation {
-    return { index, timeMs, restore: () => this.#restore(index) };
+  /** The snapshot that the core has decided to install; held until it is, as newer ones may come before the machine is free. */
+  installation(snapshot: SnapshotMeta): Installation {
+    const { index, timeMs, id } = snapshot;
+    const release = this.#parts.store!.hold(id);
+    return { index, timeMs, restore: () => this.#restore(snapshot).finally(release), release };
   }
 
-  async #restore(index: LogIndex): Promise<void> {
+  async #restore(snapshot: SnapshotMeta): Promise<void> {
     const { store, machine, host, applier: { sessions } } = this.#parts;
-    const meta = (await store!.list()).find((it) => it.index === index);
-    if (meta === undefined) throw new InvariantError(`the snapshot of entry ${index} must be there: it was received`);
-    await restoreMachine({ machine, sessions }, store!, meta);
-    const { term, bytes } = meta;
+    await restoreMachine({ machine, sessions }, store!, snapshot);
+    const { index, term, bytes } = snapshot;
     host.emit({ type: "snapshot-installed", index, term, bytes });
   }
 

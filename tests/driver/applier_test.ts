@@ -299,9 +299,17 @@ test("Applier.close() by the machine itself: the entry under way counts for noth
 /** An installation that is done when told. */
 function installation(index: number) {
   const done = deferred();
-  let starts = 0;
+  let [starts, releases] = [0, 0];
   const restore = () => (starts++, done.promise);
-  return { index, timeMs: 7, restore, done, starts: () => starts };
+  return {
+    index,
+    timeMs: 7,
+    restore,
+    release: () => void releases++,
+    done,
+    starts: () => starts,
+    releases: () => releases,
+  };
 }
 
 test("Applier.install() restores before anything else is applied, skips what the snapshot has, and goes on", async () => {
@@ -395,6 +403,7 @@ test("Applier.install() of an older snapshot is nothing, of a newer one meanwhil
   next.done.resolve();
   await environment.advance(10);
   assertEquals([older.starts(), one.starts(), next.starts(), applier.appliedIndex], [0, 1, 1, 5]);
+  assertEquals([older.releases(), one.releases(), next.releases()], [1, 1, 0], "who restores it lets go of it");
   assertEquals(installed, [4, 5]);
 });
 
