@@ -19,7 +19,8 @@ import { endChildrenWithUs } from "./processes.ts";
 import { findPeers, measureBeside } from "./peers.ts";
 import { peerTable } from "./peers_rows.ts";
 import { help, type OwnPart, ownParts, peerParts, type Plan, planOf, UsageError } from "./plan.ts";
-import { diskTable, failoverLine, growthTable, loadTable } from "./report.ts";
+import { diskTable, failoverLine, growthTable, loadTable, storageTable } from "./report.ts";
+import { measureStorage } from "./storage.ts";
 
 function readPlan(): Plan {
   try {
@@ -147,6 +148,11 @@ async function measure(part: OwnPart, plan: Plan, dir: string): Promise<Measured
       const data: GrowthResult[] = [];
       for (let run = 0; run < plan.growths; run++) data.push(await measureGrowth(plan.runtime, join(dir, `${run}`)));
       return { title: "A cluster that grows and moves", markdown: growthTable(data), data };
+    }
+    case "storage": {
+      const shape = { inFlight: 64, warmUpMs: plan.measureMs / 3, measureMs: 2 * plan.measureMs };
+      const data = await measureStorage(plan.runtime, dir, { entries: plan.entries, keys: plan.keys, shape }, say);
+      return { title: "Large logs and snapshots", markdown: storageTable(data), data };
     }
   }
 }

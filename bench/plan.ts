@@ -15,7 +15,7 @@ Options:
   --peers             Ours, hashicorp/raft and etcd in one run, taking turns; prints the ratios. See bench/README.md.
   --quick             A tenth of the time: to see that it works, not to quote.
   --only <parts>      Some of the parts, separated by commas. Default: all.
-                      Alone: disk,memory,cluster,http,failover,growth. With --peers: durable,memory,reads,http,failover.
+                      Alone: disk,memory,cluster,http,failover,growth,storage. With --peers: durable,memory,reads,http,failover.
   --pairs <n>         With --peers: how often each is measured, 5 to 50. Default: 5. With --quick: 1 to 50, default 2.
   --bytes <sizes>     With --peers: sizes of commands, separated by commas, 1 to 1048576. Default: 256.
   --runtime <name>    Where our servers run: deno, bun or node. Default: deno.
@@ -25,7 +25,7 @@ Options:
 `;
 
 /** What is measured of ours alone. */
-export const ownParts = ["disk", "memory", "cluster", "http", "failover", "growth"] as const;
+export const ownParts = ["disk", "memory", "cluster", "http", "failover", "growth", "storage"] as const;
 /** What is measured beside peers. */
 export const peerParts = ["durable", "memory", "reads", "http", "failover"] as const;
 
@@ -45,6 +45,9 @@ export interface Plan {
   readonly trials: number;
   /** How often a cluster grows and moves. */
   readonly growths: number;
+  /** Entries and keys of the storage part. */
+  readonly entries: number;
+  readonly keys: number;
   readonly pairs: number;
   readonly bytes: readonly number[];
   readonly json: string;
@@ -74,6 +77,8 @@ export function planOf(args: readonly string[]): Plan | undefined {
     measureMs: quick ? 300 : 3000,
     trials: quick ? 2 : 10,
     growths: quick ? 1 : 5,
+    entries: quick ? 100_000 : 1_000_000,
+    keys: quick ? 26_214 : 262_144,
     pairs: numberOf(values.pairs ?? (quick ? "2" : "5"), "--pairs", quick ? 1 : pairsMin, pairsMax),
     bytes: (values.bytes ?? "256").split(",").map((text) => numberOf(text, "--bytes", 1, bytesMax)),
     json: values.json ?? (peers ? "bench/out/peers.json" : "bench/out/bench.json"),

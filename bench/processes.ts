@@ -42,8 +42,6 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-const answerWithinMs = 60_000;
-
 const running = new Set<Child>();
 let isEnding = false;
 
@@ -67,12 +65,14 @@ export class Child {
   readonly #process: ChildProcess;
   readonly #lines: string[] = [];
   readonly #waiting: ((line: string | undefined) => void)[] = [];
+  readonly #answerWithinMs: number;
   #hasEnded = false;
   /** Resolves when the process is gone. */
   readonly gone: Promise<void>;
 
   /** Starts it. Its standard error goes to ours. */
-  constructor(command: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  constructor(command: readonly string[], env: Readonly<Record<string, string>> = {}, answerWithinMs = 60_000) {
+    this.#answerWithinMs = answerWithinMs;
     if (isEnding) throw new Error("Cannot start a process, as the bench was told to end");
     const [program, ...args] = command;
     const stdio: ["pipe", "pipe", "inherit"] = ["pipe", "pipe", "inherit"];
@@ -98,9 +98,9 @@ export class Child {
     this.#process.stdin!.on("error", () => {});
   }
 
-  /** The next line that it prints, as JSON. Makes it end when none came within a minute. */
+  /** The next line that it prints, as JSON. Makes it end when none came in time. */
   async answer<T>(): Promise<T> {
-    const timer = setTimeout(() => this.kill(), answerWithinMs);
+    const timer = setTimeout(() => this.kill(), this.#answerWithinMs);
     const line = this.#lines.shift() ?? await this.#nextLine();
     clearTimeout(timer);
     if (line === undefined) throw new Error("Cannot measure: a server ended before it answered");

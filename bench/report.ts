@@ -7,6 +7,7 @@ import type { DiskResult } from "./disk.ts";
 import type { GrowthResult } from "./growth.ts";
 import type { LoadResult } from "./load.ts";
 import { median } from "./statistics.ts";
+import type { StorageResult } from "./storage.ts";
 
 /** A table of what the disk can do. */
 export function diskTable(results: readonly DiskResult[]): string {
@@ -46,6 +47,36 @@ export function growthTable(results: readonly GrowthResult[]): string {
     row("while it grows 1 → 3 → 5", results.map(({ growingMs }) => growingMs)),
     row("when the leader is killed, of three and of five", results.map(({ killedMs }) => killedMs)),
     row("while it moves to three others", results.map(({ movingMs }) => movingMs)),
+  ].join("\n");
+}
+
+/** A table of what large logs and snapshots cost. */
+export function storageTable(
+  { sizes, restartMs, alone, beside, snapshotBytes, installMs, footprints }: StorageResult,
+): string {
+  const mib = (bytes: number) => `${number(bytes / 2 ** 20)} MiB`;
+  const perSecond = (bytes: number, ms: number) => `${number(bytes / 2 ** 20 / (ms / 1000))} MiB/s`;
+  const each = (of: "rss" | "disk") => footprints.map((footprint) => mib(footprint[of])).join(", ");
+  const { snapshotMs } = beside;
+  const taken = snapshotMs === undefined ? "longer than the load" : `${number(snapshotMs)} ms`;
+  const [entries, keys] = [number(sizes.entries), number(sizes.keys)];
+  return [
+    "| what | |",
+    "|---|---|",
+    `| restart with ${entries} entries of 256 B and no snapshot: \`createRaft\` to the first accepted write | ${
+      number(restartMs)
+    } ms |`,
+    `| writes of 256 B at ${alone.inFlight} in flight, one server with ${keys} keys of 4 KiB, per second (p50 / p99 / p99.9 µs) | ${
+      cell(alone)
+    } |`,
+    `| … while a snapshot of ${mib(snapshotBytes)} is taken, which takes ${taken} | ${cell(beside)} |`,
+    `| an empty server gets that snapshot and votes | ${number(installMs)} ms, ${
+      perSecond(snapshotBytes, installMs)
+    } |`,
+    `| memory (RSS) of each of three servers after ${entries} writes to 10,000 keys, a snapshot every 100,000 entries | ${
+      each("rss")
+    } |`,
+    `| … and what they take up on disk | ${each("disk")} |`,
   ].join("\n");
 }
 

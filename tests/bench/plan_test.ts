@@ -39,6 +39,8 @@ test("bench: what belongs to --peers is refused without it", () => {
 test("bench: --only knows the parts of what is measured", () => {
   assertEquals([...planOf(["--only", "disk,http"])!.only], ["disk", "http"]);
   assertEquals([...planOf(["--only", "growth", "--quick"])!.only], ["growth"]);
+  const { only, entries, keys } = planOf(["--only", "storage", "--quick"])!;
+  assertEquals([[...only], entries, keys], [["storage"], 100_000, 26_214]);
   assertUsage(["--peers", "--only", "growth"], 'Cannot measure "growth"');
   assertEquals([...planOf(["--peers", "--only", "durable,reads"])!.only], ["durable", "reads"]);
   assertUsage(["--peers", "--only", "disk"], 'Cannot measure "disk": there are durable,');

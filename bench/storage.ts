@@ -1,0 +1,168 @@
+/**
+ * What a log and its snapshots cost as they grow: the restart, the snapshot beside writes, the way to an empty server,
+ * memory and disk.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import type { LoadShape } from "./load.ts";
+import { Child, commandOf, freePorts, pause, type RuntimeName, scriptPath } from "./processes.ts";
+import type { Footprint, SnapshotLoad, StorageJob, StoragePlan } from "./storage_server.ts";
+
+/** How much there is. */
+export interface StorageSizes {
+  /** Entries of 256 B in the log at the restart, and writes before memory is looked at. */
+  readonly entries: number;
+  /** Keys of 4 KiB in the snapshot. */
+  readonly keys: number;
+  readonly shape: LoadShape;
+}
+
+/** What it costs. */
+export interface StorageResult {
+  readonly sizes: StorageSizes;
+  /** `createRaft` to the first accepted write, with all entries in the log, milliseconds. */
+  readonly restartMs: number;
+  /** Writes alone, and while a snapshot is taken. */
+  readonly alone: SnapshotLoad;
+  readonly beside: SnapshotLoad;
+  readonly snapshotBytes: number;
+  /** Until an empty server that gets the snapshot votes, milliseconds. */
+  readonly installMs: number;
+  /** Of each of three servers, with snapshots on. */
+  readonly footprints: readonly Footprint[];
+}
+
+const values = 256;
+const page = 4096;
+const hotKeys = 10_000;
+
+/** Measures all of it under `dir`. */
+export async function measureStorage(
+  runtime: RuntimeName,
+  dir: string,
+  sizes: StorageSizes,
+  say: (line: string) => void,
+): Promise<StorageResult> {
+  const command = [...await commandOf(runtime), scriptPath("./storage_server.ts")];
+  const run = <T>(name: string, measure: (servers: StorageServers) => Promise<T>): Promise<T> => {
+    say(`storage: ${name} …`);
+    const servers = new StorageServers(command, join(dir, name));
+    return measure(servers).finally(() => servers.stop());
+  };
+  const restartMs = await run("restart", (servers) => restart(servers, sizes));
+  const snapshots = await run("snapshot", (servers) => snapshot(servers, sizes));
+  const footprints = await run("footprint", (servers) => footprint(servers, sizes));
+  return { sizes, restartMs, ...snapshots, footprints };
+}
+
+async function restart(servers: StorageServers, { entries }: StorageSizes): Promise<number> {
+  const [first] = await servers.begin(["n1"], { isRaw: true });
+  await first!.ask({ job: "put", puts: { keys: 0, bytes: values, inOrder: false }, count: entries });
+  const again = await servers.restart("n1");
+  return (await again.ask<{ ms: number }>({ job: "first-write" })).ms;
+}
+
+type Snapshots = Pick<StorageResult, "alone" | "beside" | "snapshotBytes" | "installMs">;
+
+async function snapshot(servers: StorageServers, { keys, shape }: StorageSizes): Promise<Snapshots> {
+  const [first] = await servers.begin(["n1"], { trailingLogs: 0 });
+  await first!.ask({ job: "put", puts: { keys, bytes: page, inOrder: true }, count: keys });
+  const puts = { keys, bytes: values, inOrder: false };
+  const alone = await first!.ask<SnapshotLoad>({ job: "load", puts, shape, withSnapshot: false });
+  const beside = await first!.ask<SnapshotLoad>({ job: "load", puts, shape, withSnapshot: true });
+  const { bytes } = await first!.ask<{ bytes: number }>({ job: "snapshot" });
+  const address = await servers.join("n2");
+  const { ms } = await first!.ask<{ ms: number }>({ job: "add", id: "n2", address });
+  return { alone, beside, snapshotBytes: bytes, installMs: ms };
+}
+
+async function footprint(servers: StorageServers, { entries }: StorageSizes): Promise<Footprint[]> {
+  const children = await servers.begin(["n1", "n2", "n3"], { snapshotThreshold: 100_000 });
+  const leader = await servers.leader(children);
+  await leader.ask({ job: "put", puts: { keys: hotKeys, bytes: values, inOrder: false }, count: entries });
+  for (const child of children) await servers.until(child, ({ applied }) => applied >= entries);
+  return await Promise.all(children.map((child) => child.ask<Footprint>({ job: "footprint" })));
+}
+
+const stepWithinMs = 60_000;
+
+/** A server that is asked for long work. */
+class Server {
+  readonly child: Child;
+
+  constructor(command: readonly string[], plan: StoragePlan) {
+    this.child = new Child([...command, JSON.stringify(plan)], {}, 600_000);
+  }
+
+  ask<T>(job: StorageJob): Promise<T> {
+    return this.child.ask<T>(job);
+  }
+}
+
+class StorageServers {
+  readonly #command: readonly string[];
+  readonly #dir: string;
+  readonly #all = new Map<string, { readonly plan: StoragePlan; server: Server }>();
+
+  constructor(command: readonly string[], dir: string) {
+    this.#command = command;
+    this.#dir = dir;
+  }
+
+  /** Starts a cluster of these. */
+  async begin(ids: readonly string[], options: Partial<StoragePlan>): Promise<Server[]> {
+    const ports = await freePorts(ids.length);
+    const servers = Object.fromEntries(ids.map((id, i) => [id, `127.0.0.1:${ports[i]}`]));
+    return await Promise.all(ids.map((id) => this.#start({ ...this.#planOf(id, servers[id]!), servers, ...options })));
+  }
+
+  #planOf(id: string, address: string): StoragePlan {
+    return { id, dir: join(this.#dir, id), address };
+  }
+
+  async #start(plan: StoragePlan): Promise<Server> {
+    const server = new Server(this.#command, plan);
+    this.#all.set(plan.id, { plan, server });
+    await server.child.answer();
+    return server;
+  }
+
+  /** Starts an empty one that waits to be added; returns its address. */
+  async join(id: string): Promise<string> {
+    const address = `127.0.0.1:${(await freePorts(1))[0]}`;
+    await this.#start(this.#planOf(id, address));
+    return address;
+  }
+
+  /** Stops one and starts it anew. */
+  async restart(id: string): Promise<Server> {
+    const { plan, server } = this.#all.get(id)!;
+    await server.child.stop({ job: "stop" });
+    return await this.#start(plan);
+  }
+
+  /** The one that leads. */
+  async leader(servers: readonly Server[]): Promise<Server> {
+    for (let waited = 0; waited < stepWithinMs; waited += 50) {
+      for (const server of servers) {
+        if ((await server.ask<{ role: string }>({ job: "role" })).role === "leader") return server;
+      }
+      await pause(50);
+    }
+    throw new Error("Cannot measure: there is no leader after a minute");
+  }
+
+  /** Waits until a server has come so far. */
+  async until(server: Server, isDone: (state: { readonly applied: number }) => boolean): Promise<void> {
+    for (let waited = 0; waited < stepWithinMs; waited += 50) {
+      if (isDone(await server.ask<{ applied: number }>({ job: "role" }))) return;
+      await pause(50);
+    }
+    throw new Error("Cannot measure: a server is not up to date after a minute");
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#all.values()].map(({ server }) => server.child.stop({ job: "stop" })));
+  }
+}
