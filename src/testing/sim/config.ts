@@ -87,6 +87,8 @@ export interface ConfigRequest {
   readonly store?: DiskBehaviour["store"] | undefined;
   /** False where the servers must stay who they are. */
   readonly moving?: false | undefined;
+  /** See {@linkcode SimConfig.ambush}. */
+  readonly ambush?: number | undefined;
 }
 
 /** By how much clocks may run fast or slow where they keep their bound. */
@@ -142,7 +144,7 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
     faultsMax: 40,
     faultsAtOnce: timing.pick([1, 1, 2, 4]),
     // Few changes of the servers meet a fault by chance.
-    ambush: random.split("ambush").pick(moving === false ? [0, 0, 0.02, 0.2] : [0, 0.02, 0.2, 0.2]),
+    ambush: request.ambush ?? random.split("ambush").pick(moving === false ? [0, 0, 0.02, 0.2] : [0, 0.02, 0.2, 0.2]),
     client: clientsOf(random.split("clients"), heartbeat * 1000, election * 1000),
     steps: request.steps ?? 20_000,
     quietTail: timing.chance(0.3) ? election * 1000 * timing.between(1, 10) : 0,

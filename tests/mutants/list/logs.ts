@@ -9,7 +9,12 @@ import type { Mutant } from "../mutant.ts";
  * Logs differ where a leader was cut off with entries that nobody else has, which takes its time, and writes are under way
  * where disks stall: nothing else goes wrong here.
  */
-const runs = { faults: ["partition", "reset", "stall", "disk-stall", "kill"], servers: 3, steps: 12_000 } as const;
+const runs = {
+  faults: ["partition", "reset", "stall", "disk-stall", "kill"],
+  servers: 3,
+  steps: 12_000,
+  ambush: 0.3,
+} as const;
 
 /** Faults in replication. */
 export const logs: readonly Mutant[] = [
@@ -135,7 +140,7 @@ export const logs: readonly Mutant[] = [
     replace: "if (log.runs[position]!.term < runs[i]!.term) return index;",
     why: "A leader's entries are newer than ours where they differ.",
     invariants: ["L1", "L4", "C3"],
-    runs: { faults: ["partition", "reset", "kill"], servers: 5, steps: 12_000 },
+    runs: { faults: ["partition", "reset", "kill"], servers: 5, steps: 12_000, ambush: 0.3 },
   },
   {
     id: "truncation-not-written-beside-records",
