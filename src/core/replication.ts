@@ -111,7 +111,7 @@ export function onLeaderDeadline(step: Step): void {
 function isDiskStalled(step: Step): boolean {
   const { settings, id } = step.state;
   const waitedMs = step.now - step.state.leading!.unsyncedSince;
-  if (waitedMs <= (settings.diskStallMs ?? Infinity)) return false;
+  if (waitedMs <= settings.diskStallMs) return false;
   return allVoters(configurationOf(step.state)).some((voter) => voter !== id);
 }
 

@@ -25,8 +25,8 @@ export interface CoreSettings {
   readonly windowBytesMax: number;
   /** Entries that stay in the log after a snapshot, so that a follower that is a little behind needs no snapshot. */
   readonly trailingLogs: number;
-  /** A leader whose oldest write is not durable after this gives up leadership; by default it waits. */
-  readonly diskStallMs?: number;
+  /** A leader whose oldest write is not durable after this gives up leadership. */
+  readonly diskStallMs: number;
 }
 
 /** An election, or the question whether one could be won. */

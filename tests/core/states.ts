@@ -23,6 +23,7 @@ export const settings: CoreSettings = {
   windowAppendsMax: 3,
   windowBytesMax: 2000,
   trailingLogs: 0,
+  diskStallMs: Infinity,
 };
 
 const suffrages: Record<string, Suffrage> = { "~": "nonvoter", "+": "staging" };

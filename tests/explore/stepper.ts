@@ -43,6 +43,7 @@ export class Stepper {
       windowAppendsMax: 2,
       windowBytesMax: 1000,
       trailingLogs: 0,
+      diskStallMs: Infinity,
     };
   }
 

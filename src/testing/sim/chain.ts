@@ -60,6 +60,14 @@ export class ChainLog {
     }
   }
 
+  /** Adds the entries before `end` as another log has them, which agrees with this one so far. */
+  appendFrom(other: ChainLog, end: LogIndex): void {
+    const from = this.last;
+    this.#terms.push(...other.#terms.slice(from, end - 1));
+    this.#hashes.push(...other.#hashes.slice(from, end - 1));
+    this.#configurations.push(...other.#configurations.filter(({ index }) => index > from && index < end));
+  }
+
   /** Adds one entry by its term and anything that tells it from others. */
   add(term: Term, content: number): void {
     this.#hashes.push(ChainLog.link(this.hashAt(this.last), term, content));

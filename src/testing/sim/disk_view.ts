@@ -56,16 +56,28 @@ export function applyWrite(
   disk.votedFor = vote.votedFor;
 }
 
-/** Reads all that an open store holds; what came before is in a snapshot. */
+/**
+ * Reads all that an open store holds; what came before is in a snapshot.
+ *
+ * @param said What the entries were that the store says are damaged, where it goes on without them.
+ */
 export async function viewOf(
   store: Store,
-  { vote, firstIndex, lastIndex }: StoreState,
+  { vote, firstIndex, lastIndex, damaged }: StoreState,
   prefix: Prefix = nobody,
+  said?: ChainLog,
 ): Promise<DiskView> {
   const log = prefix(firstIndex - 1);
   let next: LogIndex = firstIndex;
   while (next <= lastIndex) {
-    const runs: readonly Records[] = await store.read(next, lastIndex + 1, 1 << 20);
+    const range = said === undefined ? undefined : damaged.find(({ end }) => end > next);
+    if (range !== undefined && range.from <= next && log.hashAt(next - 1) === said!.hashAt(next - 1)) {
+      log.appendFrom(said!, Math.min(range.end, said!.last + 1));
+      if (log.last < next) break;
+      next = log.last + 1;
+      continue;
+    }
+    const runs: readonly Records[] = await store.read(next, range?.from ?? lastIndex + 1, 1 << 20);
     for (const records of runs) {
       log.append(records);
       next = records.end;

@@ -142,6 +142,12 @@ export class Plague {
     return true;
   }
 
+  /** Nothing of what a server has is damaged any more. */
+  onRepaired({ index }: Life): void {
+    this.#simulation.servers[index]!.storage.faults?.absolve(true);
+    this.atlas.absolve(index);
+  }
+
   /** A server did not start, or has stopped. False when nothing explains it. */
   onDown(index: number, error: unknown): boolean {
     const server = this.#simulation.servers[index]!;

@@ -49,8 +49,8 @@ export interface ServerTap {
   onApplied(life: Life, command: SimCommand, applied: AppliedView, result: SimResult): void;
   /** A process is about to read entries from its disk. */
   onRead(server: SimServer, life: Life, from: LogIndex, end: LogIndex): void;
-  /** A store is open. */
-  onOpen(server: SimServer): void;
+  /** A store is open; whether it says that nothing is damaged. */
+  onOpen(server: SimServer, isWhole: boolean): void;
   /** The disk was recovered after a crash. */
   onRecovered(server: SimServer, recovery: RecoveryView): void;
   /** What is durable was looked up. */
@@ -379,7 +379,7 @@ export class SimServer {
           ...store.isDurable === false ? { isDurable: false } : {},
           open: async (serverId) => {
             const state = await store.open(serverId);
-            if (!life.isOver) this.#onOpen(life);
+            if (!life.isOver) this.#onOpen(life, state.damaged.length === 0);
             return state;
           },
           write: (write) => this.#write(life, store, write),
@@ -396,11 +396,11 @@ export class SimServer {
   }
 
   /** The store has made durable what it found. */
-  #onOpen(life: Life): void {
+  #onOpen(life: Life, isWhole: boolean): void {
     this.#possible = undefined;
-    this.storage.faults?.absolve();
+    if (isWhole) this.storage.faults?.absolve();
     (life as { disk: DiskView }).disk = this.disk;
-    this.#parts.tap.onOpen(this);
+    this.#parts.tap.onOpen(this, isWhole);
   }
 
   async #write(life: Life, store: Store, write: StoreWrite): Promise<void> {

@@ -205,7 +205,7 @@ export class Simulation {
     const { ghost } = this;
     return {
       onStart: (server, life) => {
-        this.plague.atlas.absolve(server.index);
+        if (life.core.damaged.length === 0) this.plague.atlas.absolve(server.index);
         for (const checker of this.#checkers) checker.onStart?.(ghost, life);
       },
       prefix: (index) => ChainLog.of(ghost.commits.slice(0, index)),
@@ -221,7 +221,7 @@ export class Simulation {
         server.sync(life);
         for (const checker of this.#checkers) checker.onRead?.(ghost, life, from, end);
       },
-      onOpen: (server) => {
+      onOpen: (server, isWhole) => {
         ghost.disks.set(server.id, server.disk);
       },
       onRecovered: (server, recovery) => {
@@ -266,6 +266,10 @@ export class Simulation {
       trace.say(() => `      ${life.id} ${JSON.stringify(step.event)} → ${JSON.stringify(step.effects)}`);
     }
     for (const checker of this.#ofSteps) checker.onStep!(this.ghost, life, step);
+    const isDamaged = this.servers[life.index]!.storage.faults?.isDamaged === true;
+    const isRepaired = isDamaged && life.core.damaged.length === 0 &&
+      step.effects.some((effect) => effect.type === "announce-damage" && effect.damaged.length === 0);
+    if (isRepaired) this.plague.onRepaired(life);
     this.onMoment?.(life, step);
   }
 

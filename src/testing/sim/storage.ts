@@ -31,6 +31,8 @@ export interface DiskBehaviour {
   readonly keepsCopies: boolean;
   /** Whether there are snapshots; undefined in runs from before there were. */
   readonly keepsSnapshots?: boolean;
+  /** Whether a server goes on with a damaged disk, and gets what it lost from others; else it stays down. */
+  readonly repairs?: boolean;
   /** Where it is unkind now and then; undefined for nowhere. */
   readonly points?: readonly DiskPoint[];
 }
@@ -110,8 +112,8 @@ export interface DiskFaults {
   replace(by: Replacement, pick: number): void;
   /** Ends all faults but damage. */
   heal(): void;
-  /** The damage, if there was any, has turned out to be harmless. */
-  absolve(): void;
+  /** The damage, if there was any, has turned out to be harmless, or is repaired. */
+  absolve(isRepaired?: boolean): void;
   /** Whether the process that lives was told of an error, or will be. */
   readonly hasFailed: boolean;
   /** Whether damage may keep a store from opening. */

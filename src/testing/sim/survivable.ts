@@ -35,7 +35,8 @@ export type Outcome =
   /** It goes on, or stops, or does not start, with an error that names what failed; once the disk is whole again it starts. */
   | "stops"
   /**
-   * It does not start, with an error that says where the damage is, and stays down; or it starts with all that it had. The others go on while they are enough, and else stand still.
+   * It does not start, with an error that says where the damage is, and stays down; or it starts with all that it had, or
+   * knowing which entries it has lost. The others go on while they are enough, and else stand still.
    */
   | "refuses"
   /** It breaks promises: not drawn. */
@@ -62,9 +63,12 @@ export const SURVIVABLE: Readonly<Record<DiskFault, { readonly outcome: Outcome;
   rot: {
     outcome: "refuses",
     reason:
-      "damage at or below the mark is told from a torn write; a run leaves such a server down, though it could start",
+      "damage at or below the mark is told from a torn write: entries are had from others, and where more is lost it stays down",
   },
-  "rot-beyond": { outcome: "refuses", reason: "as for rot; more copies are damaged than others could repair" },
+  "rot-beyond": {
+    outcome: "refuses",
+    reason: "as for rot; more copies are damaged than others could repair, and whoever has one stays down",
+  },
   "rot-above-mark": {
     outcome: "off",
     reason: "nothing says yet that the last write was durable, so damage to it is taken for a torn write",

@@ -106,6 +106,14 @@ export class LogShadow implements DurabilityObserver {
     this.view.snapshot = Math.max(0, ...this.#snapshots.values());
   }
 
+  /** Goes on with what recovery found on a damaged disk, and takes the batch that comes next for the one after that. */
+  resume(view: DiskView, firstIndex: LogIndex): void {
+    this.view = view;
+    this.#firstIndex = firstIndex;
+    this.#segments.clear();
+    this.#sequence = Infinity;
+  }
+
   /** Takes the batches that a segment has got since. */
   #follow(inode: Inode, tracked: Tracked): void {
     for (;;) {

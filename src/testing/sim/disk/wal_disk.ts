@@ -7,9 +7,10 @@ import { fileSnapshots } from "../../../store/snapshot_files.ts";
 import type { SnapshotMeta, SnapshotStore } from "../../../store/snapshot_store.ts";
 import type { Store, StoreFactory } from "../../../store/store.ts";
 import { walStore } from "../../../store/wal/wal_store.ts";
-import type { ServerId } from "../../../types.ts";
+import type { LogIndex, ServerId } from "../../../types.ts";
 import { openSnapshot } from "../../../wire/snapshot_reader.ts";
 import { loseAll, MemoryFiles } from "../../memory_files.ts";
+import type { ChainLog } from "../chain.ts";
 import { cloneView, viewOf } from "../disk_view.ts";
 import { stateIn } from "../machine.ts";
 import type { Random } from "../random.ts";
@@ -30,6 +31,7 @@ export class WalDisk implements Storage {
   readonly #id: ServerId;
   readonly #segmentBytes: number;
   readonly #keepsSnapshots: boolean;
+  readonly #repairs: boolean;
   readonly #random: Random;
   /** What examinations draw from: how often there is one changes nothing else. */
   readonly #examiner: Random;
@@ -43,6 +45,7 @@ export class WalDisk implements Storage {
     this.#id = id;
     this.#segmentBytes = behaviour.segmentBytes;
     this.#keepsSnapshots = behaviour.keepsSnapshots === true;
+    this.#repairs = behaviour.repairs === true;
     this.#random = random;
     this.#examiner = random.split("examiner");
     this.#operations = operations;
@@ -82,13 +85,20 @@ export class WalDisk implements Storage {
     this.examine();
     this.#files.crash(drawCrash(this.#random));
     // What is damaged is told from the rest by recovery alone.
-    if (!this.faults.isDamaged) this.#shadow.rebuild(this.#files);
+    if (!this.#hasHoles) this.#shadow.rebuild(this.#files);
   }
 
   async recover(durableOnly: boolean): Promise<DiskView> {
     const image = this.#files.clone();
     if (durableOnly) image.crash(loseAll);
-    return await this.#viewOf(image);
+    if (!this.#hasHoles) return await this.#viewOf(image);
+    const { view, firstIndex } = await this.#read(image, this.#repairs ? this.view.log : undefined);
+    if (durableOnly && this.#repairs) this.#shadow.resume(cloneView(view), firstIndex);
+    return view;
+  }
+
+  get #hasHoles(): boolean {
+    return this.faults.isDamaged || this.faults.wasDamaged;
   }
 
   /** Now and then also whether the next recovery finds the same, or the next after one that is interrupted. */
@@ -115,10 +125,20 @@ export class WalDisk implements Storage {
   }
 
   async #viewOf(files: MemoryFiles): Promise<DiskView> {
+    return (await this.#read(files)).view;
+  }
+
+  /** @param said What damaged entries were; without it they can't be read. */
+  async #read(
+    files: MemoryFiles,
+    said?: ChainLog,
+  ): Promise<{ readonly view: DiskView; readonly firstIndex: LogIndex }> {
     const store = this.#store(files);
-    const view = await viewOf(store, await store.open(this.#id), this.#tap.prefix);
+    const state = await store.open(this.#id);
+    const view = await viewOf(store, state, this.#tap.prefix, said);
     await store.close();
-    return this.#keepsSnapshots ? { ...view, ...await this.#newestSnapshot(files) } : view;
+    const { firstIndex } = state;
+    return { firstIndex, view: this.#keepsSnapshots ? { ...view, ...await this.#newestSnapshot(files) } : view };
   }
 
   /** The newest snapshot that is whole; nothing else may be left. */

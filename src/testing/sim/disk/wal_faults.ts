@@ -24,6 +24,8 @@ export class WalFaults implements DiskFaults {
   isDamaged = false;
   /** Whether a snapshot is damaged, or was. */
   hasRot = false;
+  /** Whether it ever was: what is on it is found out by recovery alone from then on. */
+  wasDamaged = false;
   /** How often the disk was emptied. */
   wiped = 0;
   readonly #files: MemoryFiles;
@@ -32,6 +34,8 @@ export class WalFaults implements DiskFaults {
   readonly #trouble: DiskTrouble;
   readonly #copies: MemoryFiles[] | undefined;
   #lie = 0;
+  /** A place that is read wrongly every time, as long as the process lives. */
+  #bad: { readonly name: string; readonly at: number; readonly mask: number } | undefined;
 
   /** None yet. */
   constructor(
@@ -77,6 +81,8 @@ export class WalFaults implements DiskFaults {
   }
 
   damage(how: DamageKind, pick: number, inSnapshots: boolean): string {
+    // Nobody could say what is above the mark of a log with holes in it.
+    if (this.wasDamaged) return "nowhere: it is damaged already";
     const random = Random.seeded(pick);
     this.isDamaged = true;
     if (!inSnapshots) return damageAtRest(this.#files, random, how);
@@ -115,11 +121,14 @@ export class WalFaults implements DiskFaults {
     this.#operations.heal();
     this.#trouble.heal();
     this.#lie = 0;
+    this.#bad = undefined;
   }
 
-  absolve(): void {
+  absolve(isRepaired = false): void {
     if (!this.isDamaged) return;
     this.isDamaged = false;
+    this.wasDamaged = isRepaired;
+    if (isRepaired) return;
     // A mark may be gone, so that the log goes on where the shadow does not expect it.
     this.#shadow.rebuild(this.#files);
   }
@@ -139,6 +148,7 @@ export class WalFaults implements DiskFaults {
 
   /** The process is dead. */
   endLife(): void {
+    this.#bad = undefined;
     this.#trouble.endLife();
     if (this.#copies === undefined) return;
     const copy = this.#files.clone();
@@ -150,15 +160,27 @@ export class WalFaults implements DiskFaults {
 
   /** Changes a bit of what was read, but nothing that is above the mark: nothing could tell that from a torn write. */
   lie(name: string, bytes: Uint8Array, offset: number): void {
-    if (this.#lie === 0 || bytes.length === 0) return;
+    if (this.#bad !== undefined) this.#flipBad(name, bytes, offset);
+    if (this.#lie === 0 || bytes.length === 0 || this.isDamaged || this.wasDamaged) return;
     const random = Random.seeded(this.#lie);
+    const isLasting = this.#lie % 2 === 0;
     this.#lie = 0;
     const at = random.below(bytes.length);
     const unproven = unprovenOf(layoutOf(this.#files.liveFiles(), "live"));
     const { segment, batch } = unproven ?? {};
     const isAbove = segment?.name === name && offset + at >= batch!.offset && offset + at < batch!.end;
     if (isAbove) return;
-    bytes[at]! ^= 1 << random.below(8);
+    const mask = 1 << random.below(8);
+    bytes[at]! ^= mask;
+    if (isLasting) this.#bad = { name, at: offset + at, mask };
+    this.#trouble.onMisread();
+  }
+
+  #flipBad(name: string, bytes: Uint8Array, offset: number): void {
+    const bad = this.#bad!;
+    const at = bad.at - offset;
+    if (bad.name !== name || at < 0 || at >= bytes.length) return;
+    bytes[at]! ^= bad.mask;
     this.#trouble.onMisread();
   }
 }
