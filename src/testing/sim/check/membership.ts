@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Configuration } from "../../../types.ts";
+import type { CoreState } from "../../../core/state.ts";
+import type { Configuration, IndexedConfiguration, LogIndex } from "../../../types.ts";
 import type { Ghost } from "../ghost.ts";
 import type { NodeView } from "../view.ts";
 import { type Checker, configurationIn, mayCampaign, setsOf } from "./checker.ts";
@@ -41,7 +42,8 @@ function fromLog(ghost: Ghost, node: NodeView): void {
   // What a snapshot holds may be forgotten, but for the one that was in force at its end: no truncation goes back further.
   const base = all.findLast(({ index }) => index <= core.snapshot.index)?.index ?? 0;
   const first = core.configurations[0]?.index ?? 0;
-  const inLog = first <= base ? all.filter(({ index }) => index >= first) : all;
+  const known = first <= base ? all.filter(({ index }) => index >= first) : all;
+  const inLog = core.damaged.length === 0 ? known : readable(core, known);
   const last = inLog[inLog.length - 1];
   const inForce = core.configurations[core.configurations.length - 1];
   const isSameIndex = last?.index === inForce?.index && inLog.length === core.configurations.length;
@@ -57,6 +59,13 @@ function fromLog(ghost: Ghost, node: NodeView): void {
       text(last.configuration)
     }`;
   });
+}
+
+/** Without those that can't be read from disk, and were not known before that. */
+function readable({ damaged, configurations }: CoreState, known: readonly IndexedConfiguration[]) {
+  const isLost = (index: LogIndex) =>
+    damaged.some(({ from, end }) => from <= index && index < end) && configurations.every((it) => it.index !== index);
+  return known.filter(({ index }) => !isLost(index));
 }
 
 function text({ servers, outgoing }: Configuration): string {
