@@ -28,6 +28,10 @@ const hits = {
   "commit-withheld-for-earlier-term": 0,
   "leader-lost-quorum": 0,
   "leader-clock-jumped": 0,
+  "leader-disk-stalled": 0,
+  // The servers.
+  "cluster-begun-live": 0,
+  "change-overloaded": 0,
   // Reads and transfers.
   "read-waited-for-own-term": 0,
   "read-confirmed": 0,
@@ -55,6 +59,8 @@ const hits = {
   "disk-recorded": 0,
   "server-readmitted": 0,
   // Disk.
+  "started-with-damage": 0,
+  "damage-repaired": 0,
   "append-read-from-disk": 0,
   "append-read-in-vain": 0,
   "torn-tail-dropped": 0,

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { mark } from "../marks.ts";
 import type { Configuration } from "../types.ts";
+import { invariant } from "./invariant.ts";
 import { appendConfigurations } from "./membership.ts";
 import { armElection, enterTerm } from "./role.ts";
 import type { CoreState, Step } from "./state.ts";
@@ -17,10 +19,11 @@ export function isEmpty({ term, log }: CoreState): boolean {
   return term === 0 && log.lastIndex === 0;
 }
 
-/** Takes entry 1, whose bytes wait in the driver. On a server that has anything it changes nothing. */
+/** Takes entry 1, whose bytes wait in the driver, which has asked whether there is nothing. */
 export function onBootstrapRequested(step: Step, configuration: Configuration): void {
   const { state, effects } = step;
-  if (!isEmpty(state)) return;
+  invariant(isEmpty(state), () => `a cluster must begin on a server that has nothing, not one of term ${state.term}`);
+  mark("cluster-begun-live");
   enterTerm(step, firstTerm, undefined);
   appendTerm(state.log, firstTerm, 1);
   appendConfigurations(step, [{ index: 1, configuration }], 1, 2);

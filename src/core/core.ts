@@ -104,7 +104,10 @@ export class Core {
       configuration: configurationOf(core.state),
     });
     announceRole(step, "started");
-    if (!isSound(core.state)) announceDamage(step);
+    if (!isSound(core.state)) {
+      mark("started-with-damage");
+      announceDamage(step);
+    }
     return { core, effects: step.effects };
   }
 

@@ -8,6 +8,7 @@
  * @module
  */
 import { addDamage, removeDamage, replaceRuns } from "../damage.ts";
+import { mark } from "../marks.ts";
 import type { AppendRequest } from "../message.ts";
 import type { LogIndex } from "../types.ts";
 import { acknowledgePersisted } from "./append.ts";
@@ -88,6 +89,7 @@ export function onEntriesRepaired(step: Step, { sequence }: Extract<Event, { typ
   const left = state.repairing.filter((it) => it.sequence !== sequence);
   if (left.length === state.repairing.length) return;
   state.repairing = left;
+  mark("damage-repaired");
   announceDamage(step);
   // Whoever found one damaged on the way to the machine waits for it.
   step.effects.push({ type: "apply", upTo: state.commitIndex });

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { mark } from "../marks.ts";
 import type { ChangeRefusal } from "../message.ts";
 import type { Configuration, ConfigurationChange, LogIndex, Server, ServerId } from "../types.ts";
 import { isSame, left, problemOf, promoted, serversAfter, towards } from "./change.ts";
@@ -32,6 +33,7 @@ export function onChangeRequested(step: Step, event: Extract<Event, { type: "cha
   const { id, changes, prevIndex, force } = event;
   if (leading === undefined) return refuse(step, id, "not-leader", "this server does not lead");
   if (leading.reconfigurations.length >= waitingMax) {
+    mark("change-overloaded");
     return refuse(step, id, "overloaded", `${waitingMax} changes wait already`);
   }
   leading.reconfigurations.push({ id, changes, prevIndex, force, phase: "waiting", begun: false });

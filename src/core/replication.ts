@@ -98,7 +98,10 @@ export function onLeaderDeadline(step: Step): void {
     mark("leader-lost-quorum");
     return becomeFollower(step, state.term, undefined, "quorum-lost");
   }
-  if (isDiskStalled(step)) return becomeFollower(step, state.term, undefined, "disk-stalled");
+  if (isDiskStalled(step)) {
+    mark("leader-disk-stalled");
+    return becomeFollower(step, state.term, undefined, "disk-stalled");
+  }
   leading.heartbeatAt = now + state.settings.heartbeatMs;
   // A heartbeat may travel with entries: it is the new round that makes the follower answer before they are durable.
   beginRound(step, leading);

@@ -1,6 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { Core } from "../../src/core/core.ts";
 import { isEmpty } from "../../src/core/bootstrap.ts";
+import { InvariantError } from "../../src/errors.ts";
 import { test } from "../harness.ts";
 import { configuration, settings, take } from "./states.ts";
 
@@ -28,10 +29,9 @@ test("bootstrap-requested: an empty server takes entry 1 in term 1, and waits fo
   assertEquals([core.deadline, isEmpty(core.state)], [1300, false]);
 });
 
-test("bootstrap-requested: a server with a term or an entry changes nothing", () => {
-  const voted = emptyOf(1);
-  assertEquals(take(voted, event, 300), { effects: [], changes: {} });
+test("bootstrap-requested: a server with a term or an entry would rather stop", () => {
+  assertThrows(() => emptyOf(1).step(event, 300), InvariantError);
   const begun = emptyOf(0);
   take(begun, event, 300);
-  assertEquals(take(begun, { ...event, configuration: configuration("a") }, 400), { effects: [], changes: {} });
+  assertThrows(() => begun.step({ ...event, configuration: configuration("a") }, 400), InvariantError);
 });

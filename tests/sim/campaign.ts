@@ -38,6 +38,9 @@ const seedsForRareMarks = 5000;
 
 /** Less than one seed in thirty comes by these: 500 may well miss one by chance. */
 const RARE_MARKS: readonly string[] = [
+  "started-with-damage",
+  "damage-repaired",
+  "leader-disk-stalled",
   "truncated-entry-came-back",
   "append-rejected-for-term",
   "truncated-many",

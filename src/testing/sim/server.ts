@@ -49,8 +49,8 @@ export interface ServerTap {
   onApplied(life: Life, command: SimCommand, applied: AppliedView, result: SimResult): void;
   /** A process is about to read entries from its disk. */
   onRead(server: SimServer, life: Life, from: LogIndex, end: LogIndex): void;
-  /** A store is open; whether it says that nothing is damaged. */
-  onOpen(server: SimServer, isWhole: boolean): void;
+  /** A store is open. */
+  onOpen(server: SimServer): void;
   /** The disk was recovered after a crash. */
   onRecovered(server: SimServer, recovery: RecoveryView): void;
   /** What is durable was looked up. */
@@ -400,7 +400,7 @@ export class SimServer {
     this.#possible = undefined;
     if (isWhole) this.storage.faults?.absolve();
     (life as { disk: DiskView }).disk = this.disk;
-    this.#parts.tap.onOpen(this, isWhole);
+    this.#parts.tap.onOpen(this);
   }
 
   async #write(life: Life, store: Store, write: StoreWrite): Promise<void> {

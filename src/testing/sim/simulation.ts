@@ -221,7 +221,7 @@ export class Simulation {
         server.sync(life);
         for (const checker of this.#checkers) checker.onRead?.(ghost, life, from, end);
       },
-      onOpen: (server, isWhole) => {
+      onOpen: (server) => {
         ghost.disks.set(server.id, server.disk);
       },
       onRecovered: (server, recovery) => {

@@ -1,5 +1,5 @@
 import type { Effect } from "../../../src/core/effect.ts";
-import { accepted, coreOf } from "../../core/states.ts";
+import { accepted, configuration, coreOf } from "../../core/states.ts";
 import { request, rule } from "./stage.ts";
 
 const asks = { type: "vote-request", term: 2, pre: false, lastIndex: 1, lastTerm: 1, transfer: false } as const;
@@ -211,6 +211,13 @@ rule("M1", "the configuration in force is the last one in the log", (stage, isBa
   for (const log of [a.log, a.disk.log]) log.configure(2, first!.configuration);
   if (!isBad) a.core.configurations.push({ index: 2, configuration: first!.configuration });
   stage.end(a);
+});
+
+rule("M1", "only what can't be read from disk may be missing among configurations", (stage, isBad) => {
+  const range = { from: isBad ? 3 : 2, end: 4, isTermKnown: true };
+  const a = stage.server("a", { terms: [1, 1, 1], state: { damaged: [range] } });
+  for (const log of [a.log, a.disk.log]) log.configure(2, configuration("a b"));
+  stage.begin(a);
 });
 
 rule("M1", "the configuration in force says what the entry says", (stage, isBad) => {

@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
-import { CorruptionError, StorageError } from "../../../src/errors.ts";
+import { assert, assertEquals, assertGreater, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { CorruptionError, DamagedEntryError, StorageError } from "../../../src/errors.ts";
 import type { StoreWrite } from "../../../src/store/store.ts";
 import { walStore } from "../../../src/store/wal/wal_store.ts";
 import { type FileOperation, loseAll, MemoryFiles } from "../../../src/testing/memory_files.ts";
@@ -9,7 +9,7 @@ import { damageAtRest } from "../../../src/testing/sim/disk/damage.ts";
 import { DAMAGE_KINDS, diskChoices, DRAWN_DISK_FAULTS } from "../../../src/testing/sim/disk/disk_actions.ts";
 import { DiskTrouble } from "../../../src/testing/sim/disk/trouble.ts";
 import { WalDisk } from "../../../src/testing/sim/disk/wal_disk.ts";
-import { emptyView, isSameView, viewOf } from "../../../src/testing/sim/disk_view.ts";
+import { cloneView, emptyView, isSameView, viewOf } from "../../../src/testing/sim/disk_view.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
 import { runSeed } from "../../../src/testing/sim/run.ts";
@@ -188,8 +188,8 @@ test("every fault of a disk has an outcome and a reason, and none is drawn that 
 });
 
 /** A disk on which every operation is done at once, with so many entries that were acknowledged in two lives. */
-async function diskOf(entries: number): Promise<WalDisk> {
-  const behaviour = { segmentBytes: 4096, keepsCopies: true } as DiskBehaviour;
+async function diskOf(entries: number, repairs = false): Promise<WalDisk> {
+  const behaviour = { segmentBytes: 4096, keepsCopies: true, repairs } as DiskBehaviour;
   const operations = {
     laterAt: () => Promise.resolve(),
     slow() {},
@@ -210,6 +210,51 @@ async function diskOf(entries: number): Promise<WalDisk> {
   }
   return disk;
 }
+
+test("a damaged log is recovered with what it held, where servers go on with it, and followed from there", async () => {
+  let found = 0;
+  for (let pick = 1; pick <= 20; pick++) {
+    const [disk, refusing] = [await diskOf(20, true), await diskOf(20)];
+    const before = cloneView(disk.view);
+    for (const it of [disk, refusing]) it.faults.damage("zeros", pick, false);
+    const view = await disk.recover(true).catch((error: unknown) => error);
+    // More than entries is damaged.
+    if (view instanceof Error) continue;
+    const store = await disk.factory().open({});
+    const { damaged, lastIndex } = await store.open("a");
+    if (damaged.length === 0) continue;
+    assert(isSameView(view as DiskView, before), `${pick}`);
+    await assertRejects(() => refusing.recover(true), DamagedEntryError);
+    await store.write({ records: [commandsOf(lastIndex + 1, 1, "next")] });
+    assertEquals(disk.view.log.last, lastIndex + 1);
+    // Its holes are still there, and nobody could place others.
+    disk.faults.absolve(true);
+    assertStringIncludes(disk.faults.damage("zeros", pick, false), "already");
+    found++;
+  }
+  assertGreater(found, 3);
+});
+
+test("a bad place on a disk is read wrongly until the process ends, another only once", async () => {
+  const changes = async (pick: number, ...lives: number[]) => {
+    const disk = await diskOf(20);
+    disk.faults.misread(pick);
+    const counts: number[] = [];
+    for (const reads of lives) {
+      let count = 0;
+      for (let i = 0; i < reads; i++) {
+        const bytes = new Uint8Array(100);
+        disk.faults.lie("another file", bytes, 700);
+        if (bytes.some((byte) => byte !== 0)) count++;
+      }
+      counts.push(count);
+      disk.crash("kill");
+    }
+    return counts;
+  };
+  assertEquals(await changes(2, 3, 2), [3, 0]);
+  assertEquals(await changes(3, 3, 2), [1, 0]);
+});
 
 for (const fault of ["rot-above-mark", "lost-tail", "wipe", "old-copy"] as const) {
   test(`after ${fault} a server starts and does not know what it promised: off, unless others know its disk`, async () => {
@@ -289,4 +334,16 @@ test("damage of fewer copies leaves a cluster that serves", async () => {
     lostInAll += lost;
   }
   assertGreater(lostInAll, 0);
+}, { runtimes: ["deno"], timeoutMs: 120_000 });
+
+test("servers start with damaged logs, and have what they lost again at the end", async () => {
+  let [started, repaired] = [0, 0];
+  for (let seed = 0; seed < 20; seed++) {
+    const faults = ["rot", "power"] as const;
+    const { violation, marks } = await runSeed(seed, { steps: 2000, store: "wal", servers: 3, faults });
+    if (violation !== undefined) throw violation;
+    started += marks["started-with-damage"]!;
+    repaired += marks["damage-repaired"]!;
+  }
+  assert(started > 0 && repaired > 0, `${started} of them, ${repaired} repairs`);
 }, { runtimes: ["deno"], timeoutMs: 120_000 });
