@@ -59,7 +59,10 @@ export const SURVIVABLE: Readonly<Record<DiskFault, { readonly outcome: Outcome;
   },
   "name-error": { outcome: "stops", reason: "no segment can be begun" },
   "disk-full": { outcome: "stops", reason: "no room is kept for going on with less" },
-  misread: { outcome: "stops", reason: "what the log reads wrongly once is read again, a snapshot is not" },
+  misread: {
+    outcome: "stops",
+    reason: "what the log reads wrongly is read again, then had from others; a snapshot is not",
+  },
   rot: {
     outcome: "refuses",
     reason:
