@@ -150,7 +150,8 @@ export class WalFaults implements DiskFaults {
   endLife(): void {
     this.#bad = undefined;
     this.#trouble.endLife();
-    if (this.#copies === undefined) return;
+    // Of one with holes nobody could say what it held.
+    if (this.#copies === undefined || this.isDamaged || this.wasDamaged) return;
     const copy = this.#files.clone();
     copy.crash(loseAll);
     this.#copies.push(copy);
