@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isSound, soundIndex } from "../../core/damage.ts";
 import type { Effect } from "../../core/effect.ts";
 import type { Event } from "../../core/event.ts";
 import type { CoreState } from "../../core/state.ts";
@@ -71,6 +72,8 @@ export interface Before {
   readonly commitIndex: LogIndex;
   readonly verifiedIndex: LogIndex;
   readonly persistedIndex: LogIndex;
+  /** Up to here nothing is damaged; Infinity where nothing is. */
+  readonly soundIndex: LogIndex;
   readonly epoch: number;
   readonly voteAsked: number;
   /** How many had answered the campaign under way. */
@@ -106,6 +109,7 @@ export function beforeOf(state: CoreState, event: Event): Before {
     commitIndex: state.commitIndex,
     verifiedIndex: state.verifiedIndex,
     persistedIndex: state.persistedIndex,
+    soundIndex: isSound(state) ? Infinity : soundIndex(state),
     epoch: state.epoch,
     voteAsked: state.voteAsked,
     votes: campaign === undefined ? 0 : campaign.votes.size,

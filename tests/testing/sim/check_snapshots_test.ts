@@ -48,6 +48,20 @@ rule("S2", "a snapshot is installed only where the log lacks its last entry", (s
   }, [{ type: "install-snapshot", index: 2, term: 2, truncateFrom: undefined, epoch: 1 }]);
 });
 
+rule(
+  "S2",
+  "a snapshot is installed where the log has its last entry only when one before it is damaged",
+  (stage, isBad) => {
+    const [, actor] = committed(stage);
+    actor.core.damaged = [{ from: isBad ? 3 : 2, end: 4, isTermKnown: true }];
+    const received = { ...{ type: "snapshot-received", index: 2, term: 2 } as const, configurationIndex: 1 };
+    stage.step(actor, { ...received, configuration: configuration("a b c") }, (core) => {
+      resetTerms(core.log, 2, 2);
+      Object.assign(core, { term: 2, commitIndex: 2, snapshot: { index: 2, term: 2 }, damaged: [] });
+    }, [{ type: "install-snapshot", index: 2, term: 2, truncateFrom: undefined, epoch: 1 }]);
+  },
+);
+
 rule("S4", "nothing is let go that the machine has not applied", (stage, isBad) => {
   const [a] = committed(stage);
   a.core.snapshot = { index: 2, term: 2 };

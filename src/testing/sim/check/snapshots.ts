@@ -72,10 +72,13 @@ function guard(ghost: Ghost, { id, core }: NodeView, last: LogIndex): void {
 
 /** S2: an install goes forward only, and only when the log lacks what it brings. */
 function install(ghost: Ghost, { id, core, log }: NodeView, { before }: StepView, index: LogIndex): void {
-  ghost.must(index > before.commitIndex && core.commitIndex === index, "S2", () => {
+  // One that makes up for what is damaged may end where the log is committed to.
+  const isLost = before.soundIndex < index;
+  const goesOn = index > before.commitIndex || (isLost && index === before.commitIndex);
+  ghost.must(goesOn && core.commitIndex === index, "S2", () => {
     return `"${id}" installs a snapshot up to ${index} where it knows ${before.commitIndex} to be committed`;
   });
-  ghost.must(log.hashAt(index) !== ghost.commits[index - 1]?.hash, "S2", () => {
+  ghost.must(isLost || log.hashAt(index) !== ghost.commits[index - 1]?.hash, "S2", () => {
     return `"${id}" installs a snapshot up to ${index} although its log has that entry`;
   });
   ghost.must(core.log.firstIndex === index + 1 && core.log.lastIndex === index, "S2", () => {
