@@ -42,6 +42,7 @@ export const calls: readonly Mutant[] = [
     replace: "this.#nextId = 1;",
     why: "Nobody seems to need chance in a counter.",
     invariants: ["R1", "R4", "O3"],
+    runs: { faults: ["replay", "kill", "restart", "power"] },
   },
   {
     id: "late-answer-taken-for-the-next",

@@ -99,7 +99,8 @@ export const disks: readonly Mutant[] = [
     replace:
       "    this.#busy = done.catch(() => {}).then(() => {\n      this.#busy = undefined;\n      if (this.#failed) return;",
     why: "The store logs its errors, and somebody must keep an unhandled rejection away.",
-    invariants: ["D1", "E3", "L4"],
+    invariants: ["D1", "E3", "L4", "L7"],
+    runs: { faults: ["write-error", "sync-error", "disk-full", "kill"], store: "wal" },
   },
   {
     id: "numbers-of-32-bits",

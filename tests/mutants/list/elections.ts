@@ -52,6 +52,7 @@ export const elections: readonly Mutant[] = [
     replace: "this.#next.vote = { ...vote, votedFor: this.#next.vote?.votedFor ?? vote.votedFor };",
     why: "Term and vote are two values, and what the batch holds already is kept when the next one comes.",
     invariants: ["E3", "E4", "E2"],
+    runs: { faults: ["partition", "reset", "disk-stall", "kill"], servers: 3, steps: 8000, ambush: 0.3 },
   },
   {
     id: "vote-answered-before-its-write",
