@@ -28,9 +28,15 @@ export class KvClient {
   readonly history: KvOperation[] = [];
 
   /** Does one operation and adds it to the history. */
-  async perform(url: string, key: string, input: RegisterInput): Promise<KvResult> {
+  async perform(
+    url: string,
+    key: string,
+    input: RegisterInput,
+    consistency: "linearizable" | "lease" = "linearizable",
+  ): Promise<KvResult> {
     const called = performance.now();
-    const result = await this.#request(`${url}/kv/${encodeURIComponent(key)}`, input);
+    const query = consistency === "linearizable" ? "" : `?consistency=${consistency}`;
+    const result = await this.#request(`${url}/kv/${encodeURIComponent(key)}${query}`, input);
     const { outcome, output } = result;
     this.history.push({ key, input, called, returned: performance.now(), outcome, output, client: url });
     return result;

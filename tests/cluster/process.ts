@@ -10,6 +10,7 @@ import { Child, type ChildExit } from "../../examples/kv/child.ts";
 import { ROOT, serverCommand } from "../../examples/kv/programs.ts";
 import type { Runtime } from "../harness.ts";
 import { freePorts } from "./ports.ts";
+import type { Route } from "./proxy.ts";
 import { until } from "./until.ts";
 
 /** What the tests look at in a status. */
@@ -28,6 +29,8 @@ export class ServerProcess {
   readonly id: string;
   readonly url: string;
   readonly runtime: Runtime;
+  /** Where the other servers dial it, and where it listens. */
+  readonly route: Route | undefined;
   readonly #command: readonly string[];
   /** Its arguments; the last of two that are the same counts. */
   readonly args: readonly string[];
@@ -109,6 +112,8 @@ export interface ClusterOptions {
   readonly args?: readonly string[];
   /** They ask for a token, so the test itself has to find out when there is a leader. */
   readonly isGuarded?: boolean;
+  /** Each listens on a port of its own, and not where the others dial it: see {@linkcode ServerProcess.route}. */
+  readonly isProxied?: boolean;
   /** Done before any is started; what it gives is called when all have ended. */
   prepare?(servers: readonly ServerProcess[]): Promise<() => void>;
 }
@@ -124,16 +129,19 @@ export class Cluster {
   }
 
   /** Prepares the servers; none is started. */
-  static async make({ runtimes, args = [] }: ClusterOptions): Promise<Cluster> {
+  static async make({ runtimes, args = [], isProxied = false }: ClusterOptions): Promise<Cluster> {
     const directory = await mkdtemp(join(tmpdir(), "raft-cluster-"));
     const [http, raft] = [await freePorts(runtimes.length), await freePorts(runtimes.length)];
+    const listen = isProxied ? await freePorts(runtimes.length) : raft;
     const cluster = runtimes.map((_, i) => `n${i + 1}=127.0.0.1:${raft[i]}`).join(",");
     const servers: ServerProcess[] = [];
     for (const [i, runtime] of runtimes.entries()) {
       const id = `n${i + 1}`;
       const address = `127.0.0.1:${http[i]}`;
       const own = ["--id", id, "--http", address, "--data", join(directory, id), "--cluster", cluster, ...args];
-      servers.push(new ServerProcess(id, `http://${address}`, runtime, await serverCommand(runtime), own));
+      if (isProxied) own.push("--listen", `127.0.0.1:${listen[i]}`);
+      const server = new ServerProcess(id, `http://${address}`, runtime, await serverCommand(runtime), own);
+      servers.push(Object.assign(server, { route: { id, port: raft[i]!, target: listen[i]! } }));
     }
     return new Cluster(servers, directory);
   }

@@ -102,7 +102,9 @@ export class Workload {
     for (let i = 0; !this.#isStopping; i++) {
       const key = this.#sharedKey(client);
       const input = this.#nextInput(i, seen);
-      const { outcome, output } = await this.#sharing.perform(server.url, key.name, input);
+      // What a lease vouches for is judged like everything else.
+      const consistency = input.type === "get" && i % 2 === 0 ? "lease" : "linearizable";
+      const { outcome, output } = await this.#sharing.perform(server.url, key.name, input, consistency);
       key.operations++;
       if (outcome === "unknown") key.unknown++;
       if (outcome === "ok" && input.type === "get") seen = output as string | null;
@@ -132,6 +134,14 @@ export class Workload {
     this.#add(this.#writeLone(server, "burst", BURST));
     // Time to arrive, but not for all of them to be answered.
     await pause(3);
+  }
+
+  /** Reads by the lease of a server that may have lost it, all that clients write to now. */
+  readByLease({ url }: ServerProcess): void {
+    for (const key of this.#sharedKeys) {
+      key.operations++;
+      this.#add(this.#sharing.perform(url, key.name, { type: "get" }, "lease"));
+    }
   }
 
   async #writeBatches(server: ServerProcess): Promise<void> {
