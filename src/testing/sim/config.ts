@@ -210,6 +210,8 @@ function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number):
     shutdownTransferMs: electionMinMs * 2,
     commandBytesMax,
     hashEvery: random.pick([0, 1, 7, 50]),
+    // So few that callers wait for room, and for longer than a leader is waited for.
+    ...random.split("room").chance(0.2) ? { inFlightCountMax: 2, enqueueTimeoutMs: electionMinMs * 20 } : {},
     ...(small
       ? {
         appendEntriesMax: random.pick([1, 2, 8]),
