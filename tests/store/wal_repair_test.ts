@@ -21,6 +21,8 @@ import {
   type Step,
 } from "./scenario.ts";
 
+const FIRST = "0000000000000001.wal";
+
 /** Short, so that each byte can be tried. */
 const steps: readonly Step[] = [
   // Not so little that a start would merge it with what comes next.
@@ -330,4 +332,39 @@ test("a repair that is damaged itself repairs nothing, and a newer one counts", 
   await again.close();
   assertEquals((await contentOf(twice)).content.entries.length, 4);
   assertEquals((await runHistory(twice, ["reopen", "reopen"])).isComplete, true);
+});
+
+test("walStore does not put a truncation that is lost with the end of a segment down to the next one", async () => {
+  const files = new MemoryFiles();
+  const store = smallStore(files);
+  await store.open("a");
+  await store.write({
+    records: [commandsOf(1, 1, "one", "two".repeat(70), "three")],
+    vote: { term: 1, votedFor: "a" },
+  });
+  const whole = files.image(FIRST).slice();
+  await store.write({
+    truncateFrom: 2,
+    records: [commandsOf(2, 2, "TWO", "x".repeat(600))],
+    vote: { term: 2, votedFor: "a" },
+  });
+  await store.write({ records: [commandsOf(4, 2, "four")] });
+  await store.close();
+  const later = smallStore(files);
+  await later.open("a");
+  await later.write({ records: [commandsOf(5, 2, "five")] });
+  await later.close();
+  // All that came after the first write, the truncation among it.
+  const image = files.image(FIRST);
+  const end = Math.ceil((whole.findLastIndex((byte) => byte !== 0) + 1) / 512) * 512;
+  files.setImage(FIRST, image.map((byte, at) => at < end ? byte : 0));
+  // The second start reads what the first one has made of it.
+  for (let start = 1; start <= 2; start++) {
+    const found = smallStore(files);
+    const { lastIndex, damaged } = await found.open("a");
+    assertEquals([lastIndex, damaged.map(({ from, end }) => [from, end])], [5, [[2, 5]]]);
+    assertEquals(textsOf(await found.read(1, 2, 1 << 20)), ["one"]);
+    assertEquals(textsOf(await found.read(5, 6, 1 << 20)), ["five"]);
+    await found.close();
+  }
 });

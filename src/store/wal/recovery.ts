@@ -232,7 +232,9 @@ class Recovery {
       this.#state.begin(before, { file: location, offset: 0, ...this.#loss, detail });
       this.#isBegun = true;
     } else if (this.#loss !== undefined) {
-      problem = this.#reconcile(before, segment, this.#loss);
+      // What came before a segment's first batch is in the segment before.
+      const isFirst = offset === SEGMENT_HEADER_BYTES;
+      problem = this.#reconcile(before, segment, isFirst ? this.#segments.at(-1)! : segment, this.#loss);
     }
     this.#state.settle(before.lastTerm);
     problem ??= this.#state.problemOf(head, batch);
@@ -253,18 +255,18 @@ class Recovery {
     this.#lose({ segment: segment.sequence, file: location, offset, detail: batch.problem! });
   }
 
-  /** Takes what a batch says of the log before it for what was lost. */
-  #reconcile(before: LogBefore, segment: Segment, loss: Loss): string | undefined {
+  /** Takes what a batch says of the log before it for what was lost, in that segment. */
+  #reconcile(before: LogBefore, { sequence }: Segment, lossy: Segment, loss: Loss): string | undefined {
     const state = this.#state;
     const truncated = before.truncations > state.truncations;
-    if (truncated && segment.sequence - loss.segment > 1) return `${loss.detail}, and entries were truncated there`;
+    if (truncated && sequence - loss.segment > 1) return `${loss.detail}, and entries were truncated there`;
     const kept = state.reconcile(before, loss);
     if (typeof kept === "string") return kept;
     truncateSegments(this.#segments, kept);
     this.#repairs.truncateFrom(kept);
     compactSegments(this.#segments, before.firstIndex);
     this.#repairs.compactTo(before.firstIndex);
-    if (truncated) segment.truncatedFrom = Math.min(segment.truncatedFrom, before.truncatedFrom);
+    if (truncated) lossy.truncatedFrom = Math.min(lossy.truncatedFrom, before.truncatedFrom);
     return undefined;
   }
 
