@@ -164,6 +164,8 @@ export class SimServer {
 
   async #start(life: Life): Promise<void> {
     const found = await this.recover();
+    // A disk with holes is another one from here on: what the start writes is added to what was found.
+    (life as { disk: DiskView }).disk = this.disk;
     const { settings, bootstrap, network, tap, termStart, host, foundedLate } = this.#parts;
     // One that is to be added starts empty.
     const isFounder = this.id in bootstrap;
