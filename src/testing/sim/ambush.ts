@@ -18,7 +18,8 @@ export function drawAmbush(random: Random, config: SimConfig, node: NodeView, st
   const { core, index } = node;
   const moment = momentOf(node, step);
   const isUsual = moment === "appended" || moment === "compacted";
-  if (moment === undefined || !random.chance(isUsual ? ambush / 50 : ambush)) return undefined;
+  const chance = isUsual ? ambush / 50 : moment === "jumped" ? Math.min(1, ambush * 4) : ambush;
+  if (moment === undefined || !random.chance(chance)) return undefined;
   const duration = random.spread(config.faultMin, config.faultMax);
   const crashes = (["kill", "power"] as const).filter((kind) => faults.includes(kind));
   const crash = (server: number): Action | undefined =>

@@ -105,5 +105,6 @@ export function diskChoices(
     }],
     ["rot-in-snapshots", { type: "damage", ...common, how, inSnapshots: true, pick }],
   ];
-  return all.map(([fault, action]) => [faults.includes(fault) ? action : undefined, 1]);
+  // Most of what rots is not what a server would miss.
+  return all.map(([fault, action]) => [faults.includes(fault) ? action : undefined, fault === "rot" ? 4 : 1]);
 }
