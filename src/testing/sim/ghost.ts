@@ -73,6 +73,8 @@ export interface Forgetful {
   readonly disks: Set<string>;
   /** Those it had since it last did. */
   readonly current: Set<string>;
+  /** Those by which it was known after more than one loss: the same old copy came back. */
+  readonly doubled: Set<string>;
   /** How many entries were committed when it first forgot. */
   readonly since: LogIndex;
   /** Up to which committed entry it was looked for the one that re-admits it. */

@@ -4,7 +4,7 @@ import { Atlas } from "../../../src/testing/sim/disk/atlas.ts";
 import { emptyView } from "../../../src/testing/sim/disk_view.ts";
 import type { Configuration, Disk } from "../../../src/types.ts";
 import { test } from "../../harness.ts";
-import { accepted, configuration } from "../../core/states.ts";
+import { accepted, configuration, rejected } from "../../core/states.ts";
 import { type Actor, request, rule, type Stage } from "./stage.ts";
 
 const disk = (incarnation: string, starts = 1): Disk => ({ incarnation, starts });
@@ -105,6 +105,28 @@ rule("L7", "what another disk acknowledged is worth nothing to a leader that has
   stage.receive(a, "b", accepted({ term: 2, matchIndex: 0 }));
 });
 
+rule("L7", "whose old copy comes back a second time may be believed to hold what it had meanwhile", (stage, isBad) => {
+  const [a, b, c] = [stage.server("a"), stage.server("b"), stage.server("c")];
+  configure(a, 1, known());
+  stage.reign(a, 2, b, c);
+  const other = replace(stage, b, disk("X"));
+  stage.connect(a, "b", disk("X"));
+  const now = disk(isBad ? "Y" : "X");
+  replace(stage, other, now);
+  stage.connect(a, "b", now);
+  stage.receive(a, "b", accepted({ term: 2, matchIndex: 0 }));
+});
+
+rule("L7", "a leader forgets what a peer acknowledged when that denies it, and counts for nothing", (stage, isBad) => {
+  const [a, b, c] = [stage.server("a"), stage.server("b"), stage.server("c")];
+  stage.reign(a, 2, b, c);
+  const { matchIndex } = a.core.leading!.progress.get("b")!;
+  const denial = rejected(isBad ? matchIndex + 1 : matchIndex, 0, 0, { term: 2, sequence: 9 });
+  stage.receive(a, "b", denial, (core) => {
+    Object.assign(core.leading!.progress.get("b")!, { matchIndex: 0, hasForgotten: true });
+  });
+});
+
 rule("E2", "a vote that was given with another disk binds nobody, one that was given since does", (stage, isBad) => {
   const [a, b, c] = [stage.server("a"), stage.server("b"), stage.server("c")];
   stage.grant(b, 2, a);
@@ -131,7 +153,13 @@ function ghostOf(recorded: Configuration, ...without: string[]): Ghost {
 
 test("Atlas: a disk may be replaced where all others can tell, and so many at a time as the others make up for", () => {
   const atlas = (ghost: Ghost) => new Atlas(3, false, ghost);
-  const forgotten = () => ({ disks: new Set<string>(), current: new Set<string>(), since: 0, looked: 0 });
+  const forgotten = () => ({
+    disks: new Set<string>(),
+    current: new Set<string>(),
+    doubled: new Set<string>(),
+    since: 0,
+    looked: 0,
+  });
   const [recorded, x] = [known(disk("B", 3)), disk("X")];
   assertEquals(atlas(ghostOf(recorded)).allowsReplacement(1, x), true);
   assertEquals(atlas(ghostOf(recorded, "c")).allowsReplacement(1, x), false);

@@ -12,15 +12,19 @@ import type { Checker } from "./checker.ts";
 export const identity: Checker = {
   onReplaced(ghost, id, _before, _now, by) {
     if (by !== "wipe" && by !== "old-copy") return;
-    const { disks, since } = ghost.forgetful.get(id) ?? { disks: new Set<string>(), since: ghost.commits.length };
-    ghost.forgetful.set(id, { disks, current: new Set(), since, looked: since });
+    const { disks = new Set<string>(), doubled = new Set<string>(), since = ghost.commits.length } =
+      ghost.forgetful.get(id) ?? {};
+    ghost.forgetful.set(id, { disks, current: new Set(), doubled, since, looked: since });
   },
 
   onStart(ghost, { id, core }) {
     const forgetful = ghost.forgetful.get(id);
     if (forgetful === undefined || core.disk === undefined) return;
-    forgetful.disks.add(nameOf(core.disk));
-    forgetful.current.add(nameOf(core.disk));
+    const { disks, current, doubled } = forgetful;
+    const name = nameOf(core.disk);
+    if (disks.has(name) && !current.has(name)) doubled.add(name);
+    disks.add(name);
+    current.add(name);
   },
 
   onStep(ghost, node, step) {
@@ -102,10 +106,14 @@ export function hasSeenLoss(ghost: Ghost, node: NodeView, id: ServerId): boolean
   return disk !== undefined && ghost.forgetful.get(id)?.disks.has(disk) === true;
 }
 
-/** Whether a server has seen that the last disk that this one has lost is gone: of one lost before it may still hear. */
+/**
+ * Whether a server has seen that the last disk that this one has lost is gone: of one lost before it may still hear. Where
+ * the same old copy has come back twice nothing tells, until it denies what it has lost.
+ */
 export function hasSeenLastLoss(ghost: Ghost, node: NodeView, id: ServerId): boolean {
   const disk = ghost.seen.get(node)?.get(id)?.disk;
-  return disk !== undefined && ghost.forgetful.get(id)?.current.has(disk) === true;
+  const forgetful = ghost.forgetful.get(id);
+  return disk !== undefined && forgetful?.current.has(disk) === true && !forgetful.doubled.has(disk);
 }
 
 /** Whether what a server says with the disk that it has now counts for this node. */

@@ -125,8 +125,11 @@ function matchSoundness(ghost: Ghost, node: NodeView, { event, before }: StepVie
   ghost.must(matchIndex <= index, "L7", () => {
     return `leader "${id}" of term ${core.term} believes that "${event.from}" holds ${matchIndex}, it acknowledged ${index}`;
   });
-  if (event.message.rejected?.isDamaged === true) return;
+  const { rejected } = event.message;
+  if (rejected?.isDamaged === true) return;
   const known = before.term === core.term ? before.peer?.matchIndex ?? 0 : 0;
+  // It denies the last entry that it has acknowledged, and counts for nothing any more.
+  if (rejected?.prevIndex === known && progress.hasForgotten) return;
   ghost.must(matchIndex >= known, "L7", () => {
     return `leader "${id}" of term ${core.term} believes that "${event.from}" holds ${matchIndex}, and knew of ${known}`;
   });
