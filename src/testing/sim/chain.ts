@@ -60,6 +60,16 @@ export class ChainLog {
     }
   }
 
+  /** Adds the entries before `end` as another log has them, whatever comes before, or as unknown ones. */
+  fill(other: ChainLog, end: LogIndex): void {
+    for (let index = this.last + 1; index < end; index++) {
+      this.#terms.push(other.termAt(index));
+      this.#hashes.push(other.hashAt(index));
+      const configuration = other.#configurations.find((it) => it.index === index);
+      if (configuration !== undefined) this.#configurations.push(configuration);
+    }
+  }
+
   /** Adds the entries before `end` as another log has them, which agrees with this one so far. */
   appendFrom(other: ChainLog, end: LogIndex): void {
     const from = this.last;

@@ -7,6 +7,7 @@ import { SEGMENT_HEADER_BYTES, sequenceOfName } from "../../../store/wal/segment
 import type { LogIndex } from "../../../types.ts";
 import type { DurabilityObserver, DurableDirectory, FileChange, Inode } from "../../memory_file.ts";
 import { applyWrite, type DurableWrite, emptyView, nobody, type Prefix } from "../disk_view.ts";
+import { ChainLog } from "../chain.ts";
 import type { DiskView } from "../view.ts";
 import { batchAt, layoutOf, type PlacedBatch, segmentStart } from "./layout.ts";
 import { indexOfWhole, snapshotOf, wholeSnapshots } from "./snapshot_layout.ts";
@@ -18,9 +19,6 @@ interface Tracked {
   /** Where its next batch goes. */
   end: number;
 }
-
-/** Stands for an entry that is gone with its segment, as a later batch lets it go. */
-const gone = -1;
 
 /** The durable part of one write-ahead log: no recovery, but a reader that goes along with the writer. */
 export class LogShadow implements DurabilityObserver {
@@ -35,6 +33,10 @@ export class LogShadow implements DurabilityObserver {
   #sequence = 0;
   /** The log's first entry: those before it are in a snapshot. */
   #firstIndex: LogIndex = 1;
+  /** How often entries were truncated; undefined before the first batch. */
+  #truncations: number | undefined;
+  /** What the log was, for what is not there: gone with its segment, or damaged. */
+  #known: ChainLog = new ChainLog();
 
   /**
    * Calls `onBatch` for each batch that becomes durable, when the view has it.
@@ -74,14 +76,16 @@ export class LogShadow implements DurabilityObserver {
     this.#showSnapshots();
   }
 
-  /** Begins anew with what a crash left. */
+  /** Begins anew with what a crash left. Where a later batch says that there was something, it is what is known of it. */
   rebuild(root: DurableDirectory): void {
     const files = root.durableFiles();
     const segments = layoutOf(files);
     const last = segments.findLast(({ batches }) => batches.length > 0)?.batches.at(-1)?.head;
+    this.#known = this.view.log;
     this.view = emptyView();
     this.#segments.clear();
     this.#sequence = 0;
+    this.#truncations = undefined;
     this.#firstIndex = last?.compactTo?.firstIndex ?? last?.before.firstIndex ?? 1;
     if (this.#firstIndex > 1) this.view.log = this.#prefix(this.#firstIndex - 1);
     for (const { name, sequence, seed, batches } of segments) {
@@ -89,6 +93,14 @@ export class LogShadow implements DurabilityObserver {
       this.#segments.set(files.get(name)!, { sequence, seed, end: batches.at(-1)?.end ?? SEGMENT_HEADER_BYTES });
     }
     this.findSnapshots(root);
+  }
+
+  /** Begins anew with what damage left: the view stays what it was. */
+  rebuildDamaged(root: DurableDirectory): void {
+    const { term, votedFor, log } = this.view;
+    this.rebuild(root);
+    Object.assign(this.view, { term, votedFor });
+    this.view.log.fill(log, log.last + 1);
   }
 
   /** Whether the log and the snapshots that are whole leave no gap. */
@@ -104,14 +116,6 @@ export class LogShadow implements DurabilityObserver {
 
   #showSnapshots(): void {
     this.view.snapshot = Math.max(0, ...this.#snapshots.values());
-  }
-
-  /** Goes on with what recovery found on a damaged disk, and takes the batch that comes next for the one after that. */
-  resume(view: DiskView, firstIndex: LogIndex): void {
-    this.view = view;
-    this.#firstIndex = firstIndex;
-    this.#segments.clear();
-    this.#sequence = Infinity;
   }
 
   /** Takes the batches that a segment has got since. */
@@ -142,9 +146,12 @@ export class LogShadow implements DurabilityObserver {
     const isCompacted = (head.compactTo?.firstIndex ?? 0) <= this.#firstIndex;
     const compactTo = isCompacted ? undefined : head.compactTo;
     const write = { records: records.count === 0 ? [] : [records], vote, truncateFrom, compactTo };
+    // What a batch has truncated that is lost, a later one says.
+    if (before.truncations > (this.#truncations ?? Infinity)) log.truncateFrom(from(before.truncatedFrom));
+    this.#truncations = before.truncations + (truncateFrom === undefined ? 0 : 1);
     // What is said again replaces itself.
     log.truncateFrom(from(before.nextIndex));
-    while (log.last < before.nextIndex - 1) log.add(gone, 0);
+    log.fill(this.#known, before.nextIndex);
     if (records.count > 0) log.truncateFrom(from(records.from));
     applyWrite(this.view, write, this.#prefix);
     if (compactTo !== undefined) this.#firstIndex = compactTo.firstIndex;

@@ -7,10 +7,9 @@ import { fileSnapshots } from "../../../store/snapshot_files.ts";
 import type { SnapshotMeta, SnapshotStore } from "../../../store/snapshot_store.ts";
 import type { Store, StoreFactory } from "../../../store/store.ts";
 import { walStore } from "../../../store/wal/wal_store.ts";
-import type { LogIndex, ServerId } from "../../../types.ts";
+import type { ServerId } from "../../../types.ts";
 import { openSnapshot } from "../../../wire/snapshot_reader.ts";
 import { loseAll, MemoryFiles } from "../../memory_files.ts";
-import type { ChainLog } from "../chain.ts";
 import { cloneView, viewOf } from "../disk_view.ts";
 import { stateIn } from "../machine.ts";
 import type { Random } from "../random.ts";
@@ -84,26 +83,19 @@ export class WalDisk implements Storage {
     if (kind === "kill") return this.#files.kill();
     this.examine();
     this.#files.crash(drawCrash(this.#random));
-    // What is damaged is told from the rest by recovery alone.
-    if (!this.#hasHoles) this.#shadow.rebuild(this.#files);
+    // What is damaged is told from the rest by recovery alone, unless it is known what it was.
+    if (!this.faults.isDamaged || this.#repairs) this.#shadow.rebuild(this.#files);
   }
 
   async recover(durableOnly: boolean): Promise<DiskView> {
     const image = this.#files.clone();
     if (durableOnly) image.crash(loseAll);
-    if (!this.#hasHoles) return await this.#viewOf(image);
-    const { view, firstIndex } = await this.#read(image, this.#repairs ? this.view.log : undefined);
-    if (durableOnly && this.#repairs) this.#shadow.resume(cloneView(view), firstIndex);
-    return view;
-  }
-
-  get #hasHoles(): boolean {
-    return this.faults.isDamaged || this.faults.wasDamaged;
+    return await this.#viewOf(image, this.view);
   }
 
   /** Now and then also whether the next recovery finds the same, or the next after one that is interrupted. */
   examine(): void {
-    if (this.faults.isDamaged) return;
+    if (this.faults.isDamaged && !this.#repairs) return;
     const said = cloneView(this.view);
     const files = this.#files.clone();
     files.crash(loseAll);
@@ -113,7 +105,7 @@ export class WalDisk implements Storage {
   async #examine(said: DiskView, files: MemoryFiles, thoroughness: number): Promise<void> {
     if (thoroughness === 1) await this.#interrupt(files);
     for (let left = thoroughness === 2 ? 2 : 1; left > 0; left--) {
-      this.#tap.onExamined(said, await this.#viewOf(files).catch((error: Error) => error));
+      this.#tap.onExamined(said, await this.#viewOf(files, said).catch((error: Error) => error));
     }
   }
 
@@ -124,21 +116,14 @@ export class WalDisk implements Storage {
     files.crash(drawCrash(this.#examiner));
   }
 
-  async #viewOf(files: MemoryFiles): Promise<DiskView> {
-    return (await this.#read(files)).view;
-  }
-
-  /** @param said What damaged entries were; without it they can't be read. */
-  async #read(
-    files: MemoryFiles,
-    said?: ChainLog,
-  ): Promise<{ readonly view: DiskView; readonly firstIndex: LogIndex }> {
+  /** What a start finds. Entries that it says are damaged are what they were, where any may be. */
+  async #viewOf(files: MemoryFiles, said: DiskView): Promise<DiskView> {
+    const hasHoles = this.faults.isDamaged || this.faults.wasDamaged;
     const store = this.#store(files);
     const state = await store.open(this.#id);
-    const view = await viewOf(store, state, this.#tap.prefix, said);
+    const view = await viewOf(store, state, this.#tap.prefix, hasHoles && this.#repairs ? said.log : undefined);
     await store.close();
-    const { firstIndex } = state;
-    return { firstIndex, view: this.#keepsSnapshots ? { ...view, ...await this.#newestSnapshot(files) } : view };
+    return this.#keepsSnapshots ? { ...view, ...await this.#newestSnapshot(files) } : view;
   }
 
   /** The newest snapshot that is whole; nothing else may be left. */

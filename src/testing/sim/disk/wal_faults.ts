@@ -85,7 +85,11 @@ export class WalFaults implements DiskFaults {
     if (this.wasDamaged) return "nowhere: it is damaged already";
     const random = Random.seeded(pick);
     this.isDamaged = true;
-    if (!inSnapshots) return damageAtRest(this.#files, random, how);
+    if (!inSnapshots) {
+      const where = damageAtRest(this.#files, random, how);
+      this.#shadow.rebuildDamaged(this.#files);
+      return where;
+    }
     const where = damageSnapshot(this.#files, random, how);
     this.hasRot ||= where !== undefined;
     this.#shadow.findSnapshots(this.#files);
@@ -111,6 +115,7 @@ export class WalFaults implements DiskFaults {
         this.wiped++;
         this.hasRot = false;
       }
+      this.wasDamaged = false;
       this.#files.crash(loseAll);
     }
     this.#shadow.rebuild(this.#files);
