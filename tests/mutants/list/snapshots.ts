@@ -11,7 +11,10 @@ const crashing: Runs = { store: "wal", servers: 3, faults: ["power", "kill", "pa
 /** The same where snapshots are damaged. */
 const rotting: Runs = { store: "wal", servers: 3, faults: ["rot-in-snapshots"] };
 
-/** Faults in what takes the log's place. */
+/** The same where logs are. */
+const damaged: Runs = { store: "wal", servers: 3, faults: ["rot"] };
+
+/** Faults in what takes the log's place, or makes up for what is lost of it. */
 export const snapshots: readonly Mutant[] = [
   {
     id: "snapshot-name-not-synced",
@@ -73,6 +76,26 @@ export const snapshots: readonly Mutant[] = [
     why: "It was whole when it got its name, and whoever restores it looks at its checksums anyway.",
     invariants: ["D4", "D3"],
     runs: rotting,
+  },
+  {
+    id: "damaged-entries-acknowledged",
+    bug: "BD03",
+    file: "src/core/append.ts",
+    find: "return Math.min(state.verifiedIndex, state.persistedIndex, soundIndex(state));",
+    replace: "return Math.min(state.verifiedIndex, state.persistedIndex);",
+    why: "They were durable once, and the leader has them anyway.",
+    invariants: ["L4"],
+    runs: damaged,
+  },
+  {
+    id: "server-with-damaged-entries-campaigns",
+    bug: "BD02",
+    file: "src/core/membership.ts",
+    find: "if (state.isFull || state.damaged.length > 0 || state.repairing.length > 0) return false;",
+    replace: "if (state.isFull) return false;",
+    why: "It knows how far its log reaches, and that is what elections are about.",
+    invariants: ["D2"],
+    runs: damaged,
   },
   {
     id: "start-forgets-how-far-the-log-is-compacted",

@@ -61,6 +61,14 @@ rule("L4", "what is acknowledged is on disk", (stage, isBad) => {
   stage.send(b, "a", accepted({ term: 2, matchIndex: 3 }));
 });
 
+rule("L4", "what is damaged is not acknowledged", (stage, isBad) => {
+  const [a, b] = [stage.server("a"), stage.server("b")];
+  stage.reign(a, 2, b);
+  b.core.damaged = [{ from: isBad ? 2 : 3, end: 4, isTermKnown: true }];
+  const message = accepted({ term: 2, matchIndex: 2 });
+  stage.receive(b, "a", request(2, 2, 2), () => {}, [{ type: "send", to: "a", message }]);
+});
+
 rule("L4", "what is acknowledged is what the leader has", (stage, isBad) => {
   const [a, b] = [stage.server("a"), stage.server("b")];
   stage.reign(a, 2, b);

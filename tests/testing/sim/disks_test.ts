@@ -6,6 +6,7 @@ import { elections } from "../../../src/testing/sim/check/elections.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
 import type { DiskView } from "../../../src/testing/sim/view.ts";
 import { test } from "../../harness.ts";
+import { rule } from "./stage.ts";
 
 function disk(term: number, votedFor: string | undefined, ...contents: number[]): DiskView {
   const log = new ChainLog();
@@ -44,6 +45,14 @@ test("D4: a crash leaves the newest snapshot, or a newer one; D2: one that was d
       disks.onRecovered!(ghost, "a", { possible, found: { ...before, snapshot }, isDurable: true, isDamaged });
     });
   assertEquals([leaves(2), leaves(3), leaves(1), leaves(1, true)], [undefined, undefined, "D4", undefined]);
+});
+
+rule("D2", "who can't read all of its log does not lead", (stage, isBad) => {
+  const [a, b] = [stage.server("a"), stage.server("b")];
+  stage.reign(a, 2, b);
+  for (const { core } of isBad ? [a, b] : [b]) core.damaged = [{ from: 1, end: 2, isTermKnown: true }];
+  stage.step(a);
+  stage.step(b);
 });
 
 test("D2: a damaged disk that can be read holds all that it held", () => {

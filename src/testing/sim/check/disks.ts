@@ -9,6 +9,13 @@ import type { Checker } from "./checker.ts";
 
 /** What a crash may leave, and what recovery makes of it. */
 export const disks: Checker = {
+  /** D2: who can't read all of its log neither campaigns nor leads (BD02). */
+  onStep(ghost, { id, core }) {
+    if (core.role === "follower" || core.damaged.length + core.repairing.length === 0) return;
+    const { from, end } = core.damaged[0] ?? core.repairing[0]!;
+    ghost.must(false, "D2", () => `"${id}" is ${core.role} and its entries ${from} to ${end - 1} are damaged`);
+  },
+
   onReplaced(ghost, id, before) {
     ghost.replaced.set(id, [...ghost.replaced.get(id) ?? [], cloneView(before)]);
   },

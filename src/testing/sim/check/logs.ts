@@ -21,6 +21,7 @@ export const logs: Checker = {
     noteShown(ghost, node, step);
     noteDifference(ghost, node, step);
     matchSoundness(ghost, node, step);
+    readableWhenAcknowledged(ghost, node, step);
   },
 
   onSend(ghost, node, _to, decoded) {
@@ -201,6 +202,20 @@ function onRejected(ghost: Ghost, { id, life }: NodeView, { term, sequence, reje
   ghost.must(hintIndex <= prevIndex && isOfUse, "L5", () => {
     return `"${id}" does not have what stands at ${prevIndex} and tells its leader to look at ${hintIndex} of ${hintTerm}`;
   });
+}
+
+/** L4: what is damaged is not acknowledged until it is repaired. What waited for a vote to be durable was said before. */
+function readableWhenAcknowledged(ghost: Ghost, { id, core }: NodeView, { event, effects }: StepView): void {
+  const { damaged, repairing } = core;
+  if (damaged.length + repairing.length === 0 || event.type === "vote-persisted") return;
+  const first = Math.min(...[...damaged, ...repairing].map(({ from }) => from));
+  for (const effect of effects) {
+    if (effect.type !== "send" || effect.message.type !== "append-response") continue;
+    const { matchIndex, rejected } = effect.message;
+    ghost.must(rejected !== undefined || matchIndex < first, "L4", () => {
+      return `"${id}" acknowledges ${matchIndex} while its entry ${first} is damaged`;
+    });
+  }
 }
 
 /** L6: what was acknowledged stays on disk while the term lasts. */
