@@ -1,10 +1,12 @@
-import { assert, assertEquals, assertGreater } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
+import { DamagedEntryError } from "../../../src/errors.ts";
 import { fileSnapshots } from "../../../src/store/snapshot_files.ts";
 import type { SnapshotStore } from "../../../src/store/snapshot_store.ts";
 import type { Store, StoreWrite } from "../../../src/store/store.ts";
 import { walStore } from "../../../src/store/wal/wal_store.ts";
 import { loseAll, MemoryFiles } from "../../../src/testing/memory_files.ts";
 import { ChainLog } from "../../../src/testing/sim/chain.ts";
+import { layoutOf } from "../../../src/testing/sim/disk/layout.ts";
 import { LogShadow } from "../../../src/testing/sim/disk/shadow.ts";
 import { SNAPSHOTS_NAME } from "../../../src/testing/sim/disk/snapshot_layout.ts";
 import { type DurableWrite, isSameView, nobody, type Prefix, viewOf } from "../../../src/testing/sim/disk_view.ts";
@@ -174,6 +176,35 @@ test("LogShadow takes a snapshot for one when a power cut would leave all of it,
   assertEquals(shadow.view.snapshot, 3);
   await snapshots.remove(id);
   assertEquals(shadow.view.snapshot, 0);
+});
+
+test("what is damaged is what is known of it, where a later batch says that it was there", async () => {
+  const shadow = new LogShadow(() => {});
+  const files = new MemoryFiles({ observer: shadow });
+  const store = storeOf(files);
+  await store.open("a");
+  for (const write of writes(Random.seeded(5), 0, 12)) await store.write(write);
+  await store.write({ records: [], vote: { term: 9, votedFor: "b" } });
+  files.crash(loseAll);
+  shadow.rebuild(files);
+  const before = shadow.view;
+  const batches = layoutOf(files.durableFiles()).flatMap(({ name, batches }) => batches.map((it) => ({ ...it, name })));
+  const { name, offset } = batches.slice(0, -2).findLast(({ records }) => records.count > 0)!;
+  const image = files.image(name);
+  image[offset + 20]! ^= 1;
+  files.setImage(name, image);
+  shadow.rebuild(files);
+  assertEquals(words(shadow.view), words(before));
+  const damaged = storeOf(files.clone());
+  const state = await damaged.open("a");
+  assertGreater(state.damaged.length, 0);
+  assertEquals(words(await viewOf(damaged, state, nobody, before.log)), words(before));
+  await assertRejects(() => viewOf(damaged, state), DamagedEntryError);
+  // What nobody knows is not made up.
+  await assertRejects(() => viewOf(damaged, state, nobody, new ChainLog()));
+  const other = new LogShadow(() => {});
+  other.rebuild(files);
+  assertEquals(isSameView(other.view, before), false);
 });
 
 test("LogShadow: log and snapshots leave no gap when a whole one reaches the first entry", async () => {

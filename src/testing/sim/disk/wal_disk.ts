@@ -95,7 +95,7 @@ export class WalDisk implements Storage {
 
   /** Now and then also whether the next recovery finds the same, or the next after one that is interrupted. */
   examine(): void {
-    if (this.faults.isDamaged && !this.#repairs) return;
+    if (this.faults.isDamaged) return;
     const said = cloneView(this.view);
     const files = this.#files.clone();
     files.crash(loseAll);
