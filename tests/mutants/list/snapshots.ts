@@ -74,7 +74,7 @@ export const snapshots: readonly Mutant[] = [
     find: "return found === checksum ? undefined :",
     replace: "return found >= 0 ? undefined :",
     why: "It was whole when it got its name, and whoever restores it looks at its checksums anyway.",
-    invariants: ["D4", "D3"],
+    invariants: ["D4", "D3", "S1"],
     runs: rotting,
   },
   {

@@ -154,10 +154,14 @@ export class WalDisk implements Storage {
   }
 }
 
-/** The hash of the machine's state. */
+/** The hash of the machine's state; NaN, which no state has, when it can't be read. */
 async function stateOf(snapshots: SnapshotStore, { id }: SnapshotMeta): Promise<number> {
-  const { user } = await openSnapshot((offset, bytesMax) => snapshots.read(id, offset, bytesMax));
-  return await stateIn(user);
+  try {
+    const { user } = await openSnapshot((offset, bytesMax) => snapshots.read(id, offset, bytesMax));
+    return await stateIn(user);
+  } catch {
+    return NaN;
+  }
 }
 
 function snapshotsOf(files: MemoryFiles): SnapshotStore {
