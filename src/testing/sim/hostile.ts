@@ -40,7 +40,8 @@ function garbledAnswer(random: Random, message: AppendResponse): Message | undef
     return { ...message, rejected: { ...rejected, prevIndex: rejected.prevIndex + 2 ** 40 } };
   }
   // One that answers no request is for a leader of an earlier term, who would believe that.
-  if (sequence > 0 && random.chance(0.5)) return { type: "removed", term, index: 2 ** 40 };
+  // No entry would ever overtake one that is far ahead: the only one with a vote would wait for ever.
+  if (sequence > 0 && random.chance(0.5)) return { type: "removed", term, index: 1 };
   return { ...message, matchIndex: matchIndex + 2 ** 40 };
 }
 
