@@ -164,15 +164,6 @@ export const membership: readonly Mutant[] = [
     invariants: ["K3"],
   },
   {
-    id: "two-moves-without-a-joint-configuration",
-    bug: "BM23",
-    file: "src/core/change.ts",
-    find: "  if (moved <= 1) return { servers };\n",
-    replace: "  if (moved <= 2) return { servers };\n",
-    why: "One server takes the place of another: there are as many as before.",
-    invariants: ["M3", "C2", "E6"],
-  },
-  {
     id: "joint-of-the-new-alone",
     bug: "BM11",
     file: "src/core/change.ts",
