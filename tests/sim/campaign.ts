@@ -40,6 +40,7 @@ const seedsForRareMarks = 5000;
 const RARE_MARKS: readonly string[] = [
   "started-with-damage",
   "damage-repaired",
+  "snapshot-found-damaged",
   "leader-disk-stalled",
   "truncated-entry-came-back",
   "append-rejected-for-term",
