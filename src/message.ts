@@ -268,14 +268,20 @@ export interface StateHash {
   readonly hash: number;
 }
 
-/** Everything that travels between servers. */
-export type Message =
+/** What cores say to one another. */
+export type CoreMessage =
   | VoteRequest
   | VoteResponse
   | AppendRequest
   | AppendResponse
   | TimeoutNow
   | Removed
+  | SnapshotRequest
+  | SnapshotResponse;
+
+/** Everything that travels between servers: what is not the cores' is the drivers' business. */
+export type Message =
+  | CoreMessage
   | ReadRequest
   | ReadResponse
   | ForwardRequest
@@ -285,6 +291,4 @@ export type Message =
   | TransferRequest
   | TransferResponse
   | StateHash
-  | SnapshotRequest
-  | SnapshotChunk
-  | SnapshotResponse;
+  | SnapshotChunk;

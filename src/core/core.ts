@@ -5,6 +5,7 @@
  */
 import { onBootstrapRequested } from "./bootstrap.ts";
 import { mark } from "../marks.ts";
+import type { CoreMessage } from "../message.ts";
 import type { Configuration, Disk, IndexedConfiguration, LogIndex, ServerId, Term, TermRun, Vote } from "../types.ts";
 import { acknowledgePersisted, onAppendRequest } from "./append.ts";
 import { commitByQuorum } from "./commitment.ts";
@@ -12,7 +13,7 @@ import { announceDamage, isSound, onDamageFound, onEntriesRepaired, onStorageFil
 import type { DamagedRange } from "../damage.ts";
 import type { Effect } from "./effect.ts";
 import { onElectionDeadline, onOwnVotePersisted, onTimeoutNow, onVoteRequest, onVoteResponse } from "./election.ts";
-import type { CoreMessage, Event } from "./event.ts";
+import type { Event } from "./event.ts";
 import { invariant } from "./invariant.ts";
 import { doubtLease } from "./lease.ts";
 import { configurationIndex, configurationOf, isPromotable } from "./membership.ts";

@@ -4,8 +4,7 @@
  * @module
  */
 import type { DamagedRange } from "../damage.ts";
-import type { AppendRequest, ChangeRefusal, SnapshotRequest, TransferFailure } from "../message.ts";
-import type { CoreMessage } from "./event.ts";
+import type { AppendRequest, ChangeRefusal, CoreMessage, SnapshotRequest, TransferFailure } from "../message.ts";
 import type { Configuration, LogIndex, Role, ServerId, Term } from "../types.ts";
 
 /** Messages that the core makes in one piece; entries and snapshots are cut and sent by the driver. */

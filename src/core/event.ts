@@ -3,29 +3,9 @@
  *
  * @module
  */
-import type {
-  AppendRequest,
-  AppendResponse,
-  Removed,
-  SnapshotRequest,
-  SnapshotResponse,
-  TimeoutNow,
-  VoteRequest,
-  VoteResponse,
-} from "../message.ts";
+import type { CoreMessage } from "../message.ts";
 import type { Configuration, ConfigurationChange, Disk, LogIndex, ServerId, Term } from "../types.ts";
 import type { CoreSettings } from "./state.ts";
-
-/** What cores say to one another. All other messages are the drivers' business. */
-export type CoreMessage =
-  | VoteRequest
-  | VoteResponse
-  | AppendRequest
-  | AppendResponse
-  | TimeoutNow
-  | Removed
-  | SnapshotRequest
-  | SnapshotResponse;
 
 /** What {@linkcode step} takes. */
 export type Event =

@@ -11,7 +11,6 @@ import {
   MembershipError,
   NotLeaderError,
   OverloadedError,
-  ShutdownError,
   TransferFailedError,
 } from "../errors.ts";
 import type { ChangeRefusal, ChangeRequest, ChangeResponse, TransferFailure, TransferResponse } from "../message.ts";
@@ -19,6 +18,7 @@ import type { ConfigurationChange, LogIndex, ServerId, Term } from "../types.ts"
 import { encodeChanges } from "../wire/change_codec.ts";
 import { encodeMessage } from "../wire/message_codec.ts";
 import type { CallsHost } from "./calls.ts";
+import { shutdownError } from "./outcomes.ts";
 
 /** What it needs of its driver. */
 export interface AdministrationHost extends CallsHost {
@@ -335,8 +335,4 @@ export class Administration {
 
 function keyOf({ peer, id }: Remote): string {
   return `${peer} ${id}`;
-}
-
-function shutdownError(outcome: "not-applied" | "unknown", cause: unknown): ShutdownError {
-  return new ShutdownError(outcome, cause instanceof ShutdownError ? undefined : cause);
 }

@@ -5,10 +5,9 @@
  * @module
  */
 import type { Effect } from "../core/effect.ts";
-import type { CoreMessage } from "../core/event.ts";
 import type { CoreState } from "../core/state.ts";
 import { type LeaderHint, NotLeaderError, ProtocolError } from "../errors.ts";
-import type { ForwardResponse, Message, SnapshotChunk, StateHash } from "../message.ts";
+import type { CoreMessage, ForwardResponse, Message, SnapshotChunk, StateHash } from "../message.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { encodeCommands, type ForwardedCommand } from "../wire/command_codec.ts";
 import { type DecodedMessage, encodeMessage } from "../wire/message_codec.ts";

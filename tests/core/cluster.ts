@@ -6,7 +6,8 @@
  */
 import { Core } from "../../src/core/core.ts";
 import type { Effect } from "../../src/core/effect.ts";
-import type { CoreMessage, Event } from "../../src/core/event.ts";
+import type { CoreMessage } from "../../src/message.ts";
+import type { Event } from "../../src/core/event.ts";
 import type { CoreSettings, CoreState } from "../../src/core/state.ts";
 import type { ConfigurationChange, LogIndex, ServerId, Term } from "../../src/types.ts";
 import { Checker } from "./checker.ts";

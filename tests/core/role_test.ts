@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import type { CoreMessage } from "../../src/core/event.ts";
+import type { CoreMessage } from "../../src/message.ts";
 import { announceRole, armElection, becomeFollower, enterTerm, send } from "../../src/core/role.ts";
 import type { Step } from "../../src/core/state.ts";
 import { InvariantError } from "../../src/errors.ts";

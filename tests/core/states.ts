@@ -5,10 +5,10 @@
  */
 import { Core } from "../../src/core/core.ts";
 import type { Effect } from "../../src/core/effect.ts";
-import type { CoreMessage, Event } from "../../src/core/event.ts";
+import type { Event } from "../../src/core/event.ts";
 import { newProgress, type Progress } from "../../src/core/progress.ts";
 import type { CoreSettings, CoreState, Leading } from "../../src/core/state.ts";
-import type { AppendRequest, AppendResponse, VoteRequest, VoteResponse } from "../../src/message.ts";
+import type { AppendRequest, AppendResponse, CoreMessage, VoteRequest, VoteResponse } from "../../src/message.ts";
 import type { Configuration, LogIndex, Server, ServerId, Suffrage, Term, TermRun } from "../../src/types.ts";
 
 /** No randomness: each election timeout is 1000 ms. */

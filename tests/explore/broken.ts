@@ -4,7 +4,8 @@
  * @module
  */
 import type { Effect } from "../../src/core/effect.ts";
-import type { CoreMessage, Event } from "../../src/core/event.ts";
+import type { CoreMessage } from "../../src/message.ts";
+import type { Event } from "../../src/core/event.ts";
 import { configurationOf } from "../../src/core/membership.ts";
 import { quorumValue } from "../../src/core/quorum.ts";
 import type { CoreState } from "../../src/core/state.ts";

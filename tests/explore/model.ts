@@ -4,7 +4,7 @@
  * @module
  */
 import type { CoreState } from "../../src/core/state.ts";
-import type { CoreMessage } from "../../src/core/event.ts";
+import type { CoreMessage } from "../../src/message.ts";
 import type { LogIndex, ServerId, Term } from "../../src/types.ts";
 
 /**

@@ -5,10 +5,10 @@
  * @module
  */
 import type { Effect } from "../../src/core/effect.ts";
-import type { CoreMessage, Event } from "../../src/core/event.ts";
+import type { Event } from "../../src/core/event.ts";
 import type { CoreState } from "../../src/core/state.ts";
 import { termAt } from "../../src/core/term_index.ts";
-import type { AppendRequest, VoteRequest } from "../../src/message.ts";
+import type { AppendRequest, CoreMessage, VoteRequest } from "../../src/message.ts";
 import type { LogIndex, ServerId } from "../../src/types.ts";
 import type { StepCore } from "../core/cluster.ts";
 import { runsOf } from "../core/states.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { CoreMessage } from "../../src/core/event.ts";
+import type { CoreMessage } from "../../src/message.ts";
 import { runsOf } from "../core/states.ts";
 import { ScriptError } from "./world.ts";
 

@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import type { CoreMessage } from "../../../src/core/event.ts";
-import type { Message } from "../../../src/message.ts";
+import type { CoreMessage, Message } from "../../../src/message.ts";
 import { garbled } from "../../../src/testing/sim/hostile.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
 import { test } from "../../harness.ts";

@@ -5,10 +5,10 @@
  */
 import { assertEquals } from "@std/assert";
 import type { Effect } from "../../../src/core/effect.ts";
-import type { CoreMessage, Event } from "../../../src/core/event.ts";
+import type { Event } from "../../../src/core/event.ts";
 import type { CoreState } from "../../../src/core/state.ts";
 import { appendTerm, truncateTerms } from "../../../src/core/term_index.ts";
-import type { AppendRequest, Message } from "../../../src/message.ts";
+import type { AppendRequest, CoreMessage, Message } from "../../../src/message.ts";
 import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
 import type { Replacement } from "../../../src/testing/sim/disk/disk_actions.ts";
