@@ -52,7 +52,8 @@ const DIRECTIONS: readonly (readonly [importer: string, allowed: readonly string
   ["adapters/", [OWN_FOLDER, ...ADAPTER]],
   ["examples/", ["examples/", ...PROGRAM]],
   ["bench/ceiling.ts", [...["http", "listen", "machine"].map((name) => `examples/kv/${name}.ts`), ...PROGRAM]],
-  ["bench/", ["bench/", "examples/kv/machine.ts", "examples/kv/programs.ts", ...PROGRAM]],
+  ["bench/storage_server.ts", ["bench/", "examples/kv/machine.ts", ...PROGRAM]],
+  ["bench/", ["bench/", "examples/kv/programs.ts", ...PROGRAM]],
 ];
 
 const NONDETERMINISTIC = new Set([

@@ -74,8 +74,9 @@ test("lint: adapters see the ports, programs the package", async () => {
   await assertImport("adapters/fs/files.ts", "../../src/marks.ts", false);
   await assertImport("bench/main.ts", "../src/core/core.ts", false);
   await assertImport("bench/processes.ts", "../examples/kv/programs.ts", true);
+  await assertImport("bench/processes.ts", "../examples/kv/machine.ts", false);
   await assertImport("bench/storage_server.ts", "../examples/kv/machine.ts", true);
-  await assertImport("bench/processes.ts", "../examples/kv/http.ts", false);
+  await assertImport("bench/storage_server.ts", "../examples/kv/http.ts", false);
   await assertImport("bench/ceiling.ts", "../examples/kv/machine.ts", true);
   await assertImport("bench/ceiling.ts", "../examples/kv/demo.ts", false);
   await assertImport("mod.ts", "./src/raft.ts", true);
