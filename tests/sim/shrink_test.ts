@@ -12,7 +12,7 @@ import { formatRegression, parseRegression } from "./regressions.ts";
  */
 async function failing(bug: string) {
   const distort = distortionOf(bug);
-  for (let seed = 0; seed < 100; seed++) {
+  for (let seed = 1; seed < 100; seed++) {
     const faults = ["partition", "kill", "power", "restart"] as const;
     const report = await runSeed(seed, { steps: 3000, servers: 5, moving: false, faults, distort });
     if (report.violation !== undefined && report.script.decisions.length > 20) return report;
@@ -29,7 +29,7 @@ test("sim: a failure is shrunk to the few decisions that it takes", async () => 
     const shrunk = (await shrink(script, { run, invariant, triesMax: 400 }))!;
     const { decisions, config } = shrunk.script;
     assert(decisions.length <= 16 && decisions.length < script.decisions.length / 3, `${decisions.length} are left`);
-    assert(config.servers <= script.config.servers, `${config.servers} servers`);
+    assert(config.servers <= 3, `${config.servers} servers are left`);
     assertEquals((await run(shrunk.script)).violation?.invariant, invariant);
     // As a file it is the same.
     const text = formatRegression({ invariant, what: "", script: shrunk.script });
