@@ -5,9 +5,10 @@
  */
 import { checkLinearizability } from "../../src/testing/linearizability.ts";
 import { type RegisterInput, registerModel } from "../../src/testing/register.ts";
-import { KvClient, type KvOperation, type KvResult, type ListedKey, listStale } from "./client.ts";
+import { KvClient, type KvOperation, type KvResult, listStale } from "./client.ts";
+import { checkWrites, Clients, type LoneWrite } from "./clients.ts";
 import type { Cluster, ServerProcess } from "./process.ts";
-import { pause, until } from "./until.ts";
+import { pause } from "./until.ts";
 
 // Clients then go on with another key: the search for an order grows with the history, and doubles with each unknown.
 const OPERATIONS_PER_KEY = 150;
@@ -29,32 +30,24 @@ interface SharedKey {
   unknown: number;
 }
 
-/** A write to a key of its own. */
-interface LoneWrite {
-  readonly key: string;
-  readonly result: KvResult;
-}
-
 /**
  * Two kinds of clients: some read, write, delete and compare and set a few keys together, for the check of
  * linearizability; others write batches, each value to a key of its own, so that what was acknowledged can be looked
  * for one by one.
  */
-export class Workload {
+export class Workload extends Clients {
   readonly #cluster: Cluster;
   /** Does what is checked for linearizability. */
   readonly #sharing = new KvClient();
   /** Does the rest. */
   readonly #lone = new KvClient();
   readonly #loneWrites: LoneWrite[] = [];
-  readonly #clients: Promise<unknown>[] = [];
   readonly #sharedKeys: SharedKey[] = [];
-  #isStopping = false;
-  #acknowledged = 0;
   /** Makes each value unique, so that a read tells which write it saw. */
   #serial = 0;
 
   private constructor(cluster: Cluster) {
+    super();
     this.#cluster = cluster;
   }
 
@@ -62,22 +55,10 @@ export class Workload {
   static start(cluster: Cluster): Workload {
     const workload = new Workload(cluster);
     for (const server of cluster.servers) {
-      for (let i = 0; i < 3; i++) workload.#add(workload.#share(server, i));
-      workload.#add(workload.#writeBatches(server));
+      for (let i = 0; i < 3; i++) workload.add(workload.#share(server, i));
+      workload.add(workload.#writeBatches(server));
     }
     return workload;
-  }
-
-  /** Waits until so many more writes were acknowledged. */
-  async untilAcknowledged(count: number): Promise<void> {
-    const goal = this.#acknowledged + count;
-    await until(`${count} more acknowledged writes`, () => this.#acknowledged >= goal || this.#isStopping);
-  }
-
-  /** Lets every client end its last request. Rejects when one saw what no fault explains. */
-  async stop(): Promise<void> {
-    this.#isStopping = true;
-    await Promise.all(this.#clients);
   }
 
   /** Judges everything: throws when a promise of the store was not kept. */
@@ -91,15 +72,9 @@ export class Workload {
     return { acknowledged: count("ok"), failed: count("failed"), unknown: count("unknown") };
   }
 
-  /** What goes wrong ends the others, and is told by {@linkcode Workload.stop}. */
-  #add(client: Promise<unknown>): void {
-    client.catch(() => this.#isStopping = true);
-    this.#clients.push(client);
-  }
-
   async #share(server: ServerProcess, client: number): Promise<void> {
     let seen: string | null = null;
-    for (let i = 0; !this.#isStopping; i++) {
+    for (let i = 0; !this.isStopping; i++) {
       const key = this.#sharedKey(client);
       const input = this.#nextInput(i, seen);
       // What a lease vouches for is judged like everything else.
@@ -108,7 +83,7 @@ export class Workload {
       key.operations++;
       if (outcome === "unknown") key.unknown++;
       if (outcome === "ok" && input.type === "get") seen = output as string | null;
-      if (outcome === "ok" && input.type !== "get") this.#acknowledged++;
+      if (outcome === "ok" && input.type !== "get") this.noteAcknowledged();
       await pause(outcome === "ok" ? 5 : 50);
     }
   }
@@ -131,7 +106,7 @@ export class Workload {
 
   /** Sends many writes at once to a server that is about to be killed, so that some are under way when it is. */
   async burst(server: ServerProcess): Promise<void> {
-    this.#add(this.#writeLone(server, "burst", BURST));
+    this.add(this.#writeLone(server, "burst", BURST));
     // Time to arrive, but not for all of them to be answered.
     await pause(3);
   }
@@ -140,12 +115,12 @@ export class Workload {
   readByLease({ url }: ServerProcess): void {
     for (const key of this.#sharedKeys) {
       key.operations++;
-      this.#add(this.#sharing.perform(url, key.name, { type: "get" }, "lease"));
+      this.add(this.#sharing.perform(url, key.name, { type: "get" }, "lease"));
     }
   }
 
   async #writeBatches(server: ServerProcess): Promise<void> {
-    while (!this.#isStopping) {
+    while (!this.isStopping) {
       const results = await this.#writeLone(server, "batch", BATCH);
       await pause(results.every(({ outcome }) => outcome === "ok") ? 30 : 100);
     }
@@ -157,7 +132,7 @@ export class Workload {
       const key = `${prefix}/${i}`;
       const result = await this.#lone.perform(server.url, key, { type: "put", value: key });
       this.#loneWrites.push({ key, result });
-      if (result.outcome === "ok") this.#acknowledged++;
+      if (result.outcome === "ok") this.noteAcknowledged();
       return result;
     };
     return Promise.all(Array.from({ length: count }, write));
@@ -190,16 +165,7 @@ export class Workload {
       const difference = text.find((line, at) => line !== texts[0]![at]) ?? texts[0]![text.length];
       if (difference !== undefined) throw new Error(`Servers n1 and n${i + 1} differ: ${difference}`);
     }
-    const found = new Map<string, ListedKey>(lists[0]!.map((listed) => [listed.key, listed]));
-    for (const { key, result: { outcome, index, detail } } of this.#loneWrites) {
-      const listed = found.get(key);
-      if (outcome === "ok" && listed?.index !== index) {
-        throw new Error(`${key} was acknowledged at index ${index} and is ${listed ? `at ${listed.index}` : "lost"}`);
-      }
-      if (outcome === "failed" && listed !== undefined) {
-        throw new Error(`${key} was not to be applied (${detail}), and is there at index ${listed.index}`);
-      }
-    }
+    checkWrites(this.#loneWrites, "every server", new Map(lists[0]!.map(({ key, index }) => [key, index])));
   }
 
   #checkHistory(): void {

@@ -4,6 +4,7 @@
  * @module
  */
 import { KvClient, type KvResult, listStale } from "./client.ts";
+import { checkWrites, Clients, type LoneWrite } from "./clients.ts";
 import type { ServerProcess } from "./process.ts";
 import { pause, until } from "./until.ts";
 
@@ -11,34 +12,26 @@ const CLIENTS = 6;
 const BURST = 48;
 
 /** Each value goes to a key of its own, so that what was acknowledged can be looked for one by one. */
-export class Writers {
+export class Writers extends Clients {
   readonly #servers: () => readonly ServerProcess[];
   readonly #client = new KvClient();
-  readonly #writes: { readonly key: string; readonly result: KvResult }[] = [];
-  readonly #clients: Promise<unknown>[] = [];
-  #isStopping = false;
-  #acknowledged = 0;
+  readonly #writes: LoneWrite[] = [];
   #serial = 0;
 
   private constructor(servers: () => readonly ServerProcess[]) {
+    super();
     this.#servers = servers;
   }
 
   /** Starts a few, who write to the servers that there are at the time. */
   static start(servers: () => readonly ServerProcess[]): Writers {
     const writers = new Writers(servers);
-    for (let i = 0; i < CLIENTS; i++) writers.#add(writers.#go(i));
+    for (let i = 0; i < CLIENTS; i++) writers.add(writers.#go(i));
     return writers;
   }
 
-  /** What goes wrong ends the others, and is told by {@linkcode Writers.stop}. */
-  #add(client: Promise<unknown>): void {
-    client.catch(() => this.#isStopping = true);
-    this.#clients.push(client);
-  }
-
   async #go(first: number): Promise<void> {
-    for (let turn = first; !this.#isStopping;) {
+    for (let turn = first; !this.isStopping;) {
       const servers = this.#servers();
       const { outcome } = await this.#write(servers[turn % servers.length]!);
       if (outcome !== "ok") turn++;
@@ -50,27 +43,15 @@ export class Writers {
     const key = `written/${++this.#serial}`;
     const result = await this.#client.perform(url, key, { type: "put", value: key });
     this.#writes.push({ key, result });
-    if (result.outcome === "ok") this.#acknowledged++;
+    if (result.outcome === "ok") this.noteAcknowledged();
     return result;
   }
 
   /** Sends many writes at once to a server that is about to be killed, so that some are under way when it is. */
   async burst(server: ServerProcess): Promise<void> {
-    this.#add(Promise.all(Array.from({ length: BURST }, () => this.#write(server))));
+    this.add(Promise.all(Array.from({ length: BURST }, () => this.#write(server))));
     // Time to arrive, but not for all of them to be answered.
     await pause(3);
-  }
-
-  /** Waits until so many more writes were acknowledged. */
-  async untilAcknowledged(count: number): Promise<void> {
-    const goal = this.#acknowledged + count;
-    await until(`${count} more acknowledged writes`, () => this.#acknowledged >= goal || this.#isStopping);
-  }
-
-  /** Lets every client end its last request. Rejects when one saw what no fault explains. */
-  async stop(): Promise<void> {
-    this.#isStopping = true;
-    await Promise.all(this.#clients);
   }
 
   /** Throws unless these servers have all that was acknowledged, nothing that was refused, and the same. */
@@ -85,19 +66,7 @@ export class Writers {
     for (const [i, list] of lists.entries()) {
       const { id } = servers[i]!;
       if (list.length !== lists[0]!.length) throw new Error(`${id} has ${list.length} keys, not ${lists[0]!.length}`);
-      this.#compare(id, new Map(list.map(({ key, index }) => [key, index])));
-    }
-  }
-
-  #compare(id: string, found: ReadonlyMap<string, number>): void {
-    for (const { key, result: { outcome, index, detail } } of this.#writes) {
-      const at = found.get(key);
-      if (outcome === "ok" && at !== index) {
-        throw new Error(`${key} was acknowledged at index ${index} and is ${at ? `at ${at}` : "lost"} on ${id}`);
-      }
-      if (outcome === "failed" && at !== undefined) {
-        throw new Error(`${key} was not to be applied (${detail}), and is on ${id} at index ${at}`);
-      }
+      checkWrites(this.#writes, id, new Map(list.map(({ key, index }) => [key, index])));
     }
   }
 }
