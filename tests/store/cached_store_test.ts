@@ -4,28 +4,13 @@ import { logCache } from "../../src/store/cached_store.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { memorySnapshotStore } from "../../src/store/memory_snapshots.ts";
 import type { RecoverySource, StoreContext } from "../../src/store/store.ts";
-import { walStore } from "../../src/store/wal/wal_store.ts";
 import { testStore } from "../../src/testing/conformance/store_suite.ts";
-import { MemoryFiles } from "../../src/testing/memory_files.ts";
 import { commandsOf, textsOf } from "../../src/testing/store_cases.ts";
 import { ManualStore } from "../driver/stores.ts";
 import { test } from "../harness.ts";
+import { walSubject } from "./wal_subject.ts";
 
-testStore(test, {
-  name: "logCache(walStore)",
-  canHalt: true,
-  start() {
-    const files = new MemoryFiles();
-    return {
-      next() {
-        files.kill();
-        return Promise.resolve(logCache(walStore(files, { segmentBytes: 4_096 }), { entries: 3, bytes: 300 }));
-      },
-      operationCount: () => files.operationCount,
-      haltAfter: (operations) => files.haltAfter(operations),
-    };
-  },
-});
+testStore(test, walSubject("logCache(walStore)", 4_096, (store) => logCache(store, { entries: 3, bytes: 300 })));
 
 const ENTRY_BYTES = 49;
 

@@ -54,6 +54,16 @@ export function after(content: Content, step: Step): Content {
   };
 }
 
+/** Two segments, some batches in each, one of them read in pieces of its own; short, so that each byte can be tried. */
+export const twoSegments: readonly Step[] = [
+  // Not so little that a start would merge it with what comes next.
+  { records: [commandsOf(1, 1, "one", "two".repeat(70))], vote: { term: 1, votedFor: "a" }, clusterId: "cluster" },
+  { records: [commandsOf(3, 1, "three")] },
+  "reopen",
+  { truncateFrom: 3, records: [commandsOf(3, 2, "THREE")], vote: { term: 2, votedFor: "b" } },
+  { records: [commandsOf(4, 2, "four", "x".repeat(600))] },
+];
+
 /** Every kind of write, across several segments, with truncations into earlier ones. */
 export function history(): Step[] {
   const large = "L".repeat(1_500);

@@ -17,31 +17,21 @@ import { encodeBatch } from "../../src/wire/batch.ts";
 import { crc32c } from "../../src/wire/crc32c.ts";
 import { encodeRecords } from "../../src/wire/record.ts";
 import { test } from "../harness.ts";
-import { after, type Content, contentOf, NOTHING, runHistory, smallStore, type Step } from "./scenario.ts";
+import { after, type Content, contentOf, NOTHING, runHistory, smallStore, twoSegments } from "./scenario.ts";
 
 const FIRST = "0000000000000001.wal";
 const SECOND = "0000000000000002.wal";
 
-/** Short, so that each byte can be tried. */
-const steps: readonly Step[] = [
-  // Not so little that a start would merge it with what comes next.
-  { records: [commandsOf(1, 1, "one", "two".repeat(70))], vote: { term: 1, votedFor: "a" }, clusterId: "cluster" },
-  { records: [commandsOf(3, 1, "three")] },
-  "reopen",
-  { truncateFrom: 3, records: [commandsOf(3, 2, "THREE")], vote: { term: 2, votedFor: "b" } },
-  { records: [commandsOf(4, 2, "four", "x".repeat(600))] },
-];
-
-const whole: Content = steps.reduce(after, NOTHING);
+const whole: Content = twoSegments.reduce(after, NOTHING);
 
 /** A disk with these steps on it, closed (which writes a mark) or killed. */
 async function written(end: "close" | "kill" = "close"): Promise<MemoryFiles> {
   const files = new MemoryFiles();
-  if (end === "close") await runHistory(files, steps);
+  if (end === "close") await runHistory(files, twoSegments);
   else {
     const store = smallStore(files);
     await store.open("a");
-    for (const step of steps) if (typeof step !== "string") await store.write(step);
+    for (const step of twoSegments) if (typeof step !== "string") await store.write(step);
     files.crash(loseAll);
   }
   return files;

@@ -6,20 +6,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DamagedEntryError } from "../../src/errors.ts";
 import { type FileOperation, MemoryFiles } from "../../src/testing/memory_files.ts";
-import { commandsOf, textsOf } from "../../src/testing/store_cases.ts";
+import { textsOf } from "../../src/testing/store_cases.ts";
 import { test } from "../harness.ts";
-import { after, contentOf, NOTHING, runHistory, smallStore, type Step } from "./scenario.ts";
+import { after, contentOf, NOTHING, runHistory, smallStore, twoSegments } from "./scenario.ts";
 
-/** Two segments, some batches in each, and one that is read in pieces of its own. */
-const steps: readonly Step[] = [
-  { records: [commandsOf(1, 1, "one", "two".repeat(70))], vote: { term: 1, votedFor: "a" }, clusterId: "cluster" },
-  { records: [commandsOf(3, 1, "three")] },
-  "reopen",
-  { truncateFrom: 3, records: [commandsOf(3, 2, "THREE")], vote: { term: 2, votedFor: "b" } },
-  { records: [commandsOf(4, 2, "four", "x".repeat(600))] },
-];
-
-const whole = steps.reduce(after, NOTHING);
+const whole = twoSegments.reduce(after, NOTHING);
 
 /** Which reads are wrong, counted from 0, and what about them. */
 type Lie = (read: number, bytes: Uint8Array) => void;
@@ -27,7 +18,7 @@ type Lie = (read: number, bytes: Uint8Array) => void;
 /** The disk with these steps on it, whose reads go through `lie`; nothing on it is changed. */
 async function lying(
   lie: Lie,
-  history = steps,
+  history = twoSegments,
 ): Promise<{ readonly files: MemoryFiles; readonly reads: () => number }> {
   const good = new MemoryFiles();
   await runHistory(good, history);
@@ -61,7 +52,12 @@ async function eachLie(
   }
 }
 
-for (const [what, history] of [["two segments", steps], ["one", steps.filter((step) => step !== "reopen")]] as const) {
+for (
+  const [what, history] of [["two segments", twoSegments], [
+    "one",
+    twoSegments.filter((step) => step !== "reopen"),
+  ]] as const
+) {
   test(`walStore: one wrong bit in any one read of a start changes nothing of what is found in ${what}`, async () => {
     const tried = await eachLie(async (lie) => {
       const { files, reads } = await lying(lie, history);

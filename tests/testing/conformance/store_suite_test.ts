@@ -1,11 +1,10 @@
 import { assert, assertGreaterOrEqual, assertLess } from "@std/assert";
 import { memoryStore } from "../../../src/store/memory.ts";
 import type { Store, StoreState, StoreWrite } from "../../../src/store/store.ts";
-import { walStore } from "../../../src/store/wal/wal_store.ts";
 import { testStore } from "../../../src/testing/conformance/store_suite.ts";
-import { MemoryFiles } from "../../../src/testing/memory_files.ts";
 import type { Records } from "../../../src/wire/record.ts";
 import { test } from "../../harness.ts";
+import { walSubject } from "../../store/wal_subject.ts";
 import { countOf, failuresOf } from "./gather.ts";
 
 /** What is wrong with a store. */
@@ -80,29 +79,15 @@ for (const [what, fault] of Object.entries(faults)) {
 }
 
 /** A log whose writes are acknowledged before they are on the disk, or torn in two. */
-function walSubject(wrap: (store: Store) => Store) {
-  return {
-    name: "faulty",
-    canHalt: true,
-    start() {
-      const files = new MemoryFiles();
-      return {
-        next() {
-          files.kill();
-          return Promise.resolve(wrap(walStore(files, { segmentBytes: 4_096 })));
-        },
-        operationCount: () => files.operationCount,
-        haltAfter: (operations: number) => files.haltAfter(operations),
-      };
-    },
-  };
+function faultyLog(wrap: (store: Store) => Store) {
+  return walSubject("faulty", 4_096, wrap);
 }
 
 test("testStore() finds a store that acknowledges what isn't durable, by killing it", async () => {
   const failed = await failuresOf((register) =>
     testStore(
       register,
-      walSubject((store) => ({
+      faultyLog((store) => ({
         ...faulty(store, {}),
         write(write) {
           void Promise.resolve(store.write(write)).catch(() => {});
@@ -118,7 +103,7 @@ test("testStore() finds a store that writes vote and entries one after the other
   const failed = await failuresOf((register) =>
     testStore(
       register,
-      walSubject((store) => ({
+      faultyLog((store) => ({
         ...faulty(store, {}),
         async write(write) {
           const { vote, ...rest } = write;

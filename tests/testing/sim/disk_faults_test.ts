@@ -3,21 +3,20 @@ import { CorruptionError, DamagedEntryError, StorageError } from "../../../src/e
 import type { StoreWrite } from "../../../src/store/store.ts";
 import { walStore } from "../../../src/store/wal/wal_store.ts";
 import { type FileOperation, loseAll, MemoryFiles } from "../../../src/testing/memory_files.ts";
-import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { Atlas } from "../../../src/testing/sim/disk/atlas.ts";
 import { damageAtRest } from "../../../src/testing/sim/disk/damage.ts";
 import { DAMAGE_KINDS, diskChoices, DRAWN_DISK_FAULTS } from "../../../src/testing/sim/disk/disk_actions.ts";
 import { DiskTrouble } from "../../../src/testing/sim/disk/trouble.ts";
-import { WalDisk } from "../../../src/testing/sim/disk/wal_disk.ts";
+import type { WalDisk } from "../../../src/testing/sim/disk/wal_disk.ts";
 import { cloneView, emptyView, isSameView, viewOf } from "../../../src/testing/sim/disk_view.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
 import { runSeed } from "../../../src/testing/sim/run.ts";
-import type { DiskBehaviour } from "../../../src/testing/sim/storage.ts";
 import { DISK_FAULTS, SURVIVABLE } from "../../../src/testing/sim/survivable.ts";
 import type { DiskView } from "../../../src/testing/sim/view.ts";
 import { commandsOf } from "../../../src/testing/store_cases.ts";
 import { test } from "../../harness.ts";
+import { instantDisk } from "./instant_disk.ts";
 
 const operation = (kind: FileOperation["kind"], name: string): FileOperation => ({ kind, name, bytes: 0 });
 const segment = "0000000000000001.wal";
@@ -189,17 +188,7 @@ test("every fault of a disk has an outcome and a reason, and none is drawn that 
 
 /** A disk on which every operation is done at once, with so many entries that were acknowledged in two lives. */
 async function diskOf(entries: number, repairs = false): Promise<WalDisk> {
-  const behaviour = { segmentBytes: 4096, keepsCopies: true, repairs } as DiskBehaviour;
-  const operations = {
-    laterAt: () => Promise.resolve(),
-    slow() {},
-    heal() {},
-    later: () => Promise.resolve(),
-    end() {},
-    stall() {},
-  };
-  const tap = { prefix: () => new ChainLog(), onDurable() {}, onFailed() {}, onRetried() {}, onExamined() {} };
-  const disk = new WalDisk("a", behaviour, operations, Random.seeded(entries), tap);
+  const disk = instantDisk(entries, { keepsCopies: true, repairs });
   for (const [from, end] of [[1, entries / 2], [entries / 2, entries + 1]] as const) {
     const store = await disk.factory().open({});
     await store.open("a");

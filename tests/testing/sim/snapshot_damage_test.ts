@@ -4,17 +4,15 @@ import { fileSnapshots } from "../../../src/store/snapshot_files.ts";
 import type { SnapshotStore } from "../../../src/store/snapshot_store.ts";
 import { walStore } from "../../../src/store/wal/wal_store.ts";
 import { MemoryFiles } from "../../../src/testing/memory_files.ts";
-import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { DAMAGE_KINDS } from "../../../src/testing/sim/disk/disk_actions.ts";
 import { damageSnapshot } from "../../../src/testing/sim/disk/snapshot_damage.ts";
 import { SNAPSHOTS_NAME, wholeSnapshots } from "../../../src/testing/sim/disk/snapshot_layout.ts";
-import { WalDisk } from "../../../src/testing/sim/disk/wal_disk.ts";
 import type { Fault } from "../../../src/testing/sim/config.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
 import { runSeed } from "../../../src/testing/sim/run.ts";
-import type { DiskBehaviour } from "../../../src/testing/sim/storage.ts";
 import { commandsOf } from "../../../src/testing/store_cases.ts";
 import { test } from "../../harness.ts";
+import { instantDisk } from "./instant_disk.ts";
 
 const configuration = { servers: [{ id: "a", address: "a:1", suffrage: "voter" as const }] };
 
@@ -55,23 +53,13 @@ test("damageSnapshot: where there is no snapshot, nothing is damaged", () => {
 });
 
 test("a server is down by damage to its snapshots only where no whole one reaches its log", async () => {
-  const behaviour = { segmentBytes: 4096, keepsCopies: false, keepsSnapshots: true } as DiskBehaviour;
-  const operations = {
-    laterAt: () => Promise.resolve(),
-    slow() {},
-    heal() {},
-    later: () => Promise.resolve(),
-    end() {},
-    stall() {},
-  };
-  const tap = { prefix: () => new ChainLog(), onDurable() {}, onFailed() {}, onRetried() {}, onExamined() {} };
   const gap = new StorageError(
     "Cannot start as the log begins after entry 2 of term 1, and there is no snapshot",
     "open",
   );
   const seen = new Map<boolean, number>();
   for (let pick = 1; pick <= 40; pick++) {
-    const disk = new WalDisk("a", behaviour, operations, Random.seeded(pick), tap);
+    const disk = instantDisk(pick, { keepsCopies: false, keepsSnapshots: true });
     const factory = disk.factory();
     const store = await factory.open({});
     await store.open("a");
