@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { Member } from "./failover.ts";
 import { values } from "./http.ts";
 import { Client } from "./http_client.ts";
-import { Child, commandOf, freePorts, pause, type RuntimeName, scriptPath } from "./processes.ts";
+import { Child, commandOf, freePorts, pause, type RuntimeName, scriptPath, within } from "./processes.ts";
 
 /** The longest time without an accepted write, milliseconds, in each part of the way. */
 export interface GrowthResult {
@@ -24,7 +24,6 @@ const tryEveryMs = 5;
 const tryWithinMs = 2_000;
 /** So many tries may wait for an answer at a time. */
 const openTriesMax = 400;
-const stepWithinMs = 60_000;
 
 /** Grows, kills and moves a cluster of the key-value example under `dir`, once, and ends it. */
 export async function measureGrowth(runtime: RuntimeName, dir: string): Promise<GrowthResult> {
@@ -202,14 +201,4 @@ class Servers {
     this.#client.close();
     await Promise.all([...this.#all].map((child) => child.stop()));
   }
-}
-
-async function within<T>(what: string, ask: () => T | Promise<T>): Promise<Exclude<Awaited<T>, undefined | false>> {
-  const endsAt = performance.now() + stepWithinMs;
-  while (performance.now() < endsAt) {
-    const answer = await ask();
-    if (answer !== undefined && answer !== false) return answer as Exclude<Awaited<T>, undefined | false>;
-    await pause(20);
-  }
-  throw new Error(`Cannot measure: waited a minute in vain for ${what}`);
 }

@@ -42,6 +42,22 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+const stepWithinMs = 60_000;
+
+/** Asks until there is an answer. */
+export async function within<T>(
+  what: string,
+  ask: () => T | Promise<T>,
+): Promise<Exclude<Awaited<T>, undefined | false>> {
+  const endsAt = performance.now() + stepWithinMs;
+  while (performance.now() < endsAt) {
+    const answer = await ask();
+    if (answer !== undefined && answer !== false) return answer as Exclude<Awaited<T>, undefined | false>;
+    await pause(20);
+  }
+  throw new Error(`Cannot measure: waited a minute in vain for ${what}`);
+}
+
 const running = new Set<Child>();
 let isEnding = false;
 

@@ -6,7 +6,7 @@
  */
 import { join } from "node:path";
 import type { LoadShape } from "./load.ts";
-import { Child, commandOf, freePorts, pause, type RuntimeName, scriptPath } from "./processes.ts";
+import { Child, commandOf, freePorts, type RuntimeName, scriptPath, within } from "./processes.ts";
 import type { Footprint, SnapshotLoad, StorageJob, StoragePlan } from "./storage_server.ts";
 
 /** How much there is. */
@@ -60,52 +60,55 @@ export async function measureStorage(
 
 async function restart(servers: StorageServers, { entries }: StorageSizes): Promise<number> {
   const [first] = await servers.begin(["n1"], { isRaw: true });
-  await first!.ask({ job: "put", puts: { keys: 0, bytes: values, inOrder: false }, count: entries });
+  await ask(first!, { job: "put", puts: { keys: 0, bytes: values, inOrder: false }, count: entries });
   const again = await servers.restart("n1");
-  return (await again.ask<{ ms: number }>({ job: "first-write" })).ms;
+  return (await ask<{ ms: number }>(again, { job: "first-write" })).ms;
 }
 
 type Snapshots = Pick<StorageResult, "alone" | "beside" | "snapshotBytes" | "installMs">;
 
 async function snapshot(servers: StorageServers, { keys, shape }: StorageSizes): Promise<Snapshots> {
   const [first] = await servers.begin(["n1"], { trailingLogs: 0 });
-  await first!.ask({ job: "put", puts: { keys, bytes: page, inOrder: true }, count: keys });
+  await ask(first!, { job: "put", puts: { keys, bytes: page, inOrder: true }, count: keys });
   const puts = { keys: Math.min(keys, warmKeys), bytes: values, inOrder: false };
-  const alone = await first!.ask<SnapshotLoad>({ job: "load", puts, shape, withSnapshot: false });
-  const beside = await first!.ask<SnapshotLoad>({ job: "load", puts, shape, withSnapshot: true });
-  const { bytes } = await first!.ask<{ bytes: number }>({ job: "snapshot" });
+  const alone = await ask<SnapshotLoad>(first!, { job: "load", puts, shape, withSnapshot: false });
+  const beside = await ask<SnapshotLoad>(first!, { job: "load", puts, shape, withSnapshot: true });
+  const { bytes } = await ask<{ bytes: number }>(first!, { job: "snapshot" });
   const address = await servers.join("n2");
-  const { ms } = await first!.ask<{ ms: number }>({ job: "add", id: "n2", address });
+  const { ms } = await ask<{ ms: number }>(first!, { job: "add", id: "n2", address });
   return { alone, beside, snapshotBytes: bytes, installMs: ms };
 }
 
 async function footprint(servers: StorageServers, { entries }: StorageSizes): Promise<Footprint[]> {
   const children = await servers.begin(["n1", "n2", "n3"], { snapshotThreshold: 100_000 });
-  const leader = await servers.leader(children);
-  await leader.ask({ job: "put", puts: { keys: hotKeys, bytes: values, inOrder: false }, count: entries });
-  for (const child of children) await servers.until(child, ({ applied }) => applied >= entries);
-  return await Promise.all(children.map((child) => child.ask<Footprint>({ job: "footprint" })));
+  const leader = await within("a leader", async () => {
+    const roles = await Promise.all(children.map(roleOf));
+    return children[roles.findIndex(({ role }) => role === "leader")];
+  });
+  await ask(leader, { job: "put", puts: { keys: hotKeys, bytes: values, inOrder: false }, count: entries });
+  for (const child of children) {
+    await within("a server to be up to date", async () => (await roleOf(child)).applied >= entries);
+  }
+  return await Promise.all(children.map((child) => ask<Footprint>(child, { job: "footprint" })));
 }
 
-const stepWithinMs = 60_000;
-
-/** A server that is asked for long work. */
-class Server {
-  readonly child: Child;
-
-  constructor(command: readonly string[], plan: StoragePlan) {
-    this.child = new Child([...command, JSON.stringify(plan)], {}, 600_000);
-  }
-
-  ask<T>(job: StorageJob): Promise<T> {
-    return this.child.ask<T>(job);
-  }
+function ask<T>(child: Child, job: StorageJob): Promise<T> {
+  return child.ask<T>(job);
 }
+
+function roleOf(child: Child): Promise<{ readonly role: string; readonly applied: number }> {
+  return ask(child, { job: "role" });
+}
+
+const farewell: StorageJob = { job: "stop" };
+
+/** A million writes take a while. */
+const answerWithinMs = 600_000;
 
 class StorageServers {
   readonly #command: readonly string[];
   readonly #dir: string;
-  readonly #all = new Map<string, { readonly plan: StoragePlan; server: Server }>();
+  readonly #all = new Map<string, { readonly plan: StoragePlan; readonly child: Child }>();
 
   constructor(command: readonly string[], dir: string) {
     this.#command = command;
@@ -113,7 +116,7 @@ class StorageServers {
   }
 
   /** Starts a cluster of these. */
-  async begin(ids: readonly string[], options: Partial<StoragePlan>): Promise<Server[]> {
+  async begin(ids: readonly string[], options: Partial<StoragePlan>): Promise<Child[]> {
     const ports = await freePorts(ids.length);
     const servers = Object.fromEntries(ids.map((id, i) => [id, `127.0.0.1:${ports[i]}`]));
     return await Promise.all(ids.map((id) => this.#start({ ...this.#planOf(id, servers[id]!), servers, ...options })));
@@ -123,11 +126,11 @@ class StorageServers {
     return { id, dir: join(this.#dir, id), address };
   }
 
-  async #start(plan: StoragePlan): Promise<Server> {
-    const server = new Server(this.#command, plan);
-    this.#all.set(plan.id, { plan, server });
-    await server.child.answer();
-    return server;
+  async #start(plan: StoragePlan): Promise<Child> {
+    const child = new Child([...this.#command, JSON.stringify(plan)], {}, answerWithinMs);
+    this.#all.set(plan.id, { plan, child });
+    await child.answer();
+    return child;
   }
 
   /** Starts an empty one that waits to be added; returns its address. */
@@ -138,33 +141,13 @@ class StorageServers {
   }
 
   /** Stops one and starts it anew. */
-  async restart(id: string): Promise<Server> {
-    const { plan, server } = this.#all.get(id)!;
-    await server.child.stop({ job: "stop" });
+  async restart(id: string): Promise<Child> {
+    const { plan, child } = this.#all.get(id)!;
+    await child.stop(farewell);
     return await this.#start(plan);
   }
 
-  /** The one that leads. */
-  async leader(servers: readonly Server[]): Promise<Server> {
-    for (let waited = 0; waited < stepWithinMs; waited += 50) {
-      for (const server of servers) {
-        if ((await server.ask<{ role: string }>({ job: "role" })).role === "leader") return server;
-      }
-      await pause(50);
-    }
-    throw new Error("Cannot measure: there is no leader after a minute");
-  }
-
-  /** Waits until a server has come so far. */
-  async until(server: Server, isDone: (state: { readonly applied: number }) => boolean): Promise<void> {
-    for (let waited = 0; waited < stepWithinMs; waited += 50) {
-      if (isDone(await server.ask<{ applied: number }>({ job: "role" }))) return;
-      await pause(50);
-    }
-    throw new Error("Cannot measure: a server is not up to date after a minute");
-  }
-
   async stop(): Promise<void> {
-    await Promise.all([...this.#all.values()].map(({ server }) => server.child.stop({ job: "stop" })));
+    await Promise.all([...this.#all.values()].map(({ child }) => child.stop(farewell)));
   }
 }
