@@ -9,7 +9,7 @@ import { DamagedEntryError, EntryNotFoundError, InvariantError } from "../errors
 import { mark } from "../marks.ts";
 import type { LogCache } from "../store/log_cache.ts";
 import type { Store } from "../store/store.ts";
-import { byteLengthOf } from "../transport/bytes.ts";
+import { byteLengthOf } from "../wire/bytes.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { encodeMessage } from "../wire/message_codec.ts";
 import type { Records } from "../wire/record.ts";

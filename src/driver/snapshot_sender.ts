@@ -6,7 +6,7 @@
 import { ShutdownError, SnapshotNotFoundError } from "../errors.ts";
 import type { SnapshotResponse } from "../message.ts";
 import type { SnapshotMeta, SnapshotStore } from "../store/snapshot_store.ts";
-import { byteLengthOf } from "../transport/bytes.ts";
+import { byteLengthOf } from "../wire/bytes.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { encodeConfiguration } from "../wire/configuration.ts";
 import { crc32c } from "../wire/crc32c.ts";

@@ -5,7 +5,7 @@
  */
 import { ProtocolError } from "../errors.ts";
 import { encodeFrameHeader, type Frame, FRAME_HEADER_BYTES, FrameDecoder, type FrameKind } from "../wire/frame.ts";
-import { byteLengthOf } from "./bytes.ts";
+import { byteLengthOf } from "../wire/bytes.ts";
 import type { Clock } from "./clock.ts";
 import type { MutableCounters } from "./counters.ts";
 import type { Stream } from "./stream_layer.ts";

@@ -7,7 +7,7 @@
 import { TransportClosedError } from "../errors.ts";
 import type { ServerAddress } from "../types.ts";
 import type { Hello } from "../wire/handshake_codec.ts";
-import { joinParts } from "./bytes.ts";
+import { joinParts } from "../wire/bytes.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type MutableCounters, newCounters } from "./counters.ts";
 import { firstEntryOf, PROTOCOL_MAX, PROTOCOL_MIN, remoteOfHello } from "./handshake.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { ServerAddress } from "../types.ts";
-import { byteLengthOf } from "./bytes.ts";
+import { byteLengthOf } from "../wire/bytes.ts";
 import type { MutableCounters } from "./counters.ts";
 import type { Link } from "./link.ts";
 import type { Line } from "./memory_line.ts";

@@ -5,7 +5,7 @@
  */
 import { ProtocolError } from "../errors.ts";
 import { type Frame, FRAME_HEADER_BYTES, FrameKind } from "../wire/frame.ts";
-import { byteLengthOf } from "./bytes.ts";
+import { byteLengthOf } from "../wire/bytes.ts";
 import type { Clock } from "./clock.ts";
 import type { FramedStream, StreamEnd } from "./framed_stream.ts";
 import type { Link } from "./link.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { byteLengthOf, joinParts } from "../../src/transport/bytes.ts";
+import { byteLengthOf, joinParts } from "../../src/wire/bytes.ts";
 import type { Stream, StreamLayer } from "../../src/transport/stream_layer.ts";
 
 type OnChunk = (chunk: Uint8Array | null, error?: string) => void;

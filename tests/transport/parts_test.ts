@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { advertisedAddress, formatAddress, parseAddress } from "../../src/transport/address.ts";
 import { Backoff } from "../../src/transport/backoff.ts";
-import { joinParts } from "../../src/transport/bytes.ts";
+import { joinParts } from "../../src/wire/bytes.ts";
 import { SendQueue } from "../../src/transport/send_queue.ts";
 import { listenError, reasonOf } from "../../src/transport/socket_errors.ts";
 import { TroubleGate } from "../../src/transport/trouble.ts";

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ProtocolError } from "../../src/errors.ts";
-import { joinParts } from "../../src/transport/bytes.ts";
+import { joinParts } from "../../src/wire/bytes.ts";
 import { EntryType } from "../../src/types.ts";
 import { encodeClientBlock } from "../../src/wire/client_block.ts";
 import { decodeCommands, encodeCommands, type ForwardedCommand } from "../../src/wire/command_codec.ts";

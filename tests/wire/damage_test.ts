@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { ProtocolError } from "../../src/errors.ts";
-import { joinParts } from "../../src/transport/bytes.ts";
+import { joinParts } from "../../src/wire/bytes.ts";
 import { EntryType } from "../../src/types.ts";
 import { type BatchHead, decodeBatchHead, decodeBatchRecords, encodeBatch } from "../../src/wire/batch.ts";
 import { encodeFrameHeader, type Frame, FrameDecoder, FrameKind } from "../../src/wire/frame.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { ProtocolError } from "../../src/errors.ts";
-import { joinParts } from "../../src/transport/bytes.ts";
+import { joinParts } from "../../src/wire/bytes.ts";
 import { crc32c } from "../../src/wire/crc32c.ts";
 import { encodeFrameHeader, type Frame, FRAME_HEADER_BYTES, FrameDecoder, FrameKind } from "../../src/wire/frame.ts";
 import { setU32 } from "../../src/wire/integers.ts";

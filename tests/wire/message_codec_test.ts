@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { encode } from "@std/msgpack";
 import fc from "fast-check";
 import { ProtocolError } from "../../src/errors.ts";
-import { joinParts } from "../../src/transport/bytes.ts";
+import { joinParts } from "../../src/wire/bytes.ts";
 import { encodeConfiguration } from "../../src/wire/configuration.ts";
 import { crc32c } from "../../src/wire/crc32c.ts";
 import { type DecodedMessage, decodeMessage, encodeMessage } from "../../src/wire/message_codec.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { InvariantError, ProtocolError } from "../../src/errors.ts";
-import { joinParts } from "../../src/transport/bytes.ts";
+import { joinParts } from "../../src/wire/bytes.ts";
 import { crc32c } from "../../src/wire/crc32c.ts";
 import { setU32, setU64 } from "../../src/wire/integers.ts";
 import { encodeSnapshot, SNAPSHOT_CHUNK_BYTES_MAX, type SnapshotOrigin } from "../../src/wire/snapshot.ts";

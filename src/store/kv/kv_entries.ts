@@ -5,7 +5,7 @@
  */
 import { CorruptionError } from "../../errors.ts";
 import type { LogIndex } from "../../types.ts";
-import { concatenate } from "../../wire/bytes.ts";
+import { joinParts } from "../../wire/bytes.ts";
 import { getU32 } from "../../wire/integers.ts";
 import { decodeRecords, RECORD_HEADER_BYTES, type Records } from "../../wire/record.ts";
 import { bytesOf, type Kv, type KvChange, type KvEntry, type KvKey, piecesOf } from "./kv.ts";
@@ -94,7 +94,7 @@ class RecordParts {
   }
 
   bytes(): Uint8Array {
-    return this.#parts.length === 1 ? this.#parts[0] : concatenate(this.#parts);
+    return joinParts(this.#parts);
   }
 }
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { byteLengthOf } from "../../wire/bytes.ts";
 import type { FileHandle, Files } from "../files.ts";
 import {
   encodeSegmentHeader,
@@ -47,7 +48,7 @@ export async function makeStartSegment(
 ): Promise<SegmentFile> {
   const sector = encodeSegmentHeader({ ...header, hasBatch: true });
   const parts = [sector, ...firstBatch(seedOf(header))];
-  const used = parts.reduce((sum, part) => sum + part.length, 0);
+  const used = byteLengthOf(parts);
   for (let at = used; at < capacity; at += CHUNK_BYTES) {
     parts.push(ZEROS.subarray(0, Math.min(CHUNK_BYTES, capacity - at)));
   }
