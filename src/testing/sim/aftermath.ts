@@ -326,6 +326,9 @@ export class Aftermath {
     ghost.must(this.#simulation.sent - sent <= most, "V6", () => {
       return `an idle cluster sends ${this.#simulation.sent - sent} messages in ${beats} heartbeats, not ${most}`;
     });
+    // Whoever forwarded a command, and got no answer, counts it until that can't come any more, also when its caller has left.
+    const isCounting = () => this.#simulation.lives.some((life) => life.raft!.metrics().proposalsPending > 0);
+    if (isCounting()) await this.#pass(config.settings.leaderWaitMs! * 1000);
     for (const life of this.#simulation.lives) this.#isIdle(life);
     this.#judge();
   }

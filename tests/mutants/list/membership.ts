@@ -80,6 +80,8 @@ export const membership: readonly Mutant[] = [
       "  const isOurs = configurationIndex(state) >= leading.firstIndex;\n  if (configuration.outgoing !== undefined) return isOurs ? append(step, left(configuration)) : undefined;\n",
     why: "Whoever asked for the change is told by the leader that began it.",
     invariants: ["V2"],
+    // Leaders that die in the middle of a change.
+    runs: { faults: ["kill", "power", "partition"], servers: 5, ambush: 0.6 },
   },
   {
     id: "vote-without-catching-up",
@@ -125,6 +127,8 @@ export const membership: readonly Mutant[] = [
     replace: 'if (!servers.some(({ suffrage }) => suffrage !== "nonvoter")) return',
     why: "A staging server is about to vote.",
     invariants: ["M7", "L2"],
+    // One voter, and others that have yet to catch up.
+    runs: { faults: ["kill", "partition"], servers: 2, ambush: 0.1 },
   },
   {
     id: "removed-server-campaigns",
