@@ -5,7 +5,7 @@
  * @module
  */
 import type { ServerId } from "../../types.ts";
-import type { SimConfig } from "./config.ts";
+import type { Fault, SimConfig } from "./config.ts";
 import type { Action } from "./nemesis.ts";
 import type { Direction } from "./partitions.ts";
 import type { Random } from "./random.ts";
@@ -58,6 +58,35 @@ export function drawAmbush(random: Random, config: SimConfig, node: NodeView, st
   // Long enough for the others to go on without it.
   const long = config.settings.electionMaxMs! * 1000 * 3;
   return { type: "cut", shape: "leader and minority", directions, for: duration + long, ...resets ? { resets } : {} };
+}
+
+/**
+ * Draws what befalls a leader that has just entered a joint configuration, and when, microseconds after that: it is gone
+ * before it has left it, and those that go on without it have to. Undefined for nothing.
+ */
+export function drawTrap(
+  random: Random,
+  config: SimConfig,
+  { index }: NodeView,
+  { effects }: StepView,
+): { readonly action: Action; readonly after: number } | undefined {
+  const { ambush, faults, settings } = config;
+  if (ambush === 0) return undefined;
+  const isEntered = effects.some((effect) => effect.type === "append" && effect.configuration?.outgoing !== undefined);
+  if (!isEntered || !random.chance(ambush * 4)) return undefined;
+  const after = random.spread(1, settings.heartbeatMs! * 1000);
+  // Long enough for the others to go on without it.
+  const duration = settings.electionMaxMs! * 1000 * 3 + random.spread(config.faultMin, config.faultMax);
+  const others = config.clocks.map((_, i) => i).filter((i) => i !== index);
+  const directions = others.flatMap((other) => [[index, other], [other, index]] as const);
+  const choices: readonly (readonly [Fault, Action])[] = [
+    ["partition", { type: "cut", shape: "isolate", directions, for: duration }],
+    ["pause", { type: "pause", server: index, for: duration }],
+    ["kill", { type: "crash", server: index, kind: "kill", for: duration }],
+    ["power", { type: "crash", server: index, kind: "power", for: duration }],
+  ];
+  const possible = choices.filter(([fault]) => faults.includes(fault));
+  return possible.length === 0 ? undefined : { action: random.pick(possible)[1], after };
 }
 
 /** A cut around a leader, and what comes along with it so that more comes of it. */

@@ -85,8 +85,8 @@ export interface ConfigRequest {
   readonly faults?: readonly Fault[] | undefined;
   readonly steps?: number | undefined;
   readonly store?: DiskBehaviour["store"] | undefined;
-  /** False where the servers must stay who they are. */
-  readonly moving?: false | undefined;
+  /** False where the servers must stay who they are; else how they change. */
+  readonly moving?: false | Partial<MovingBehaviour> | undefined;
   /** See {@linkcode SimConfig.ambush}. */
   readonly ambush?: number | undefined;
 }
@@ -110,7 +110,7 @@ export function isInTime(config: Pick<SimConfig, "settings">, rate: number): boo
 export function drawConfig(random: Random, request: ConfigRequest = {}): SimConfig {
   const drawn = random.weighted<number>([[1, 1], [2, 2], [3, 8], [4, 2], [5, 6], [7, 1]]);
   const all = request.faults ?? drawFaults(random);
-  const moving = request.moving ?? movingOf(random.split("moving"), request.servers ?? drawn, all, request);
+  const moving = request.moving !== false && movingOf(random.split("moving"), request.servers ?? drawn, all, request);
   const faults = moving === false ? all : all.filter((fault) => fault !== "rot-in-snapshots");
   const servers = request.servers ?? (moving === false ? drawn : drawn + random.split("spares").between(1, 3));
   const timing = random.split("timing");
@@ -179,18 +179,20 @@ function movingOf(
   random: Random,
   drawn: number,
   faults: readonly Fault[],
-  { servers, faults: asked }: ConfigRequest,
+  { servers, faults: asked, moving }: ConfigRequest,
 ): MovingBehaviour | false {
   const isLossAsked = asked?.some((fault) =>
     ["wipe", "old-copy", "replace-beyond", "rot-in-snapshots"].includes(fault)
   );
-  const isOff = !random.chance(0.35) || servers === 1 ||
-    faults.some(isRotOfLogs);
+  const isDrawn = random.chance(0.35) || moving !== undefined;
+  const isOff = !isDrawn || servers === 1 || faults.some(isRotOfLogs);
   // Nor are disks replaced where servers come and go; whoever asks for that wants it done.
   if (isLossAsked === true) return false;
   if (isOff) return false;
   const voters = servers === undefined ? drawn : random.between(1, servers - 1);
-  return { voters, chance: random.pick([0.02, 0.1, 0.3]), idlers: random.chance(0.4) };
+  const [chance, idlers] = [random.pick([0.02, 0.1, 0.3]), random.chance(0.4)];
+  const swaps = idlers ? 0 : random.split("swaps").pick([0, 0, 0.3, 0.8]);
+  return { voters, chance, idlers, swaps, ...moving === false ? {} : moving };
 }
 
 function isRotOfLogs(fault: Fault): boolean {

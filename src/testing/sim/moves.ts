@@ -17,6 +17,8 @@ export interface MovingBehaviour {
   readonly chance: number;
   /** Servers that vote and never lead. */
   readonly idlers: boolean;
+  /** Chance that such a call is of several votes at once, in `[0, 1]`; 0 by default. */
+  readonly swaps?: number;
 }
 
 /** Which call; `value` is one of its own. */
@@ -66,6 +68,27 @@ export function drawMove(
     // Safe: whoever is down comes back.
     ...random.chance(0.1) ? { force: true } : {},
   };
+}
+
+/**
+ * Draws a change of several votes at once, which takes a joint configuration; undefined where there are too few servers
+ * for that.
+ */
+export function drawSwap(
+  random: Random,
+  value: string,
+  ids: readonly ServerId[],
+  { configuration: { servers } }: Known,
+): MoveInput | undefined {
+  const voters = servers.filter(({ suffrage }) => suffrage === "voter").map(({ id }) => id);
+  const others = random.shuffle(ids.filter((id) => !voters.includes(id))).slice(0, 2);
+  const going = random.shuffle(voters).slice(0, Math.min(voters.length - 1, random.between(1, 2)));
+  if (others.length + going.length < 2) return undefined;
+  const changes = [
+    ...others.map((id): ConfigurationChange => ({ type: "add-voter", id, address: addressOf(id) })),
+    ...going.map((id): ConfigurationChange => ({ type: random.chance(0.5) ? "remove-server" : "demote-voter", id })),
+  ];
+  return { type: "move", value, changes };
 }
 
 /** Two servers at one address. */

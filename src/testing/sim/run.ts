@@ -5,7 +5,7 @@
  */
 import { takeMarks } from "../../marks.ts";
 import { Aftermath } from "./aftermath.ts";
-import { drawAmbush, drawCompany } from "./ambush.ts";
+import { drawAmbush, drawCompany, drawTrap } from "./ambush.ts";
 import { type ConfigRequest, drawConfig, type SimConfig } from "./config.ts";
 import { InvariantViolation } from "./ghost.ts";
 import { type Action, drawAction } from "./nemesis.ts";
@@ -117,6 +117,7 @@ class Run {
   readonly #aftermath: Random;
   readonly #ambushes: Random;
   readonly #company: Random;
+  readonly #traps: Random;
   #isRelieved = false;
   /** Microseconds; undefined before. */
   faultsEndedAt: number | undefined;
@@ -127,6 +128,7 @@ class Run {
     this.#aftermath = random.split("aftermath");
     this.#ambushes = random.split("ambush");
     this.#company = random.split("company");
+    this.#traps = random.split("traps");
   }
 
   /** Draws what happens, or takes it from a script. */
@@ -144,9 +146,12 @@ class Run {
     workload.start();
     this.#plague();
     this.#simulation.onMoment = (life, step) => {
-      const action = this.faultsEndedAt === undefined ? drawAmbush(this.#ambushes, config, life, step) : undefined;
+      if (this.faultsEndedAt !== undefined) return;
+      const action = drawAmbush(this.#ambushes, config, life, step);
       // Later than the step, as a script can only do what comes between two events.
       if (action !== undefined) world.schedule(-1, Port.nemesis, 1, "ambush", () => this.#perform(action));
+      const trap = drawTrap(this.#traps, config, life, step);
+      if (trap !== undefined) world.schedule(-1, Port.nemesis, trap.after, "trap", () => this.#perform(trap.action));
     };
     await this.#simulation.run(() => {
       workload.progress = this.#simulation.steps / config.steps;

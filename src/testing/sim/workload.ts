@@ -9,7 +9,7 @@ import type { Clients } from "./clients.ts";
 import type { SimConfig } from "./config.ts";
 import type { Ghost } from "./ghost.ts";
 import { hashText, type SimCommand, type SimResult, type SimState, transition } from "./machine.ts";
-import { addressOf, drawMove, type Known, type MoveInput } from "./moves.ts";
+import { addressOf, drawMove, drawSwap, type Known, type MoveInput } from "./moves.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { ScriptedCall } from "./script.ts";
@@ -77,6 +77,7 @@ export class Workload implements Clients {
   readonly #config: SimConfig;
   readonly #ghost: Ghost;
   readonly #random: readonly Random[];
+  readonly #swaps: Random;
   readonly #calls: Calls;
   /** Calls of each key so far, of which each so many make a new one. */
   readonly #ofKey: number[];
@@ -97,6 +98,7 @@ export class Workload implements Clients {
     this.#ghost = ghost;
     this.#calls = new Calls(world, ghost);
     this.#random = Array.from({ length: config.client.clients }, (_, i) => random.split(`client ${i}`));
+    this.#swaps = random.split("swaps");
     this.#ofKey = new Array(config.client.keys).fill(0);
   }
 
@@ -226,7 +228,9 @@ export class Workload implements Clients {
     // The moves end with the faults: what follows is about the servers that there are then.
     if (moving !== undefined && !this.#isSettled && random.chance(moving.chance)) {
       const ids = this.#servers.map(({ id }) => id);
-      return drawMove(random, value, ids, this.#latest(), moving);
+      const latest = this.#latest();
+      const move = drawMove(random, value, ids, latest, moving);
+      return this.#swaps.chance(moving.swaps ?? 0) ? drawSwap(this.#swaps, value, ids, latest) ?? move : move;
     }
     if (random.chance(touchChance)) {
       return { type: random.pick(TOUCHES), value, after: random.spread(1, Math.max(1, quietMax)) };

@@ -80,8 +80,13 @@ export const membership: readonly Mutant[] = [
       "  const isOurs = configurationIndex(state) >= leading.firstIndex;\n  if (configuration.outgoing !== undefined) return isOurs ? append(step, left(configuration)) : undefined;\n",
     why: "Whoever asked for the change is told by the leader that began it.",
     invariants: ["V2"],
-    // Leaders that die in the middle of a change.
-    runs: { faults: ["kill", "power", "partition"], servers: 5, ambush: 0.6 },
+    // Leaders that fall in the middle of a change, and who follows them has nothing else to record.
+    runs: {
+      faults: ["partition"],
+      servers: 5,
+      ambush: 0.6,
+      moving: { voters: 3, chance: 0.3, swaps: 1, idlers: false },
+    },
   },
   {
     id: "vote-without-catching-up",

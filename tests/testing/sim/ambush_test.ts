@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { drawAmbush, drawCompany } from "../../../src/testing/sim/ambush.ts";
+import { drawAmbush, drawCompany, drawTrap } from "../../../src/testing/sim/ambush.ts";
 import { drawConfig, type SimConfig } from "../../../src/testing/sim/config.ts";
 import type { Action } from "../../../src/testing/sim/nemesis.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
@@ -127,6 +127,29 @@ test("ambush: the disk of who comes is slow, that of somebody else stalls, and w
   assertEquals([ofType("disk-slow", gone), ofType("disk-stall", gone).has(2)], [new Set(), false]);
   assertEquals(ofType("disk-stall", gone).size, 4);
   assertEquals(ofType("crash", draw("voter", { type: "receive-snapshot" })), new Set([1]));
+});
+
+test("ambush: who has just entered a joint configuration is gone before it has left it", () => {
+  const node = { index: 2, core: { role: "leader" } } as unknown as NodeView;
+  const trap = (configuration: object, change: Partial<SimConfig> = {}) => {
+    const effects = [{ type: "append", source: "configuration", configuration }];
+    const step = { effects } as unknown as StepView;
+    const random = Random.seeded(3);
+    return Array.from({ length: 100 }, () => drawTrap(random, { ...config, ...change }, node, step));
+  };
+  const joint = { servers: [], outgoing: ["s1"] };
+  const faults = ["partition", "pause", "kill", "power"] as const;
+  const all = trap(joint, { faults });
+  assertEquals(new Set(all.map((it) => it?.action.type)), new Set(["cut", "pause", "crash"] as const));
+  for (const { action, after } of all.map((it) => it!)) {
+    assert(after >= 1 && after <= config.settings.heartbeatMs! * 1000, `${after}`);
+    assert("for" in action && action.for >= config.settings.electionMaxMs! * 3000);
+    if (action.type === "cut") {
+      assert(action.directions.length === 8 && action.directions.every((it) => it.includes(2)));
+    } else assertEquals("server" in action && action.server, 2);
+  }
+  const none = [trap({ servers: [] }), trap(joint, { ambush: 0 }), trap(joint, { faults: ["loss"] })];
+  assert(none.flat().every((it) => it === undefined));
 });
 
 test("ambush: the target of a transfer dies", () => {
