@@ -38,6 +38,8 @@ export class SnapshotSender {
   readonly #running = new Set<Promise<void>>();
   /** How long to wait after the next failure, by peer. */
   readonly #retryMs = new Map<ServerId, number>();
+  /** What each peer last refused, and in which term. */
+  readonly #refused = new Map<ServerId, { readonly term: Term; readonly index: LogIndex; isRenewed: boolean }>();
   /** Begins anywhere, so that what is said to a server's last start is not taken for an answer to this one (BR03). */
   #nextId: number | undefined;
 
@@ -89,11 +91,12 @@ export class SnapshotSender {
     let sent: LogIndex | undefined;
     try {
       if (this.#store === undefined) throw new Error("this server keeps no snapshots");
+      await this.#renew(transfer);
       const { meta, release: unhold } = await this.#choose(this.#store);
       release = unhold;
       this.#host.enqueue({ type: "snapshot-sending", to, term, index: meta.index });
-      await transfer.run(this.#store, meta);
-      sent = meta.index;
+      if (await transfer.run(this.#store, meta)) sent = meta.index;
+      else await this.#onRefused(transfer, meta.index);
     } catch (error) {
       await this.#onFailure(transfer, error);
     }
@@ -102,6 +105,26 @@ export class SnapshotSender {
     if (sent === undefined) return this.#host.enqueue({ type: "snapshot-failed", to, term });
     this.#retryMs.delete(to);
     this.#host.enqueue({ type: "snapshot-sent", to, term, index: sent });
+  }
+
+  /**
+   * Takes a new snapshot for a peer that has refused the one there is, once in a term: one whose log is damaged and goes on
+   * beyond a snapshot takes none before that (D2), and where nobody writes there would not be a later one.
+   */
+  async #renew({ to, term }: Transfer): Promise<void> {
+    const refused = this.#refused.get(to);
+    const { appliedIndex, snapshot } = this.#host.state;
+    if (refused?.term !== term || refused.isRenewed) return;
+    const isThere = snapshot.index > refused.index;
+    if (!isThere && appliedIndex <= refused.index) return;
+    if (!isThere) await this.#take();
+    refused.isRenewed = true;
+  }
+
+  #onRefused(transfer: Transfer, index: LogIndex): Promise<void> {
+    const { to, term } = transfer;
+    if (this.#refused.get(to)?.term !== term) this.#refused.set(to, { term, index, isRenewed: false });
+    return this.#onFailure(transfer, new Error("it was refused"));
   }
 
   /** Tells of it, and waits before the core may ask again. */
@@ -212,16 +235,19 @@ class Transfer {
     this.#waker.wake();
   }
 
-  /** Done when the peer has it; rejects when it won't. */
-  async run(store: SnapshotStore, meta: SnapshotMeta): Promise<void> {
+  /** True when the peer has it, false when it won't. */
+  async run(store: SnapshotStore, meta: SnapshotMeta): Promise<boolean> {
     const { environment } = this.#host;
     const progress = new Progress(this.#host, { direction: "sending", peer: this.to, index: meta.index }, meta.bytes);
     this.#heardAt = environment.now();
     for (;;) {
       // Each wait is a place where the leadership may have ended.
       if (this.isOver) throw new ShutdownError();
-      if (this.#status === "done") return progress.tell(meta.bytes);
-      if (this.#status === "refused") throw new Error("it was refused");
+      if (this.#status === "done") {
+        progress.tell(meta.bytes);
+        return true;
+      }
+      if (this.#status === "refused") return false;
       const now = environment.now();
       if (now - this.#heardAt >= silenceMs) throw new Error(`there was no answer for ${silenceMs} ms`);
       if (this.#status === "receiving") progress.tell(this.#acknowledged);
