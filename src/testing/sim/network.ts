@@ -163,13 +163,14 @@ export class Network implements LinkHost {
   detach(server: number, isPowerCut: boolean): void {
     this.#links[server] = undefined;
     for (let peer = 0; peer < this.addresses.length; peer++) {
+      // Only its own side counts: of two that end in one event, runtimes disagree who is first.
+      const connection = this.#connections[this.#at(server, peer)];
       this.#connections[this.#at(server, peer)] = undefined;
-      const theirs = this.#connections[this.#at(peer, server)];
-      if (theirs === undefined) continue;
+      if (connection === undefined) continue;
       const random = this.#random[this.#at(server, peer)]!;
       const delay = isPowerCut ? this.lines.behaviour.silence : random.between(0, this.lines.behaviour.delayMax);
-      this.world.schedule(-1, Port.network, delay, `${peer} loses ${server}`, () => {
-        if (this.#connections[this.#at(peer, server)] === theirs) this.#end(peer, server, "closed by peer");
+      this.world.schedule(server, Port.network, delay, `${peer} loses ${server}`, () => {
+        if (this.#connections[this.#at(peer, server)] === connection) this.#end(peer, server, "closed by peer");
       }, peer);
     }
   }
