@@ -4,14 +4,8 @@
  * @module
  */
 import { isServerId, serverIdProblem } from "./options.ts";
-import {
-  type Configuration,
-  EntryType,
-  type IndexedConfiguration,
-  type ServerAddress,
-  type ServerId,
-} from "./types.ts";
-import { encodeConfiguration, fingerprintOf, problemOf } from "./wire/configuration.ts";
+import { type Configuration, EntryType, type ServerAddress, type ServerId } from "./types.ts";
+import { encodeConfiguration, problemOf } from "./wire/configuration.ts";
 import { encodeRecords, type Records } from "./wire/record.ts";
 
 /** The term of entry 1. Elections begin with the next. */
@@ -69,15 +63,6 @@ export function bootstrapEntry(configuration: Configuration): Records {
 export async function fingerprint(configuration: Configuration): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", encodeConfiguration(configuration) as Uint8Array<ArrayBuffer>);
   return Array.from(new Uint8Array(digest, 0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/**
- * What tells the beginning of a cluster from that of another one of the same name: the short fingerprint of entry 1, of which
- * Raft itself sees index and term only; empty when it is not among these (any more).
- */
-export function firstFingerprint(configurations: readonly IndexedConfiguration[]): string {
-  const first = configurations[0];
-  return first?.index === 1 ? fingerprintOf(first.configuration) : "";
 }
 
 /**

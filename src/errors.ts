@@ -141,7 +141,7 @@ export class ConfigurationChangedError extends RaftError {
   }
 }
 
-/** The server has data already, which a bootstrap would destroy, or another cluster has it: nothing was changed. */
+/** The server has data already, of this cluster or of another one, or another cluster has it: nothing was changed. */
 export class CannotBootstrapError extends RaftError {
   /** `cannot-bootstrap`. */
   override readonly code = "cannot-bootstrap";

@@ -86,7 +86,7 @@ export async function forceConfiguration<C, R>(
     throw new CannotRecoverError("its machine has no snapshot() and restore(), or there is no place for snapshots");
   }
   const log = isDry ? readOnly(store) : store;
-  const { found, snapshot, sessions } = await recover({ ...parts, store: log });
+  const { found, snapshot, sessions, beginning } = await recover({ ...parts, store: log });
   const index = Math.max(found.lastIndex, snapshot?.index ?? 0);
   if (index === 0) throw new CannotRecoverError("it has no entry and no snapshot: bootstrap a cluster instead");
   const term = found.terms.at(-1)?.term ?? found.prevTerm;
@@ -99,8 +99,13 @@ export async function forceConfiguration<C, R>(
   if (isDry) return { report, found };
   const { appliedTimeMs: timeMs } = applier;
   const origin = { ...end, configuration: after, configurationIndex: end.index, timeMs };
-  const content = { origin, sessions: applier.sessions.capture(), user: machine.snapshot() };
-  await persist(snapshots, content);
+  await persist(snapshots, {
+    origin,
+    // Those that are left go on with the command lines that they began with.
+    beginning: beginning.of(found.configurations),
+    sessions: applier.sessions.capture(),
+    user: machine.snapshot(),
+  });
   // Cut off here, the next start finds a snapshot that is ahead of the log, and does the same.
   const compactTo = { firstIndex: end.index + 1, prevTerm: end.term };
   const vote = end.term > found.vote.term ? { term: end.term, votedFor: undefined } : found.vote;

@@ -219,8 +219,9 @@ export interface RaftOptions<Command, Result> extends Partial<RaftSettings> {
   readonly snapshots?: SnapshotStore | SnapshotStoreFactory;
   /**
    * The first configuration: every server's id and address, this one among them. Give the same to every server that
-   * starts the cluster: one with another is refused by all others. It has no effect on a server that has a log. A server without it and without a log waits to be
-   * found by a leader.
+   * starts the cluster: one with another is refused by all others. A server that has a log may be given it again, whatever
+   * servers have come and gone since, and does not start with another one. A server without it and without a log waits to
+   * be found by a leader.
    */
   readonly bootstrap?: Readonly<Record<ServerId, ServerAddress>>;
   /**

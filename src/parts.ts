@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm, fingerprint, firstFingerprint } from "./bootstrap.ts";
+import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm, fingerprint } from "./bootstrap.ts";
+import type { Beginning } from "./driver/beginning.ts";
 import type { SessionTable } from "./driver/session_table.ts";
 import { removeDamage } from "./damage.ts";
-import { DamagedEntryError, StorageError } from "./errors.ts";
+import { CannotBootstrapError, DamagedEntryError, StorageError } from "./errors.ts";
 import { forceConfiguration } from "./forced_recovery.ts";
 import { Histogram } from "./metrics.ts";
 import type { Logger, RaftOptions, RaftSettings } from "./options.ts";
@@ -15,7 +16,8 @@ import { recover } from "./recovery.ts";
 import type { SnapshotMeta, SnapshotStore } from "./store/snapshot_store.ts";
 import type { Store, StoreFactory, StoreState } from "./store/store.ts";
 import type { Transport } from "./transport/transport.ts";
-import type { Configuration } from "./types.ts";
+import type { Configuration, ServerId } from "./types.ts";
+import { fingerprintOf } from "./wire/configuration.ts";
 import { SNAPSHOT_CHUNK_BYTES_MAX } from "./wire/snapshot.ts";
 
 /** Closes what was opened, the last first. */
@@ -32,6 +34,8 @@ export interface OpenParts {
   readonly snapshot: SnapshotMeta | undefined;
   /** The sessions that came with it. */
   readonly sessions: SessionTable;
+  /** How the cluster began, as the snapshot says. */
+  readonly beginning: Beginning;
   readonly transport: Transport;
   /** Never throws. */
   readonly logger: Logger;
@@ -91,13 +95,13 @@ export async function openParts<C, R, T>(options: RaftOptions<C, R>, start: (par
     const { store, snapshots, logger } = local;
     const before = await forcedByFile(options, local);
     const recovered = await recover({ store, found: before, snapshots, machine: options.machine, logger });
-    const { snapshot, sessions } = recovered;
+    const { snapshot, sessions, beginning } = recovered;
+    if (first !== undefined) checkBootstrap(id, first, beginning.of(recovered.found.configurations));
     const left = await withoutMended(store, recovered.found, snapshot);
     const found = await begin(store, left, first, clusterId);
     checkDamage(id, found, snapshot);
-    if (first !== undefined) compareBootstrap(first, found, logger);
     const transport = await openTransport(options, logger, closers);
-    return start({ store, found, snapshots, snapshot, sessions, transport, logger, syncs, closers });
+    return start({ store, found, snapshots, snapshot, sessions, beginning, transport, logger, syncs, closers });
   } catch (error) {
     await closeAll(closers);
     await closeAll(borrowed);
@@ -154,14 +158,21 @@ function checkDamage(id: string, { damaged, configurations }: StoreState, snapsh
   throw new DamagedEntryError(damage.from, damage.file, damage.offset, damage.detail);
 }
 
-/** The option has no effect on a server that has a log; somebody may think that it has. */
-function compareBootstrap(first: Configuration, { configurations }: StoreState, logger: Logger): void {
-  const theirs = firstFingerprint(configurations);
-  const ours = firstFingerprint([{ index: 1, configuration: first }]);
-  if (theirs === "" || theirs === ours) return;
-  logger.warn(
-    `leaves the option bootstrap (fingerprint "${ours}") alone as the log begins with another one ("${theirs}"): change ` +
-      `servers with addVoter and removeServer`,
+/**
+ * A server is started again with the `bootstrap` that its cluster began with, whatever servers have come and gone since. With
+ * another one it would say that it is of another cluster: the data are not those that somebody takes them for, or whoever
+ * changed the option believes that it changes the cluster.
+ */
+function checkBootstrap(id: ServerId, given: Configuration, began: Configuration | undefined): void {
+  if (began === undefined) return;
+  const [ours, theirs] = [fingerprintOf(given), fingerprintOf(began)];
+  if (ours === theirs) return;
+  const servers = began.servers.map(({ id, address }) => `${id}=${address}`).join(", ");
+  throw new CannotBootstrapError(
+    id,
+    `its data are of a cluster that began with ${servers} (fingerprint "${theirs}"), and the option 'bootstrap' says ` +
+      `otherwise (fingerprint "${ours}"): give the servers that it began with, whatever they are now, or leave the option ` +
+      `out; for another cluster use other data, or none`,
   );
 }
 

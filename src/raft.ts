@@ -353,6 +353,7 @@ export interface Raft<Command, Result> extends AsyncDisposable {
  *
  * @throws {TypeError | RangeError} An option is wrong; nothing was opened.
  * @throws {StoreLockedError} Another process uses the store.
+ * @throws {CannotBootstrapError} The data are of a cluster that began otherwise than `bootstrap` says; nothing was changed.
  * @throws {CorruptionError} The disk does not hold what was acknowledged.
  * @throws {StorageError} The disk fails or belongs to another server.
  *

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Beginning } from "./driver/beginning.ts";
 import { SessionTable } from "./driver/session_table.ts";
 import { restoreMachine } from "./driver/snapshots.ts";
 import { DamagedEntryError, StorageError } from "./errors.ts";
@@ -19,6 +20,8 @@ export interface Recovered {
   readonly snapshot: SnapshotMeta | undefined;
   /** The sessions that came with it. */
   readonly sessions: SessionTable;
+  /** How the cluster began, as the snapshot says. */
+  readonly beginning: Beginning;
 }
 
 /** What there is to recover from. */
@@ -42,7 +45,8 @@ export async function recover<C, R>(parts: RecoveryParts<C, R>): Promise<Recover
   const snapshot = await newestGood(parts);
   checkGap(found, snapshot, snapshots);
   const sessions = new SessionTable();
-  if (snapshot === undefined) return { found, snapshot, sessions };
+  const beginning = new Beginning();
+  if (snapshot === undefined) return { found, snapshot, sessions, beginning };
   if (machine.restore === undefined) {
     throw new StorageError(
       `Cannot start from the snapshot of entry ${snapshot.index} as the machine has no restore()`,
@@ -56,8 +60,8 @@ export async function recover<C, R>(parts: RecoveryParts<C, R>): Promise<Recover
   if (unclear !== undefined) throw new DamagedEntryError(unclear.from, unclear.file, unclear.offset, unclear.detail);
   const isInLog = snapshot.index <= found.lastIndex && termAt(found, snapshot.index) === snapshot.term;
   const log = isInLog ? found : await resetLog(store, found, snapshot);
-  await restoreMachine({ machine, sessions }, snapshots!, snapshot);
-  return { found: log, snapshot, sessions };
+  await restoreMachine({ machine, sessions, beginning }, snapshots!, snapshot);
+  return { found: log, snapshot, sessions, beginning };
 }
 
 /** Says which ones are damaged; the one before takes their place, when the log still reaches it. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { bootstrapEntry, checkFirst, fingerprint, firstFingerprint } from "./bootstrap.ts";
+import { bootstrapEntry, checkFirst, fingerprint } from "./bootstrap.ts";
 import { msgpackCodec } from "./codec.ts";
 import { diagnose, type Diagnosis } from "./doctor.ts";
 import { Driver } from "./driver/driver.ts";
@@ -108,7 +108,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
     options: RaftOptions<Command, Result>,
     settings: RaftSettings,
     environment: Environment,
-    { store, found, snapshots, snapshot, sessions, transport, logger, syncs, closers }: OpenParts,
+    { store, found, snapshots, snapshot, sessions, beginning, transport, logger, syncs, closers }: OpenParts,
   ) {
     this.id = options.id;
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
@@ -130,6 +130,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
       snapshots,
       snapshot,
       sessions,
+      beginning,
       environment,
       events: this.#events,
       logger,
@@ -161,7 +162,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
         clusterId: () => driver.clusterId,
         incarnation,
         starts,
-        firstEntry: () => firstFingerprint(driver.state.configurations),
+        firstEntry: () => driver.firstEntry,
       },
       {
         onFrame: (from, _channel, frame) => driver.onFrame(from, frame),

@@ -4,9 +4,10 @@
  * @module
  */
 import { assertEquals, assertRejects } from "@std/assert";
-import { clusterIdOf, firstFingerprint } from "../src/bootstrap.ts";
+import { clusterIdOf } from "../src/bootstrap.ts";
 import { CannotBootstrapError, ShutdownError } from "../src/errors.ts";
 import type { Configuration } from "../src/types.ts";
+import { fingerprintOf } from "../src/wire/configuration.ts";
 import { test } from "./harness.ts";
 import { VirtualCluster, withCluster } from "./virtual_cluster.ts";
 
@@ -133,32 +134,11 @@ test("bootstrap: a server with a differing option is refused by all, with both f
 });
 
 test("bootstrap: so it is under one clusterId, where Raft could not tell the first entries apart", async () => {
-  const fingerprintOf = (...ids: string[]) => firstFingerprint([{ index: 1, configuration: configurationOf(...ids) }]);
   const reason = await refusedBeginner("shop");
-  for (const fingerprint of [fingerprintOf("a", "b", "c"), fingerprintOf("a", "b", "c", "d")]) {
+  for (const ids of ["abc", "abcd"]) {
+    const fingerprint = fingerprintOf(configurationOf(...ids));
     for (const line of reason.split("\n")) assertEquals(line.includes(`"${fingerprint}"`), true, line);
   }
-});
-
-test("bootstrap: a first entry that a snapshot has replaced can't be compared", () => {
-  assertEquals(firstFingerprint([{ index: 2, configuration: configurationOf("a") }]), "");
-  assertEquals(firstFingerprint([]), "");
-});
-
-test("bootstrap: on a server that has a log a differing option is left alone, which the log says; the same one is not named", async () => {
-  const cluster = new VirtualCluster(1);
-  await cluster.start("a");
-  await cluster.settled((await cluster.leader()).apply(1));
-  for (const [bootstrap, lines] of [[{ a: "a" }, 0], [{ a: "a", b: "b" }, 1]] as const) {
-    await cluster.settled(cluster.raft("a").shutdown());
-    const warned: string[] = [];
-    const logger = { debug() {}, info() {}, warn: (line: string) => void warned.push(line), error() {} };
-    const raft = await cluster.start("a", { bootstrap, logger });
-    assertEquals(raft.configuration.servers.map(({ id }) => id), ["a"]);
-    assertEquals(warned.filter((line) => /bootstrap \(fingerprint "[0-9a-f]{8}"\)/.test(line)).length, lines);
-    await cluster.leader();
-  }
-  await cluster.stopAll();
 });
 
 test("Raft.bootstrap() rejects once a server of another beginning was greeted, with both fingerprints", async () => {

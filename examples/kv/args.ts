@@ -50,7 +50,8 @@ Options:
                        directory (Deno only); memory, for trying out: lost with the process, so do not
                        start a server again while the others of its cluster run. Default: wal.
   --cluster <servers>  All servers, this one among them, as the others reach them:
-                       n1=10.0.0.1:7001,n2=10.0.0.2:7001,n3=10.0.0.3:7001. The same for every server.
+                       n1=10.0.0.1:7001,n2=10.0.0.2:7001,n3=10.0.0.3:7001. The same for every server
+                       and at every start, also when servers have joined or left since.
                        Default: this one alone.
   --join <url>         Instead of --cluster: ask this member of a cluster, like http://10.0.0.1:8001, to add
                        this server, again and again until it votes. With the members' --token, if any.

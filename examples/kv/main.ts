@@ -6,7 +6,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { clusterIdOf, createRaft, memoryStore, type Raft, type RaftOptions, type RaftStatus } from "@securecollc/raft";
+import { createRaft, memoryStore, type Raft, type RaftOptions } from "@securecollc/raft";
 import { fileStore } from "@securecollc/raft/fs";
 import { formatHostPort } from "./address.ts";
 import { HELP, type KvArgs, parseKvArgs, UsageError } from "./args.ts";
@@ -96,7 +96,6 @@ async function start(args: KvArgs, log: Log): Promise<Running> {
   void logEvents(log, raft.events());
   const stopping = new AbortController();
   try {
-    await checkCluster(args, raft.status);
     const app = kvApp({ raft, machine, token: args.token, signal: stopping.signal });
     const address = formatHostPort(args.http);
     let requests = 0;
@@ -111,20 +110,6 @@ async function start(args: KvArgs, log: Log): Promise<Running> {
     await raft.shutdown();
     throw error;
   }
-}
-
-/**
- * A directory keeps the cluster it began with, whatever the command line says. Served on, clients of this server would
- * see another store than clients of the others.
- */
-async function checkCluster({ data, cluster, join }: KvArgs, { clusterId, servers }: RaftStatus): Promise<void> {
-  if (join !== undefined) return; // It is the member's, and a server of another one does not get to talk to it.
-  // Servers may have come or gone since it began.
-  if (clusterId === await clusterIdOf(cluster)) return;
-  const isSame = servers.every(({ id, address }) => Object.hasOwn(cluster, id) && cluster[id] === address);
-  if (isSame && servers.length === Object.keys(cluster).length) return;
-  const found = servers.map(({ id, address }) => `${id}=${address}`).join(",");
-  throw new Error(`Cannot use "${data}" as it belongs to another cluster: pass --cluster ${found}, or another --data`);
 }
 
 async function storeOf({ store, data }: KvArgs): Promise<RaftOptions<Command, Result>["store"]> {

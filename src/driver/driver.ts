@@ -153,11 +153,12 @@ export class Driver<Command, Result> {
   }
 
   #makeSnapshots(): Snapshots<Command, Result> {
-    const { machine, snapshots: store, settings, events } = this.#parts;
+    const { machine, snapshots: store, settings, events, beginning } = this.#parts;
     const host: SnapshotHost = {
       environment: this.#environment,
       peers: this.#peers,
       state: this.#core.state,
+      beginning,
       durableTerm: () => this.calls.durableTerm,
       enqueue: (event, snapshot) => this.#enqueue({ event, snapshot }),
       emit: (event) => events.emit(event),
@@ -211,6 +212,11 @@ export class Driver<Command, Result> {
   /** The cluster that this server belongs to; empty until it is known. */
   get clusterId(): string {
     return this.#clusterId;
+  }
+
+  /** The fingerprint of the configuration that the cluster began with; empty when it is not known. */
+  get firstEntry(): string {
+    return this.#parts.beginning.fingerprint(this.#core.state.configurations);
   }
 
   /** Whether that peer can be talked to now. */

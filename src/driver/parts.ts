@@ -10,6 +10,7 @@ import type { Logger, RaftSettings } from "../options.ts";
 import type { SnapshotMeta, SnapshotStore } from "../store/snapshot_store.ts";
 import type { Store, StoreState } from "../store/store.ts";
 import type { ServerId } from "../types.ts";
+import type { Beginning } from "./beginning.ts";
 import type { Environment } from "./environment.ts";
 import type { SessionTable } from "./session_table.ts";
 
@@ -28,6 +29,8 @@ export interface DriverParts<Command, Result> {
   readonly snapshot: SnapshotMeta | undefined;
   /** The sessions that came with it. */
   readonly sessions: SessionTable;
+  /** How the cluster began, as the snapshot says. */
+  readonly beginning: Beginning;
   readonly environment: Environment;
   readonly events: EventHub;
   readonly logger: Logger;

@@ -8,6 +8,7 @@ import type { CoreState } from "../core/state.ts";
 import type { RaftEvent } from "../events.ts";
 import type { SnapshotMeta } from "../store/snapshot_store.ts";
 import type { Term } from "../types.ts";
+import type { Beginning } from "./beginning.ts";
 import type { Environment } from "./environment.ts";
 import type { Peers } from "./peers.ts";
 
@@ -17,6 +18,7 @@ export interface SnapshotHost {
   readonly peers: Peers;
   /** What the core knows now. */
   readonly state: Readonly<CoreState>;
+  readonly beginning: Beginning;
   /** The latest term that is on disk: no message claims a later one (E4). */
   durableTerm(): Term;
   /** Steps the core in the next turn; with the snapshot, when it was received. */

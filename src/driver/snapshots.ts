@@ -11,6 +11,7 @@ import type { LogIndex, ServerId, Term } from "../types.ts";
 import { SNAPSHOT_CHUNK_BYTES_MAX } from "../wire/snapshot.ts";
 import { openSnapshot } from "../wire/snapshot_reader.ts";
 import type { Applier, Installation } from "./applier.ts";
+import type { Beginning } from "./beginning.ts";
 import type { SessionTable } from "./session_table.ts";
 import { reasonOf, type SnapshotHost } from "./snapshot_host.ts";
 import { SnapshotReceiver } from "./snapshot_receiver.ts";
@@ -115,7 +116,7 @@ export class Snapshots<Command, Result> {
 
   async #restore(snapshot: SnapshotMeta): Promise<void> {
     const { store, machine, host, applier: { sessions } } = this.#parts;
-    await restoreMachine({ machine, sessions }, store!, snapshot);
+    await restoreMachine({ machine, sessions, beginning: host.beginning }, store!, snapshot);
     const { index, term, bytes } = snapshot;
     host.emit({ type: "snapshot-installed", index, term, bytes });
   }
@@ -150,18 +151,26 @@ export class Snapshots<Command, Result> {
   }
 }
 
-/** Gives the machine, and the sessions beside it, the bytes of a snapshot, which is held meanwhile. */
+/** What a snapshot holds the state of. */
+export interface Restorable<Command, Result> {
+  readonly machine: StateMachine<Command, Result>;
+  readonly sessions: SessionTable;
+  readonly beginning: Beginning;
+}
+
+/** Gives the machine, and what is known beside it, the bytes of a snapshot, which is held meanwhile. */
 export async function restoreMachine<Command, Result>(
-  { machine, sessions }: { readonly machine: StateMachine<Command, Result>; readonly sessions: SessionTable },
+  { machine, sessions, beginning }: Restorable<Command, Result>,
   store: SnapshotStore,
   { id }: SnapshotMeta,
 ): Promise<void> {
   const release = store.hold(id);
   try {
-    const { user, sessions: bytes } = await openSnapshot((offset, bytesMax) => store.read(id, offset, bytesMax));
-    if (bytes === undefined) sessions.clear();
-    else sessions.restore(bytes);
-    await machine.restore!(user);
+    const opened = await openSnapshot((offset, bytesMax) => store.read(id, offset, bytesMax));
+    beginning.restore(opened.beginning);
+    if (opened.sessions === undefined) sessions.clear();
+    else sessions.restore(opened.sessions);
+    await machine.restore!(opened.user);
   } catch (cause) {
     throw new StorageError(
       `Cannot restore the machine from the snapshot "${id}": ${reasonOf(cause)}`,

@@ -8,7 +8,7 @@ import { termAt } from "../core/term_index.ts";
 import { InvariantError, NoSnapshotsError, NothingNewToSnapshotError, ShutdownError } from "../errors.ts";
 import type { StateMachine } from "../machine.ts";
 import type { SnapshotMeta, SnapshotSink, SnapshotStore } from "../store/snapshot_store.ts";
-import { encodeSnapshot, type SnapshotOrigin } from "../wire/snapshot.ts";
+import { encodeSnapshot, type SnapshotContent } from "../wire/snapshot.ts";
 import type { Applier } from "./applier.ts";
 import { reasonOf, type SnapshotHost } from "./snapshot_host.ts";
 import { Pacer } from "./waker.ts";
@@ -18,13 +18,6 @@ export interface SnapshotterSettings {
   readonly snapshotThreshold: number;
   readonly snapshotThresholdBytes: number;
   readonly snapshotIntervalMs: number;
-}
-
-/** What the machine held at one moment. */
-interface Capture {
-  readonly origin: SnapshotOrigin;
-  readonly sessions: Uint8Array | undefined;
-  readonly user: ReadableStream<Uint8Array>;
 }
 
 const retryMinMs = 1_000;
@@ -140,14 +133,15 @@ export class Snapshotter<Command, Result> {
   async #take(): Promise<SnapshotMeta> {
     // The machine itself may have asked, in the middle of applying an entry.
     await undefined;
-    const { origin, sessions, user: stream } = await this.#capture();
-    const user = this.#readable(stream);
+    const captured = await this.#capture();
+    const { origin } = captured;
+    const user = this.#readable(captured.user);
     let sink: SnapshotSink | undefined;
     let meta: SnapshotMeta;
     try {
       sink = await this.#store.create(origin);
       // One piece at a time: the machine is read no faster than the disk writes.
-      for await (const piece of encodeSnapshot({ origin, sessions, user })) {
+      for await (const piece of encodeSnapshot({ ...captured, user })) {
         if (this.#closed) throw new ShutdownError();
         await sink.write(piece);
         await this.#pacer.pause();
@@ -179,7 +173,7 @@ export class Snapshotter<Command, Result> {
   }
 
   /** What the machine holds between two entries, so that it is exactly what the log up to there makes of it (BS14). */
-  #capture(): Promise<Capture> {
+  #capture(): Promise<SnapshotContent> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw new ShutdownError();
       this.#rejectCapture = reject;
@@ -193,8 +187,8 @@ export class Snapshotter<Command, Result> {
     });
   }
 
-  #captureNow(): Capture {
-    const { state } = this.#host;
+  #captureNow(): SnapshotContent {
+    const { state, beginning } = this.#host;
     const { appliedIndex: index, appliedTimeMs: timeMs, appliedBytes } = this.#applier;
     if (this.#applier.isRestoring) throw new NoSnapshotsError("a restore is under way: take one when it is over");
     if (index <= state.snapshot.index) throw new NothingNewToSnapshotError(index);
@@ -207,6 +201,7 @@ export class Snapshotter<Command, Result> {
     const user = this.#machine.snapshot!();
     this.#bytesBefore = appliedBytes;
     const sessions = this.#applier.sessions.capture();
-    return { origin: { index, term, configuration: servers, configurationIndex, timeMs }, sessions, user };
+    const origin = { index, term, configuration: servers, configurationIndex, timeMs };
+    return { origin, beginning: beginning.of(state.configurations), sessions, user };
   }
 }

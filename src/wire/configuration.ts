@@ -45,7 +45,7 @@ export function encodeConfiguration(configuration: Configuration): Uint8Array {
   );
 }
 
-/** Tells first configurations apart in handshakes: 8 hexadecimal digits, the CRC32C of the configuration's bytes. */
+/** Tells first configurations apart: 8 hexadecimal digits, the CRC32C of the configuration's bytes. */
 export function fingerprintOf(configuration: Configuration): string {
   return crc32c(encodeConfiguration(configuration)).toString(16).padStart(8, "0");
 }

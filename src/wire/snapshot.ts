@@ -15,8 +15,8 @@
  * | 40 | u64 | time stamp of the last entry, milliseconds since 1970 |
  *
  * A section is a head of 16 bytes { u32 checksum, u32 type, u32 flags, u32 0 }, then chunks { u32 length, u32 checksum,
- * bytes }, each of 256 KiB but the last, and an empty one. The configuration is the first section; sessions, when there
- * are any, come before the user's bytes. A section of unknown type is skipped when its flags call it optional, else the container
+ * bytes }, each of 256 KiB but the last, and an empty one. The configuration is the first section; the one
+ * that the cluster began with, and sessions, when there are any, come before the user's bytes. A section of unknown type is skipped when its flags call it optional, else the container
  * is refused. The end mark is a head { u32 checksum, u32 0, u64 bytes of the container }.
  *
  * Each checksum is the CRC32C of its part, seeded with the checksum before it. So a chunk that was moved, left out or
@@ -43,7 +43,7 @@ export const SNAPSHOT_HEADER_BYTES = 48;
 export const SNAPSHOT_CHUNK_BYTES_MAX: number = 256 << 10;
 
 /** Types of sections. They are written to disk and wire: never renumber. */
-export const SnapshotSection = { end: 0, configuration: 1, sessions: 2, user: 3 } as const;
+export const SnapshotSection = { end: 0, configuration: 1, sessions: 2, user: 3, beginning: 4 } as const;
 
 /** Bits of a section's flags. */
 export const SectionFlag = {
@@ -78,6 +78,8 @@ export interface SnapshotOrigin {
 export interface SnapshotContent {
   /** What it holds. */
   readonly origin: SnapshotOrigin;
+  /** The configuration that the cluster began with; undefined when it is not known. */
+  readonly beginning?: Configuration | undefined;
   /** The sessions, if there are any. */
   readonly sessions?: Uint8Array | undefined;
   /** The machine's bytes, in pieces of any size. */
@@ -92,13 +94,17 @@ export interface SnapshotContent {
  * @throws {TypeError} When the stream gives anything but `Uint8Array`. An error of the stream is passed on as it is.
  */
 export async function* encodeSnapshot(content: SnapshotContent): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
-  const { origin, sessions, user } = content;
+  const { origin, beginning, sessions, user } = content;
   const reader = user.getReader();
   let isOver = false;
   try {
     const writer = new ContainerWriter();
     yield writer.header(origin);
     yield* writer.bytesSection(SnapshotSection.configuration, encodeConfiguration(origin.configuration));
+    if (beginning !== undefined) {
+      const bytes = encodeConfiguration(beginning);
+      yield* writer.bytesSection(SnapshotSection.beginning, bytes, SectionFlag.optional);
+    }
     if (sessions !== undefined) yield* writer.bytesSection(SnapshotSection.sessions, sessions);
     yield writer.section(SnapshotSection.user);
     let chunk = new ChunkFiller();
@@ -172,8 +178,8 @@ class ContainerWriter {
     return this.#out(bytes);
   }
 
-  *bytesSection(type: number, bytes: Uint8Array): Generator<Uint8Array<ArrayBuffer>, void, void> {
-    yield this.section(type);
+  *bytesSection(type: number, bytes: Uint8Array, flags = 0): Generator<Uint8Array<ArrayBuffer>, void, void> {
+    yield this.section(type, flags);
     for (let at = 0; at < bytes.length;) {
       const chunk = new ChunkFiller();
       at += chunk.take(bytes, at);
@@ -182,9 +188,10 @@ class ContainerWriter {
     yield this.chunk(new ChunkFiller());
   }
 
-  section(type: number): Uint8Array<ArrayBuffer> {
+  section(type: number, flags = 0): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(SECTION_HEAD_BYTES);
     setU32(bytes, 4, type);
+    setU32(bytes, 8, flags);
     return this.#out(this.#seal(bytes));
   }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { ProtocolError } from "../errors.ts";
+import type { Configuration } from "../types.ts";
 import { concatenate } from "./bytes.ts";
 import { decodeConfiguration } from "./configuration.ts";
 import { crc32c } from "./crc32c.ts";
@@ -34,6 +35,8 @@ export type SnapshotRead = (offset: number, bytesMax: number) => Promise<Uint8Ar
 export interface OpenedSnapshot {
   /** What it holds. */
   readonly origin: SnapshotOrigin;
+  /** The configuration that the cluster began with; undefined when whoever made the snapshot did not know it. */
+  readonly beginning: Configuration | undefined;
   /** The sessions, if there are any. */
   readonly sessions: Uint8Array<ArrayBuffer> | undefined;
   /**
@@ -57,10 +60,12 @@ export interface SnapshotLimits {
 export async function openSnapshot(read: SnapshotRead, limits: SnapshotLimits = {}): Promise<OpenedSnapshot> {
   const parser = new ContainerReader(read);
   const origin = await parser.origin();
+  let beginning: Configuration | undefined;
   let sessions: Uint8Array<ArrayBuffer> | undefined;
   for (;;) {
     const type = await parser.nextSection();
     if (type === SnapshotSection.user) break;
+    if (type === SnapshotSection.beginning) beginning = await parser.configuration();
     if (type === SnapshotSection.sessions) sessions = await parser.wholeSection(limits.sessionsBytesMax ?? 256 << 20);
   }
   const user = new ReadableStream<Uint8Array<ArrayBuffer>>({
@@ -71,7 +76,7 @@ export async function openSnapshot(read: SnapshotRead, limits: SnapshotLimits = 
       controller.close();
     },
   }, { highWaterMark: 0 });
-  return { origin, sessions, user };
+  return { origin, beginning, sessions, user };
 }
 
 /** What {@linkcode verifySnapshot} found. */
@@ -99,7 +104,9 @@ export async function verifySnapshot(read: SnapshotRead): Promise<VerifiedSnapsh
     return piece;
   });
   const origin = await parser.origin();
-  while (await parser.nextSection() !== SnapshotSection.user);
+  for (let type; (type = await parser.nextSection()) !== SnapshotSection.user;) {
+    if (type === SnapshotSection.beginning) await parser.configuration();
+  }
   while (await parser.nextChunk() !== undefined);
   await parser.finish();
   return { origin, bytes, checksum };
@@ -131,11 +138,16 @@ class ContainerReader {
     if (getU32(bytes, 12) !== 0) this.#refuse("reserved bytes are not zero");
     const [index, term, configurationIndex, timeMs] = [16, 24, 32, 40].map((at) => getU64(bytes, at));
     if (await this.nextSection() !== SnapshotSection.configuration) this.#refuse("the configuration is not first");
-    const configuration = decodeConfiguration(await this.wholeSection(CONFIGURATION_BYTES_MAX));
+    const configuration = await this.configuration();
     const origin = { index, term, configuration, configurationIndex, timeMs };
     const problem = problemOfOrigin(origin);
     if (problem !== undefined) this.#refuse(problem);
     return origin;
+  }
+
+  /** A configuration, which is the whole section. */
+  async configuration(): Promise<Configuration> {
+    return decodeConfiguration(await this.wholeSection(CONFIGURATION_BYTES_MAX));
   }
 
   /** Goes to the next section of a known type, past what is left of this one; the end mark is not one. */
@@ -202,7 +214,7 @@ class ContainerReader {
     if ((flags & ~SectionFlag.optional) !== 0 || reserved !== 0) {
       this.#refuse(`section ${type} has unknown flags: upgrade this server`);
     }
-    const isKnown = type <= SnapshotSection.user;
+    const isKnown = type <= SnapshotSection.beginning;
     if (!isKnown && (flags & SectionFlag.optional) === 0) {
       this.#refuse(`section ${type} is unknown: upgrade this server`);
     }

@@ -124,13 +124,14 @@ testProcess("a port that is in use is said so, with what to do", async () => {
     const [listen] = await freePorts(1);
     const data = await Deno.makeTempDir();
     const http = new URL(server.url).host;
-    const args = ["--id", "other", "--data", data];
-    const [code, lines] = await runToEnd(...args, "--http", http, "--listen", `127.0.0.1:${listen}`);
+    const args = ["--id", "other", "--data"];
+    const free = ["--http", http, "--listen", `127.0.0.1:${listen}`];
+    const [code, lines] = await runToEnd(...args, `${data}/one`, ...free);
     assertStringIncludes(
       lines,
       `Cannot listen at "${http}" as the port is in use: stop the program that uses it`,
     );
-    const [code2, lines2] = await runToEnd(...args, "--listen", http);
+    const [code2, lines2] = await runToEnd(...args, `${data}/two`, "--listen", http);
     assertStringIncludes(lines2, `Cannot listen at "${http}" as the port is in use: stop the program that uses it`);
     assertEquals([code, code2], [1, 1]);
     await Deno.remove(data, { recursive: true });
@@ -149,14 +150,15 @@ testProcess("a directory that is in use is refused, and one of a killed process 
   });
 });
 
-testProcess("a directory of another cluster is refused, with that cluster's servers", async () => {
+testProcess("a directory of a cluster that began otherwise is refused, with what that began with", async () => {
   await withServer("deno", async (server) => {
     await server.terminate();
     const own = server.args[server.args.indexOf("--cluster") + 1]!;
     const [port] = await freePorts(1);
     for (const other of [`${own},n2=127.0.0.1:${port}`, `n1=127.0.0.1:${port}`]) {
       const [code, lines] = await runToEnd(...server.args, "--cluster", other);
-      assertStringIncludes(lines, `as it belongs to another cluster: pass --cluster ${own}, or another --data`);
+      assertStringIncludes(lines, `Cannot bootstrap server "n1" as its data are of a cluster that began with ${own} (`);
+      assertEquals(lines.match(/\(fingerprint "[0-9a-f]{8}"\)/g)?.length, 2, lines);
       assertEquals(code, 1);
     }
     server.start();

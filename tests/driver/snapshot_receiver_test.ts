@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import type { Event } from "../../src/core/event.ts";
 import type { CoreState } from "../../src/core/state.ts";
+import { Beginning } from "../../src/driver/beginning.ts";
 import type { Peers } from "../../src/driver/peers.ts";
 import type { SnapshotHost } from "../../src/driver/snapshot_host.ts";
 import { SnapshotReceiver } from "../../src/driver/snapshot_receiver.ts";
@@ -47,6 +48,7 @@ async function setUp({ store, canRestore = true }: { store?: SnapshotStore | nul
     environment,
     peers: { send } as unknown as Peers,
     state: {} as CoreState,
+    beginning: new Beginning(),
     durableTerm: () => 3,
     enqueue: (event) => events.push(event),
     emit: (event) => told.push(event),

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { CoreState } from "../../src/core/state.ts";
+import { Beginning } from "../../src/driver/beginning.ts";
 import type { Applier } from "../../src/driver/applier.ts";
 import type { Peers } from "../../src/driver/peers.ts";
 import { SessionTable } from "../../src/driver/session_table.ts";
@@ -35,6 +36,7 @@ test("Snapshots.installation(): a snapshot stays until it is restored, whatever 
     environment: new VirtualEnvironment(),
     peers: {} as Peers,
     state: {} as CoreState,
+    beginning: new Beginning(),
     durableTerm: () => 1,
     enqueue: () => {},
     emit: (event) => told.push(event),

@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { InvariantError, ProtocolError } from "../../src/errors.ts";
+import type { Configuration } from "../../src/types.ts";
 import { joinParts } from "../../src/wire/bytes.ts";
+import { encodeConfiguration } from "../../src/wire/configuration.ts";
 import { crc32c } from "../../src/wire/crc32c.ts";
 import { setU32, setU64 } from "../../src/wire/integers.ts";
 import { encodeSnapshot, SNAPSHOT_CHUNK_BYTES_MAX, type SnapshotOrigin } from "../../src/wire/snapshot.ts";
@@ -225,6 +227,29 @@ test("openSnapshot() skips sections that are unknown and optional, and refuses o
   await refusesForged([CONFIGURATION_SECTION, { ...extra, flags: 0 }, USER], "section 77 is unknown: upgrade");
   await refusesForged([CONFIGURATION_SECTION, { ...extra, flags: 3 }, USER], "unknown flags");
   await refusesForged([CONFIGURATION_SECTION, { ...extra, reserved: 1 }, USER], "unknown flags");
+});
+
+test("a snapshot says how the cluster began where that is known, in a section that older servers skip", async () => {
+  const user = new Uint8Array([1, 2, 3]);
+  const encoded = async (beginning: Configuration | undefined) => {
+    const parts: Uint8Array[] = [];
+    const content = { origin: ORIGIN, sessions: SESSIONS, beginning, user: streamOf(user) };
+    for await (const part of encodeSnapshot(content)) parts.push(part);
+    return joinParts(parts);
+  };
+  assertEquals(toHex(await encoded(undefined)), GOLDEN);
+  assertEquals((await openSnapshot(readOf(fromHex(GOLDEN)))).beginning, undefined);
+  const first: Configuration = { servers: [{ id: "a", address: "h:1", suffrage: "voter" }] };
+  const bytes = await encoded(first);
+  const { beginning, sessions, user: given } = await openSnapshot(readOf(bytes));
+  assertEquals([beginning, sessions, await collect(given)], [first, SESSIONS, user]);
+  assertEquals((await verifySnapshot(readOf(bytes))).bytes, bytes.length);
+  const section = (bytes: Uint8Array) => ({ type: 4, flags: 1, chunks: [bytes] });
+  const good = section(encodeConfiguration(first));
+  const others = [{ type: 2, chunks: [SESSIONS] }, { type: 3, chunks: [user] }];
+  assertEquals(bytes, forge(await headerOf(), [CONFIGURATION_SECTION, good, ...others]));
+  await refusesForged([CONFIGURATION_SECTION, section(new Uint8Array([0xc0])), USER], "configuration");
+  await refusesForged([CONFIGURATION_SECTION, good, good, USER], "section 4 comes twice");
 });
 
 test("openSnapshot() refuses sections that are missing, doubled or out of order", async () => {

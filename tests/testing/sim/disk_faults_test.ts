@@ -301,7 +301,7 @@ test("more new disks than others can make up for are no pass, whatever comes of 
 
 test("damage of more copies than can be survived ends in a halt, and nobody serves what it has lost", async () => {
   let halts = 0;
-  for (let seed = 0; seed < 20; seed++) {
+  for (let seed = 0; seed < 30; seed++) {
     const { violation, lost } = await runSeed(seed, { steps: 2000, store: "wal", servers: 3, faults: ["rot-beyond"] });
     if (violation !== undefined) throw violation;
     if (lost >= 2) halts++;
