@@ -6,6 +6,7 @@
 import type { Operation, OperationOutcome } from "../../src/testing/linearizability.ts";
 import type { RegisterInput, RegisterOutput } from "../../src/testing/register.ts";
 import { type HttpAnswer, sendOnce } from "./http_client.ts";
+import { pause } from "./until.ts";
 
 /** One operation of the history. */
 export type KvOperation = Operation<RegisterInput, RegisterOutput>;
@@ -17,10 +18,23 @@ export interface KvResult {
   readonly index?: number;
   /** Why it is not `ok`: for whoever looks into a failed test. */
   readonly detail?: string;
+  /** Of a write that was sent until it was done: how often. */
+  readonly attempts?: number;
+}
+
+/** What a read must have seen. */
+export type Consistency = "linearizable" | "lease" | "stale";
+
+/** How something is asked for. */
+export interface RequestOptions {
+  readonly consistency?: Consistency | undefined;
+  readonly idempotencyKey?: string | undefined;
 }
 
 // Longer than the server takes for an answer, even after a halt.
 const TIMEOUT_MS = 12_000;
+// Longer than any fault lasts, and every election after it.
+const PERSISTENCE_MS = 60_000;
 
 /** Does operations at servers and writes them down. */
 export class KvClient {
@@ -28,44 +42,69 @@ export class KvClient {
   readonly history: KvOperation[] = [];
 
   /** Does one operation and adds it to the history. */
-  async perform(
-    url: string,
-    key: string,
-    input: RegisterInput,
-    consistency: "linearizable" | "lease" = "linearizable",
-  ): Promise<KvResult> {
+  async perform(url: string, key: string, input: RegisterInput, consistency?: Consistency): Promise<KvResult> {
     const called = performance.now();
-    const query = consistency === "linearizable" ? "" : `?consistency=${consistency}`;
-    const result = await this.#request(`${url}/kv/${encodeURIComponent(key)}${query}`, input);
-    const { outcome, output } = result;
-    this.history.push({ key, input, called, returned: performance.now(), outcome, output, client: url });
+    const result = await requested(url, key, input, { consistency });
+    this.#note(url, key, input, called, result);
     return result;
   }
 
-  async #request(path: string, input: RegisterInput): Promise<KvResult> {
-    let answer: HttpAnswer;
-    try {
-      answer = await send(path, input);
-    } catch (error) {
-      // When nobody listened nothing was asked. Any other failure may have come after the command was taken.
-      const { message, code } = error as Error & { code?: string };
-      return { outcome: code === "ECONNREFUSED" ? "failed" : "unknown", detail: message };
+  /**
+   * Sends a write under one `Idempotency-Key` again and again, to one server after the other, until one of them says that it
+   * is done: one operation of the history, from its first request to that answer.
+   */
+  async persist(urls: readonly string[], key: string, input: RegisterInput, idempotencyKey: string): Promise<KvResult> {
+    const called = performance.now();
+    for (let attempt = 0;; attempt++) {
+      const url = urls[attempt % urls.length]!;
+      const result = await requested(url, key, input, { idempotencyKey });
+      if (result.outcome === "ok") {
+        this.#note(url, key, input, called, result);
+        return { ...result, attempts: attempt + 1 };
+      }
+      if (performance.now() - called > PERSISTENCE_MS) {
+        throw new Error(`Nobody took ${key} for ${PERSISTENCE_MS} ms: ${result.detail}`);
+      }
+      await pause(50);
     }
-    return input.type === "get" ? readResult(answer) : writeResult(answer);
+  }
+
+  #note(client: string, key: string, input: RegisterInput, called: number, { outcome, output }: KvResult): void {
+    this.history.push({ key, input, called, returned: performance.now(), outcome, output, client });
   }
 }
 
-function send(path: string, input: RegisterInput): Promise<HttpAnswer> {
+/** Does one operation, which is in no history. */
+export async function requested(
+  url: string,
+  key: string,
+  input: RegisterInput,
+  { consistency = "linearizable", idempotencyKey }: RequestOptions = {},
+): Promise<KvResult> {
+  const query = consistency === "linearizable" ? "" : `?consistency=${consistency}`;
+  const headers: Record<string, string> = idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey };
+  let answer: HttpAnswer;
+  try {
+    answer = await send(`${url}/kv/${encodeURIComponent(key)}${query}`, input, headers);
+  } catch (error) {
+    // When nobody listened nothing was asked. Any other failure may have come after the command was taken.
+    const { message, code } = error as Error & { code?: string };
+    return { outcome: code === "ECONNREFUSED" ? "failed" : "unknown", detail: message };
+  }
+  return input.type === "get" ? readResult(answer) : writeResult(answer);
+}
+
+function send(path: string, input: RegisterInput, headers: Readonly<Record<string, string>>): Promise<HttpAnswer> {
   switch (input.type) {
     case "put":
-      return sendOnce("PUT", path, input.value, TIMEOUT_MS);
+      return sendOnce("PUT", path, input.value, TIMEOUT_MS, headers);
     case "get":
-      return sendOnce("GET", path, undefined, TIMEOUT_MS);
+      return sendOnce("GET", path, undefined, TIMEOUT_MS, headers);
     case "delete":
-      return sendOnce("DELETE", path, undefined, TIMEOUT_MS);
+      return sendOnce("DELETE", path, undefined, TIMEOUT_MS, headers);
     case "cas": {
       const { expect, value } = input;
-      return sendOnce("POST", `${path}/cas`, JSON.stringify({ expect, value }), TIMEOUT_MS);
+      return sendOnce("POST", `${path}/cas`, JSON.stringify({ expect, value }), TIMEOUT_MS, headers);
     }
   }
 }

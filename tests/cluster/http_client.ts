@@ -24,9 +24,10 @@ export function sendOnce(
   url: string,
   body: string | undefined,
   timeoutMs: number,
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
-    const sending = request(url, { method, agent: false });
+    const sending = request(url, { method, agent: false, headers });
     const timer = setTimeout(() => sending.destroy(new Error(`No answer within ${timeoutMs} ms`)), timeoutMs);
     const fail = (error: Error) => {
       clearTimeout(timer);

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { checkLinearizability } from "../../src/testing/linearizability.ts";
-import { type RegisterInput, registerModel } from "../../src/testing/register.ts";
-import { KvClient, type KvOperation, type KvResult, listStale } from "./client.ts";
+import type { RegisterInput } from "../../src/testing/register.ts";
+import { KvClient, type KvResult, listStale } from "./client.ts";
 import { checkWrites, Clients, type LoneWrite } from "./clients.ts";
+import { checkHistory } from "./judgement.ts";
 import type { Cluster, ServerProcess } from "./process.ts";
 import { pause } from "./until.ts";
 
@@ -66,7 +66,7 @@ export class Workload extends Clients {
     await this.#readAllKeys();
     await this.#catchUp();
     await this.#checkLoneWrites();
-    this.#checkHistory();
+    checkHistory(this.#sharing.history);
     const all = [...this.#sharing.history, ...this.#lone.history];
     const count = (wanted: string) => all.filter(({ outcome }) => outcome === wanted).length;
     return { acknowledged: count("ok"), failed: count("failed"), unknown: count("unknown") };
@@ -167,17 +167,4 @@ export class Workload extends Clients {
     }
     checkWrites(this.#loneWrites, "every server", new Map(lists[0]!.map(({ key, index }) => [key, index])));
   }
-
-  #checkHistory(): void {
-    const report = checkLinearizability(registerModel(), this.#sharing.history);
-    if (report.verdict === "linearizable") return;
-    const { key, longest, stuck } = report.failure!;
-    const lines = [...longest.slice(-10).map(describe), "then none of", ...stuck.map(describe)];
-    throw new Error(`The history of ${key} has the verdict ${report.verdict}:\n${lines.join("\n")}`);
-  }
-}
-
-function describe({ called, returned, outcome, input, output, client }: KvOperation): string {
-  const end = outcome === "ok" ? returned!.toFixed(1) : "∞";
-  return `  ${called.toFixed(1)}–${end} ${client} ${JSON.stringify(input)} → ${outcome} ${JSON.stringify(output)}`;
 }
