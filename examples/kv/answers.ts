@@ -15,6 +15,8 @@ export interface HttpErrorOptions {
   readonly outcome?: Outcome;
   /** The leader's id, when the error named one. */
   readonly leader?: string | undefined;
+  /** How long to wait before the same is worth another try here. */
+  readonly retryAfterMs?: number | undefined;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -25,6 +27,7 @@ export class HttpError extends Error {
   readonly code: string;
   readonly outcome: Outcome;
   readonly leader: string | undefined;
+  readonly retryAfterMs: number | undefined;
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(status: number, code: string, message: string, options: HttpErrorOptions = {}) {
@@ -33,6 +36,7 @@ export class HttpError extends Error {
     this.code = code;
     this.outcome = options.outcome ?? "not-applied";
     this.leader = options.leader;
+    this.retryAfterMs = options.retryAfterMs;
     this.headers = options.headers ?? {};
   }
 }
@@ -54,7 +58,8 @@ export function writeError(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
   if (error instanceof RaftError) {
     const status = error.outcome === "not-applied" ? 503 : 504;
-    return new HttpError(status, error.code, error.message, { outcome: error.outcome, leader: error.leader?.id });
+    const { code, message, outcome, leader, retryAfterMs } = error;
+    return new HttpError(status, code, message, { outcome, leader: leader?.id, retryAfterMs });
   }
   if (error instanceof RequestTimeoutError) return new HttpError(504, "timeout", error.message, { outcome: "unknown" });
   if (error instanceof HTTPException) return new HttpError(error.status, "bad-request", error.message);
@@ -65,18 +70,20 @@ export function writeError(error: unknown): HttpError {
 
 /** What a failed read tells its client: as it changes nothing, it can always be tried again. */
 export function readError(error: unknown): HttpError {
-  const { status, code, message, leader } = writeError(error);
-  return new HttpError(status === 504 ? 503 : status, code, message, { leader });
+  const { status, code, message, leader, retryAfterMs } = writeError(error);
+  return new HttpError(status === 504 ? 503 : status, code, message, { leader, retryAfterMs });
 }
 
 /** The answer itself. */
 export function errorResponse(error: HttpError, leader: string | undefined): Response {
+  // Whole seconds: the body says it more exactly.
   const headers = error.status === 503 ? { ...error.headers, "retry-after": "1" } : error.headers;
   const body = {
     error: error.message,
     code: error.code,
     outcome: error.outcome,
     leader: error.leader ?? leader ?? null,
+    ...error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs },
   };
   return Response.json(body, { status: error.status, headers });
 }

@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { kvApp, type KvAppOptions } from "../../../examples/kv/http.ts";
 import { LeadershipLostError, NotLeaderError, OverloadedError, ShutdownError, StorageError } from "../../../mod.ts";
 import { test } from "../../harness.ts";
@@ -40,7 +40,9 @@ class Client {
   ): Promise<[number, string]> {
     const response = await this.ask(method, path, body, headers);
     const error = await response.json();
-    assertEquals(Object.keys(error), ["error", "code", "outcome", "leader"]);
+    const { retryAfterMs, ...rest } = error;
+    assertEquals(Object.keys(rest), ["error", "code", "outcome", "leader"]);
+    assert(retryAfterMs === undefined || error.outcome === "not-applied");
     assertEquals(response.headers.get("retry-after"), response.status === 503 ? "1" : null);
     assertEquals(response.status === 504 || response.status === 500, error.outcome === "unknown");
     return [response.status, error.code];
@@ -252,6 +254,17 @@ test("a write is 503 only when it is certainly not applied, and 504 when that is
   for (const [failure, status, code] of cases) {
     client.server.failure = failure;
     for (const [method, path, body] of WRITES) assertEquals(await client.error(method, path, body), [status, code]);
+  }
+});
+
+test("what is worth another try says when, as the library does", async () => {
+  const client = new Client();
+  for (
+    const [failure, retryAfterMs] of [[new OverloadedError(1, 2), 50], [new StorageError("Disk", "write")]] as const
+  ) {
+    client.server.failure = failure;
+    const [, body] = await client.json("PUT", "/kv/a", "");
+    assertEquals((body as { retryAfterMs?: number }).retryAfterMs, retryAfterMs);
   }
 });
 
