@@ -8,7 +8,6 @@
  *
  * @module
  */
-import { decode, encode } from "@std/msgpack";
 import { ProtocolError } from "../errors.ts";
 import type {
   AppendRejection,
@@ -23,6 +22,7 @@ import { adminAttachmentOf, adminItemsOf, adminMessageOf } from "./admin_codec.t
 import { decodeCommands, type ForwardedCommand } from "./command_codec.ts";
 import { decodeConfiguration } from "./configuration.ts";
 import { crc32c } from "./crc32c.ts";
+import { decodeEnvelope, encodeEnvelope, type EnvelopeItem, LENGTH_BYTES } from "./envelope.ts";
 import { Items } from "./items.ts";
 import { configurationsOf, decodeRecords, type Records, termRunsOf } from "./record.ts";
 import { problemOfOrigin, SNAPSHOT_CHUNK_BYTES_MAX } from "./snapshot.ts";
@@ -68,10 +68,6 @@ const REFUSALS = [undefined, "not-leader", "overloaded", "transferring", "too-la
 /** The longest envelope, a forward-response with an id of 64 characters, takes less than half of this. */
 const ENVELOPE_BYTES_MAX = 256;
 
-const LENGTH_BYTES = 2;
-
-type Item = number | string | boolean | null;
-
 /**
  * Encodes a message as the parts of one frame.
  *
@@ -80,11 +76,7 @@ type Item = number | string | boolean | null;
  * until the frame is sent.
  */
 export function encodeMessage(message: Message, attachment: readonly Uint8Array[] = []): Uint8Array[] {
-  const envelope = encode(itemsOf(message));
-  const head = new Uint8Array(LENGTH_BYTES + envelope.length);
-  head[0] = envelope.length & 0xff;
-  head[1] = envelope.length >>> 8;
-  head.set(envelope, LENGTH_BYTES);
+  const head = encodeEnvelope(itemsOf(message));
   return message.type === "change-response" ? [head, ...adminAttachmentOf(message)] : [head, ...attachment];
 }
 
@@ -101,10 +93,10 @@ export function decodeMessage(frame: Uint8Array): DecodedMessage {
   }
   if (length > frame.length - LENGTH_BYTES) throw new ProtocolError("Cannot decode a message: its envelope is cut off");
   const end = LENGTH_BYTES + length;
-  return messageOf(new Items(decodeItems(frame.subarray(LENGTH_BYTES, end))), frame.subarray(end));
+  return messageOf(new Items(decodeItems(frame, LENGTH_BYTES, end)), frame.subarray(end));
 }
 
-function itemsOf(message: Message): readonly Item[] {
+function itemsOf(message: Message): readonly EnvelopeItem[] {
   switch (message.type) {
     case "vote-request": {
       const { term, pre, lastIndex, lastTerm, transfer } = message;
@@ -149,17 +141,17 @@ function itemsOf(message: Message): readonly Item[] {
   }
 }
 
-function appendResponseItems({ term, sequence, round, matchIndex, rejected }: AppendResponse): readonly Item[] {
+function appendResponseItems({ term, sequence, round, matchIndex, rejected }: AppendResponse): readonly EnvelopeItem[] {
   if (rejected === undefined) return [MessageNumber.appendResponse, term, sequence, round, matchIndex];
   const { prevIndex, hintIndex, hintTerm, isDamaged } = rejected;
   const items = [MessageNumber.appendResponse, term, sequence, round, matchIndex, prevIndex, hintIndex, hintTerm];
   return isDamaged ? [...items, true] : items;
 }
 
-function decodeItems(envelope: Uint8Array): readonly unknown[] {
+function decodeItems(frame: Uint8Array, from: number, end: number): readonly unknown[] {
   let value: unknown;
   try {
-    value = decode(envelope);
+    value = decodeEnvelope(frame, from, end);
   } catch (cause) {
     throw new ProtocolError(`Cannot decode a message: ${cause instanceof Error ? cause.message : String(cause)}`);
   }
