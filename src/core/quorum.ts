@@ -9,8 +9,17 @@ import { invariant } from "./invariant.ts";
 /** Whether a decision is made. */
 export type Verdict = "won" | "lost" | "open";
 
+/** Configurations never change, and are asked about with every acknowledgement. */
+const setsOf = new WeakMap<Configuration, readonly (readonly ServerId[])[]>();
+
 /** Voters of the configuration in force, and of the one being left while joint. Each set must agree. */
-export function voterSets(configuration: Configuration): ServerId[][] {
+export function voterSets(configuration: Configuration): readonly (readonly ServerId[])[] {
+  let sets = setsOf.get(configuration);
+  if (sets === undefined) setsOf.set(configuration, sets = findVoterSets(configuration));
+  return sets;
+}
+
+function findVoterSets(configuration: Configuration): ServerId[][] {
   const voters = configuration.servers.filter((server) => server.suffrage === "voter").map((server) => server.id);
   return configuration.outgoing === undefined ? [voters] : [voters, [...configuration.outgoing]];
 }
