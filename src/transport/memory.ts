@@ -89,7 +89,7 @@ class Network implements MemoryNetwork {
   readonly clock: Clock;
   readonly #open = new Map<ServerAddress, MemoryTransport>();
   readonly #cuts = new Set<string>();
-  readonly #turn: Turn = { startedAt: 0 };
+  readonly #turn: Turn = { startedAt: 0, deliveries: 0 };
 
   constructor(options: MemoryNetworkOptions) {
     this.options = options;
