@@ -67,7 +67,7 @@ export class Proposer<Command> {
     resultOf: (result: ProposalResult) => T,
     { caller, enqueueTimeoutMs = this.#host.settings.enqueueTimeoutMs }: ProposalManner = {},
   ): Promise<T> {
-    const { calls, environment } = this.#host;
+    const { calls } = this.#host;
     return new Promise((resolve, reject) => {
       checkTimeout(enqueueTimeoutMs);
       // The codec is the user's code, and may end the signal or the server.
@@ -75,7 +75,7 @@ export class Proposer<Command> {
       signal?.throwIfAborted();
       this.#host.throwIfShutdown();
       const onAbort = () => proposal.reject(signal!.reason);
-      const proposal = new Proposal(entry, environment.now(), (result) => {
+      const proposal = new Proposal(entry, calls.arrivalTime(), (result) => {
         signal?.removeEventListener("abort", onAbort);
         try {
           resolve(resultOf(result));

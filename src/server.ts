@@ -8,6 +8,7 @@ import { msgpackCodec } from "./codec.ts";
 import { diagnose, type Diagnosis } from "./doctor.ts";
 import { Driver } from "./driver/driver.ts";
 import type { Environment } from "./driver/environment.ts";
+import type { ProposalResult } from "./driver/proposal.ts";
 import {
   CannotBootstrapError,
   type LeaderHint,
@@ -177,9 +178,17 @@ class Server<Command, Result> implements Raft<Command, Result> {
     driver.start(this.#link);
   }
 
-  async apply(command: Command, options: ApplyOptions = {}): Promise<Result> {
-    return (await this.applyEntry({ data: command }, options)).result;
+  apply(command: Command, options: ApplyOptions = {}): Promise<Result> {
+    const { key, signal } = options;
+    if (key !== undefined) return this.applyEntry({ data: command }, options).then(({ result }) => result);
+    return this.#proposer.propose(() => this.#proposer.encode(command), signal, this.#resultOf, options);
   }
+
+  readonly #resultOf = ({ index, applied }: ProposalResult): Result => {
+    this.#reader.saw(index);
+    if (!applied.ok) throw applied.error;
+    return applied.value as Result;
+  };
 
   applyEntry(entry: LooseEntry<Command>, options: ApplyOptions = {}): Promise<Applied<Result>> {
     if (options.key === undefined) return this.#applyAs(entry, undefined, options);
@@ -192,10 +201,8 @@ class Server<Command, Result> implements Raft<Command, Result> {
     { signal, enqueueTimeoutMs }: ApplyOptions,
   ): Promise<Applied<Result>> {
     const encode = () => marked(this.#proposer.encode(data, extensions), block);
-    return this.#proposer.propose(encode, signal, ({ index, term, applied }) => {
-      this.#reader.saw(index);
-      if (!applied.ok) throw applied.error;
-      return { index, term, result: applied.value as Result };
+    return this.#proposer.propose(encode, signal, (entry) => {
+      return { index: entry.index, term: entry.term, result: this.#resultOf(entry) };
     }, { enqueueTimeoutMs });
   }
 

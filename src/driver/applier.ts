@@ -9,7 +9,7 @@ import type { LogCache } from "../store/log_cache.ts";
 import type { Store } from "../store/store.ts";
 import { EntryType, type LogIndex, type Term } from "../types.ts";
 import { RecordFlag, type Records } from "../wire/record.ts";
-import { batchOf, BatchSize, commandOf, contextOf, outcomesOf } from "./command_batch.ts";
+import { batchOf, BatchSize, commandOf, contextOf, CopyRoom, outcomesOf } from "./command_batch.ts";
 import type { Environment } from "./environment.ts";
 import { bytesOf, type LoggedRestore, Restores } from "./restores.ts";
 import { SessionTable } from "./session_table.ts";
@@ -104,6 +104,7 @@ export class Applier<Command, Result> {
   /** Begun, and not counted in `#bytes`. */
   #begun: Records | undefined;
   readonly #batchSize = new BatchSize(entriesPerLook, sliceMs);
+  readonly #copies = new CopyRoom();
   readonly #restores = new Restores();
   /** What clients' commands came of; changes with the machine. */
   readonly sessions: SessionTable;
@@ -313,7 +314,7 @@ export class Applier<Command, Result> {
 
   /** As many of these as may come together; what a machine throws here says nothing of any one command, and is its end. */
   #applyBatch(records: Records, from: LogIndex): Promise<void> | undefined {
-    const batch = batchOf(records, from, this.#codec);
+    const batch = batchOf(records, from, this.#codec, this.#copies);
     if (batch.length < 2) return this.#applyOne(records, from);
     const startedAt = this.#environment.now();
     const settle = (results: readonly BatchedResult<Result>[]) => {
@@ -370,7 +371,7 @@ export class Applier<Command, Result> {
     let result: Result | PromiseLike<Result>;
     let isAsync: boolean;
     try {
-      const command = commandOf(records, index, this.#codec);
+      const command = commandOf(records, index, this.#codec, this.#copies);
       result = this.#machine.apply(command, contextOf(records, index));
       isAsync = isThenable(result);
     } catch (error) {

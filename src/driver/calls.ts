@@ -61,6 +61,7 @@ export class Calls {
   #refusedBy: ServerId | undefined;
   #durableTerm: Term = 0;
   #sweepTimer: unknown;
+  #arrivedAt: number | undefined;
   /** Peers that asked our core for a read index, by the number given to it; negative, so that they differ from ours. */
   readonly #remoteReads = new Map<number, { readonly peer: ServerId; readonly id: number }>();
   /** Callers who want to know whether this server leads, by a number from the same series. */
@@ -110,7 +111,12 @@ export class Calls {
     return this.#durableTerm;
   }
 
-  /** Takes a command. */
+  /** When what comes now came: the clock is read once for all that comes before the next turn. */
+  arrivalTime(): number {
+    return this.#arrivedAt ??= this.#host.environment.now();
+  }
+
+  /** Takes a command, with its {@linkcode Calls.arrivalTime}. */
   propose(proposal: Proposal): void {
     this.pending.add(proposal);
     this.#host.schedule();
@@ -133,6 +139,7 @@ export class Calls {
 
   /** What came in this turn goes to our own core, to the leader, or waits for one. */
   dispatch(): void {
+    this.#arrivedAt = undefined;
     const { term, voteAsked, votePersisted } = this.#host.state;
     if (voteAsked === votePersisted) this.#durableTerm = term;
     this.pending.admit();

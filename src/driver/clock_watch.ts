@@ -8,28 +8,30 @@ import type { Environment } from "./environment.ts";
 
 /** Looks at both clocks of one server. */
 export class ClockWatch {
-  readonly #environment: Pick<Environment, "now" | "wallNow">;
+  readonly #environment: Pick<Environment, "wallNow">;
   /** How far the wall clock was ahead of the monotonic one, when it was last taken for right. */
   #aheadMs: number;
 
   /** Takes the clocks. */
   constructor(environment: Pick<Environment, "now" | "wallNow">) {
     this.#environment = environment;
-    this.#aheadMs = this.#ahead();
+    this.#aheadMs = this.#ahead(environment.now());
   }
 
   /**
    * Whether the wall clock has run ahead since the last look. Someone may have set it, too, so that this says nothing for
    * certain. Steps that are smaller than the tolerance add up until they are not.
+   *
+   * @param now What the monotonic clock shows.
    */
-  hasSlept(): boolean {
-    const aheadMs = this.#ahead();
+  hasSlept(now: number): boolean {
+    const aheadMs = this.#ahead(now);
     const isAhead = aheadMs > this.#aheadMs + CLOCK_TOLERANCE_MS;
     if (isAhead || aheadMs < this.#aheadMs) this.#aheadMs = aheadMs;
     return isAhead;
   }
 
-  #ahead(): number {
-    return this.#environment.wallNow() - this.#environment.now();
+  #ahead(now: number): number {
+    return this.#environment.wallNow() - now;
   }
 }

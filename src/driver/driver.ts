@@ -54,6 +54,10 @@ export class Driver<Command, Result> {
   readonly #peers: Peers;
   readonly #initialEffects: readonly Effect[];
   readonly #turns: Turns;
+  /** What the clock showed when the turn began: reading it costs as much as a step. */
+  #now = 0;
+  /** Whether the end of a turn was put off, for those who may have more. */
+  #isLate = false;
   #stopped = false;
   #clusterId: string;
   /** Settles when a first entry is durable, or never will be. */
@@ -368,11 +372,18 @@ export class Driver<Command, Result> {
 
   /** Takes all that has come, then lets the core send, then begins a write: until nothing is left to do. */
   #turn(): void {
+    this.#now = this.#environment.now();
     this.#lookAtClocks();
     do {
       for (const item of this.#turns.take()) this.#take(item);
       this.calls.dispatch();
       if (this.#turns.hasMore) continue;
+      if (this.calls.pending.takeAnswered() && !this.#isLate) {
+        // Who has just got an answer often has the next command: it travels with the news of what is committed.
+        this.#isLate = true;
+        return this.#turns.scheduleLate();
+      }
+      this.#isLate = false;
       this.#take({ event: { type: "drained" } });
       this.#writer.flush();
       if (!this.#applier.isBusy) this.calls.onApplied(this.appliedIndex);
@@ -380,19 +391,22 @@ export class Driver<Command, Result> {
     if (this.#stopped) return;
     this.#deadline.set(this.#core.deadline);
     this.calls.armSweep();
-    this.#watcher.look(this.#core.state, this.#environment.now());
+    this.#watcher.look(this.#core.state, this.#now);
     this.#handler.onTurn();
   }
 
   #lookAtClocks(): void {
-    if (this.#clocks.hasSlept()) this.#take({ event: { type: "clock-doubted" } });
+    if (this.#clocks.hasSlept(this.#now)) this.#take({ event: { type: "clock-doubted" } });
   }
 
   #take(item: Item): void {
     if (this.#stopped) return;
-    // The machine may sleep at any moment: what a lease says must be so after the read was asked for.
-    if (item.event.type === "read-requested" && item.event.isLease === true) this.#lookAtClocks();
-    this.#performAll(this.#core.step(item.event, this.#environment.now()), item);
+    const isLease = item.event.type === "read-requested" && item.event.isLease === true;
+    // All that a turn takes came before it began. But what a lease says must be so after the read was asked for, however
+    // long the turn has taken, and the machine may sleep at any moment.
+    if (isLease || !this.#turns.isRunning) this.#now = this.#environment.now();
+    if (isLease) this.#lookAtClocks();
+    this.#performAll(this.#core.step(item.event, this.#now), item);
   }
 
   /** A broken invariant, in the core or beside it, stops the server before harm is done. */

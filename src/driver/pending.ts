@@ -71,8 +71,9 @@ export class Pending {
   #closed: unknown;
 
   #lost = 0;
-  /** From a command's arrival to its result. */
-  readonly latency: Histogram = new Histogram();
+  readonly #latency = new Histogram();
+  /** When those came that have got their result since they were last counted: the clock is read once for all of them. */
+  #answered: number[] = [];
 
   /** Takes the clock and the limits. */
   constructor(environment: Environment, limits: PendingLimits) {
@@ -80,6 +81,12 @@ export class Pending {
     this.#limits = limits;
     this.#intake = new Intake(environment, limits, (proposal) => this.#queue.push(proposal));
     this.#nextForward = 1 + environment.randomSeed() % 2 ** 31;
+  }
+
+  /** From a command's arrival to its result. */
+  get latency(): Histogram {
+    this.takeAnswered();
+    return this.#latency;
   }
 
   /** Commands that wait. */
@@ -351,8 +358,17 @@ export class Pending {
   #settle(proposal: Proposal, index: LogIndex, placedTerm: Term, term: Term, applied: Applied): void {
     if (placedTerm !== term) return this.#reject(proposal, overwritten(index, placedTerm));
     this.#intake.release(proposal);
-    this.latency.add(this.#environment.now() - proposal.startedAt);
+    this.#answered.push(proposal.startedAt);
     proposal.resolve({ index, term, applied });
+  }
+
+  /** Whether anybody has got a result since this was last asked. */
+  takeAnswered(): boolean {
+    if (this.#answered.length === 0) return false;
+    const now = this.#environment.now();
+    for (const startedAt of this.#answered) this.#latency.add(now - startedAt);
+    this.#answered = [];
+    return true;
   }
 
   /** The connection is gone: nobody knows whether the forward arrived. */

@@ -6,6 +6,9 @@
 import type { Environment } from "./environment.ts";
 import type { Item } from "./item.ts";
 
+/** An answer comes by a promise, and often by that of a function or two around it, to who has more to ask for. */
+const HOPS = 4;
+
 /** One driver's. */
 export class Turns {
   readonly #environment: Environment;
@@ -15,10 +18,22 @@ export class Turns {
   #isRunning = false;
   #isOver = false;
 
+  readonly #begin = (): void => {
+    this.#isScheduled = false;
+    this.#isRunning = true;
+    this.#run();
+    this.#isRunning = false;
+  };
+
   /** Calls back for each turn, which takes what has come. */
   constructor(environment: Environment, run: () => void) {
     this.#environment = environment;
     this.#run = run;
+  }
+
+  /** Whether a turn is under way. */
+  get isRunning(): boolean {
+    return this.#isRunning;
   }
 
   /** Whether something has come that no turn has taken. */
@@ -44,12 +59,18 @@ export class Turns {
   schedule(): void {
     if (this.#isScheduled || this.#isOver) return;
     this.#isScheduled = true;
-    this.#environment.defer(() => {
-      this.#isScheduled = false;
-      this.#isRunning = true;
-      this.#run();
-      this.#isRunning = false;
-    });
+    this.#environment.defer(this.#begin);
+  }
+
+  /** Asks for a turn that comes when those who were just told something had the time to say more. */
+  scheduleLate(): void {
+    if (this.#isScheduled || this.#isOver) return;
+    this.#isScheduled = true;
+    this.#hop(HOPS);
+  }
+
+  #hop(hops: number): void {
+    this.#environment.defer(() => hops > 1 ? this.#hop(hops - 1) : this.#begin());
   }
 
   /** None follows, and what has come is dropped. */

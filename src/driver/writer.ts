@@ -136,7 +136,7 @@ export class Writer {
   }
 
   #write(batch: Batch): void {
-    this.#lastWriteAt = this.#environment.now();
+    if (this.#store.mark !== undefined) this.#lastWriteAt = this.#environment.now();
     let done: Promise<void> | undefined;
     try {
       done = this.#store.write(toWrite(batch));

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { type Applied, Applier } from "../../src/driver/applier.ts";
-import { BatchSize } from "../../src/driver/command_batch.ts";
+import { BatchSize, CopyRoom } from "../../src/driver/command_batch.ts";
 import { InvariantError } from "../../src/errors.ts";
 import type { ApplyContext, BatchedCommand, BatchedResult, Codec, StateMachine } from "../../src/machine.ts";
 import { LogCache } from "../../src/store/log_cache.ts";
@@ -262,4 +262,18 @@ test("Applier asks a machine for its hash right after every so many entries, and
   assertEquals([machine.calls, hashes], [["1,2,3", "4,5"], [[3, 1]]]);
   applier.advance(7);
   assertEquals([machine.calls.slice(2), hashes.slice(1)], [["6", "7"], [[6, 3]]]);
+});
+
+test("CopyRoom gives copies that nothing else changes, and puts only small ones beside others", () => {
+  const copies = new CopyRoom();
+  const sizes = [0, 1, 300, 1024, 1024, 1024, 1024, 1025, 5, 5000];
+  const originals = sizes.map((size, at) => new Uint8Array(size).fill(at + 1));
+  const taken = originals.map((bytes) => copies.copy(bytes));
+  originals.forEach((bytes) => bytes.fill(0xff));
+  assertEquals(taken.map((bytes) => [...bytes]), sizes.map((size, at) => Array(size).fill(at + 1)));
+  assertEquals(
+    taken.map((bytes) => bytes.length > 1024 ? bytes.buffer.byteLength : 0),
+    sizes.map((size) => size > 1024 ? size : 0),
+  );
+  assert(taken.every(({ buffer, length }) => length > 1024 || buffer.byteLength <= 4096));
 });

@@ -9,7 +9,7 @@ function setUp() {
   const pass = (wall: number, mono = wall) => {
     clock.wall += wall;
     clock.mono += mono;
-    return watch.hasSlept();
+    return watch.hasSlept(clock.mono);
   };
   return { pass };
 }

@@ -328,3 +328,38 @@ test("Driver ignores the bulk channel's connections when it tells who is connect
   assertEquals(raft.status.servers.map(({ connected }) => connected), [true, true, true]);
   await stop();
 });
+
+test("Driver sends the next command of who has just got an answer together with the news of the commit", async () => {
+  const { lead, receive, raft, sent, stop } = await setUp();
+  await lead();
+  const toB = () => sent.flatMap(({ to, message }) => to === "b" && message.type === "append-request" ? [message] : []);
+  const acknowledge = async () => {
+    const { sequence, end } = toB().at(-1)!;
+    sent.length = 0;
+    receive("b", { type: "append-response", term: 2, sequence, round: 0, matchIndex: end - 1, rejected: undefined });
+    await drain();
+  };
+  const news = () => toB().map(({ prevIndex, end, commitIndex }) => [prevIndex, end, commitIndex]);
+  await acknowledge();
+  const calls = (async () => [await raft.apply(Uint8Array.of(1)), await raft.apply(Uint8Array.of(2))])();
+  await drain();
+  await acknowledge();
+  assertEquals(news(), [[3, 5, 3]]);
+  // Nobody has more: the news travels alone, and at once.
+  await acknowledge();
+  assertEquals(news(), [[4, 5, 4]]);
+  assertEquals((await calls).length, 2);
+  await stop();
+});
+
+test("Raft.metrics() counts each result once, with the time that it took", async () => {
+  const { environment, lead, receive, raft, stop } = await setUp();
+  await lead();
+  const calls = [raft.apply(Uint8Array.of(1)), raft.apply(Uint8Array.of(2))];
+  await environment.advance(30);
+  receive("b", { type: "append-response", term: 2, sequence: 1, round: 0, matchIndex: 4, rejected: undefined });
+  await Promise.all(calls);
+  const { count, sumMs } = raft.metrics().commitMs;
+  assertEquals([count, sumMs, raft.metrics().commitMs.count], [2, 60, 2]);
+  await stop();
+});
