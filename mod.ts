@@ -68,7 +68,7 @@ export {
 export { NondeterminismError } from "./src/guard.ts";
 export type { ApplyContext, BatchedCommand, BatchedResult, Codec, StateMachine } from "./src/machine.ts";
 export type { EventsOptions, EventStream, RaftEvent } from "./src/events.ts";
-export type { HistogramSnapshot, PeerMetrics, RaftMetrics } from "./src/metrics.ts";
+export type { HistogramSnapshot, PeerMetrics, RaftMetrics, Stage, StageHistograms } from "./src/metrics.ts";
 export type { Diagnosis, Finding, FindingCode } from "./src/doctor.ts";
 export type { ReloadableSettings } from "./src/reload.ts";
 export type { WaitCondition } from "./src/wait.ts";

@@ -5,9 +5,10 @@
  */
 import { join } from "node:path";
 import type { Killable, Member } from "./failover.ts";
-import type { LoadResult, LoadShape } from "./load.ts";
+import type { LoadShape } from "./load.ts";
 import { Child, commandOf, freePorts, pause, type RuntimeName, scriptPath } from "./processes.ts";
 import type { Job, ServerPlan } from "./server.ts";
+import type { StagedLoad } from "./stages.ts";
 
 /** The command that starts a server of this library; a plan as JSON comes after it. */
 export async function ourServer(runtime: RuntimeName): Promise<readonly string[]> {
@@ -72,9 +73,9 @@ export class Cluster implements Killable {
   }
 
   /** Loads the leader. */
-  async load(shape: LoadShape, bytes: number, reads: boolean): Promise<LoadResult> {
+  async load(shape: LoadShape, bytes: number, reads: boolean): Promise<StagedLoad> {
     const { child } = await this.leader();
-    return await child.ask<LoadResult>({ job: "load", shape, bytes, reads } satisfies Job);
+    return await child.ask<StagedLoad>({ job: "load", shape, bytes, reads } satisfies Job);
   }
 
   /** What all its processes spent on processors since they started, user and system, milliseconds. */
@@ -114,10 +115,10 @@ export async function measureCluster(
   shapes: readonly LoadShape[],
   bytes: number,
   reads: boolean,
-): Promise<LoadResult[]> {
+): Promise<StagedLoad[]> {
   const cluster = await Cluster.start(await ourServer(runtime), dir);
   try {
-    const results: LoadResult[] = [];
+    const results: StagedLoad[] = [];
     for (const shape of shapes) results.push(await cluster.load(shape, bytes, reads));
     return results;
   } finally {

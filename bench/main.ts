@@ -13,13 +13,14 @@ import { measureFailover } from "./failover.ts";
 import { type GrowthResult, measureGrowth } from "./growth.ts";
 import { measureHttp } from "./http.ts";
 import { KvCluster } from "./kv.ts";
-import type { LoadResult, LoadShape } from "./load.ts";
+import type { LoadShape } from "./load.ts";
 import { measureMemory } from "./memory.ts";
 import { endChildrenWithUs } from "./processes.ts";
 import { findPeers, measureBeside } from "./peers.ts";
 import { peerTable } from "./peers_rows.ts";
 import { help, type OwnPart, ownParts, peerParts, type Plan, planOf, UsageError } from "./plan.ts";
-import { diskTable, failoverLine, growthTable, loadTable, storageTable } from "./report.ts";
+import { diskTable, failoverLine, growthTable, loadTable, stageTable, storageTable } from "./report.ts";
+import type { StagedLoad } from "./stages.ts";
 import { measureStorage } from "./storage.ts";
 
 function readPlan(): Plan {
@@ -159,14 +160,15 @@ async function measure(part: OwnPart, plan: Plan, dir: string): Promise<Measured
 
 async function measureLoads(
   title: string,
-  run: (bytes: number, reads: boolean) => Promise<LoadResult[]>,
+  run: (bytes: number, reads: boolean) => Promise<StagedLoad[]>,
 ): Promise<Measured> {
+  const commands = await run(256, false);
   const data = {
     "apply, 16 B": await run(16, false),
-    "apply, 256 B": await run(256, false),
+    "apply, 256 B": commands,
     "read, linearizable": await run(256, true),
   };
-  return { title, markdown: loadTable(data), data };
+  return { title, markdown: `${loadTable(data)}\n\n${stageTable(commands)}`, data };
 }
 
 await main();

@@ -4,8 +4,9 @@
  * @module
  */
 import { createRaft, memoryNetwork, memoryStore, type Raft } from "@securecollc/raft";
-import { type LoadResult, type LoadShape, runLoad } from "./load.ts";
+import type { LoadShape } from "./load.ts";
 import { Counter } from "./machine.ts";
+import { runStagedLoad, type StagedLoad } from "./stages.ts";
 
 /** Starts a cluster of servers with these ids and waits for its leader. */
 export async function startMemory(ids: readonly string[]): Promise<Raft<Uint8Array, number>[]> {
@@ -25,14 +26,14 @@ export async function measureMemory(
   shapes: readonly LoadShape[],
   bytes: number,
   reads: boolean,
-): Promise<LoadResult[]> {
+): Promise<StagedLoad[]> {
   const servers = await startMemory(["a", "b", "c"]);
   const leader = servers.find((server) => server.state === "leader")!;
   const command = new Uint8Array(bytes);
-  const results: LoadResult[] = [];
+  const results: StagedLoad[] = [];
   for (const shape of shapes) {
     const call = reads ? () => leader.read(() => leader.appliedIndex) : () => leader.apply(command);
-    results.push(await runLoad(call, shape));
+    results.push(await runStagedLoad(leader, call, shape));
   }
   await Promise.all(servers.map((server) => server.shutdown()));
   return results;

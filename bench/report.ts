@@ -6,6 +6,7 @@
 import type { DiskResult } from "./disk.ts";
 import type { GrowthResult } from "./growth.ts";
 import type { LoadResult } from "./load.ts";
+import type { StagedLoad } from "./stages.ts";
 import { median } from "./statistics.ts";
 import type { StorageResult } from "./storage.ts";
 
@@ -28,6 +29,18 @@ export function loadTable(rows: Readonly<Record<string, readonly LoadResult[]>>)
 function cell({ perSecond, p50Us, p99Us, p999Us, failed }: LoadResult): string {
   const failures = failed === 0 ? "" : `, ${failed} failed`;
   return `${number(perSecond)} (${number(p50Us)} / ${number(p99Us)} / ${number(p999Us)}${failures})`;
+}
+
+/** A table of when a command comes to which stage, with a row per stage. */
+export function stageTable(results: readonly StagedLoad[]): string {
+  const stages = Object.keys(results[0]?.stagesUs ?? {}) as (keyof StagedLoad["stagesUs"])[];
+  return [
+    `| from a command's arrival at the leader to …, 256 B, p50 µs | ${
+      results.map(({ inFlight }) => inFlight).join(" | ")
+    } |`,
+    `|---|${results.map(() => "---").join("|")}|`,
+    ...stages.map((stage) => `| ${stage} | ${results.map(({ stagesUs }) => number(stagesUs[stage])).join(" | ")} |`),
+  ].join("\n");
 }
 
 /** A line about failovers. */

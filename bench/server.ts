@@ -7,9 +7,10 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { createRaft, type Raft } from "@securecollc/raft";
 import { fileStore } from "@securecollc/raft/fs";
-import { type LoadShape, runLoad } from "./load.ts";
+import type { LoadShape } from "./load.ts";
 import { Counter } from "./machine.ts";
 import { startMemory } from "./memory.ts";
+import { runStagedLoad } from "./stages.ts";
 
 /** What a server is told on its command line. */
 export interface ServerPlan {
@@ -73,8 +74,8 @@ async function answer(raft: Server, job: Exclude<Job, { readonly job: "stop" }>)
       const command = new Uint8Array(job.bytes);
       const call = job.reads ? () => raft.read(() => raft.appliedIndex) : () => raft.apply(command);
       const from = cpuMs();
-      const result = await runLoad(call, job.shape);
-      return { ...result, cpuMs: cpuMs() - from, metrics: raft.metrics() };
+      const result = await runStagedLoad(raft, call, job.shape);
+      return { ...result, cpuMs: cpuMs() - from };
     }
   }
 }

@@ -96,6 +96,7 @@ export function measured(
     reads: reads.count,
     syncMs: syncs.snapshot(),
     commitMs: pending.latency.snapshot(),
+    stagesMs: pending.stages.snapshot(),
     peers: servers.filter((server) => server.id !== id && server.lag !== undefined)
       .map(({ id, lag, lastContactMs }) => ({ id, lag: lag!, lastContactMs })),
   };

@@ -84,6 +84,15 @@ test("Raft.apply() takes a command of commandBytesMax and refuses one byte more,
     assertEquals([cluster.machine("a").values.length, raft.metrics().proposalsPending], [1, 0]);
   }, { commandBytesMax: 100 }));
 
+test("Raft.metrics() counts the stages of a command at the leader that was handed it, and there alone", () =>
+  withCluster(3, async (cluster) => {
+    const { leader, followers } = await cluster.elect();
+    await cluster.settled(leader.apply("x"));
+    await cluster.settled(followers[0]!.apply("forwarded"));
+    const counts = (raft: typeof leader) => Object.values(raft.metrics().stagesMs).map(({ count }) => count).join();
+    assertEquals([counts(leader), ...followers.map(counts)], ["1,1,1,1,1,1", "0,0,0,0,0,0", "0,0,0,0,0,0"]);
+  }));
+
 test("Raft.apply() of what the codec can't encode rejects, and costs nothing", () =>
   withCluster(1, async (cluster) => {
     const raft = await cluster.leader();

@@ -34,6 +34,7 @@ export function prometheusText(metrics: RaftMetrics): string {
     counter("raft_sends_dropped_total", "Messages that were not sent.", metrics.sendsDropped),
     histogram("raft_sync_duration_seconds", "How long a durable write took.", metrics.syncMs),
     histogram("raft_commit_duration_seconds", "From a command's arrival to its result.", metrics.commitMs),
+    stages(metrics.stagesMs),
     ...peers(metrics.peers),
   ].join("");
 }
@@ -50,15 +51,24 @@ function peers(peers: readonly PeerMetrics[]): string[] {
   ];
 }
 
+function stages(stagesMs: RaftMetrics["stagesMs"]): string {
+  const samples = Object.entries(stagesMs).flatMap(([stage, of]) => histogramSamples(of, { stage }));
+  return family("raft_stage_duration_seconds", "histogram", "From a command's arrival to a stage of its way.", samples);
+}
+
+function histogram(name: string, help: string, of: HistogramSnapshot): string {
+  return family(name, "histogram", help, histogramSamples(of, {}));
+}
+
 /** Prometheus counts in each bucket what the smaller ones hold, too. */
-function histogram(name: string, help: string, { boundsMs, counts, sumMs, count }: HistogramSnapshot): string {
+function histogramSamples({ boundsMs, counts, sumMs, count }: HistogramSnapshot, labels: Labels): Sample[] {
   let below = 0;
   const samples = boundsMs.map((boundMs, i): Sample => {
     below += counts[i]!;
-    return ["_bucket", { le: String(seconds(boundMs)) }, below];
+    return ["_bucket", { ...labels, le: String(seconds(boundMs)) }, below];
   });
-  samples.push(["_bucket", { le: "+Inf" }, count], ["_sum", {}, seconds(sumMs)], ["_count", {}, count]);
-  return family(name, "histogram", help, samples);
+  const all: Sample = ["_bucket", { ...labels, le: "+Inf" }, count];
+  return [...samples, all, ["_sum", labels, seconds(sumMs)], ["_count", labels, count]];
 }
 
 function family(name: string, type: string, help: string, samples: readonly Sample[]): string {

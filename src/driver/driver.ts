@@ -406,7 +406,10 @@ export class Driver<Command, Result> {
     // long the turn has taken, and the machine may sleep at any moment.
     if (isLease || !this.#turns.isRunning) this.#now = this.#environment.now();
     if (isLease) this.#lookAtClocks();
-    this.#performAll(this.#core.step(item.event, this.#now), item);
+    const effects = this.#core.step(item.event, this.#now);
+    const { stages } = this.calls.pending;
+    if (stages.isFollowing) stages.look(this.#core.state);
+    this.#performAll(effects, item);
   }
 
   /** A broken invariant, in the core or beside it, stops the server before harm is done. */

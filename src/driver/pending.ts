@@ -14,6 +14,7 @@ import type { Environment } from "./environment.ts";
 import { Intake, type IntakeLimits } from "./intake.ts";
 import { abortedByRestore, lost, overwritten, shutdownError } from "./outcomes.ts";
 import type { Proposal } from "./proposal.ts";
+import { Stages } from "./stages.ts";
 
 /** Limits of what may wait, see {@linkcode RaftSettings}. */
 export interface PendingLimits extends IntakeLimits {
@@ -74,11 +75,14 @@ export class Pending {
   readonly #latency = new Histogram();
   /** When those came that have got their result since they were last counted: the clock is read once for all of them. */
   #answered: number[] = [];
+  /** From a command's arrival to each stage of its way. */
+  readonly stages: Stages;
 
   /** Takes the clock and the limits. */
   constructor(environment: Environment, limits: PendingLimits) {
     this.#environment = environment;
     this.#limits = limits;
+    this.stages = new Stages(environment);
     this.#intake = new Intake(environment, limits, (proposal) => this.#queue.push(proposal));
     this.#nextForward = 1 + environment.randomSeed() % 2 ** 31;
   }
@@ -185,6 +189,9 @@ export class Pending {
     for (let i = 0; i < proposals.length; i++) {
       this.#place(from + i, { proposal: proposals[i]!, term, giveUpAt: Infinity });
     }
+    // Neither the one that waited for this turn the longest nor the one that did so the shortest.
+    const middle = proposals.length >>> 1;
+    if (middle < proposals.length) this.stages.onAppended(from + middle, term, proposals[middle]!.startedAt);
     const end = proposals.findLastIndex(isRestoreEnd);
     if (end >= 0) this.#abort(from + end);
   }
@@ -325,7 +332,9 @@ export class Pending {
     const placed = this.#placed.get(index);
     if (placed !== undefined) {
       this.#placed.delete(index);
+      this.stages.onApplied(index);
       this.#settle(placed.proposal, index, placed.term, term, applied);
+      this.stages.onAnswered(index);
     } else if (this.#forwards.size > 0) {
       this.#unclaimed.set(index, { term, applied });
       if (this.#unclaimed.size > unclaimedMax) this.#unclaimed.delete(this.#unclaimed.keys().next().value!);

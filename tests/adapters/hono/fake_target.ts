@@ -67,6 +67,14 @@ const METRICS: Metrics = {
   sendsDropped: 9,
   syncMs: { boundsMs: [0.05, 0.1, 0.2], counts: [1, 2, 0, 3], sumMs: 12.5, count: 6 },
   commitMs: { boundsMs: [0.05, 0.1, 0.2], counts: [0, 0, 0, 0], sumMs: 0, count: 0 },
+  stagesMs: {
+    appended: { boundsMs: [0.1], counts: [3, 1], sumMs: 0.5, count: 4 },
+    durable: { boundsMs: [0.1], counts: [1, 3], sumMs: 4, count: 4 },
+    replicated: { boundsMs: [0.1], counts: [0, 4], sumMs: 6, count: 4 },
+    committed: { boundsMs: [0.1], counts: [0, 4], sumMs: 7, count: 4 },
+    applied: { boundsMs: [0.1], counts: [0, 4], sumMs: 8, count: 4 },
+    answered: { boundsMs: [0.1], counts: [0, 3], sumMs: 9, count: 3 },
+  },
   peers: [],
 };
 

@@ -49,6 +49,17 @@ test("prometheusText() gives histograms in seconds, each bucket with all that is
   ]);
 });
 
+test("prometheusText() gives a histogram for each stage of a command, by label", () => {
+  const lines = linesOf({}, "raft_stage_duration_seconds");
+  assertEquals(lines.length, 6 * 4);
+  assertEquals(lines.slice(0, 4), [
+    'raft_stage_duration_seconds_bucket{stage="appended",le="0.0001"} 3',
+    'raft_stage_duration_seconds_bucket{stage="appended",le="+Inf"} 4',
+    'raft_stage_duration_seconds_sum{stage="appended"} 0.0005',
+    'raft_stage_duration_seconds_count{stage="appended"} 4',
+  ]);
+});
+
 test("prometheusText() tells of each peer, and no contact where there was none", () => {
   const peers = [{ id: "b", lag: 7, lastContactMs: 1500 }, { id: "c", lag: 0, lastContactMs: undefined }];
   assertEquals(linesOf({ peers }, "raft_peer"), [
@@ -67,7 +78,7 @@ test("prometheusText() escapes what a label can't hold as it is", () => {
 test("prometheusText() is well-formed: help and type before the samples of each metric, a line break at the end", () => {
   const peers = [{ id: "b", lag: 7, lastContactMs: 1500 }];
   const text = prometheusText(fakeTarget({}, { peers }).metrics());
-  const sample = /^[a-z_]+(?:\{[a-z]+="[^"]*"\})? -?[0-9.e+-]+$/;
+  const sample = /^[a-z_]+(?:\{[a-z]+="[^"]*"(?:,[a-z]+="[^"]*")*\})? -?[0-9.e+-]+$/;
   let family = "";
   for (const line of text.slice(0, -1).split("\n")) {
     const name = line.startsWith("# HELP ") ? line.split(" ")[2]! : family;
