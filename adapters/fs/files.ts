@@ -8,6 +8,7 @@ import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import type { FileHandle, Files, OpenOptions } from "../../src/store/files.ts";
 import { isLockName, lockDirectory } from "./lock.ts";
+import { Quickness } from "./quickness.ts";
 
 /** What {@linkcode directoryFiles} takes. */
 export interface DirectoryOptions {
@@ -22,6 +23,12 @@ const IS_WINDOWS = process.platform === "win32";
  * Linux: on macOS it does less than fdatasync, and Windows has none.
  */
 const DURABLE_FLAG = process.platform === "linux" ? fs.constants.O_DSYNC ?? 0 : 0;
+
+/**
+ * Deno writes on the thread of the event loop, whichever call of `node:fs` is used, but syncs on another one. So there a
+ * file has two descriptors: see {@linkcode DescriptorFile.write}.
+ */
+const WRITES_BLOCK = "Deno" in globalThis;
 
 /** Up to here parts are copied into one array: cheaper than handing them over one by one. */
 const GATHER_BYTES_MAX = 1 << 20;
@@ -55,9 +62,17 @@ class DirectoryFiles implements Files {
   }
 
   async open(name: string, { create, durable }: OpenOptions): Promise<FileHandle> {
-    const flags = fs.constants.O_RDWR | (create ? fs.constants.O_CREAT : 0) | (durable ? DURABLE_FLAG : 0);
-    const fd = await call<number>((done) => fs.open(join(this.location, name), flags, 0o600, done));
-    return new DescriptorFile(fd, durable && DURABLE_FLAG === 0);
+    const path = join(this.location, name);
+    const open = (flags: number) => call<number>((done) => fs.open(path, fs.constants.O_RDWR | flags, 0o600, done));
+    const isSplit = durable && WRITES_BLOCK && DURABLE_FLAG !== 0;
+    const fd = await open((create ? fs.constants.O_CREAT : 0) | (durable && !isSplit ? DURABLE_FLAG : 0));
+    if (!isSplit) return new DescriptorFile(fd, durable && DURABLE_FLAG === 0);
+    try {
+      return new DescriptorFile(fd, true, await open(DURABLE_FLAG));
+    } catch (error) {
+      fs.closeSync(fd);
+      throw error;
+    }
   }
 
   rename(from: string, to: string): Promise<void> {
@@ -90,10 +105,14 @@ class DescriptorFile implements FileHandle {
   readonly #fd: number;
   /** Whether each write is followed by a sync. */
   readonly #syncs: boolean;
+  /** Of the same file, with O_DSYNC. */
+  readonly #quickFd: number | undefined;
+  readonly #quickness = new Quickness();
 
-  constructor(fd: number, syncs: boolean) {
+  constructor(fd: number, syncs: boolean, quickFd?: number) {
     this.#fd = fd;
     this.#syncs = syncs;
+    this.#quickFd = quickFd;
   }
 
   async size(): Promise<number> {
@@ -104,10 +123,21 @@ class DescriptorFile implements FileHandle {
     return call<number>((done) => fs.read(this.#fd, into, 0, into.length, offset, done));
   }
 
+  /**
+   * Where writes block, a small one is made durable in the same call, which is over sooner than another thread would have
+   * heard of it. A larger one, or any on a disk that was slow lately, is synced by another thread: the event loop goes
+   * on meanwhile.
+   */
   async write(parts: readonly Uint8Array[], offset: number): Promise<void> {
     const total = parts.reduce((sum, part) => sum + part.length, 0);
-    if (total <= GATHER_BYTES_MAX) await this.#write(gather(parts, total), offset);
-    else await this.#writeAll(parts, offset);
+    const now = performance.now();
+    if (this.#quickFd !== undefined && this.#quickness.allows(total, now)) {
+      writeAllSync(this.#quickFd, gather(parts, total), offset);
+      return this.#quickness.note(now, performance.now());
+    }
+    if (total > GATHER_BYTES_MAX) await this.#writeAll(parts, offset);
+    else if (WRITES_BLOCK) writeAllSync(this.#fd, gather(parts, total), offset);
+    else await this.#write(gather(parts, total), offset);
     if (this.#syncs) await this.sync();
   }
 
@@ -119,8 +149,9 @@ class DescriptorFile implements FileHandle {
     return call<void>((done) => fs.ftruncate(this.#fd, size, done));
   }
 
-  close(): Promise<void> {
-    return call<void>((done) => fs.close(this.#fd, done));
+  async close(): Promise<void> {
+    if (this.#quickFd !== undefined) fs.closeSync(this.#quickFd);
+    await call<void>((done) => fs.close(this.#fd, done));
   }
 
   async #write(bytes: Uint8Array, offset: number): Promise<void> {
@@ -138,6 +169,10 @@ class DescriptorFile implements FileHandle {
       left = without(left, written);
     }
   }
+}
+
+function writeAllSync(fd: number, bytes: Uint8Array, offset: number): void {
+  for (let at = 0; at < bytes.length;) at += fs.writeSync(fd, bytes, at, bytes.length - at, offset + at);
 }
 
 /** The parts without so many bytes at the front. */
