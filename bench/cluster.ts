@@ -43,11 +43,12 @@ export class Cluster implements Killable {
     return await Cluster.#ready(ids.map((id, i) => ({ id, port: ports[i]!, child: start(id) })), start);
   }
 
-  /** Starts one process in which three servers run on memory parts, and waits for a leader. */
-  static async startMemory(command: readonly string[]): Promise<Cluster> {
-    const plan: ServerPlan = { id: "a", dir: "", servers: { a: "a", b: "b", c: "c" }, memory: true };
+  /** Starts one process in which these servers run on memory parts, and waits for a leader. */
+  static async startMemory(command: readonly string[], ids: readonly string[] = ["a", "b", "c"]): Promise<Cluster> {
+    const [id] = ids as readonly [string];
+    const plan: ServerPlan = { id, dir: "", servers: Object.fromEntries(ids.map((id) => [id, id])), memory: true };
     const start = () => new Child([...command, JSON.stringify(plan)]);
-    return await Cluster.#ready([{ id: "a", port: 0, child: start() }], start);
+    return await Cluster.#ready([{ id, port: 0, child: start() }], start);
   }
 
   static async #ready(members: readonly Member[], start: (id: string) => Child): Promise<Cluster> {

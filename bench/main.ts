@@ -19,7 +19,8 @@ import { endChildrenWithUs } from "./processes.ts";
 import { findPeers, measureBeside } from "./peers.ts";
 import { peerTable } from "./peers_rows.ts";
 import { help, type OwnPart, ownParts, peerParts, type Plan, planOf, UsageError } from "./plan.ts";
-import { diskTable, failoverLine, growthTable, loadTable, stageTable, storageTable } from "./report.ts";
+import { diskTable, failoverLine, growthTable, loadTable, scaleTable, stageTable, storageTable } from "./report.ts";
+import { measureScale } from "./scale.ts";
 import type { StagedLoad } from "./stages.ts";
 import { measureStorage } from "./storage.ts";
 
@@ -154,6 +155,10 @@ async function measure(part: OwnPart, plan: Plan, dir: string): Promise<Measured
       const shape = { inFlight: 64, warmUpMs: plan.measureMs / 3, measureMs: 2 * plan.measureMs };
       const data = await measureStorage(plan.runtime, dir, { entries: plan.entries, keys: plan.keys, shape }, say);
       return { title: "Large logs and snapshots", markdown: storageTable(data), data };
+    }
+    case "scale": {
+      const data = await measureScale(plan.runtime, dir, plan.scale, say);
+      return { title: "How cost grows", markdown: scaleTable(data), data };
     }
   }
 }

@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "node:util";
 import type { RuntimeName } from "./processes.ts";
+import type { ScaleSizes } from "./scale.ts";
 
 /** What `--help` prints. */
 export const help = `Measures this library on this machine, alone or beside its peers.
@@ -15,7 +16,7 @@ Options:
   --peers             Ours, hashicorp/raft and etcd in one run, taking turns; prints the ratios. See bench/README.md.
   --quick             A tenth of the time: to see that it works, not to quote.
   --only <parts>      Some of the parts, separated by commas. Default: all.
-                      Alone: disk,memory,cluster,http,failover,growth,storage. With --peers: durable,memory,reads,http,failover.
+                      Alone: disk,memory,cluster,http,failover,growth,storage,scale. With --peers: durable,memory,reads,http,failover.
   --pairs <n>         With --peers: how often each is measured, 5 to 50. Default: 5. With --quick: 1 to 50, default 2.
   --bytes <sizes>     With --peers: sizes of commands, separated by commas, 1 to 1048576. Default: 256.
   --runtime <name>    Where our servers run: deno, bun or node. Default: deno.
@@ -25,7 +26,7 @@ Options:
 `;
 
 /** What is measured of ours alone. */
-export const ownParts = ["disk", "memory", "cluster", "http", "failover", "growth", "storage"] as const;
+export const ownParts = ["disk", "memory", "cluster", "http", "failover", "growth", "storage", "scale"] as const;
 /** What is measured beside peers. */
 export const peerParts = ["durable", "memory", "reads", "http", "failover"] as const;
 
@@ -48,6 +49,7 @@ export interface Plan {
   /** Entries and keys of the storage part. */
   readonly entries: number;
   readonly keys: number;
+  readonly scale: ScaleSizes;
   readonly pairs: number;
   readonly bytes: readonly number[];
   readonly json: string;
@@ -79,6 +81,12 @@ export function planOf(args: readonly string[]): Plan | undefined {
     growths: quick ? 1 : 5,
     entries: quick ? 100_000 : 1_000_000,
     keys: quick ? 26_214 : 262_144,
+    scale: {
+      servers: [1, 3, 5, 7, 9],
+      bytes: [16, 256, 4096, 65_536, 1_048_576],
+      entries: quick ? [1_000, 10_000, 100_000] : [10_000, 100_000, 1_000_000, 10_000_000],
+      measureMs: quick ? 300 : 3000,
+    },
     pairs: numberOf(values.pairs ?? (quick ? "2" : "5"), "--pairs", quick ? 1 : pairsMin, pairsMax),
     bytes: (values.bytes ?? "256").split(",").map((text) => numberOf(text, "--bytes", 1, bytesMax)),
     json: values.json ?? (peers ? "bench/out/peers.json" : "bench/out/bench.json"),

@@ -6,6 +6,7 @@
 import type { DiskResult } from "./disk.ts";
 import type { GrowthResult } from "./growth.ts";
 import type { LoadResult } from "./load.ts";
+import type { ScaleResult } from "./scale.ts";
 import type { StagedLoad } from "./stages.ts";
 import { median } from "./statistics.ts";
 import type { StorageResult } from "./storage.ts";
@@ -91,6 +92,29 @@ export function storageTable(
     } |`,
     `| … and what they take up on disk | ${each("disk")} |`,
   ].join("\n");
+}
+
+/** Three tables, one for each thing that grows. */
+export function scaleTable({ sizes: { servers, bytes, entries }, byServers, byBytes, restartMs }: ScaleResult): string {
+  const table = (title: string, columns: readonly number[], rows: Readonly<Record<string, readonly string[]>>) =>
+    [
+      `| ${title} | ${columns.map(number).join(" | ")} |`,
+      `|---|${columns.map(() => "---").join("|")}|`,
+      ...Object.entries(rows).map(([name, cells]) => `| ${name} | ${cells.join(" | ")} |`),
+    ].join("\n");
+  const mibPerSecond = byBytes.map(({ perSecond }, i) => (perSecond * bytes[i]! / 2 ** 20).toFixed(1));
+  return [
+    table("servers in one process, memory parts, 256 B, 16 in flight", servers, {
+      "per second (p50 / p99 / p99.9 µs)": byServers.map(cell),
+    }),
+    table("bytes of a command, three processes, TCP, fdatasync, 16 in flight", bytes, {
+      "per second (p50 / p99 / p99.9 µs)": byBytes.map(cell),
+      "MiB of commands per second": mibPerSecond,
+    }),
+    table("entries of 256 B in the log of one server, no snapshot", entries, {
+      "`createRaft` to the first accepted write, ms": restartMs.map(number),
+    }),
+  ].join("\n\n");
 }
 
 function number(value: number): string {

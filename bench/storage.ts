@@ -46,23 +46,34 @@ export async function measureStorage(
   sizes: StorageSizes,
   say: (line: string) => void,
 ): Promise<StorageResult> {
-  const command = [...await commandOf(runtime), scriptPath("./storage_server.ts")];
+  const command = await storageServer(runtime);
   const run = <T>(name: string, measure: (servers: StorageServers) => Promise<T>): Promise<T> => {
     say(`storage: ${name} …`);
     const servers = new StorageServers(command, join(dir, name));
     return measure(servers).finally(() => servers.stop());
   };
-  const restartMs = await run("restart", (servers) => restart(servers, sizes));
+  say("storage: restart …");
+  const restartMs = await measureRestart(runtime, join(dir, "restart"), sizes.entries);
   const snapshots = await run("snapshot", (servers) => snapshot(servers, sizes));
   const footprints = await run("footprint", (servers) => footprint(servers, sizes));
   return { sizes, restartMs, ...snapshots, footprints };
 }
 
-async function restart(servers: StorageServers, { entries }: StorageSizes): Promise<number> {
-  const [first] = await servers.begin(["n1"], { isRaw: true });
-  await ask(first!, { job: "put", puts: { keys: 0, bytes: values, inOrder: false }, count: entries });
-  const again = await servers.restart("n1");
-  return (await ask<{ ms: number }>(again, { job: "first-write" })).ms;
+/** `createRaft` to the first accepted write with so many entries of 256 B in the log, and no snapshot; milliseconds. */
+export async function measureRestart(runtime: RuntimeName, dir: string, entries: number): Promise<number> {
+  const servers = new StorageServers(await storageServer(runtime), dir);
+  try {
+    const [first] = await servers.begin(["n1"], { isRaw: true });
+    await ask(first!, { job: "put", puts: { keys: 0, bytes: values, inOrder: false }, count: entries });
+    const again = await servers.restart("n1");
+    return (await ask<{ ms: number }>(again, { job: "first-write" })).ms;
+  } finally {
+    await servers.stop();
+  }
+}
+
+async function storageServer(runtime: RuntimeName): Promise<readonly string[]> {
+  return [...await commandOf(runtime), scriptPath("./storage_server.ts")];
 }
 
 type Snapshots = Pick<StorageResult, "alone" | "beside" | "snapshotBytes" | "installMs">;
