@@ -9,7 +9,7 @@ import type { Find, Line, Plan } from "./plan.ts";
 import { Tree } from "./tree.ts";
 
 /** A run that takes longer hangs. */
-const silenceMs = 90_000;
+const silenceMs = 180_000;
 
 /** What came of one start. */
 export type Trial = Exclude<Line, { type: "passed" } | { type: "useless" } | { type: "simulator-failed" }>;

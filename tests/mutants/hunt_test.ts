@@ -19,14 +19,18 @@ test("mutants: all pass the type check, and one that does not is found out", asy
 }, { runtimes: ["deno"], timeoutMs: 300_000 });
 
 // Whoever finds nothing here would find nothing anywhere.
-test("mutants: the simulator finds three of them, and none in code without a fault", async () => {
-  const ids = ["last-index-acknowledged", "half-is-a-majority", "forward-sent-again"];
-  const some = ids.map((id) => MUTANTS.find((mutant) => mutant.id === id)!);
-  const verdicts = await huntAll(some, { starts: [0], budget: 60 }, 2);
-  assertEquals(verdicts.filter((verdict) => !isKilled(verdict)).map(describeVerdict), []);
-  const none = { ...some[0]!, replace: `${some[0]!.find} ` };
-  const useless = { ...some[1]!, replace: "return size + 1;" };
-  const [first, second] = await huntAll([none, useless], { starts: [0], budget: 5 }, 2);
-  assertEquals(first!.trials.map(({ type }) => type), ["survived"]);
-  assert(second!.problem?.startsWith("it breaks ordinary use"), second!.problem);
-}, { runtimes: ["deno"], timeoutMs: 240_000 });
+test(
+  "mutants: the simulator finds four of them, also one that never ends, and none in code without a fault",
+  async () => {
+    const ids = ["last-index-acknowledged", "half-is-a-majority", "forward-sent-again", "failed-command-not-answered"];
+    const some = ids.map((id) => MUTANTS.find((mutant) => mutant.id === id)!);
+    const verdicts = await huntAll(some, { starts: [0], budget: 60 }, 2);
+    assertEquals(verdicts.filter((verdict) => !isKilled(verdict)).map(describeVerdict), []);
+    const none = { ...some[0]!, replace: `${some[0]!.find} ` };
+    const useless = { ...some[1]!, replace: "return size + 1;" };
+    const [first, second] = await huntAll([none, useless], { starts: [0], budget: 5 }, 2);
+    assertEquals(first!.trials.map(({ type }) => type), ["survived"]);
+    assert(second!.problem?.startsWith("it breaks ordinary use"), second!.problem);
+  },
+  { runtimes: ["deno"], timeoutMs: 240_000 },
+);

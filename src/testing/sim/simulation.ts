@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { InvariantError } from "../../errors.ts";
 import type { DecodedMessage } from "../../wire/message_codec.ts";
 import type { Checker } from "./check/checker.ts";
 import { commits } from "./check/commits.ts";
@@ -216,6 +217,8 @@ export class Simulation {
       onApplied: (life, command, applied, result) => {
         ghost.noteApplied(command.value, applied.index, this.world.events, result);
         for (const checker of this.#checkers) checker.onApplied?.(ghost, life, applied);
+        // Whoever applies the same entry for ever would never come to the end of the event, where this is looked at.
+        if (ghost.violation !== undefined) throw new InvariantError(ghost.violation.message);
       },
       onRead: (server, life, from, end) => {
         server.sync(life);
