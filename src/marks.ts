@@ -32,7 +32,7 @@ const hits = {
   // The servers.
   "cluster-begun-live": 0,
   "change-overloaded": 0,
-  // Reads and transfers.
+  // Reads, transfers and commands.
   "read-waited-for-own-term": 0,
   "read-confirmed": 0,
   "read-refused-by-step-down": 0,
@@ -40,6 +40,7 @@ const hits = {
   "lease-read-in-doubt": 0,
   "transfer-succeeded": 0,
   "transfer-timed-out": 0,
+  "command-answered-again": 0,
   // Snapshots.
   "log-compacted": 0,
   "compaction-waited-for-peer": 0,

@@ -7,7 +7,7 @@ import type { Applied } from "./driver/applier.ts";
 import type { Environment } from "./driver/environment.ts";
 import type { ProposalEntry } from "./driver/proposal.ts";
 import { SESSION_WINDOW } from "./driver/session_table.ts";
-import { OverloadedError, RaftError, SessionExpiredError, ShutdownError } from "./errors.ts";
+import { LeadershipLostError, OverloadedError, RaftError, SessionExpiredError, ShutdownError } from "./errors.ts";
 import type { Proposer } from "./proposer.ts";
 import type { Session, WaitOptions } from "./raft.ts";
 import { EntryType, type LogIndex } from "./types.ts";
@@ -197,7 +197,7 @@ async function untilAnswered<Command>(
         isSentAgain,
       };
     } catch (error) {
-      if (!isWorthAnother(error) || !goesOn()) throw error;
+      if (!isWorthAnother(error) || !goesOn()) throw isSentAgain ? unknown(error) : error;
       // An attempt that is known to have left nothing is as if it had not been made.
       isSentAgain ||= (error as RaftError).outcome === "unknown";
     }
@@ -218,6 +218,14 @@ function wait(environment: Environment, ms: number, signal: AbortSignal | undefi
     signal?.addEventListener("abort", onAbort, { once: true });
     if (signal?.aborted === true) onAbort();
   });
+}
+
+/** What became of the last attempt is not what became of the command where an earlier one may have been applied (K5). */
+function unknown(error: unknown): unknown {
+  if (!(error instanceof RaftError) || error.outcome === "unknown") return error;
+  const { message, cause, leader } = error;
+  if (error instanceof ShutdownError) return new ShutdownError("unknown", cause, leader);
+  return new LeadershipLostError(`Cannot tell what became of the command, sent again: ${message}`, { leader });
 }
 
 /** Whether a later attempt may fare better. */

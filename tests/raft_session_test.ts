@@ -58,7 +58,8 @@ test("Session.apply(): the signal ends the waiting; a server that stops ends its
     controller.abort(new Error("enough"));
     assertEquals((await cluster.settled(aborted)).text, "Error: enough");
     const down = leader.shutdown();
-    assertEquals((await cluster.settled(stopped)).text.startsWith("shutdown"), true);
+    // An earlier attempt was in the log of a leader, and may be committed yet (K5).
+    assertEquals((await cluster.settled(stopped)).text, "shutdown unknown");
     await cluster.settled(down);
     assertEquals((await cluster.outcome(session.apply("c"))).text, "shutdown not-applied");
     assertEquals((await cluster.outcome(leader.session())).text, "shutdown not-applied");

@@ -5,6 +5,7 @@
  * @module
  */
 import { SessionExpiredError } from "../errors.ts";
+import { mark } from "../marks.ts";
 import type { LogIndex } from "../types.ts";
 import { type ClientBlock, decodeClientBlock, KEY_SESSION_MIN } from "../wire/client_block.ts";
 import type { Records } from "../wire/record.ts";
@@ -80,7 +81,10 @@ export class SessionTable {
     }
     this.#use(key, session, entry.timeMs);
     const kept = session.results.get(sequence);
-    if (kept !== undefined) return answered(decodeResult(kept));
+    if (kept !== undefined) {
+      mark("command-answered-again");
+      return answered(decodeResult(kept));
+    }
     if (number >= KEY_SESSION_MIN) return this.#toApply(block);
     if (sequence === 0) {
       if (entry.payload.length === 0) this.#forget(key, session);

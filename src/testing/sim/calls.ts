@@ -10,14 +10,25 @@ import { hashText, Refusal, serialOf, type SimCommand, type SimResult, type SimS
 import { Oracle } from "./oracle.ts";
 import { move, type MoveInput } from "./moves.ts";
 import type { Life } from "./server.ts";
-import { touch, type TouchInput } from "./touches.ts";
+import { answeredOnce, ClientSessions } from "./sessions.ts";
+import { abortAfter, touch, type TouchInput } from "./touches.ts";
 import type { World } from "./world.ts";
 
 /** What a client asks of a key. */
 export type KeyInput = SimCommand | { readonly type: "get"; readonly key: string };
 
 /** What a client asks for. */
-export type SimInput = KeyInput | { readonly type: "stale" | "lease"; readonly key: string } | TouchInput | MoveInput;
+export type SimInput =
+  | KeyInput
+  | { readonly type: "stale" | "lease"; readonly key: string }
+  /**
+   * A command of the server's session, whose caller gives up after so many microseconds, and a read that need see no more
+   * than that session was shown.
+   */
+  | { readonly type: "once"; readonly command: SimCommand; readonly after: number }
+  | { readonly type: "own"; readonly key: string }
+  | TouchInput
+  | MoveInput;
 
 /** A call of a key as its client saw it. */
 export type SimOperation = Operation<KeyInput, SimResult>;
@@ -39,6 +50,7 @@ export class Calls {
   readonly #open = new Set<Call>();
   /** What was last seen on each life without asking anybody. */
   readonly #stale = new WeakMap<Life, Map<string, number>>();
+  readonly #sessions = new ClientSessions();
   readonly oracle: Oracle;
   /** Every call of a key that has ended. */
   readonly history: SimOperation[] = [];
@@ -96,6 +108,10 @@ export class Calls {
       case "cas":
       case "fail":
         return this.#apply(call, input);
+      case "once":
+        return this.#applyOnce(call, input);
+      case "own":
+        return this.#readOwn(call, input.key);
       case "move":
       case "transfer":
         return this.#move(call, input);
@@ -112,8 +128,7 @@ export class Calls {
       const { index, term, result } = await call.life.raft!.applyEntry({ data: command });
       if (!this.#open.has(call)) return;
       this.#end(call, "ok", result);
-      if (typeof result !== "boolean") oracle.written(command, floor, result);
-      else if (command.type === "cas" && result) oracle.written(command, floor, command.expect);
+      oracle.answered(command, floor, result);
       this.#ghost.readFloor = Math.max(this.#ghost.readFloor, index);
       this.#ghost.later.push(() => this.#acknowledged(command, index, term, result));
     } catch (error) {
@@ -122,6 +137,50 @@ export class Calls {
         return `"${command.value}" is said to be refused by a machine, none of which has seen it`;
       });
       this.#end(call, "ok");
+    }
+  }
+
+  /** K1: what is sent again is applied once; the session itself sends it while nobody knows what became of it. */
+  async #applyOnce(call: Call, { command, after }: Extract<SimInput, { type: "once" }>): Promise<void> {
+    const { oracle } = this;
+    const ghost = this.#ghost;
+    const floor = oracle.floor(command.key);
+    oracle.ask(command.key);
+    const signal = abortAfter(this.#world, after);
+    try {
+      const session = await this.#sessions.of(call.life, signal);
+      if (!this.#open.has(call)) return;
+      const result = await session.apply(command, { signal });
+      if (!this.#open.has(call)) return;
+      this.#end(call, "ok", result);
+      oracle.answered(command, floor, result);
+      ghost.readFloor = Math.max(ghost.readFloor, session.seenIndex);
+      ghost.later.push(() => answeredOnce(ghost, command, result));
+    } catch (error) {
+      if (signal.aborted && error === signal.reason) this.#end(call, "unknown");
+      else this.#failed(call, error);
+    }
+  }
+
+  /** R5: who reads in a session sees all that it was shown before. */
+  async #readOwn(call: Call, key: string): Promise<void> {
+    const { life } = call;
+    const session = this.#sessions.known(life);
+    if (session === undefined) return this.#end(call, "failed");
+    const { seenIndex } = session;
+    try {
+      let at = 0;
+      const state = await life.raft!.read(() => {
+        at = life.raft!.appliedIndex;
+        return this.#look(life, key);
+      }, { consistency: "session", session });
+      if (!this.#open.has(call)) return;
+      this.#ghost.must(at >= seenIndex, "R5", () => {
+        return `a read of a session on "${life.id}" saw ${at}, and ${seenIndex} before`;
+      });
+      this.#seen(call, key, state);
+    } catch (error) {
+      this.#failed(call, error);
     }
   }
 
@@ -222,7 +281,8 @@ export class Calls {
     this.#ghost.must(error instanceof RaftError, "K4", () => `a ${call.input.type} is answered with ${error}`);
     const isDefinite = error instanceof RaftError && error.outcome === "not-applied";
     const { input } = call;
-    if (isDefinite && "value" in input) this.#ghost.noteNotApplied(input.value);
+    const asked = input.type === "once" ? input.command : input;
+    if (isDefinite && "value" in asked) this.#ghost.noteNotApplied(asked.value);
     this.#end(call, isDefinite ? "failed" : "unknown");
   }
 
@@ -233,8 +293,8 @@ export class Calls {
     if (input.type === "lease" && outcome === "ok" && output !== undefined) {
       this.#record(call, { type: "get", key: input.key }, "ok", output);
     }
-    if (!isKeyInput(input) || input.type === "fail") return;
-    this.#record(call, input, outcome, output);
+    const asked = input.type === "once" ? input.command : input;
+    if (isKeyInput(asked) && asked.type !== "fail") this.#record(call, asked, outcome, output);
   }
 
   #record({ called, client }: Call, input: KeyInput, outcome: SimOperation["outcome"], output?: SimResult): void {
@@ -244,5 +304,5 @@ export class Calls {
 }
 
 function isKeyInput(input: SimInput): input is KeyInput {
-  return "key" in input && input.type !== "stale" && input.type !== "lease";
+  return "key" in input && input.type !== "stale" && input.type !== "lease" && input.type !== "own";
 }

@@ -257,6 +257,7 @@ function clientsOf(random: Random, heartbeat: number, election: number): ClientB
     workChance: some(0.05),
     workMax: heartbeat * random.pick([1, 4]),
     leaseReads: random.chance(0.6),
+    sessions: random.split("sessions").pick([0, 0, 0.2, 0.8]),
   };
 }
 

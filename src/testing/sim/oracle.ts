@@ -5,7 +5,7 @@
  * @module
  */
 import type { Ghost } from "./ghost.ts";
-import { serialOf, type SimCommand, type SimState, transition } from "./machine.ts";
+import { serialOf, type SimCommand, type SimResult, type SimState, transition } from "./machine.ts";
 
 /** All that clients have learnt of one key. */
 interface Known {
@@ -59,6 +59,12 @@ export class Oracle {
       return `"${key}" is read as ${state}, others had seen ${floor} writes before that was asked for`;
     });
     known.floor = Math.max(known.floor, serialOf(state));
+  }
+
+  /** A command is answered: of a `cas` that did not take place, nothing is learnt. */
+  answered(command: SimCommand, floor: number, result: SimResult): void {
+    if (typeof result !== "boolean") this.written(command, floor, result);
+    else if (command.type === "cas" && result) this.written(command, floor, command.expect);
   }
 
   /** A write is answered: with the state before it. It follows on what was seen before, and so does what it left. */

@@ -90,7 +90,7 @@ const touches: Readonly<Record<Touch, (scene: Scene) => Promise<boolean>>> = {
   },
 
   async watch({ world, ghost, life, raft, input }) {
-    const leaving = after(world, input.after);
+    const leaving = abortAfter(world, input.after);
     let term = 0;
     for await (const event of raft.events({ bufferMax: 2, signal: leaving })) {
       if (life.isOver) return false;
@@ -111,7 +111,7 @@ const touches: Readonly<Record<Touch, (scene: Scene) => Promise<boolean>>> = {
   },
 
   async "apply-aborting"({ world, ghost, life, raft, input }) {
-    const signal = after(world, input.after);
+    const signal = abortAfter(world, input.after);
     const error = await reason(raft.apply({ type: "put", key: "aborted", value: input.value }, { signal }));
     if (life.isOver) return false;
     if (error instanceof RaftError && error.outcome === "not-applied") ghost.noteNotApplied(input.value);
@@ -120,7 +120,7 @@ const touches: Readonly<Record<Touch, (scene: Scene) => Promise<boolean>>> = {
   },
 
   async "read-aborting"({ world, ghost, life, raft, input }) {
-    const signal = after(world, input.after);
+    const signal = abortAfter(world, input.after);
     const error = await reason(raft.read(() => life.machine.get("aborted"), { signal }));
     if (!life.isOver) expect(ghost, life, input, signal, error);
     return true;
@@ -241,7 +241,7 @@ function expect(ghost: Ghost, life: Life, { type }: TouchInput, signal: AbortSig
 }
 
 /** Aborts after so many microseconds. */
-function after(world: World, delay: number): AbortSignal {
+export function abortAfter(world: World, delay: number): AbortSignal {
   const controller = new AbortController();
   world.schedule(-1, Port.client, delay, "gives up", () => controller.abort(new Refusal("gave up")));
   return controller.signal;

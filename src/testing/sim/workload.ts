@@ -41,6 +41,8 @@ export interface ClientBehaviour {
   readonly staleReads: boolean;
   /** Reads that a lease will do for. */
   readonly leaseReads?: boolean;
+  /** Chance that a command is one of a session, or a read one of what a session has seen; 0 by default. */
+  readonly sessions?: number;
   /** Keys that hold lists. */
   readonly lists: boolean;
   /** A call of something else; see {@linkcode TOUCHES}. */
@@ -78,6 +80,7 @@ export class Workload implements Clients {
   readonly #ghost: Ghost;
   readonly #random: readonly Random[];
   readonly #swaps: Random;
+  readonly #sessions: Random;
   readonly #calls: Calls;
   /** Calls of each key so far, of which each so many make a new one. */
   readonly #ofKey: number[];
@@ -99,6 +102,7 @@ export class Workload implements Clients {
     this.#calls = new Calls(world, ghost);
     this.#random = Array.from({ length: config.client.clients }, (_, i) => random.split(`client ${i}`));
     this.#swaps = random.split("swaps");
+    this.#sessions = random.split("sessions");
     this.#ofKey = new Array(config.client.keys).fill(0);
   }
 
@@ -238,11 +242,17 @@ export class Workload implements Clients {
     const { key, isList } = this.#drawKey(random, lists);
     if (staleReads && random.chance(0.1)) return { type: "stale", key };
     if (leaseReads === true && random.chance(0.3)) return { type: "lease", key };
-    return random.weighted<SimInput>([
+    const input = random.weighted<KeyInput>([
       [{ type: "get", key }, 40],
       [isList ? { type: "append", key, value } : this.#drawWrite(random, key, value), 59],
       [{ type: "fail", key, value }, 1],
     ]);
+    const isOfSession = this.#sessions.chance(this.#config.client.sessions ?? 0) && input.type !== "fail";
+    if (!isOfSession) return input;
+    if (input.type === "get") return { type: "own", key };
+    // Longer than a leader is waited for, and not for ever: who was removed never hears of one.
+    const patience = this.#config.settings.leaderWaitMs! * 1000;
+    return { type: "once", command: input, after: this.#sessions.spread(patience, patience * 8) };
   }
 
   /** The latest configuration that anybody goes by. */

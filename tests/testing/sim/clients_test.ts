@@ -40,6 +40,8 @@ function rule(invariant: string, what: string, play: (scene: Scene, isBad: boole
 
 const put = (value: string): SimInput & { type: "put" } => ({ type: "put", key: "k", value });
 
+const once = (value: string): SimInput => ({ type: "once", command: put(value), after: 1000 });
+
 rule("O1", "nobody sees what nobody wrote", ({ oracle }, isBad) => {
   oracle.ask("k");
   oracle.see("k", isBad ? "2:v2" : "1:v1");
@@ -97,6 +99,32 @@ rule("K3", "who is told a result is told what the machines computed", async ({ g
 rule("K3", "the entry that somebody is told of holds their command", async ({ ghost, calls }, isBad) => {
   committed(ghost, isBad ? "v2" : "v1", null);
   await calls.make(lifeOf(answer(null)), put("v1"), "c");
+});
+
+rule(
+  "K3",
+  "a command of a session is answered with what it did when it was applied",
+  async ({ ghost, calls }, isBad) => {
+    committed(ghost, "v1", null);
+    const session = { seenIndex: 2, apply: () => Promise.resolve(isBad ? "1:v0" : null) };
+    calls.oracle.ask("k");
+    await calls.make(lifeOf({ session: () => Promise.resolve(session) }), once("v1"), "c");
+  },
+);
+
+rule("K5", "also in a session nothing is applied that is said not to be", async ({ ghost, calls }, isBad) => {
+  const error = new ShutdownError(isBad ? "not-applied" : "unknown");
+  const session = { seenIndex: 2, apply: () => Promise.reject(error) };
+  await calls.make(lifeOf({ session: () => Promise.resolve(session) }), once("v1"), "c");
+  committed(ghost, "v1", null);
+});
+
+rule("R5", "who reads in a session sees what it was shown", async ({ ghost, calls }, isBad) => {
+  committed(ghost, "v1", null);
+  const session = { seenIndex: 1, apply: () => Promise.resolve(null) };
+  const life = lifeOf({ ...reader(isBad ? 0 : 1), session: () => Promise.resolve(session) });
+  await calls.make(life, once("v1"), "c");
+  await calls.make(life, { type: "own", key: "k" }, "c");
 });
 
 rule("K4", "a server answers with a result or an error of its own", async ({ calls }, isBad) => {
