@@ -11,6 +11,17 @@ export function getU32(bytes: Uint8Array, at: number): number {
   return (bytes[at] | bytes[at + 1] << 8 | bytes[at + 2] << 16 | bytes[at + 3] << 24) >>> 0;
 }
 
+/** {@linkcode getU32} of a view that is there already. */
+export function getU32Of(view: DataView, at: number): number {
+  return view.getUint32(at, true);
+}
+
+/** {@linkcode getU64} of a view that is there already. */
+export function getU64Of(view: DataView, at: number): number {
+  const high = view.getUint32(at + 4, true);
+  return high === 0 ? view.getUint32(at, true) : high * TWO_32 + view.getUint32(at, true);
+}
+
 /** Writes a u32; of a larger number its low 32 bits. */
 export function setU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value;

@@ -25,8 +25,8 @@
 import { InvariantError, ProtocolError } from "../errors.ts";
 import { EntryType, type IndexedConfiguration, type LogIndex, type Term, type TermRun } from "../types.ts";
 import { decodeConfiguration } from "./configuration.ts";
-import { crc32c } from "./crc32c.ts";
-import { getU32, getU64, setU32, setU64 } from "./integers.ts";
+import { crc32c, crc32cOfView, viewOf } from "./crc32c.ts";
+import { getU32, getU32Of, getU64, getU64Of, setU32, setU64 } from "./integers.ts";
 
 /** Bytes of a record's header. */
 export const RECORD_HEADER_BYTES = 48;
@@ -238,16 +238,17 @@ function encodeRecord(
 export function decodeRecords(bytes: Uint8Array, from: LogIndex): Records {
   // Bounded by the bytes that are there, not by what they claim.
   const offsets = new Uint32Array(Math.floor(bytes.length / RECORD_HEADER_BYTES) + 1);
+  const view = viewOf(bytes);
   let at = 0;
   let count = 0;
   let term = 0;
   let timeMs = 0;
   while (at < bytes.length) {
-    const next = checkRecord(bytes, at, from + count);
-    const recordTerm = getU64(bytes, at + 24);
-    const recordTimeMs = getU64(bytes, at + 32);
-    if (recordTerm < term) refuse(bytes, at, from + count, `its term ${recordTerm} is below ${term}`);
-    if (recordTimeMs < timeMs) refuse(bytes, at, from + count, `its time ${recordTimeMs} is before ${timeMs}`);
+    const next = checkRecord(view, at, from + count);
+    const recordTerm = getU64Of(view, at + 24);
+    const recordTimeMs = getU64Of(view, at + 32);
+    if (recordTerm < term) refuse(view, at, from + count, `its term ${recordTerm} is below ${term}`);
+    if (recordTimeMs < timeMs) refuse(view, at, from + count, `its time ${recordTimeMs} is before ${timeMs}`);
     term = recordTerm;
     timeMs = recordTimeMs;
     at = next;
@@ -259,29 +260,33 @@ export function decodeRecords(bytes: Uint8Array, from: LogIndex): Records {
 }
 
 /** Verifies one record and returns where the next one starts. */
-function checkRecord(bytes: Uint8Array, at: number, index: LogIndex): number {
+function checkRecord(view: DataView, at: number, index: LogIndex): number {
   const body = at + RECORD_HEADER_BYTES;
-  if (body > bytes.length) refuse(bytes, at, index, "its header is cut off");
-  if (crc32c(bytes, at + 4, body) !== getU32(bytes, at)) refuse(bytes, at, index, "its header's checksum is wrong");
-  const type = bytes[at + 4];
-  const flags = bytes[at + 5];
-  const extensionBytes = getU32(bytes, at + 12);
-  if (!KNOWN_TYPES.has(type)) refuse(bytes, at, index, `its type ${type} is unknown`);
-  if ((flags & ~KNOWN_FLAGS) !== 0) refuse(bytes, at, index, `its flags ${flags} are unknown`);
+  if (body > view.byteLength) refuse(view, at, index, "its header is cut off");
+  if (crc32cOfView(view, at + 4, body) !== getU32Of(view, at)) {
+    refuse(view, at, index, "its header's checksum is wrong");
+  }
+  const type = view.getUint8(at + 4);
+  const flags = view.getUint8(at + 5);
+  const extensionBytes = getU32Of(view, at + 12);
+  if (!KNOWN_TYPES.has(type)) refuse(view, at, index, `its type ${type} is unknown`);
+  if ((flags & ~KNOWN_FLAGS) !== 0) refuse(view, at, index, `its flags ${flags} are unknown`);
   if ((flags & RecordFlag.client) !== 0 && extensionBytes === 0) {
-    refuse(bytes, at, index, "its client block is missing");
+    refuse(view, at, index, "its client block is missing");
   }
-  if ((bytes[at + 6] | bytes[at + 7] | getU32(bytes, at + 44)) !== 0) {
-    refuse(bytes, at, index, "reserved bytes are not zero");
+  if ((view.getUint16(at + 6) | getU32Of(view, at + 44)) !== 0) {
+    refuse(view, at, index, "reserved bytes are not zero");
   }
-  const found = getU64(bytes, at + 16);
-  if (found !== index) refuse(bytes, at, index, `its index is ${found}`);
-  if (!Number.isSafeInteger(found) || index < 1) refuse(bytes, at, index, "its index is out of range");
-  if (!Number.isSafeInteger(getU64(bytes, at + 24))) refuse(bytes, at, index, "its term is out of range");
-  if (!Number.isSafeInteger(getU64(bytes, at + 32))) refuse(bytes, at, index, "its time is out of range");
-  const next = body + getU32(bytes, at + 8) + extensionBytes;
-  if (next > bytes.length) refuse(bytes, at, index, "its payload is cut off");
-  if (crc32c(bytes, body, next) !== getU32(bytes, at + 40)) refuse(bytes, at, index, "its payload's checksum is wrong");
+  const found = getU64Of(view, at + 16);
+  if (found !== index) refuse(view, at, index, `its index is ${found}`);
+  if (!Number.isSafeInteger(found) || index < 1) refuse(view, at, index, "its index is out of range");
+  if (!Number.isSafeInteger(getU64Of(view, at + 24))) refuse(view, at, index, "its term is out of range");
+  if (!Number.isSafeInteger(getU64Of(view, at + 32))) refuse(view, at, index, "its time is out of range");
+  const next = body + getU32Of(view, at + 8) + extensionBytes;
+  if (next > view.byteLength) refuse(view, at, index, "its payload is cut off");
+  if (crc32cOfView(view, body, next) !== getU32Of(view, at + 40)) {
+    refuse(view, at, index, "its payload's checksum is wrong");
+  }
   return next;
 }
 
@@ -303,8 +308,8 @@ export function digestOfWhole(bytes: Uint8Array): number | undefined {
   return digest;
 }
 
-function refuse(bytes: Uint8Array, at: number, index: LogIndex, detail: string): never {
-  throw new ProtocolError(`Cannot decode entry ${index} at byte ${at} of ${bytes.length}: ${detail}`);
+function refuse(view: DataView, at: number, index: LogIndex, detail: string): never {
+  throw new ProtocolError(`Cannot decode entry ${index} at byte ${at} of ${view.byteLength}: ${detail}`);
 }
 
 /** The terms of these entries, the first run starting at `records.from`; none without entries. */
