@@ -11,6 +11,7 @@ import { EntryType, type LogIndex, type Term } from "../types.ts";
 import { RecordFlag, type Records } from "../wire/record.ts";
 import { batchOf, BatchSize, commandOf, contextOf, CopyRoom, outcomesOf } from "./command_batch.ts";
 import type { Environment } from "./environment.ts";
+import { ReadAhead } from "./read_ahead.ts";
 import { bytesOf, type LoggedRestore, Restores } from "./restores.ts";
 import { SessionTable } from "./session_table.ts";
 
@@ -69,7 +70,9 @@ export interface Hashing {
 const entriesPerLook = 32;
 /** How long applying may keep the event loop from everything else, milliseconds. */
 const sliceMs = 10;
-/** Bytes read from disk at a time by an applier that lags behind the entries in memory. */
+/** How long, when only reads give everything else its turn: they do when they come from a disk, which nobody can be sure of. */
+const readSlicesMs = 100;
+/** Bytes read from disk at a time for a machine that takes them as a stream. */
 const readBytes = 1024 * 1024;
 
 const nothing: Applied = { ok: true, value: undefined };
@@ -88,6 +91,9 @@ export class Applier<Command, Result> {
   #waiting: "no" | "machine" | "disk" | "turn" = "no";
   /** Since when the event loop may have had no turn. */
   #sliceStartedAt = 0;
+  /** When it had its last turn for sure. */
+  #turnedAt = 0;
+  readonly #disk: ReadAhead;
   /** Read from disk and, from `#fetchedAt` on, not applied. */
   #fetched: readonly Records[] = [];
   #fetchedAt = 0;
@@ -122,6 +128,7 @@ export class Applier<Command, Result> {
     this.#codec = codec;
     this.#cache = log.cache;
     this.#store = log.store;
+    this.#disk = new ReadAhead(log.store);
     this.#environment = environment;
     this.#host = host;
     this.#appliedIndex = applied.index;
@@ -184,7 +191,7 @@ export class Applier<Command, Result> {
 
   #begin(): void {
     this.#waiting = "no";
-    this.#sliceStartedAt = this.#environment.now();
+    this.#sliceStartedAt = this.#turnedAt = this.#environment.now();
     this.#run();
   }
 
@@ -249,6 +256,7 @@ export class Applier<Command, Result> {
   #restore(installation: Installation): void {
     const { index, timeMs } = installation;
     this.#fetched = [];
+    this.#disk.forget();
     this.#restores.forget();
     const restored = installation.restore().then(() => {
       // A newer one may wait by now.
@@ -266,6 +274,7 @@ export class Applier<Command, Result> {
     const cached = this.#cache.records(index);
     if (cached !== undefined) {
       this.#fetched = [];
+      this.#disk.forget();
       return cached;
     }
     while (this.#fetchedAt < this.#fetched.length && this.#fetched[this.#fetchedAt]!.end <= index) this.#fetchedAt++;
@@ -275,7 +284,7 @@ export class Applier<Command, Result> {
   async #fetch(from: LogIndex): Promise<void> {
     // What memory holds may not be written yet: an entry that it has replaced would still be read (BA01).
     try {
-      this.#fetched = await this.#store.read(from, Math.min(this.#upTo + 1, this.#cache.firstIndex), readBytes);
+      this.#fetched = await this.#disk.read(from, Math.min(this.#upTo + 1, this.#cache.firstIndex));
     } catch (error) {
       if (!(error instanceof DamagedEntryError)) throw error;
       // Goes on when it is told to: that will be when the entry is repaired.
@@ -284,6 +293,8 @@ export class Applier<Command, Result> {
       return this.#host.onDamage(error);
     }
     this.#fetchedAt = 0;
+    const now = this.#environment.now();
+    if (this.#disk.hasWaited && now - this.#turnedAt < readSlicesMs) this.#sliceStartedAt = now;
     if (this.#fetched[0]?.from !== from) {
       throw new InvariantError(`the store must give entry ${from} when asked for it`);
     }

@@ -234,6 +234,24 @@ test("Applier that reads from disk lets others have their turn as well (BA13)", 
   assertEquals(applier.appliedIndex, 500);
 });
 
+test("Applier takes a read from disk for everyone's turn, but not for ever (BA13)", async () => {
+  let skew = 0;
+  const { applier, environment, store } = await setUp(() => void (skew += 6), {
+    values: Array.from({ length: 60 }, () => 1),
+    cachedFrom: 61,
+  });
+  const { now } = environment;
+  environment.now = () => now.call(environment) + skew;
+  // One entry at a time, by promises that let nobody else have a turn.
+  store.read = (from) => Promise.resolve(store.inner.read(from, from + 1, 0));
+  applier.advance(60);
+  await drain();
+  assertEquals(applier.appliedIndex, 18, "18 × 6 ms are more than 100, and nobody had a turn");
+  assertEquals(environment.timerCount, 1);
+  for (let turns = 0; turns < 5; turns++) await environment.advance(0);
+  assertEquals(applier.appliedIndex, 60);
+});
+
 test("Applier lets reads look at the machine while it waits for the disk", async () => {
   const { applier, store } = await setUp(([value]) => value, { cachedFrom: 4 });
   store.slowReads = true;

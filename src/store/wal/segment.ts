@@ -60,6 +60,11 @@ export class EntryTable {
     return this.#lengths[index - this.from];
   }
 
+  /** Bytes of the records of the entries `[from, end)`; a copy. */
+  byteLengths(from: LogIndex, end: LogIndex): Uint32Array {
+    return this.#lengths.slice(from - this.from, end - this.from);
+  }
+
   /** Adds the entries that come next, whose records are in the file at this offset, one after the other. */
   append(records: Records, offset: number): void {
     if (records.count === 0) return;

@@ -14,9 +14,21 @@ import type { Segment } from "./segment.ts";
 /** What may be read at most besides the entries asked for: batch headers, padding and truncated entries. */
 const SPAN_BYTES = 1 << 20;
 
-interface Place {
+/** Where some entries are, one after the other. */
+interface Places {
+  /** Where the first one is in the file. */
+  readonly start: number;
+  /** Where the last one ends. */
+  readonly end: number;
+  /** Bytes of each. */
+  readonly lengths: Uint32Array;
+  /** Pieces of the file, each without a gap, that hold them all. */
+  readonly pieces: readonly Piece[];
+}
+
+interface Piece {
   readonly offset: number;
-  readonly bytes: number;
+  bytes: number;
 }
 
 /**
@@ -34,30 +46,42 @@ export async function readEntries(
   bytesMax: number,
 ): Promise<Records> {
   // All positions first: entries may be truncated and others take their indexes before the bytes are here.
-  const places: Place[] = [];
-  const start = entries.offset(from);
-  let total = 0;
-  for (let index = from; index < Math.min(end, entries.end); index++) {
-    const place = { offset: entries.offset(index), bytes: entries.byteLength(index) };
-    const span = place.offset + place.bytes - start;
-    if (places.length > 0 && (total + place.bytes > bytesMax || span > 2 * bytesMax + SPAN_BYTES)) break;
-    places.push(place);
-    total += place.bytes;
-  }
+  const places = placesOf(entries, from, Math.min(end, entries.end), bytesMax);
   try {
     return await readPlaces(files, name, from, places);
   } catch (error) {
     if (!(error instanceof DamagedEntryError)) throw error;
     // Once more, and by itself: what was read wrongly once is not damaged, and to be believed so costs a leadership.
-    return await readPlaces(files, name, from, places.slice(0, 1));
+    return await readPlaces(files, name, from, firstOf(places));
   }
 }
 
+function placesOf(entries: Segment["entries"], from: LogIndex, end: LogIndex, bytesMax: number): Places {
+  const start = entries.offset(from);
+  const pieces: Piece[] = [];
+  let piece: Piece = { offset: start, bytes: 0 };
+  let total = 0;
+  let index = from;
+  for (; index < end; index++) {
+    const offset = entries.offset(index);
+    const bytes = entries.byteLength(index);
+    if (index > from && (total + bytes > bytesMax || offset + bytes - start > 2 * bytesMax + SPAN_BYTES)) break;
+    if (offset !== piece.offset + piece.bytes || index === from) pieces.push(piece = { offset, bytes: 0 });
+    piece.bytes += bytes;
+    total += bytes;
+  }
+  return { start, end: piece.offset + piece.bytes, lengths: entries.byteLengths(from, index), pieces };
+}
+
+function firstOf({ start, lengths }: Places): Places {
+  const bytes = lengths[0];
+  return { start, end: start + bytes, lengths: lengths.subarray(0, 1), pieces: [{ offset: start, bytes }] };
+}
+
 /** The records at these places, up to the first one that is damaged. */
-async function readPlaces(files: Files, name: string, from: LogIndex, places: readonly Place[]): Promise<Records> {
-  const start = places[0].offset;
-  const last = places[places.length - 1];
-  const bytes = new Uint8Array(last.offset + last.bytes - start);
+async function readPlaces(files: Files, name: string, from: LogIndex, places: Places): Promise<Records> {
+  const { start, end, lengths, pieces } = places;
+  const bytes = new Uint8Array(end - start);
   try {
     await withFile(files, name, (file) => readFully(file, bytes, start));
   } catch (cause) {
@@ -71,24 +95,24 @@ async function readPlaces(files: Files, name: string, from: LogIndex, places: re
   }
   // Moved together, over what lies between the batches.
   let at = 0;
-  for (const { offset, bytes: length } of places) {
-    bytes.copyWithin(at, offset - start, offset - start + length);
+  for (const { offset, bytes: length } of pieces) {
+    if (at !== offset - start) bytes.copyWithin(at, offset - start, offset - start + length);
     at += length;
   }
-  return verified(bytes.subarray(0, at), from, places, pathOf(files, name));
+  return verified(bytes.subarray(0, at), from, start, lengths, pathOf(files, name));
 }
 
 /** The records in these bytes up to the first one that is damaged. */
-function verified(bytes: Uint8Array, from: LogIndex, places: readonly Place[], path: string): Records {
+function verified(bytes: Uint8Array, from: LogIndex, start: number, lengths: Uint32Array, path: string): Records {
   try {
     return decodeRecords(bytes, from);
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
     let at = 0;
-    for (let i = 0; i < places.length; i++) {
-      const next = at + places[i].bytes;
+    for (let i = 0; i < lengths.length; i++) {
+      const next = at + lengths[i];
       if (!isRecord(bytes.subarray(at, next), from + i)) {
-        if (i === 0) throw new DamagedEntryError(from, path, places[0].offset, error.message);
+        if (i === 0) throw new DamagedEntryError(from, path, start, error.message);
         break;
       }
       at = next;
