@@ -5,10 +5,13 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DamagedEntryError } from "../src/errors.ts";
 import type { RaftEvent } from "../src/events.ts";
 import type { StoreFactory } from "../src/store/store.ts";
+import { kvLog } from "../src/store/kv/kv_store.ts";
 import { walStore } from "../src/store/wal/wal_store.ts";
 import { MemoryFiles } from "../src/testing/memory_files.ts";
+import { MemoryKv } from "../src/testing/memory_kv.ts";
 import type { ServerId } from "../src/types.ts";
 import { test } from "./harness.ts";
+import { damageEntry, keyOfEntry } from "./store/kv_damage.ts";
 import { VirtualCluster } from "./virtual_cluster.ts";
 
 /** Servers with a disk each. */
@@ -190,4 +193,42 @@ test("a leader whose disk is full makes way, votes, and has all that was written
   assert(events.some((event) => event.type === "disk-full" && !event.isFull));
   assertEquals(cluster.machine(full).values, cluster.machine(others[0]!).values);
   await cluster.stopAll();
+});
+
+test("a follower whose key-value database lost and changed entries, its configuration among them, gets them again", async () => {
+  const cluster = new VirtualCluster(3);
+  const databases = new Map(cluster.ids.map((id) => [id, new MemoryKv()]));
+  const prefix = ["raft"];
+  const start = (id: ServerId) => {
+    const open = () =>
+      Promise.resolve(kvLog(databases.get(id)!, { prefix, closes: false, random: () => `disk of ${id}` }));
+    return cluster.start(id, { store: { open }, logCacheBytesMax: 1_000 });
+  };
+  for (const id of cluster.ids) await start(id);
+  const { leader, followers: [victim] } = await cluster.elect();
+  for (let i = 0; i < 40; i++) await cluster.settled(leader.apply(i));
+  await cluster.converged();
+  const { id, lastIndex } = victim!;
+  await cluster.settled(victim!.shutdown());
+  const kv = databases.get(id)!;
+  for (const index of [3, 17, lastIndex]) await damageEntry(kv, prefix, index);
+  for (const index of [1, 2, 30]) await kv.atomic().delete(await keyOfEntry(kv, prefix, index)).commit();
+  const again = await start(id);
+  assert(again.status.damaged.length >= 4, JSON.stringify(again.status.damaged));
+  await cluster.settled((await cluster.leader()).apply("more"));
+  await cluster.converged();
+  await cluster.environment.until(() => again.status.damaged.length === 0);
+  assertEquals(cluster.machine(id).values, cluster.machine(leader.id).values);
+  await cluster.settled(again.shutdown());
+  assertEquals((await start(id)).status.damaged, []);
+  await cluster.converged();
+  await cluster.stopAll();
+  // Alone it has nobody to ask.
+  const one = new VirtualCluster(1);
+  const store = () => ({ open: () => Promise.resolve(kvLog(kv, { prefix: ["one"], closes: false })) });
+  await one.start("a", { store: store() });
+  await one.settled((await one.leader()).apply(1));
+  await one.stopAll();
+  await damageEntry(kv, ["one"], 1);
+  await assertRejects(() => one.start("a", { store: store() }), DamagedEntryError);
 });

@@ -45,8 +45,9 @@ export interface KvStoreOptions {
  * next write with a {@linkcode StoreLockedError}. Until then both answer: see to it that a server is gone before its
  * successor is started, as a database has no lock.
  *
- * Entries that are damaged are refused at the start or when they are read, and not fetched again from the leader as those of
- * a `fileStore` are: remove all keys of that server and let it catch up.
+ * Entries that are damaged or missing are fetched again from the leader and written anew, as those of a `fileStore` are. Only
+ * the one key that says which entries there are, and what the vote is, must be whole: else the start is refused with a
+ * {@linkcode CorruptionError}, and what is left to do is to remove all keys of that server and let it catch up.
  *
  * Deno needs `--unstable-kv` (or `"unstable": ["kv"]` in `deno.json`), and read and write access to the file. At a start
  * all entries of the log are read once, some 200,000 a second.

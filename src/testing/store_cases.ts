@@ -20,6 +20,11 @@ export interface StoreHarness {
    * suite kills the store at every operation.
    */
   haltAfter?(operations: number): void;
+  /**
+   * Changes the payload of an entry on the disk, so that its checksum is wrong. The store that wrote it is closed, and the
+   * next one not made yet.
+   */
+  damage?(index: LogIndex): Promise<void>;
   /** Called at the end of each case. */
   dispose?(): Promise<void>;
 }
@@ -29,7 +34,7 @@ export interface StoreCase {
   /** A sentence beginning with what is called. */
   readonly name: string;
   /** What the harness must offer. */
-  readonly needs?: "haltAfter";
+  readonly needs?: "haltAfter" | "damage";
   /** Rejects when the store doesn't. */
   run(harness: StoreHarness): Promise<void>;
 }

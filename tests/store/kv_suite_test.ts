@@ -4,16 +4,19 @@ import { testSnapshotStore } from "../../src/testing/conformance/snapshot_suite.
 import { testStore } from "../../src/testing/conformance/store_suite.ts";
 import { KvSwitch, MemoryKv } from "../../src/testing/memory_kv.ts";
 import { test } from "../harness.ts";
+import { damageEntry } from "./kv_damage.ts";
 
 testStore(test, {
   name: "kvLog",
   canHalt: true,
+  canDamage: true,
   start() {
     const kv = new MemoryKv();
     const line = new KvSwitch();
     return {
       // Killed rather than closed: what was acknowledged must be there.
       next: () => Promise.resolve(kvLog(line.user(kv), { prefix: ["raft"], closes: true })),
+      damage: (index) => damageEntry(kv, ["raft"], index),
       operationCount: () => line.operationCount,
       haltAfter: (operations) => void (line.operationsLeft = operations),
     };

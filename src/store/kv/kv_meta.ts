@@ -4,7 +4,7 @@
  * @module
  */
 import { CorruptionError, StorageError } from "../../errors.ts";
-import type { LogIndex, Vote } from "../../types.ts";
+import type { LogIndex, Term, Vote } from "../../types.ts";
 import type { LogBounds } from "../write_check.ts";
 import { decodeText, encodeText } from "./kv_text.ts";
 
@@ -21,13 +21,19 @@ export interface KvMeta extends LogBounds {
   readonly clusterId: string;
   readonly starts: number;
   readonly vote: Vote;
+  /**
+   * Term of the last entry, or of the one before the first when there is none: known also when that entry is lost. Undefined
+   * after a version that did not write it, until the next write.
+   */
+  readonly lastTerm: Term | undefined;
   /** Ascending; the first covers the first entry, the last the one to come. */
   readonly runs: readonly EpochRun[];
   /** The next epoch: no key was ever made under it, or only by a write that never held. */
   readonly nextEpoch: number;
 }
 
-const FORM = 1;
+/** The form that is written. The first had no `lastTerm`. */
+const FORM = 2;
 
 /** Encodes it: less than a value may have. */
 export function encodeKvMeta(meta: KvMeta): Uint8Array {
@@ -50,7 +56,7 @@ export function decodeKvMeta(bytes: Uint8Array, location: string): KvMeta {
   const fields = decodeText(bytes);
   if (fields === undefined) throw new CorruptionError(location, 0, "the checksum of its meta is wrong");
   const { form, vote, runs, ...rest } = fields;
-  if (form !== FORM) {
+  if (form !== FORM && form !== 1) {
     throw new StorageError(
       `Cannot open "${location}" as its meta has the form ${form}, and ${FORM} is the newest known one: upgrade this server`,
       "open",

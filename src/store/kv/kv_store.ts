@@ -11,17 +11,21 @@
  * Keys that mean nothing any more are removed afterwards, in several operations if need be; a start removes what a crash
  * left of them.
  *
+ * An entry that the meta says there is was durable: one that is missing or has a wrong checksum is damaged, and may be
+ * written anew under the same keys. There is no tail to cut, as the meta is set together with the last of a write's entries.
+ *
  * @module
  */
-import { CorruptionError, EntryNotFoundError, type RaftError, StorageError, StoreLockedError } from "../../errors.ts";
-import type { IndexedConfiguration, LogIndex, TermRun } from "../../types.ts";
-import { concatenate } from "../../wire/bytes.ts";
-import { configurationsOf, type Records } from "../../wire/record.ts";
+import { addDamage, damageFrom } from "../../damage.ts";
+import { DamagedEntryError, EntryNotFoundError, type RaftError, StorageError, StoreLockedError } from "../../errors.ts";
+import type { LogIndex, Term } from "../../types.ts";
+import type { Records } from "../../wire/record.ts";
 import { failureOf } from "../failure.ts";
 import type { Store, StoreState, StoreWrite } from "../store.ts";
-import { boundsAfter, checkCluster } from "../write_check.ts";
+import { boundsAfter, checkCluster, type LogBounds } from "../write_check.ts";
 import { bytesOf, groupsOf, type Kv, type KvChange, type KvKey, VALUE_BYTES_MAX, withChanges } from "./kv.ts";
-import { LogKeys, verified } from "./kv_entries.ts";
+import { contentAfter, type KvContent, LogScan } from "./kv_content.ts";
+import { inspected, LogKeys, wholeOf } from "./kv_entries.ts";
 import { decodeKvMeta, encodeKvMeta, type KvMeta, runsTo } from "./kv_meta.ts";
 
 /** What {@linkcode kvLog} takes. */
@@ -66,8 +70,9 @@ class KvStore implements Store {
   /** Removal of what was compacted away. Never rejects. */
   #sweeping: Promise<unknown> = Promise.resolve();
   #meta!: KvMeta;
+  #content!: KvContent;
   #versionstamp: string | null = null;
-  /** Counts truncations: a read during one may have seen both sides of it. */
+  /** Counts beginnings and ends of truncations: a read during one may have seen both sides of it. */
   #truncations = 0;
 
   constructor(kv: Kv, options: KvLogOptions) {
@@ -96,11 +101,13 @@ class KvStore implements Store {
       const bounds = boundsAfter(write, before);
       checkCluster(write, before.clusterId);
       const isTruncated = write.truncateFrom !== undefined && write.truncateFrom <= before.lastIndex;
+      const content = contentAfter(this.#content, write, bounds);
       try {
-        await this.#publish(write, { ...before, ...bounds });
+        await this.#publish(write, { ...before, ...bounds, lastTerm: lastTermOf(content, bounds) });
       } catch (cause) {
         throw this.#failure = this.#errorOf("write", cause);
       }
+      this.#content = content;
       // It holds. What it replaced is in nobody's way, so it does no harm if that can't be removed now.
       if (isTruncated) await this.#sweepTruncated(before).catch(() => {});
       if (bounds.firstIndex > before.firstIndex) this.#sweepCompacted(before);
@@ -108,20 +115,27 @@ class KvStore implements Store {
   }
 
   async read(from: LogIndex, end: LogIndex, bytesMax: number): Promise<Records[]> {
-    for (;;) {
+    for (let looks = 1;; looks++) {
       if (this.#phase !== "open") throw this.#notOpen("read");
+      if (this.#isTruncating) await this.#busy;
       const { firstIndex, lastIndex } = this.#meta;
       if (!(from >= firstIndex && from <= lastIndex && end > from)) {
         throw new EntryNotFoundError(from, firstIndex, lastIndex);
       }
+      const hole = damageFrom(this.#content.damaged, from);
+      if (hole !== undefined && hole.from <= from) {
+        throw new DamagedEntryError(from, hole.file, hole.offset, hole.detail);
+      }
       const before = this.#truncations;
-      const bytes = await this.#collect(from, Math.min(end, lastIndex + 1), bytesMax).catch((cause) => {
+      const limit = Math.min(end, lastIndex + 1, hole?.from ?? Infinity);
+      const parts = await this.#collect(from, limit, bytesMax).catch((cause) => {
         throw this.#errorOf("read", cause);
       });
       if (this.#truncations !== before) continue;
-      if (bytes !== undefined) return [verified(bytes, from, this.#location)];
-      // It may have been compacted away meanwhile.
-      if (from >= this.#meta.firstIndex) throw new CorruptionError(`${this.#location}, log`, from, "it is missing");
+      const records = wholeOf(parts, from, this.#file);
+      if (records !== undefined) return [records];
+      // It may have been compacted away meanwhile; and it is looked at once more before it is given up.
+      if (from >= this.#meta.firstIndex && looks > 1) this.#noteDamage(from, parts[0]);
     }
   }
 
@@ -160,41 +174,53 @@ class KvStore implements Store {
     }
     return {
       ...{ serverId, incarnation: (this.#options.random ?? (() => crypto.randomUUID()))(), clusterId: "", starts: 0 },
-      ...{ vote: { term: 0, votedFor: undefined }, firstIndex: 1, prevTerm: 0, lastIndex: 0 },
+      ...{ vote: { term: 0, votedFor: undefined }, firstIndex: 1, prevTerm: 0, lastIndex: 0, lastTerm: 0 },
       ...{ runs: [{ from: 1, epoch: 0 }], nextEpoch: 1 },
     };
   }
 
+  /** The entry will have to be repaired: the next look at it fails. */
+  #noteDamage(index: LogIndex, bytes: Uint8Array | undefined): void {
+    const detail = bytes === undefined ? "it is missing" : inspected(bytes, index, this.#file).detail ?? "";
+    const damage = { from: index, end: index + 1, isTermKnown: true, file: this.#file, offset: index, detail };
+    this.#content = { ...this.#content, damaged: addDamage(this.#content.damaged, damage) };
+  }
+
   /** Verifies all entries, and removes what a crash left over. */
   async #scan(): Promise<StoreState> {
+    let [scan, left] = await this.#look();
+    // Once more, before it is believed.
+    if (scan.damaged.length > 0) [scan, left] = await this.#look();
     const { vote, firstIndex, prevTerm, lastIndex, runs, clusterId, serverId, incarnation, starts } = this.#meta;
-    const terms: TermRun[] = [];
-    const configurations: IndexedConfiguration[] = [];
-    let lastTimeMs = 0;
-    let next = firstIndex;
+    for (const group of groupsOf(left, 0)) if (group.length > 0) await this.#change(group);
+    await this.#sweep(this.#keys.epoch(0), this.#keys.epoch(runs[0].epoch));
+    for (const [i, { from, epoch }] of runs.entries()) {
+      await this.#sweep(this.#keys.epoch(epoch), this.#keys.entry(epoch, Math.max(from, firstIndex)));
+      const end = this.#keys.entry(epoch, Math.min(runs[i + 1]?.from ?? Infinity, lastIndex + 1));
+      await this.#sweep(end, this.#keys.epoch(runs[i + 1]?.epoch ?? INDEX_MAX));
+    }
+    const { terms, damaged, configurations, lastTimeMs } = scan;
+    this.#content = { terms, damaged };
+    const state = { vote, firstIndex, prevTerm, lastIndex, terms, configurations, damaged, lastTimeMs };
+    return { ...state, identity: { clusterId, serverId, incarnation, starts } };
+  }
+
+  /** Reads all entries; gives the keys that are left over beside them, too. */
+  async #look(): Promise<[scan: LogScan, left: KvChange[]]> {
+    const { firstIndex, lastIndex, runs } = this.#meta;
+    const scan = new LogScan(this.#meta, this.#file);
+    const left: KvChange[] = [];
     for (const [i, { from, epoch }] of runs.entries()) {
       const end = Math.min(runs[i + 1]?.from ?? Infinity, lastIndex + 1);
-      await this.#sweep(this.#keys.epoch(epoch), this.#keys.entry(epoch, Math.max(from, firstIndex)));
-      const left: KvChange[] = [];
-      for await (const { index, bytes, left: key } of this.#keys.list(this.#kv, epoch, next, end)) {
-        if (key !== undefined) {
-          left.push({ key, value: undefined });
-          continue;
-        }
-        if (index !== next) break;
-        const record = verified(bytes, index, this.#location);
-        if (terms.at(-1)?.term !== record.term(index)) terms.push({ term: record.term(index), from: index });
-        configurations.push(...configurationsOf(record));
-        lastTimeMs = record.timeMs(index);
-        next++;
+      for await (
+        const { index, bytes, left: key } of this.#keys.list(this.#kv, epoch, Math.max(from, firstIndex), end)
+      ) {
+        if (key === undefined) scan.add(index, bytes);
+        else left.push({ key, value: undefined });
       }
-      if (next < end) throw new CorruptionError(`${this.#location}, log`, next, "it is missing");
-      for (const group of groupsOf(left, 0)) if (group.length > 0) await this.#change(group);
-      await this.#sweep(this.#keys.entry(epoch, end), this.#keys.epoch(runs[i + 1]?.epoch ?? INDEX_MAX));
     }
-    await this.#sweep(this.#keys.epoch(0), this.#keys.epoch(runs[0].epoch));
-    const state = { vote, firstIndex, prevTerm, lastIndex, terms, configurations, damaged: [], lastTimeMs };
-    return { ...state, identity: { clusterId, serverId, incarnation, starts } };
+    scan.end();
+    return [scan, left];
   }
 
   /** Makes a write durable: in one operation, or in several of which the last counts. */
@@ -207,26 +233,30 @@ class KvStore implements Store {
     const meta: KvMeta = { ...next, vote: vote ?? next.vote, clusterId: clusterId ?? next.clusterId, runs };
     const isTruncated = truncateFrom !== undefined && truncateFrom <= before.lastIndex;
     if (isTruncated) this.#truncations++;
-    const groups = this.#groupsOf(records, runs);
+    const repairs = this.#keys.changesOf(write.repairs ?? [], runs);
+    const groups = this.#groupsOf(repairs, records, runs);
     if (groups.length === 1 || !isTruncated) await this.#stage(groups, meta);
     else if (runs.length < RUNS_MAX) {
       const begun = [...runs.filter(({ from }) => from < end), { from: end, epoch: meta.nextEpoch }];
       const moved = { ...meta, runs: runsTo(begun, next.firstIndex, end), nextEpoch: meta.nextEpoch + 1 };
-      await this.#stage(this.#groupsOf(records, moved.runs), moved);
+      await this.#stage(this.#groupsOf(repairs, records, moved.runs), moved);
     } else {
-      await this.#commit([], { ...before, ...boundsAfter({ records: [], truncateFrom }, before) });
+      const cut = { records: [], truncateFrom };
+      const bounds = boundsAfter(cut, before);
+      const lastTerm = lastTermOf(contentAfter(this.#content, cut, bounds), bounds);
+      await this.#commit([], { ...before, ...bounds, lastTerm });
       await this.#stage(groups, meta);
     }
     if (isTruncated) this.#truncations++;
     this.#options.onSync?.(performance.now() - start);
   }
 
-  /** Operations that set these entries, under keys of the last run. */
-  #groupsOf(records: readonly Records[], runs: KvMeta["runs"]): KvChange[][] {
-    return groupsOf(this.#keys.changesOf(records, runs[runs.length - 1].epoch), VALUE_BYTES_MAX);
+  /** Operations that set these entries, after those that are repaired, which are what they were. */
+  #groupsOf(repairs: readonly KvChange[], records: readonly Records[], runs: KvMeta["runs"]): KvChange[][] {
+    return groupsOf([...repairs, ...this.#keys.changesOf(records, runs)], VALUE_BYTES_MAX);
   }
 
-  /** Sets entries under keys that mean nothing before the last operation. */
+  /** Sets entries under keys that mean nothing before the last operation, or mean the same after it. */
   async #stage(groups: readonly KvChange[][], meta: KvMeta): Promise<void> {
     for (const group of groups.slice(0, -1)) await this.#change(group);
     await this.#commit(groups[groups.length - 1], meta);
@@ -247,8 +277,8 @@ class KvStore implements Store {
     this.#meta = meta;
   }
 
-  /** Records of entries, one after the other; undefined when the first is missing. */
-  async #collect(from: LogIndex, end: LogIndex, bytesMax: number): Promise<Uint8Array | undefined> {
+  /** The records of entries that follow one another, not verified; none when the first is missing. */
+  async #collect(from: LogIndex, end: LogIndex, bytesMax: number): Promise<Uint8Array[]> {
     const { runs } = this.#meta;
     const parts: Uint8Array[] = [];
     let [next, length] = [from, 0];
@@ -257,14 +287,13 @@ class KvStore implements Store {
       if (next >= runEnd) continue;
       for await (const { index, bytes } of this.#keys.list(this.#kv, epoch, next, runEnd)) {
         if (bytes === undefined) continue;
-        if (index !== next) return parts.length === 0 ? undefined : concatenate(parts);
-        if (parts.length > 0 && length + bytes.length > bytesMax) return concatenate(parts);
+        if (index !== next || (parts.length > 0 && length + bytes.length > bytesMax)) return parts;
         parts.push(bytes);
         length += bytes.length;
         next++;
       }
     }
-    return parts.length === 0 ? undefined : concatenate(parts);
+    return parts;
   }
 
   /** Removes what a truncation replaced. */
@@ -332,6 +361,16 @@ class KvStore implements Store {
     if ((isOpen || this.#opening === undefined) && this.#options.closes) this.#kv.close();
   }
 
+  /** Whether a truncation is under way; also after one that failed. */
+  get #isTruncating(): boolean {
+    return this.#truncations % 2 === 1;
+  }
+
+  /** How errors name where entries are; the offset is the index. */
+  get #file(): string {
+    return `${this.#location}, log`;
+  }
+
   #fenced(): StorageError {
     return new StoreLockedError(this.#location);
   }
@@ -343,4 +382,8 @@ class KvStore implements Store {
   #notOpen(operation: string): StorageError {
     return new StorageError(`Cannot ${operation} as the ${this.#location} is not open`, operation);
   }
+}
+
+function lastTermOf({ terms }: KvContent, { prevTerm }: LogBounds): Term {
+  return terms[terms.length - 1]?.term ?? prevTerm;
 }

@@ -6,6 +6,7 @@
 import type { RegisterTest } from "../case_checks.ts";
 import { type StoreCase, storeCases, type StoreHarness } from "../store_cases.ts";
 import { storeContentCases } from "./store_content_cases.ts";
+import { storeDamageCases } from "./store_damage_cases.ts";
 import { storeKillCases } from "./store_kill_cases.ts";
 import { storeRemovalCases } from "./store_removal_cases.ts";
 
@@ -26,10 +27,17 @@ export interface StoreSubject {
    * @default {false}
    */
   readonly canHalt?: boolean;
+  /**
+   * Whether the harness has `damage`. Without it what the store does about entries that its disk does not give back is not
+   * tested.
+   *
+   * @default {false}
+   */
+  readonly canDamage?: boolean;
 }
 
 /**
- * Registers the tests that every `Store` must pass: some 55, a fifth of which kill the store at every operation of its disk.
+ * Registers the tests that every `Store` must pass: some 70, a fifth of which kill the store at every operation of its disk.
  *
  * @param test Registers one test: `Deno.test`, `test` of `node:test`, of `bun:test` or of Vitest.
  *
@@ -54,6 +62,7 @@ export interface StoreSubject {
 export function testStore(test: RegisterTest, subject: StoreSubject): void {
   for (const { name, needs, run } of allCases) {
     if (needs === "haltAfter" && subject.canHalt !== true) continue;
+    if (needs === "damage" && subject.canDamage !== true) continue;
     test(`${subject.name}: ${name}`, async () => {
       const harness = await subject.start();
       try {
@@ -70,4 +79,5 @@ const allCases: readonly StoreCase[] = [
   ...storeContentCases,
   ...storeRemovalCases,
   ...storeKillCases,
+  ...storeDamageCases,
 ];

@@ -8,6 +8,7 @@ import type { Store } from "../../../src/store/store.ts";
 import { testSnapshotStore } from "../../../src/testing/conformance/snapshot_suite.ts";
 import { testStore } from "../../../src/testing/conformance/store_suite.ts";
 import { test } from "../../harness.ts";
+import { damageEntry } from "../../store/kv_damage.ts";
 
 const elsewhere = (name: string, body: () => Promise<void>) => test(name, body, { runtimes: ["node", "bun"] });
 
@@ -25,11 +26,13 @@ async function openNpmKv(path: string): Promise<Kv> {
 
 testStore(elsewhere, {
   name: "kvStore on @deno/kv",
+  canDamage: true,
   async start() {
     const directory = await fs.mkdtemp(join(tmpdir(), "kv-test-"));
     const kv = await openNpmKv(join(directory, "kv.sqlite"));
     let last: Store | undefined;
     return {
+      damage: (index) => damageEntry(kv, ["raft"], index),
       async next() {
         await last?.close();
         return last = await kvStore({ kv }).open({});

@@ -14,6 +14,7 @@ import { testStore } from "../../../src/testing/conformance/store_suite.ts";
 import { KvSwitch } from "../../../src/testing/memory_kv.ts";
 import { commandsOf } from "../../../src/testing/store_cases.ts";
 import { test } from "../../harness.ts";
+import { damageEntry } from "../../store/kv_damage.ts";
 
 const onDeno = (name: string, body: () => Promise<void>) => test(name, body, { runtimes: ["deno"], timeoutMs: 60_000 });
 
@@ -22,10 +23,12 @@ const openMemory = (): Promise<Kv> => Deno.openKv(":memory:");
 testStore(onDeno, {
   name: "kvStore in memory",
   canHalt: true,
+  canDamage: true,
   async start() {
     const kv = await openMemory();
     const line = new KvSwitch();
     return {
+      damage: (index) => damageEntry(kv, ["raft", "a"], index),
       next: () => Promise.resolve(kvLog(line.user(kv), { prefix: ["raft", "a"], closes: true })),
       operationCount: () => line.operationCount,
       haltAfter: (operations) => void (line.operationsLeft = operations),
@@ -61,11 +64,18 @@ async function withFile(run: (path: string) => Promise<void>): Promise<void> {
 
 testStore(onDeno, {
   name: "kvStore in a file",
+  canDamage: true,
   async start() {
     const directory = await fs.mkdtemp(join(tmpdir(), "kv-test-"));
-    const factory = kvStore({ path: join(directory, "kv.sqlite") });
+    const path = join(directory, "kv.sqlite");
+    const factory = kvStore({ path });
     let last: Store | undefined;
     return {
+      async damage(index) {
+        await last?.close();
+        const kv: Kv = await Deno.openKv(path);
+        await damageEntry(kv, ["raft"], index).finally(() => kv.close());
+      },
       async next() {
         await last?.close();
         return last = await factory.open({});

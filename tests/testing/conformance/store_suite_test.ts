@@ -116,9 +116,36 @@ test("testStore() finds a store that writes vote and entries one after the other
   assert(failed.length > 0 && failed.every((name) => name.includes("killed")), failed.join("\n"));
 });
 
+for (
+  const [what, fault] of Object.entries<Fault>({
+    "tells nothing of damage": { state: (state) => ({ ...state, damaged: [] }) },
+    "takes all that follows for damaged": {
+      state: (state) => ({ ...state, damaged: state.damaged.map((it) => ({ ...it, end: state.lastIndex + 2 })) }),
+    },
+    "cuts a damaged end off": {
+      state: (state) => {
+        const last = state.damaged.find(({ end }) => end === state.lastIndex + 1);
+        return last === undefined ? state : { ...state, lastIndex: last.from - 1 };
+      },
+    },
+    "writes no repairs": { write: (write) => ({ ...write, repairs: undefined }) },
+    "says that what it repairs is of the last term": {
+      state: (state) => {
+        const range = state.damaged.find(({ isTermKnown }) => isTermKnown);
+        return range === undefined ? state : { ...state, terms: [{ term: 3, from: state.firstIndex }] };
+      },
+    },
+  })
+) {
+  test(`testStore() finds a store that ${what}, by damaging it`, async () => {
+    const failed = await failuresOf((register) => testStore(register, faultyLog((store) => faulty(store, fault))));
+    assert(failed.length > 0 && failed.every((name) => name.includes("damage")), failed.join("\n"));
+  });
+}
+
 test("testStore() has more than 40 tests, and fewer for a store that can't be killed", () => {
   const start = () => ({ next: () => Promise.reject(new Error("not called")) });
-  const all = countOf((register) => testStore(register, { name: "x", start, canHalt: true }));
+  const all = countOf((register) => testStore(register, { name: "x", start, canHalt: true, canDamage: true }));
   const some = countOf((register) => testStore(register, { name: "x", start }));
   assertGreaterOrEqual(some, 40);
   assertLess(some, all);
