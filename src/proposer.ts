@@ -74,19 +74,19 @@ export class Proposer<Command> {
       const entry = encode();
       signal?.throwIfAborted();
       this.#host.throwIfShutdown();
-      const onAbort = () => proposal.reject(signal!.reason);
+      const onAbort = signal === undefined ? undefined : () => proposal.reject(signal.reason);
       const proposal = new Proposal(entry, calls.arrivalTime(), (result) => {
-        signal?.removeEventListener("abort", onAbort);
+        if (onAbort !== undefined) signal!.removeEventListener("abort", onAbort);
         try {
           resolve(resultOf(result));
         } catch (error) {
           reject(error);
         }
       }, (error) => {
-        signal?.removeEventListener("abort", onAbort);
+        if (onAbort !== undefined) signal!.removeEventListener("abort", onAbort);
         reject(namingLeader(error, calls.leader));
       }, { caller, enqueueTimeoutMs });
-      signal?.addEventListener("abort", onAbort, { once: true });
+      if (onAbort !== undefined) signal!.addEventListener("abort", onAbort, { once: true });
       calls.propose(proposal);
     });
   }

@@ -167,6 +167,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
       },
       {
         onFrame: (from, _channel, frame) => driver.onFrame(from, frame),
+        onFrameParts: (from, _channel, [first, ...rest]) => driver.onFrame(from, first!, rest),
         onConnect: (peer, channel) =>
           channel === "consensus" ? driver.onConnect(peer) : driver.snapshots.onChannel(peer.serverId),
         onDisconnect: (peer, channel, reason) =>

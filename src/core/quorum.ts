@@ -69,8 +69,20 @@ export function quorumValue(configuration: Configuration, valueOf: (id: ServerId
   let reached = Infinity;
   for (const voters of voterSets(configuration)) {
     invariant(voters.length > 0, () => "a majority must be one of at least one voter");
-    const values = voters.map(valueOf).sort((a, b) => b - a);
-    reached = Math.min(reached, values[majority(voters.length) - 1]!);
+    reached = Math.min(reached, descending(voters, valueOf)[majority(voters.length) - 1]!);
   }
   return reached;
+}
+
+/** The values, the largest first. By insertion: there are few of them, and sort() makes several arrays of its own. */
+function descending(voters: readonly ServerId[], valueOf: (id: ServerId) => number): number[] {
+  const values: number[] = [];
+  for (const id of voters) {
+    const value = valueOf(id);
+    let at = values.length;
+    values.push(value);
+    for (; at > 0 && values[at - 1]! < value; at--) values[at] = values[at - 1]!;
+    values[at] = value;
+  }
+  return values;
 }

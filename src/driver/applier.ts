@@ -201,21 +201,21 @@ export class Applier<Command, Result> {
       // Whoever waits for an entry need not wait for the next one, which a busy machine always has.
       const hasNext = this.#installation === undefined && this.#appliedIndex < this.#upTo;
       if (isResumed && hasNext) this.#host.onPause(this.#appliedIndex);
-      this.#slice();
+      this.#slice(isResumed);
     } catch (error) {
       this.#host.onFailure(error);
     }
   }
 
   /** Applies until nothing is left, something must be waited for, or the event loop should have its turn. */
-  #slice(): void {
-    for (;;) {
+  #slice(isResumed: boolean): void {
+    for (let isFresh = !isResumed;; isFresh = false) {
       this.#countBytes();
       if (this.#installation !== undefined) return this.#restore(this.#installation);
       this.#hash();
       for (const visit of this.#visitors.splice(0)) visit();
       if (this.#appliedIndex >= this.#upTo || this.#closed) break;
-      if (this.#environment.now() - this.#sliceStartedAt > sliceMs) return this.#yield();
+      if (!isFresh && this.#environment.now() - this.#sliceStartedAt > sliceMs) return this.#yield();
       const from = this.#appliedIndex + 1;
       const records = this.#records(from);
       if (records === undefined) return this.#wait("disk", this.#fetch(from));
@@ -315,12 +315,13 @@ export class Applier<Command, Result> {
     const term = records.term(index);
     this.#timeMs = records.timeMs(index);
     this.#restores.onTerm(term);
-    if (records.type(index) === EntryType.restore) return this.#applyRestore(records, index, term);
-    if (records.type(index) !== EntryType.command) return this.#settle(index, term, nothing);
+    const type = records.type(index);
+    if (type === EntryType.restore) return this.#applyRestore(records, index, term);
+    if (type !== EntryType.command) return this.#settle(index, term, nothing);
     const isClients = (records.flags(index) & RecordFlag.client) !== 0;
     const turn = isClients ? this.sessions.onRecord(records, index) : undefined;
     if (turn?.type === "answered") return this.#settle(index, term, turn.applied);
-    return this.#runCommand(records, index, (applied) => this.#settle(index, term, applied, turn?.record));
+    return this.#runCommand(records, index, term, turn?.record);
   }
 
   /** As many of these as may come together; what a machine throws here says nothing of any one command, and is its end. */
@@ -377,7 +378,8 @@ export class Applier<Command, Result> {
   #runCommand(
     records: Records,
     index: LogIndex,
-    settle: (applied: Applied) => undefined,
+    term: Term,
+    record: ((applied: Applied) => void) | undefined,
   ): Promise<void> | undefined {
     let result: Result | PromiseLike<Result>;
     let isAsync: boolean;
@@ -386,12 +388,12 @@ export class Applier<Command, Result> {
       result = this.#machine.apply(command, contextOf(records, index));
       isAsync = isThenable(result);
     } catch (error) {
-      return settle({ ok: false, error });
+      return this.#settle(index, term, { ok: false, error }, record);
     }
-    if (!isAsync) return settle({ ok: true, value: result });
+    if (!isAsync) return this.#settle(index, term, { ok: true, value: result }, record);
     return Promise.resolve(result).then(
-      (value) => settle({ ok: true, value }),
-      (error) => settle({ ok: false, error }),
+      (value) => this.#settle(index, term, { ok: true, value }, record),
+      (error) => this.#settle(index, term, { ok: false, error }, record),
     );
   }
 

@@ -289,9 +289,9 @@ export class Driver<Command, Result> {
   // --- what happens ---
 
   /** A frame came in; see {@linkcode TransportHandler}. */
-  onFrame(from: RemoteServer, frame: Uint8Array): void {
+  onFrame(from: RemoteServer, frame: Uint8Array, rest?: readonly Uint8Array[]): void {
     if (this.#stopped || !this.#peers.isCurrent(from)) return;
-    const decoded = decodeMessage(frame);
+    const decoded = decodeMessage(frame, rest);
     const peer = from.serverId;
     const { records, chunk } = decoded;
     const message = this.calls.onMessage(peer, decoded);

@@ -62,7 +62,7 @@ export class Intake {
 
   /** Takes those that have waited for the room that there is now. */
   admit(): void {
-    for (;;) {
+    while (this.#waiting.count > 0) {
       const proposal = this.#waiting.next((it) => this.#fits(it));
       if (proposal === undefined) return;
       proposal.queuedAt = this.#environment.now();

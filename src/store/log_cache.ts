@@ -145,12 +145,12 @@ export class LogCache {
     return at === undefined ? undefined : this.#chunk(at);
   }
 
-  /** Position of the chunk with this entry, by bisection; the last one is tried first, as it is asked for most. */
+  /** Position of the chunk with this entry, by bisection; the last ones are tried first, as they are asked for most. */
   #find(index: LogIndex): number | undefined {
     if (!(index >= this.firstIndex && index < this.#end)) return undefined;
     let low = this.#head;
     let high = this.#chunks.length - 1;
-    if (this.#chunk(high).from <= index) return high;
+    for (let tries = 0; tries < 3 && high > low; tries++, high--) if (this.#chunk(high).from <= index) return high;
     while (low < high) {
       const middle = (low + high + 1) >>> 1;
       if (this.#chunk(middle).from <= index) low = middle;

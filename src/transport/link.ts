@@ -14,6 +14,7 @@
  * @module
  */
 import type { ServerAddress, ServerId } from "../types.ts";
+import { joinParts } from "../wire/bytes.ts";
 import type { Hello, Refusal } from "../wire/handshake_codec.ts";
 import { Backoff } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
@@ -215,6 +216,16 @@ export class Link implements TransportLink {
     if (this.#closed) return;
     this.#host.counters.framesReceived += 1;
     this.#handler.onFrame(connection.peer, connection.channel, frame);
+  }
+
+  /** The same for one that came in parts. */
+  receivedParts(connection: Connection, parts: readonly Uint8Array[]): void {
+    if (this.#closed) return;
+    if (parts.length === 1 || this.#handler.onFrameParts === undefined) {
+      return this.received(connection, joinParts(parts));
+    }
+    this.#host.counters.framesReceived += 1;
+    this.#handler.onFrameParts(connection.peer, connection.channel, parts);
   }
 
   /** A connection ended that the link did not close. */

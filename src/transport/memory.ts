@@ -7,7 +7,7 @@
 import { TransportClosedError } from "../errors.ts";
 import type { ServerAddress } from "../types.ts";
 import type { Hello } from "../wire/handshake_codec.ts";
-import { joinParts } from "../wire/bytes.ts";
+import { byteLengthOf } from "../wire/bytes.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type MutableCounters, newCounters } from "./counters.ts";
 import { firstEntryOf, PROTOCOL_MAX, PROTOCOL_MIN, remoteOfHello } from "./handshake.ts";
@@ -275,10 +275,9 @@ class MemoryTransport implements Transport, LinkHost {
 
   /** Hands a frame on, or ends the connection it came over when it makes no sense. */
   deliver(end: MemoryEnd, link: Link, parts: readonly Uint8Array[]): void {
-    const frame = joinParts(parts);
-    this.counters.bytesReceived += frame.length;
+    this.counters.bytesReceived += byteLengthOf(parts);
     try {
-      link.received(end, frame);
+      link.receivedParts(end, parts);
     } catch (error) {
       this.counters.protocolErrors += 1;
       const reason = error instanceof Error ? error.message : String(error);

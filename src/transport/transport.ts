@@ -61,6 +61,14 @@ export interface TransportHandler {
    */
   onFrame(from: RemoteServer, channel: Channel, frame: Uint8Array): void;
   /**
+   * The same for one frame in several parts, none of them empty, from a transport that would have to copy them together.
+   * Cut anywhere.
+   *
+   * @default The frame is copied together.
+   * @throws {ProtocolError} As `onFrame` does.
+   */
+  onFrameParts?(from: RemoteServer, channel: Channel, parts: readonly Uint8Array[]): void;
+  /**
    * A connection to or from that peer is up; there was none on this channel. `onConnect` and `onDisconnect` alternate
    * per peer and channel: when a newer connection replaces one, its end is told first.
    */

@@ -19,6 +19,7 @@ import type {
 } from "../message.ts";
 import type { ConfigurationChange, TermRun } from "../types.ts";
 import { adminAttachmentOf, adminItemsOf, adminMessageOf } from "./admin_codec.ts";
+import { joinParts } from "./bytes.ts";
 import { decodeCommands, type ForwardedCommand } from "./command_codec.ts";
 import { decodeConfiguration } from "./configuration.ts";
 import { crc32c } from "./crc32c.ts";
@@ -83,9 +84,11 @@ export function encodeMessage(message: Message, attachment: readonly Uint8Array[
 /**
  * Decodes a frame. The result shares its bytes: the frame must not be changed afterwards.
  *
+ * @param rest What follows, when the frame is in several parts.
  * @throws {ProtocolError} If the frame is not exactly one valid message.
  */
-export function decodeMessage(frame: Uint8Array): DecodedMessage {
+export function decodeMessage(frame: Uint8Array, rest: readonly Uint8Array[] = []): DecodedMessage {
+  if (rest.length > 0 && !isEnvelope(frame)) return decodeMessage(joinParts([frame, ...rest]));
   if (frame.length < LENGTH_BYTES) throw new ProtocolError("Cannot decode a message: the frame has no envelope");
   const length = frame[0]! | (frame[1]! << 8);
   if (length > ENVELOPE_BYTES_MAX) {
@@ -93,7 +96,13 @@ export function decodeMessage(frame: Uint8Array): DecodedMessage {
   }
   if (length > frame.length - LENGTH_BYTES) throw new ProtocolError("Cannot decode a message: its envelope is cut off");
   const end = LENGTH_BYTES + length;
-  return messageOf(new Items(decodeItems(frame, LENGTH_BYTES, end)), frame.subarray(end));
+  const attachment = rest.length > 0 ? joinParts(rest) : frame.subarray(end);
+  return messageOf(new Items(decodeItems(frame, LENGTH_BYTES, end)), attachment);
+}
+
+/** Whether the part is an envelope with its length and nothing else, as senders cut them. */
+function isEnvelope(part: Uint8Array): boolean {
+  return part.length >= LENGTH_BYTES && part.length === LENGTH_BYTES + (part[0]! | (part[1]! << 8));
 }
 
 function itemsOf(message: Message): readonly EnvelopeItem[] {

@@ -208,3 +208,19 @@ test("memory: a conversation without end lets timers fire", async () => {
   assert(timerCount > 1, "only the end of the conversation let a timer fire");
   for (const { transport } of [a, b]) await transport.close();
 });
+
+test("memory: a handler that takes parts is given them uncopied, and whole frames as ever", async () => {
+  const { a, b, clock, close } = await pairOf();
+  const taken: (readonly Uint8Array[])[] = [];
+  Object.assign(b, {
+    onFrameParts: (_from: unknown, _channel: unknown, parts: readonly Uint8Array[]) => taken.push(parts),
+  });
+  const parts = [Uint8Array.of(1, 2), Uint8Array.of(3)];
+  a.link.send("b", "b:1", "consensus", parts);
+  a.link.send("b", "b:1", "consensus", [parts[0]!]);
+  await clock.advance(0);
+  assertEquals(taken.length, 1);
+  assert(taken[0]!.every((part, at) => part === parts[at]));
+  assert(b.frames.length === 1 && b.frames[0] === parts[0]);
+  await close();
+});

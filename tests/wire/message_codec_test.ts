@@ -257,3 +257,29 @@ test("decodeMessage() does not copy records", () => {
   const frame = frameOf(appendSample({}, [{ type: 0, payload: new Uint8Array([7]) }], 3));
   assertEquals(decodeMessage(frame).records?.bytes.buffer, frame.buffer);
 });
+
+test("decodeMessage() makes no difference between a frame and its parts, wherever it is cut", () => {
+  const anyCuts = fc.tuple(anySample, fc.array(fc.nat(60), { minLength: 1, maxLength: 3 }));
+  fc.assert(fc.property(anyCuts, ([sample, cuts]) => {
+    const frame = frameOf(sample);
+    const ends = [...new Set(cuts.filter((cut) => cut > 0 && cut < frame.length))].sort((a, b) => a - b);
+    const [first, ...rest] = [0, ...ends].map((from, at) => frame.subarray(from, ends[at]));
+    assertEquals(decodeMessage(first!, rest).message, sample.message);
+    const [head, ...attachment] = encodeMessage(sample.message, sample.attachment);
+    assertEquals(decodeMessage(head!, attachment.filter(({ length }) => length > 0)), decodeMessage(frame));
+  }));
+});
+
+test("decodeMessage() refuses parts that are no message, wherever they are cut", () => {
+  const frame = frameOf(GOLDEN[0]![0]);
+  const damaged = [
+    frame.subarray(0, frame.length - 1),
+    new Uint8Array([...frame, 1]),
+    new Uint8Array([...frame].with(2, 0xc1)),
+  ];
+  for (const bytes of damaged) {
+    for (let cut = 1; cut < bytes.length; cut++) {
+      assertThrows(() => decodeMessage(bytes.subarray(0, cut), [bytes.subarray(cut)]), ProtocolError);
+    }
+  }
+});

@@ -176,7 +176,7 @@ export const calls: readonly Mutant[] = [
     id: "failed-command-not-answered",
     bug: "BA07",
     file: "src/driver/applier.ts",
-    find: "      return settle({ ok: false, error });\n",
+    find: "      return this.#settle(index, term, { ok: false, error }, record);\n",
     replace: "      if (error instanceof InvariantError) throw error;\n      return;\n",
     why: "A command that throws has no result.",
     invariants: ["K4", "V2"],
