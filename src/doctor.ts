@@ -305,9 +305,9 @@ function aboutMachines({ id, servers }: RaftStatus, troubles: Troubles): Finding
     code: "state-diverged",
     severity: "warning",
     message: `${message}${agreedIndex === 0 ? "" : ` (the same at ${agreedIndex})`}`,
-    action: `see which command between the two does not do the same everywhere (guard: true). Then stop ${
+    action: `see which command between the two does not do the same everywhere (guard: true). Then let the machine of ${
       suspects.join(", ")
-    }, empty its data directory and start it again: it is sent a snapshot`,
+    } begin anew from a snapshot of another server's (installSnapshot)`,
     servers: suspects,
     index,
   }];

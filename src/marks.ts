@@ -47,6 +47,7 @@ const hits = {
   "snapshot-offered-for-nothing": 0,
   "snapshot-installed": 0,
   "snapshot-overtaken": 0,
+  "snapshot-taken-anew": 0,
   "snapshot-replaced-conflict": 0,
   "snapshot-leftover-removed": 0,
   "snapshot-found-damaged": 0,

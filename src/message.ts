@@ -258,6 +258,24 @@ export interface SnapshotResponse {
   readonly offset: number;
 }
 
+/** Asks the leader for a snapshot that goes beyond an entry, as the sender's machine holds something else. Sent again and again. */
+export interface SnapshotWanted {
+  readonly type: "snapshot-wanted";
+  readonly term: Term;
+  /** The last entry that the sender's machine has applied. */
+  readonly beyond: LogIndex;
+}
+
+/** There will be none for who asked for it with {@linkcode SnapshotWanted}. */
+export interface SnapshotUnavailable {
+  readonly type: "snapshot-unavailable";
+  readonly term: Term;
+  readonly reason: SnapshotUnavailability;
+}
+
+/** Why not: the asked server does not lead, or could not take or send one, as its log says. */
+export type SnapshotUnavailability = "not-leader" | "failed";
+
 /** What a server's machine holds at an entry, for others to compare with their own. */
 export interface StateHash {
   readonly type: "state-hash";
@@ -291,4 +309,6 @@ export type Message =
   | TransferRequest
   | TransferResponse
   | StateHash
+  | SnapshotWanted
+  | SnapshotUnavailable
   | SnapshotChunk;

@@ -5,6 +5,7 @@
  */
 import type { Calls } from "./driver/calls.ts";
 import type { Environment } from "./driver/environment.ts";
+import type { Snapshots } from "./driver/snapshots.ts";
 import type { LeaderHint } from "./errors.ts";
 import type { ChangeOptions, WaitOptions } from "./raft.ts";
 import type { ConfigurationChange, LogIndex, ServerAddress, ServerId } from "./types.ts";
@@ -19,11 +20,13 @@ export function peerId(address: ServerAddress): ServerId {
 /** One server's. */
 export class Operator {
   readonly #calls: Calls;
+  readonly #snapshots: Pick<Snapshots<never, never>, "install">;
   readonly #environment: Environment;
 
   /** Takes what waits for answers, and the clock. */
-  constructor(calls: Calls, environment: Environment) {
+  constructor(calls: Calls, snapshots: Pick<Snapshots<never, never>, "install">, environment: Environment) {
     this.#calls = calls;
+    this.#snapshots = snapshots;
     this.#environment = environment;
   }
 
@@ -62,6 +65,11 @@ export class Operator {
   /** See {@linkcode Raft.verifyLeader}. */
   verify({ signal }: WaitOptions = {}): Promise<void> {
     return this.#call(signal, (waiter) => this.#calls.verify(waiter));
+  }
+
+  /** See {@linkcode Raft.installSnapshot}; this server follows somebody by now. */
+  async install({ signal }: WaitOptions): Promise<{ readonly index: LogIndex }> {
+    return { index: await this.#call<LogIndex>(signal, (waiter) => this.#snapshots.install(waiter)) };
   }
 
   #call<T>(signal: AbortSignal | undefined, start: (waiter: Waiter<T>) => void): Promise<T> {

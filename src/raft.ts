@@ -269,6 +269,21 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    */
   snapshots(): Promise<readonly Snapshot[]>;
   /**
+   * Lets this server's machine begin anew from a snapshot of the leader's: for one that holds something else than the others, as
+   * {@linkcode Raft.doctor} says (`state-diverged`). A leader hands over first. The machine applies nothing more from now on until
+   * the snapshot, which the leader takes then, is here and the machine restored from it (Raft §7); reads of this server see
+   * what it held before. The log, the vote and what is acknowledged stay, so the cluster misses nobody meanwhile. Commands that
+   * were given to this server and wait for their result may reject with a {@linkcode LeadershipLostError}, outcome unknown.
+   *
+   * @returns The last entry that the snapshot includes: the machine has the state that the leader's had after it.
+   * @throws {NoSnapshotsError} The machine has no `restore`, the server no place for snapshots, or the leader could not send one.
+   * @throws {LeadershipLostError} Another leader came between; the machine goes on as it was, so ask again.
+   * @throws {NotLeaderError} No leader could be reached.
+   * @throws {TransferFailedError} This server leads and nobody took over.
+   * @throws {ShutdownError} The server is shut down.
+   */
+  installSnapshot(options?: WaitOptions): Promise<{ readonly index: LogIndex }>;
+  /**
    * Replaces the state of every machine in the cluster by a snapshot of the user's own, taken here or in another cluster: the way
    * back from a command that should not have been given. On the leader only. The servers stay what they are, whatever
    * the snapshot says of them, and sessions and keys are forgotten: their next command is told so.

@@ -143,8 +143,8 @@ class Server<Command, Result> implements Raft<Command, Result> {
       onTurn: () => this.#waits.look(),
       onRemoved: () => options.shutdownOnRemove === true && void this.shutdown(),
     });
-    const { calls } = driver;
-    this.#operator = new Operator(calls, environment);
+    const { calls, snapshots: taken } = driver;
+    this.#operator = new Operator(calls, taken, environment);
     const throwIfShutdown = () => this.#throwIfShutdown();
     this.#proposer = new Proposer({ calls, codec, settings, environment, throwIfShutdown });
     this.#reader = new Reader({
@@ -315,6 +315,18 @@ class Server<Command, Result> implements Raft<Command, Result> {
   async snapshots(): Promise<readonly Snapshot[]> {
     this.#throwIfStopped();
     return (await this.#driver.snapshots.list()).map((meta) => this.#snapshotOf(meta));
+  }
+
+  async installSnapshot(options: WaitOptions = {}): Promise<{ readonly index: LogIndex }> {
+    this.#throwIfShutdown();
+    if (!this.#canRestore) throw new NoSnapshotsError("its machine has no restore()");
+    if (this.state === "leader") {
+      if (!this.#hasOtherVoters) throw new NoSnapshotsError("no other server could send it one");
+      await this.transferLeadership(undefined, options);
+    }
+    const follows = () => this.leader !== undefined && this.leader.id !== this.id;
+    await this.#waits.within(follows, this.#settings.leaderWaitMs, this.#environment, options.signal);
+    return await this.#operator.install(options);
   }
 
   #snapshotOf(meta: SnapshotMeta): Snapshot {

@@ -43,6 +43,15 @@ export function snapshotRoutes(): readonly Route[] {
     },
     {
       ...{
+        method: "POST",
+        path: "/install-snapshot",
+        summary: "Lets this server's machine begin anew from a snapshot of the leader's.",
+      },
+      body: {},
+      answer: async ({ raft, signal }) => await raft.installSnapshot({ signal }),
+    },
+    {
+      ...{
         method: "PUT",
         path: "/restore",
         summary: "Gives the whole cluster the state of a snapshot; on the leader.",

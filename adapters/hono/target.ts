@@ -26,6 +26,7 @@ export type AdminTarget = Pick<
   | "drain"
   | "snapshot"
   | "snapshots"
+  | "installSnapshot"
   | "restore"
   | "reloadConfig"
 >;

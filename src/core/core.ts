@@ -37,9 +37,15 @@ import { announceRole, armElection, onVotePersisted } from "./role.ts";
 import { onSettingsChanged } from "./settings.ts";
 import type { CoreSettings, CoreState, Step } from "./state.ts";
 import { onDisk } from "./identity.ts";
-import { onSnapshotReceived, onSnapshotRequest } from "./install.ts";
+import { onSnapshotReceived, onSnapshotRequest, onSnapshotWanted } from "./install.ts";
 import { compact, onSnapshotPersisted } from "./compaction.ts";
-import { onSnapshotFailed, onSnapshotResponse, onSnapshotSending, onSnapshotSent } from "./snapshot_transfer.ts";
+import {
+  onSnapshotAsked,
+  onSnapshotFailed,
+  onSnapshotResponse,
+  onSnapshotSending,
+  onSnapshotSent,
+} from "./snapshot_transfer.ts";
 import { lastTerm, openTermIndex, termAt } from "./term_index.ts";
 import { onTransferRequested } from "./transfer.ts";
 
@@ -167,6 +173,7 @@ function initialState(start: CoreStart): CoreState {
     withheld: [],
     snapshot: { index: snapshot?.index ?? 0, term: snapshot?.term ?? 0 },
     compactionTarget: 0,
+    wantedBeyond: undefined,
     installing: undefined,
     role: "follower",
     leader: undefined,
@@ -234,6 +241,10 @@ function take(step: Step, event: Event): void {
       return onSnapshotPersisted(step, event);
     case "snapshot-received":
       return onSnapshotReceived(step, event);
+    case "snapshot-wanted":
+      return onSnapshotWanted(step, event.beyond);
+    case "snapshot-asked":
+      return onSnapshotAsked(step, event);
     case "snapshot-sending":
       return onSnapshotSending(step, event);
     case "snapshot-sent":

@@ -41,11 +41,16 @@ export type Effect =
    */
   | { readonly type: "compact"; readonly firstIndex: LogIndex; readonly prevTerm: Term }
   /**
-   * See to it that this peer gets a snapshot that reaches at least as far as the log is compacted, while the core leads
-   * `term`. Say so with `snapshot-sending`, and answer `snapshot-sent` or `snapshot-failed`. Asked again while one is on its way,
+   * See to it that this peer gets a snapshot that reaches at least as far as the log is compacted, and beyond `beyond` when that
+   * is given, while the core leads `term`. Say so with `snapshot-sending`, and answer `snapshot-sent` or `snapshot-failed`. Asked again while one is on its way,
    * it changes nothing.
    */
-  | { readonly type: "send-snapshot"; readonly to: ServerId; readonly term: Term }
+  | {
+    readonly type: "send-snapshot";
+    readonly to: ServerId;
+    readonly term: Term;
+    readonly beyond?: LogIndex | undefined;
+  }
   /** Receive the snapshot that is offered (or say how far it has come); `snapshot-received` when it is whole and durable. */
   | { readonly type: "receive-snapshot"; readonly from: ServerId; readonly request: SnapshotRequest }
   /**
@@ -60,6 +65,8 @@ export type Effect =
     readonly truncateFrom: LogIndex | undefined;
     readonly epoch: number;
   }
+  /** Restore the machine from the snapshot that was received, skipping what it has not applied; the log stays as it is. */
+  | { readonly type: "restore-snapshot"; readonly index: LogIndex }
   /** The commands of the `proposed` event being stepped are not in the log and will not be. */
   | {
     readonly type: "refuse-proposals";

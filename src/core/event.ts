@@ -56,6 +56,13 @@ export type Event =
     readonly configuration: Configuration;
     readonly configurationIndex: LogIndex;
   }
+  /**
+   * The machine is to begin anew, from a leader's snapshot that goes beyond this entry, the last one that it has applied; it
+   * applies nothing meanwhile. Undefined: not any more.
+   */
+  | { readonly type: "snapshot-wanted"; readonly beyond: LogIndex | undefined }
+  /** That peer wants a snapshot that goes beyond this entry, whatever its log has. */
+  | { readonly type: "snapshot-asked"; readonly peer: ServerId; readonly beyond: LogIndex }
   /** The snapshot that is being sent to that peer includes all entries up to this one: those after it are needed. */
   | { readonly type: "snapshot-sending"; readonly to: ServerId; readonly term: Term; readonly index: LogIndex }
   /** That peer has all that the snapshot with this index includes. */

@@ -13,7 +13,7 @@ import { forgetDamage, mendsDamage } from "./damage.ts";
 import { invariant } from "./invariant.ts";
 import { replaceConfigurations } from "./membership.ts";
 import { becomeFollower, isCredible, send } from "./role.ts";
-import type { Step } from "./state.ts";
+import type { CoreState, Step } from "./state.ts";
 import { resetTerms, termAt } from "./term_index.ts";
 
 /**
@@ -29,7 +29,7 @@ export function onSnapshotRequest(step: Step, from: ServerId, request: SnapshotR
   if (mendsDamage(state, request.index) && request.index < state.log.lastIndex) {
     return respond(step, from, request, "refused");
   }
-  if (hasEntries(step, request.index, request.lastTerm)) {
+  if (hasEntries(step, request.index, request.lastTerm) && !isWanted(state, request.index)) {
     mark("snapshot-offered-for-nothing");
     takeForCommitted(step, request.index);
     return respond(step, from, request, state.persistedIndex >= request.index ? "done" : "installing");
@@ -59,6 +59,18 @@ function hasEntries(step: Step, index: LogIndex, term: Term): boolean {
   return index <= commitIndex || ours === term;
 }
 
+/**
+ * The machine is to begin anew, or not any more: it holds what it should not. Votes, log and what is acknowledged know of no
+ * machine, so they go on as they are.
+ */
+export function onSnapshotWanted({ state }: Step, beyond: LogIndex | undefined): void {
+  state.wantedBeyond = beyond;
+}
+
+function isWanted({ wantedBeyond }: CoreState, index: LogIndex): boolean {
+  return wantedBeyond !== undefined && index > wantedBeyond;
+}
+
 /** A snapshot includes nothing but committed entries, so those of ours up to here are the leader's too, and committed. */
 function takeForCommitted(step: Step, index: LogIndex): void {
   const { state } = step;
@@ -78,6 +90,11 @@ export function onSnapshotReceived(step: Step, event: Extract<Event, { type: "sn
   mark("snapshot-overtaken");
   takeForCommitted(step, index);
   adoptSnapshot(step, index, term);
+  if (isWanted(state, index)) {
+    mark("snapshot-taken-anew");
+    state.wantedBeyond = undefined;
+    step.effects.push({ type: "restore-snapshot", index });
+  }
   oweAnswer(step);
   if (state.persistedIndex >= state.verifiedIndex) acknowledgePersisted(step);
 }
@@ -106,6 +123,7 @@ function install(step: Step, event: Extract<Event, { type: "snapshot-received" }
   state.snapshot = { index, term };
   state.compactionTarget = 0;
   state.installing = index;
+  if (isWanted(state, index)) state.wantedBeyond = undefined;
   state.ackOwed = undefined;
   oweAnswer(step);
   effects.push({ type: "install-snapshot", index, term, truncateFrom, epoch: state.epoch });

@@ -4,10 +4,11 @@
  * @module
  */
 import type { SnapshotResponse } from "../message.ts";
-import type { ServerId } from "../types.ts";
+import type { LogIndex, ServerId } from "../types.ts";
 import { compact } from "./compaction.ts";
 import type { Event } from "./event.ts";
 import { becomeProbing, type Progress } from "./progress.ts";
+import { appendOwn } from "./replication.ts";
 import { becomeFollower, isCredible } from "./role.ts";
 import type { Step } from "./state.ts";
 
@@ -17,10 +18,23 @@ type About<T extends Event["type"]> = Extract<Event, { type: T }>;
  * The peer needs a snapshot: asks the driver to see to it, once. Whatever becomes of that, the next heartbeat that the peer
  * accepts shows that it is back, so nothing that gets lost on the way can stall it (BS07, BS08).
  */
-export function askForSnapshot(step: Step, to: ServerId, progress: Progress): void {
+export function askForSnapshot(step: Step, to: ServerId, progress: Progress, beyond?: LogIndex): void {
   if (progress.snapshotAsked) return;
   progress.snapshotAsked = true;
-  step.effects.push({ type: "send-snapshot", to, term: step.state.term });
+  const { term } = step.state;
+  step.effects.push({ type: "send-snapshot", to, term, ...(beyond === undefined ? {} : { beyond }) });
+}
+
+/** A peer's machine is to begin anew, from a state that it never had: there must be an entry that it has not applied. */
+export function onSnapshotAsked(step: Step, { peer, beyond }: About<"snapshot-asked">): void {
+  const { state } = step;
+  const progress = state.leading?.progress.get(peer);
+  // It asks again. Entries during a transfer would keep the next leader from catching up.
+  if (progress === undefined || progress.snapshotAsked || state.leading!.transfer !== undefined) return;
+  // Nobody has applied what is not there.
+  if (beyond > state.log.lastIndex) return;
+  if (beyond === state.log.lastIndex) appendOwn(step, "noop", 1);
+  askForSnapshot(step, peer, progress, beyond);
 }
 
 /** What follows that snapshot must stay in the log, or the peer would need another one at its end (P10). */

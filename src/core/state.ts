@@ -131,6 +131,8 @@ export interface CoreState {
   snapshot: { readonly index: LogIndex; readonly term: Term };
   /** The log is to be compacted up to and including this entry as soon as nobody needs it; 0 when that was never asked. */
   compactionTarget: LogIndex;
+  /** A snapshot that goes beyond this entry is taken although the log has what it includes; undefined when none is wanted. */
+  wantedBeyond: LogIndex | undefined;
   /** Index of a snapshot whose place in the log is not durable yet; this server does not campaign meanwhile (E11). */
   installing: LogIndex | undefined;
 

@@ -101,6 +101,10 @@ export class Applier<Command, Result> {
   #timer: unknown;
   /** To be restored before anything else is applied. */
   #installation: Installation | undefined;
+  /** Nothing is applied before a snapshot has taken the machine's place, or this is over. */
+  #isHeld = false;
+  /** Wants to know where that began; told once the machine is free. */
+  #onHeld: ((index: LogIndex) => void) | undefined;
   /** Want to look at the machine between two entries. */
   #visitors: (() => void)[] = [];
   readonly #hashing: Hashing | undefined;
@@ -165,8 +169,38 @@ export class Applier<Command, Result> {
 
   /** Calls back between two entries: now when the machine is free, else as soon as it is. */
   whenFree(visit: () => void): void {
-    if (this.#waiting === "machine" || this.#installation !== undefined) this.#visitors.push(visit);
+    if (this.#waiting === "machine" || this.#installation !== undefined || this.#isHeld) this.#visitors.push(visit);
     else visit();
+  }
+
+  /**
+   * Applies nothing more until a snapshot has taken the machine's place, or {@linkcode Applier.release}. Reads go on.
+   *
+   * @param onHeld Called with the last entry that is applied: now when the machine is free, else as soon as it is.
+   */
+  hold(onHeld: (index: LogIndex) => void): void {
+    this.#isHeld = true;
+    this.#onHeld = onHeld;
+    if (this.#waiting !== "machine" && this.#installation === undefined) this.#tellHeld();
+  }
+
+  #tellHeld(): void {
+    const tell = this.#onHeld;
+    this.#onHeld = undefined;
+    tell?.(this.#appliedIndex);
+  }
+
+  /** Goes on with the machine as it is. */
+  release(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.#onHeld = undefined;
+    if (this.#waiting === "no") this.#begin();
+  }
+
+  /** Whether a snapshot is about to take the machine's place, or does. */
+  get isInstalling(): boolean {
+    return this.#installation !== undefined;
   }
 
   /** A snapshot is ahead of the machine: restores it from there as soon as it is free, and goes on after it. */
@@ -213,6 +247,10 @@ export class Applier<Command, Result> {
       this.#countBytes();
       if (this.#installation !== undefined) return this.#restore(this.#installation);
       this.#hash();
+      if (this.#isHeld) {
+        this.#tellHeld();
+        break;
+      }
       for (const visit of this.#visitors.splice(0)) visit();
       if (this.#appliedIndex >= this.#upTo || this.#closed) break;
       if (!isFresh && this.#environment.now() - this.#sliceStartedAt > sliceMs) return this.#yield();
@@ -264,6 +302,8 @@ export class Applier<Command, Result> {
       if (this.#closed) return;
       this.#appliedIndex = index;
       this.#timeMs = timeMs;
+      // Whoever was not told yet wants a later one.
+      if (this.#onHeld === undefined) this.#isHeld = false;
       this.#host.onInstalled(index);
     });
     this.#wait("machine", restored);

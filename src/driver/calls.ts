@@ -7,7 +7,7 @@
 import type { Effect } from "../core/effect.ts";
 import type { CoreState } from "../core/state.ts";
 import { type LeaderHint, NotLeaderError, ProtocolError } from "../errors.ts";
-import type { CoreMessage, ForwardResponse, Message, SnapshotChunk, StateHash } from "../message.ts";
+import type { CoreMessage, ForwardResponse, Message } from "../message.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { encodeCommands, type ForwardedCommand } from "../wire/command_codec.ts";
 import { type DecodedMessage, encodeMessage } from "../wire/message_codec.ts";
@@ -42,6 +42,12 @@ export interface CallsLimits extends PendingLimits, AdmissionLimits {
   readonly appendBytesMax: number;
   readonly electionMaxMs: number;
 }
+
+/** Messages about machines and their snapshots: the driver's business, and nobody's call. */
+export type MachineMessage = Extract<
+  Message,
+  { type: "snapshot-chunk" | "snapshot-wanted" | "snapshot-unavailable" | "state-hash" }
+>;
 
 /** How often calls that wait are looked through, milliseconds. */
 const sweepMs = 50;
@@ -273,7 +279,7 @@ export class Calls {
   onMessage(
     peer: ServerId,
     { message, commands, changes }: DecodedMessage,
-  ): CoreMessage | SnapshotChunk | StateHash | undefined {
+  ): CoreMessage | MachineMessage | undefined {
     switch (message.type) {
       case "forward-request":
         this.onForwardRequest(peer, message.id, commands!);

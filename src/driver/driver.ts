@@ -149,7 +149,10 @@ export class Driver<Command, Result> {
     const applied = { index: this.#core.state.appliedIndex, timeMs: snapshot?.timeMs ?? 0, sessions, hashing };
     return new Applier(machine, codec, { cache: this.#cache, store }, this.#environment, {
       onApplied: (index, term, applied) => pending.onApplied(index, term, applied),
-      onInstalled: (index) => pending.onInstalled(index),
+      onInstalled: (index) => {
+        pending.onInstalled(index);
+        this.snapshots.onInstalled(index);
+      },
       onPause: (upTo) => this.#onApplied(upTo),
       onDamage: (error) => this.#onDamage(error),
       onFailure: (error, operation) => this.#fail(error, operation),
@@ -174,7 +177,10 @@ export class Driver<Command, Result> {
   #makeAnnouncer(): Announcer {
     return new Announcer(this.#parts, {
       leader: () => this.leader,
-      onLeaderChanged: (isLost) => this.calls.onLeaderChanged(isLost),
+      onLeaderChanged: (isLost) => {
+        this.calls.onLeaderChanged(isLost);
+        this.snapshots.onLeaderChanged();
+      },
     });
   }
 
@@ -274,7 +280,7 @@ export class Driver<Command, Result> {
       this.#bootstrapped.reject(new ShutdownError("unknown"));
       this.#turns.end();
     }
-    await Promise.all([this.#writer.close(), this.snapshots.close()]);
+    await Promise.all([this.#writer.close(), this.snapshots.close(cause)]);
   }
 
   /** The server can't go on: the store failed in that operation, or something is wrong in the library itself. */
@@ -298,6 +304,9 @@ export class Driver<Command, Result> {
     if (message === undefined) return;
     if (message.type === "state-hash") return this.#hashes.onPeer(peer, message.index, message.hash);
     if (message.type === "snapshot-chunk") return this.snapshots.onChunk(peer, message, chunk!);
+    if (message.type === "snapshot-wanted" || message.type === "snapshot-unavailable") {
+      return this.snapshots.onWish(peer, message);
+    }
     if (message.type === "append-request" || message.type === "snapshot-request") this.#adoptCluster(from);
     if (message.type === "snapshot-response") this.snapshots.onResponse(peer, message);
     this.#enqueue({ event: { type: "message-received", from: peer, message }, records });
@@ -452,11 +461,14 @@ export class Driver<Command, Result> {
         this.#log.compact(effect);
         return this.#announcer.announce(effect);
       case "send-snapshot":
-        return this.snapshots.send(effect.to, effect.term);
+        return this.snapshots.send(effect.to, effect.term, effect.beyond);
       case "receive-snapshot":
         return this.snapshots.receive(effect.from, effect.request);
       case "install-snapshot":
-        return this.#install(effect, item.snapshot!);
+        this.#log.install(effect, item.snapshot!.timeMs);
+        return this.#restore(item.snapshot!);
+      case "restore-snapshot":
+        return this.#restore(item.snapshot!);
       case "refuse-proposals":
         return this.calls.onProposalsRefused(item.origin!, effect);
       case "answer-read":
@@ -489,9 +501,8 @@ export class Driver<Command, Result> {
     }
   }
 
-  #install(effect: Extract<Effect, { type: "install-snapshot" }>, snapshot: SnapshotMeta): void {
-    this.#log.install(effect, snapshot.timeMs);
-    this.calls.pending.onInstalled(effect.index);
+  #restore(snapshot: SnapshotMeta): void {
+    this.calls.pending.onInstalled(snapshot.index);
     this.#applier.install(this.snapshots.installation(snapshot));
   }
 

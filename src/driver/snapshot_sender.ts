@@ -56,14 +56,17 @@ export class SnapshotSender {
     this.#take = take;
   }
 
-  /** Sees to it that the peer gets a snapshot, and tells the core how it went. */
-  send(to: ServerId, term: Term): void {
+  /**
+   * Sees to it that the peer gets a snapshot, and tells the core how it went; the peer too, when it asked for one that goes
+   * beyond an entry.
+   */
+  send(to: ServerId, term: Term, beyond?: LogIndex): void {
     const before = this.#transfers.get(to);
     if (before?.term === term) return;
     before?.cancel();
     const id = this.#nextId ?? 1 + this.#host.environment.randomSeed() % 2 ** 31;
     this.#nextId = id + 1;
-    const transfer = new Transfer(id, to, term, this.#host, this.#bytesPerSecondMax);
+    const transfer = new Transfer(id, to, term, this.#host, this.#bytesPerSecondMax, beyond);
     this.#transfers.set(to, transfer);
     const running: Promise<void> = this.#run(transfer).finally(() => this.#running.delete(running));
     this.#running.add(running);
@@ -92,7 +95,8 @@ export class SnapshotSender {
     try {
       if (this.#store === undefined) throw new Error("this server keeps no snapshots");
       await this.#renew(transfer);
-      const { meta, release: unhold } = await this.#choose(this.#store);
+      await this.#untilApplied(transfer);
+      const { meta, release: unhold } = await this.#choose(this.#store, transfer.beyond);
       release = unhold;
       this.#host.enqueue({ type: "snapshot-sending", to, term, index: meta.index });
       if (await transfer.run(this.#store, meta)) sent = meta.index;
@@ -134,16 +138,34 @@ export class SnapshotSender {
     const reason = reasonOf(error);
     this.#host.warn(`Cannot send a snapshot to "${to}": ${reason}`);
     this.#host.emit({ type: "snapshot-failed", operation: "send", peer: to, reason });
+    if (transfer.beyond !== undefined) {
+      this.#host.peers.send(to, { type: "snapshot-unavailable", term: this.#host.durableTerm(), reason: "failed" });
+    }
     const retryMs = this.#retryMs.get(to) ?? retryMinMs;
     this.#retryMs.set(to, Math.min(retryMs * 2, retryMaxMs));
     await transfer.backOff(retryMs);
   }
 
+  /** What the peer's machine must not have applied, ours must. */
+  async #untilApplied(transfer: Transfer): Promise<void> {
+    const { environment, state } = this.#host;
+    const { beyond = -1 } = transfer;
+    const until = environment.now() + silenceMs;
+    while (state.appliedIndex <= beyond) {
+      if (transfer.isOver) throw new ShutdownError();
+      if (environment.now() >= until) throw new Error(`entry ${beyond + 1} was not applied within ${silenceMs} ms`);
+      await transfer.backOff(dialMs);
+    }
+  }
+
   /** The newest good snapshot, held; it must reach to where the log begins, or the peer would need another one (P10). */
-  async #choose(store: SnapshotStore): Promise<{ readonly meta: SnapshotMeta; readonly release: () => void }> {
+  async #choose(
+    store: SnapshotStore,
+    beyond = -1,
+  ): Promise<{ readonly meta: SnapshotMeta; readonly release: () => void }> {
     for (let attempts = 0; attempts < 2; attempts++) {
       for (const meta of await store.list()) {
-        if (meta.index < this.#host.state.log.firstIndex - 1) break;
+        if (meta.index < this.#host.state.log.firstIndex - 1 || meta.index <= beyond) break;
         const held = await this.#hold(store, meta);
         if (held !== undefined) return { meta, release: held };
       }
@@ -173,6 +195,8 @@ class Transfer {
   readonly id: number;
   readonly to: ServerId;
   readonly term: Term;
+  /** It must include more than this entry; undefined when the log says what is enough. */
+  readonly beyond: LogIndex | undefined;
   readonly #host: SnapshotHost;
   readonly #bytesPerSecondMax: number;
   readonly #waker: Waker;
@@ -189,7 +213,15 @@ class Transfer {
   /** When the limit of bandwidth allows the next chunk. */
   #allowedAt = -Infinity;
 
-  constructor(id: number, to: ServerId, term: Term, host: SnapshotHost, bytesPerSecondMax: number) {
+  constructor(
+    id: number,
+    to: ServerId,
+    term: Term,
+    host: SnapshotHost,
+    bytesPerSecondMax: number,
+    beyond: LogIndex | undefined,
+  ) {
+    this.beyond = beyond;
     this.id = id;
     this.to = to;
     this.term = term;

@@ -5,7 +5,13 @@
  */
 import { NoSnapshotsError, StorageError } from "../errors.ts";
 import type { StateMachine } from "../machine.ts";
-import type { SnapshotChunk, SnapshotRequest, SnapshotResponse } from "../message.ts";
+import type {
+  SnapshotChunk,
+  SnapshotRequest,
+  SnapshotResponse,
+  SnapshotUnavailable,
+  SnapshotWanted,
+} from "../message.ts";
 import type { SnapshotMeta, SnapshotStore } from "../store/snapshot_store.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { SNAPSHOT_CHUNK_BYTES_MAX } from "../wire/snapshot.ts";
@@ -13,6 +19,7 @@ import { openSnapshot } from "../wire/snapshot_reader.ts";
 import type { Applier, Installation } from "./applier.ts";
 import type { Beginning } from "./beginning.ts";
 import type { SessionTable } from "./session_table.ts";
+import { type InstallCall, Reinstaller } from "./reinstaller.ts";
 import { reasonOf, type SnapshotHost } from "./snapshot_host.ts";
 import { SnapshotReceiver } from "./snapshot_receiver.ts";
 import { SnapshotSender } from "./snapshot_sender.ts";
@@ -39,6 +46,7 @@ export class Snapshots<Command, Result> {
   readonly #snapshotter: Snapshotter<Command, Result> | undefined;
   readonly #sender: SnapshotSender;
   readonly #receiver: SnapshotReceiver;
+  readonly #reinstaller: Reinstaller;
   #closing: Promise<void> | undefined;
 
   /** Nothing happens before `start`. */
@@ -48,6 +56,7 @@ export class Snapshots<Command, Result> {
     if (store !== undefined) this.#snapshotter = new Snapshotter(machine, store, applier, host, settings);
     this.#sender = new SnapshotSender(store, host, settings.snapshotBytesPerSecondMax, () => this.take());
     this.#receiver = new SnapshotReceiver(store, machine.restore !== undefined, host);
+    this.#reinstaller = new Reinstaller(applier, host);
   }
 
   /** Takes snapshots when they are due, from now on. */
@@ -65,6 +74,34 @@ export class Snapshots<Command, Result> {
     if (this.#snapshotter === undefined) throw new NoSnapshotsError("it has no store for them");
     if (this.#parts.machine.snapshot === undefined) throw new NoSnapshotsError("its machine has no snapshot()");
     return await this.#snapshotter.take();
+  }
+
+  /** Lets the machine begin anew; see {@linkcode Raft.installSnapshot}. */
+  install(call: InstallCall): void {
+    const { store, machine } = this.#parts;
+    if (store === undefined) return call.reject(new NoSnapshotsError("it has no store for them"));
+    if (machine.restore === undefined) return call.reject(new NoSnapshotsError("its machine has no restore()"));
+    this.#reinstaller.install(call);
+  }
+
+  /** A peer wants one of ours, or won't give us one. */
+  onWish(peer: ServerId, message: SnapshotWanted | SnapshotUnavailable): void {
+    if (message.type === "snapshot-unavailable") return this.#reinstaller.onUnavailable(peer, message.reason);
+    const { state, peers, durableTerm, enqueue } = this.#parts.host;
+    if (state.leading?.progress.has(peer) === true) {
+      return enqueue({ type: "snapshot-asked", peer, beyond: message.beyond });
+    }
+    peers.send(peer, { type: "snapshot-unavailable", term: durableTerm(), reason: "not-leader" });
+  }
+
+  /** Another leader is followed, or none. */
+  onLeaderChanged(): void {
+    this.#reinstaller.onLeaderChanged();
+  }
+
+  /** The machine was restored from a snapshot that ends here. */
+  onInstalled(index: LogIndex): void {
+    this.#reinstaller.onInstalled(index);
   }
 
   /** All that are kept; see {@linkcode Raft.snapshots}. */
@@ -98,8 +135,8 @@ export class Snapshots<Command, Result> {
   }
 
   /** The core wants the peer to get one. */
-  send(to: ServerId, term: Term): void {
-    this.#sender.send(to, term);
+  send(to: ServerId, term: Term, beyond?: LogIndex): void {
+    this.#sender.send(to, term, beyond);
   }
 
   /** The core wants the one that is offered. */
@@ -142,7 +179,8 @@ export class Snapshots<Command, Result> {
   }
 
   /** Ends all that is under way; done when nobody uses the store any more. Idempotent. */
-  close(): Promise<void> {
+  close(cause: unknown): Promise<void> {
+    this.#reinstaller.close(cause);
     return this.#closing ??= Promise.all([
       this.#snapshotter?.close(),
       this.#sender.close(),

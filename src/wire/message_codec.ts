@@ -16,6 +16,8 @@ import type {
   ForwardResponse,
   Message,
   SnapshotResponse,
+  SnapshotUnavailability,
+  SnapshotUnavailable,
 } from "../message.ts";
 import type { ConfigurationChange, TermRun } from "../types.ts";
 import { adminAttachmentOf, adminItemsOf, adminMessageOf } from "./admin_codec.ts";
@@ -59,9 +61,14 @@ const MessageNumber = {
   removed: 13,
   // 14 to 17 are those of admin_codec.ts.
   stateHash: 18,
+  snapshotWanted: 19,
+  snapshotUnavailable: 20,
 } as const;
 
 const SNAPSHOT_STATUSES = ["receiving", "installing", "done", "refused"] as const;
+
+/** In this order: written to the wire, never renumber. */
+const UNAVAILABILITIES: readonly SnapshotUnavailability[] = ["not-leader", "failed"];
 
 /** In this order: written to the wire, never renumber. */
 const REFUSALS = [undefined, "not-leader", "overloaded", "transferring", "too-large"] as const;
@@ -125,6 +132,10 @@ function itemsOf(message: Message): readonly EnvelopeItem[] {
       return [MessageNumber.removed, message.term, message.index];
     case "state-hash":
       return [MessageNumber.stateHash, message.term, message.index, message.hash];
+    case "snapshot-wanted":
+      return [MessageNumber.snapshotWanted, message.term, message.beyond];
+    case "snapshot-unavailable":
+      return [MessageNumber.snapshotUnavailable, message.term, UNAVAILABILITIES.indexOf(message.reason)];
     case "read-request":
       return [MessageNumber.readRequest, message.term, message.id, ...(message.isLease ? [true] : [])];
     case "read-response":
@@ -213,6 +224,10 @@ function bareMessageOf(number: number, items: Items): Message {
         index: items.index("index"),
         hash: items.integer("hash"),
       };
+    case MessageNumber.snapshotWanted:
+      return { type: "snapshot-wanted", term: items.integer("term"), beyond: items.index("beyond") };
+    case MessageNumber.snapshotUnavailable:
+      return snapshotUnavailableOf(items);
     case MessageNumber.readRequest:
       return {
         type: "read-request",
@@ -363,4 +378,11 @@ function snapshotResponseOf(items: Items): SnapshotResponse {
   const status = SNAPSHOT_STATUSES[items.integer("status")];
   if (status === undefined) throw new ProtocolError("Cannot decode a message: its status is unknown");
   return { type: "snapshot-response", term, id, status, offset: items.integer("offset") };
+}
+
+function snapshotUnavailableOf(items: Items): SnapshotUnavailable {
+  const term = items.integer("term");
+  const reason = UNAVAILABILITIES[items.integer("reason")];
+  if (reason === undefined) throw new ProtocolError("Cannot decode a message: its reason is unknown");
+  return { type: "snapshot-unavailable", term, reason };
 }

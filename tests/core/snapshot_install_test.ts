@@ -256,3 +256,70 @@ test("BL11: right after an install only what follows its last entry fits, with t
   // What lies before was committed, so it is the leader's too.
   assertEquals(answer(7, 2), sends("b", accepted({ term: 3, matchIndex: 9 })));
 });
+
+const wanted = (beyond: number | undefined) => ({ type: "snapshot-wanted", beyond }) as const;
+
+test("snapshot: one that is wanted for the machine is received although the log has what it includes; no other is", () => {
+  const core = follower();
+  assertEquals(take(core, wanted(3)), { effects: [], changes: { wantedBeyond: 3 } });
+  const within = offer({ index: 5, lastTerm: 2, configurationIndex: 1 });
+  assertEquals(receive(core, "b", within).effects, [{ type: "receive-snapshot", from: "b", request: within }]);
+  // It would bring what the machine has, and that is what is wrong.
+  const before = offer({ index: 3, lastTerm: 1, configurationIndex: 1 });
+  assertEquals(receive(core, "b", before).effects, [answers("done")]);
+  take(core, wanted(undefined));
+  assertEquals(receive(core, "b", within).effects, [{ type: "apply", upTo: 5 }, answers("done")]);
+});
+
+test("snapshot: the machine begins anew from it once; log, vote and what is acknowledged stay", () => {
+  const core = follower();
+  take(core, wanted(3));
+  const before = structuredClone(core.state);
+  const { effects } = take(core, received(5, 2));
+  assertEquals(effects, [
+    { type: "apply", upTo: 5 },
+    { type: "restore-snapshot", index: 5 },
+    sends("b", accepted({ term: 3, sequence: 0, matchIndex: 5 })),
+  ]);
+  const { log, term, votedFor, persistedIndex, epoch } = core.state;
+  assertEquals(
+    { log, term, votedFor, persistedIndex, epoch },
+    {
+      ...{ log: before.log, term: before.term, votedFor: before.votedFor },
+      ...{ persistedIndex: before.persistedIndex, epoch: before.epoch },
+    },
+  );
+  assertEquals([core.state.wantedBeyond, core.state.snapshot], [undefined, { index: 5, term: 2 }]);
+  assertEquals(take(core, received(5, 2)), { effects: [], changes: {} });
+});
+
+test("BL03: a wanted snapshot acknowledges nothing that is not durable here", () => {
+  const core = follower({ state: { persistedIndex: 4 } });
+  take(core, wanted(3));
+  const { effects } = take(core, received(5, 2));
+  assertEquals(effects, [{ type: "apply", upTo: 5 }, { type: "restore-snapshot", index: 5 }]);
+});
+
+test("snapshot: one that was overtaken before it was wanted changes no machine", () => {
+  for (const beyond of [undefined, 5, 6]) {
+    const core = follower();
+    take(core, wanted(beyond));
+    const types = take(core, received(5, 2)).effects.map(({ type }) => type);
+    assertEquals(types.includes("restore-snapshot"), false);
+    assertEquals(core.state.wantedBeyond, beyond);
+  }
+});
+
+test("snapshot: one that takes the place of the log is what was wanted, too", () => {
+  const core = follower();
+  take(core, wanted(3));
+  assertEquals(take(core, received()).effects[0]!.type, "install-snapshot");
+  assertEquals(core.state.wantedBeyond, undefined);
+});
+
+test("BS02: nor may a wanted one change what is committed", () => {
+  const core = follower({ state: { commitIndex: 5, appliedIndex: 3 } });
+  take(core, wanted(3));
+  const other = offer({ index: 5, lastTerm: 1, configurationIndex: 1 });
+  assertThrows(() => receive(core, "b", other), InvariantError);
+});

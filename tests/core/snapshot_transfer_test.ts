@@ -159,3 +159,34 @@ test("P19: a later term in an answer ends the leadership, an earlier or equal on
   for (const term of [0, 2, 3, 2 ** 50]) assertEquals(receive(core, "b", answer(term)), { effects: [], changes: {} });
   assertEquals(receive(core, "b", answer(4)).effects.at(-1), announces("follower", 4, undefined, "higher-term"));
 });
+
+const asked = (beyond: number, peer = "b") => ({ type: "snapshot-asked", peer, beyond }) as const;
+
+test("snapshot: a peer whose machine is to begin anew gets one that goes beyond what it has applied, asked for once", () => {
+  const core = leader({ nextIndex: 9, matchIndex: 8 });
+  assertEquals(take(core, asked(7)).effects, [{ ...sends, beyond: 7 }]);
+  // Its log is as good as any.
+  assertEquals(b(core).state, "replicate");
+  assertEquals(take(core, asked(7)).effects, []);
+  take(core, sent(8));
+  assertEquals(take(core, asked(7)).effects, [{ ...sends, beyond: 7 }]);
+});
+
+test("snapshot: when it has applied all that there is, there is one entry more first", () => {
+  const core = leader({ nextIndex: 9, matchIndex: 8 });
+  assertEquals(take(core, asked(8)).effects, [
+    { type: "append", source: "noop", from: 9, end: 10, term: 3, epoch: 0 },
+    { ...sends, beyond: 8 },
+  ]);
+  // Nobody can have applied what is in no log.
+  assertEquals(take(leader({}), asked(9)).effects, []);
+});
+
+test("snapshot: nobody gets one from who does not lead, hands over, or does not know him", () => {
+  const follower = leader({}, { state: { role: "follower", leading: undefined } });
+  assertEquals(take(follower, asked(7)).effects, []);
+  const leading = leader({});
+  leading.state.leading!.transfer = { to: "c", deadline: 500, told: false };
+  assertEquals(take(leading, asked(7)).effects, []);
+  assertEquals(take(leader({}), asked(7, "z")).effects, []);
+});

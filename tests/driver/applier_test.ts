@@ -455,3 +455,64 @@ test("Applier.whenFree() is between two entries: never while one is applied or a
   await environment.advance(10);
   assertEquals(seen, [0, 4]);
 });
+
+test("Applier.hold() applies nothing more, and says after which entry; release() goes on", async () => {
+  const { applier, applied } = await setUp(([value]) => value);
+  const held: number[] = [];
+  const visits: number[] = [];
+  applier.advance(2);
+  applier.hold((index) => held.push(index));
+  applier.advance(4);
+  // A snapshot of a machine that is to begin anew is of no use.
+  applier.whenFree(() => visits.push(applier.appliedIndex));
+  assertEquals([held, applied.length, visits], [[2], 2, []]);
+  applier.release();
+  assertEquals([applied.length, visits], [4, [2]]);
+  applier.release();
+});
+
+test("Applier.hold() of a busy machine waits for the command under way, and no longer", async () => {
+  const results: Deferred<unknown>[] = [];
+  const { applier, applied } = await setUp(() => {
+    results.push(deferred());
+    return results.at(-1)!.promise;
+  });
+  const held: number[] = [];
+  applier.advance(5);
+  applier.hold((index) => held.push(index));
+  assertEquals(held, []);
+  results[0]!.resolve(1);
+  await drain();
+  assertEquals([held, applied.length, results.length], [[1], 1, 1]);
+});
+
+test("Applier.install() of what goes beyond ends the hold: the machine goes on after it", async () => {
+  const { applier, applied, installed } = await setUp(([value]) => value);
+  applier.advance(2);
+  applier.hold(() => {});
+  applier.advance(5);
+  applier.install(installation(2));
+  assertEquals([applier.isInstalling, applied.length], [false, 2]);
+  const one = installation(4);
+  applier.install(one);
+  assertEquals(applier.isInstalling, true);
+  one.done.resolve();
+  await drain();
+  assertEquals([installed, applied.map(({ index }) => index), applier.isInstalling], [[4], [1, 2, 5], false]);
+});
+
+test("Applier.hold() that comes while a snapshot is being restored is for a later one", async () => {
+  const { applier, applied, installed } = await setUp(([value]) => value);
+  const [one, later] = [installation(2), installation(4)];
+  applier.install(one);
+  const held: number[] = [];
+  applier.hold((index) => held.push(index));
+  applier.advance(5);
+  one.done.resolve();
+  await drain();
+  assertEquals([held, installed, applied], [[2], [2], []]);
+  applier.install(later);
+  later.done.resolve();
+  await drain();
+  assertEquals([installed, applied.map(({ index }) => index)], [[2, 4], [5]]);
+});

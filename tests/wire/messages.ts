@@ -101,6 +101,8 @@ export const GOLDEN: readonly (readonly [sample: Sample, hex: string])[] = [
   [bare({ type: "timeout-now", term: 4 }), "0300920504"],
   [bare({ type: "removed", term: 4, index: 11 }), "040093 0d04 0b".replaceAll(" ", "")],
   [bare({ type: "state-hash", term: 4, index: 11, hash: 2 ** 32 }), "0d009412040bcb41f0000000000000"],
+  [bare({ type: "snapshot-wanted", term: 4, beyond: 11 }), "04009313040b"],
+  [bare({ type: "snapshot-unavailable", term: 4, reason: "failed" }), "040093140401"],
   [bare({ type: "read-request", term: 4, id: 200, isLease: false }), "0500930604ccc8"],
   [bare({ type: "read-request", term: 4, id: 200, isLease: true }), "0600940604ccc8c3"],
   [bare({ type: "read-response", term: 4, id: 200, index: undefined }), "0600940704ccc8c0"],
@@ -252,6 +254,10 @@ const others: fc.Arbitrary<Message> = fc.oneof(
     .map(([term, id, index]): Message => ({ type: "read-response", term, id, index })),
   fc.tuple(integer, index).map(([term, index]): Message => ({ type: "removed", term, index })),
   fc.tuple(integer, index, integer).map(([term, index, hash]): Message => ({ type: "state-hash", term, index, hash })),
+  fc.tuple(integer, index).map(([term, beyond]): Message => ({ type: "snapshot-wanted", term, beyond })),
+  fc.tuple(integer, fc.constantFrom("not-leader" as const, "failed" as const)).map(([term, reason]): Message => ({
+    ...{ type: "snapshot-unavailable", term, reason },
+  })),
   fc.tuple(integer, fc.option(serverId, { nil: undefined }))
     .map(([term, to]): Message => ({ type: "transfer-request", term, to })),
   fc.tuple(integer, fc.constantFrom("timeout" as const, "no-target" as const, "not-leader" as const, "busy" as const))

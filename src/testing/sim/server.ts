@@ -360,9 +360,8 @@ export class SimServer {
       const effects = step(event, now);
       for (const effect of effects) {
         if (effect.type === "truncate") life.truncatedFrom = Math.min(life.truncatedFrom, effect.from);
-        if (effect.type !== "install-snapshot") continue;
-        life.installed = effect.index;
-        life.installs++;
+        if (effect.type === "install-snapshot") life.installed = effect.index;
+        if (effect.type === "install-snapshot" || effect.type === "restore-snapshot") life.installs++;
       }
       if (!life.isOver) tap.onStep(this, life, { before, event, effects, now });
       else if (life.hasStopped) tap.onTrouble(this, "stay shut down", new Error(`it steps ${event.type}`));

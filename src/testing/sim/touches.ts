@@ -18,7 +18,10 @@ export interface TouchInput {
   readonly after: number;
 }
 
-/** All touches. */
+/** A machine that is to begin anew; drawn apart from all others. */
+const INSTALL = "install-snapshot";
+
+/** All other touches. */
 export const TOUCHES = [
   /** A barrier. */
   "barrier",
@@ -44,8 +47,8 @@ export const TOUCHES = [
   "crowd",
 ] as const;
 
-/** One of {@linkcode TOUCHES}. */
-export type Touch = (typeof TOUCHES)[number];
+/** Any touch. */
+export type Touch = (typeof TOUCHES)[number] | typeof INSTALL;
 
 /** The largest command of a simulation, bytes. */
 export const commandBytesMax = 4096;
@@ -161,6 +164,16 @@ const touches: Readonly<Record<Touch, (scene: Scene) => Promise<boolean>>> = {
     // Not every server that belongs to the cluster has a vote in it.
     ghost.must(error instanceof RaftError || error instanceof TypeError, "K4", () => {
       return `a second beginning on "${life.id}" is answered with ${error}`;
+    });
+    return true;
+  },
+
+  async [INSTALL]({ ghost, life, raft }) {
+    const before = raft.appliedIndex;
+    const { index } = await raft.installSnapshot();
+    if (life.isOver) return false;
+    ghost.must(index > before && raft.appliedIndex >= index, "S2", () => {
+      return `the machine of "${life.id}" had ${before}, began anew at ${index} and has ${raft.appliedIndex}`;
     });
     return true;
   },

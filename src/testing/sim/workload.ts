@@ -72,6 +72,9 @@ function stepKey(before: SimState, { input, outcome, output }: Operation<ModelIn
   return { ok: isFree || output === result, state };
 }
 
+/** How often a call of a client is instead an operator's, who lets a machine begin anew. */
+const INSTALL_CHANCE = 0.01;
+
 /** All clients of a run, who call for keys. */
 export class Workload implements Clients {
   readonly #world: World;
@@ -81,6 +84,7 @@ export class Workload implements Clients {
   readonly #random: readonly Random[];
   readonly #swaps: Random;
   readonly #sessions: Random;
+  readonly #installs: Random;
   readonly #calls: Calls;
   /** Calls of each key so far, of which each so many make a new one. */
   readonly #ofKey: number[];
@@ -103,6 +107,7 @@ export class Workload implements Clients {
     this.#random = Array.from({ length: config.client.clients }, (_, i) => random.split(`client ${i}`));
     this.#swaps = random.split("swaps");
     this.#sessions = random.split("sessions");
+    this.#installs = random.split("installs");
     this.#ofKey = new Array(config.client.keys).fill(0);
   }
 
@@ -235,6 +240,9 @@ export class Workload implements Clients {
       const latest = this.#latest();
       const move = drawMove(random, value, ids, latest, moving);
       return this.#swaps.chance(moving.swaps ?? 0) ? drawSwap(this.#swaps, value, ids, latest) ?? move : move;
+    }
+    if (!this.#isSettled && this.#installs.chance(this.#config.disk.keepsSnapshots === true ? INSTALL_CHANCE : 0)) {
+      return { type: "install-snapshot", value, after: 0 };
     }
     if (random.chance(touchChance)) {
       return { type: random.pick(TOUCHES), value, after: random.spread(1, Math.max(1, quietMax)) };

@@ -21,6 +21,7 @@ export function fakeTarget(status: Partial<Status> = {}, metrics: Partial<Metric
       snapshot: unused,
       snapshots: unused,
       restore: unused,
+      installSnapshot: unused,
     },
     ...{ addVoter: unused, addNonvoter: unused, demoteVoter: unused, removeServer: unused, changeMembership: unused },
     ...{ transferLeadership: unused, verifyLeader: unused, barrier: unused, drain: unused },

@@ -41,7 +41,7 @@ test("openapi.json describes every route, and every route that it describes is t
   assertEquals(described.toSorted(), [
     ...["DELETE /servers/{id}", "GET /configuration", "GET /doctor", "GET /events", "GET /health", "GET /metrics"],
     ...["GET /openapi.json", "GET /snapshots", "GET /snapshots/{id}", "GET /stats", "GET /status", "PATCH /config"],
-    ...["POST /barrier", "POST /drain"],
+    ...["POST /barrier", "POST /drain", "POST /install-snapshot"],
     ...["POST /membership", "POST /servers", "POST /servers/{id}/demote", "POST /servers/{id}/promote"],
     ...["POST /snapshot", "POST /transfer", "POST /verify", "PUT /restore"],
   ]);
@@ -218,6 +218,8 @@ test("leadership, snapshots and settings over HTTP", () =>
       assertEquals((await request("GET", "/doctor"))[1].healthy, true);
       const moved = await request("POST", "/transfer", { to: follower!.id });
       assertEquals(moved, [200, { leader: { id: follower!.id, address: follower!.id } }]);
+      const installed = await asked(cluster, other!)("POST", "/install-snapshot");
+      assertEquals(installed, [200, { index: other!.appliedIndex }]);
       const refused = await request("POST", "/transfer", { to: "nobody" });
       assertEquals([refused[0], refused[1].code, refused[1].reason], [409, "transfer-failed", "no-target"]);
       assertEquals(await asked(cluster, follower!)("POST", "/drain"), [200, { drained: true }]);

@@ -17,6 +17,16 @@ const damaged: Runs = { store: "wal", servers: 3, faults: ["rot"] };
 /** Faults in what takes the log's place, or makes up for what is lost of it. */
 export const snapshots: readonly Mutant[] = [
   {
+    id: "machine-applies-on-while-it-is-to-begin-anew",
+    bug: "BS12",
+    file: "src/driver/applier.ts",
+    find: "      if (this.#isHeld) {\n        this.#tellHeld();\n        break;\n      }\n",
+    replace: "      if (this.#isHeld) this.#tellHeld();\n",
+    why: "It is overwritten anyway, and commands get their results meanwhile.",
+    invariants: ["S2"],
+    runs: crashing,
+  },
+  {
     id: "snapshot-name-not-synced",
     bug: "BD06",
     file: "src/store/snapshot_files.ts",

@@ -62,6 +62,29 @@ rule(
   },
 );
 
+const received = {
+  ...{ type: "snapshot-received", index: 2, term: 2 } as const,
+  ...{ configuration: configuration("a b c"), configurationIndex: 1 },
+};
+
+rule("S2", "a machine begins anew from what goes beyond what it has applied", (stage, isBad) => {
+  const [, b] = committed(stage);
+  Object.assign(b.core, { commitIndex: 2, appliedIndex: isBad ? 2 : 1, wantedBeyond: 1 });
+  stage.step(b, received, () => {}, [{ type: "restore-snapshot", index: 2 }]);
+});
+
+rule("S2", "a machine begins anew from what is committed", (stage, isBad) => {
+  const [, b] = committed(stage);
+  Object.assign(b.core, { commitIndex: isBad ? 1 : 2, appliedIndex: 1, wantedBeyond: 1 });
+  stage.step(b, received, () => {}, [{ type: "restore-snapshot", index: 2 }]);
+});
+
+rule("S2", "a machine that begins anew leaves the log as it is", (stage, isBad) => {
+  const [, b] = committed(stage);
+  Object.assign(b.core, { commitIndex: 2, appliedIndex: 1, wantedBeyond: 1 });
+  stage.step(b, received, (core) => isBad && resetTerms(core.log, 3, 2), [{ type: "restore-snapshot", index: 2 }]);
+});
+
 rule("S4", "nothing is let go that the machine has not applied", (stage, isBad) => {
   const [a] = committed(stage);
   a.core.snapshot = { index: 2, term: 2 };

@@ -18,6 +18,7 @@ export const snapshots: Checker = {
     for (const effect of effects) {
       if (effect.type === "compact") guard(ghost, node, effect.firstIndex - 1);
       if (effect.type === "install-snapshot") install(ghost, node, step, effect.index);
+      if (effect.type === "restore-snapshot") restore(ghost, node, step, effect.index);
     }
   },
 
@@ -83,5 +84,15 @@ function install(ghost: Ghost, { id, core, log }: NodeView, { before }: StepView
   });
   ghost.must(core.log.firstIndex === index + 1 && core.log.lastIndex === index, "S2", () => {
     return `the log of "${id}" goes from ${core.log.firstIndex} to ${core.log.lastIndex} after an install up to ${index}`;
+  });
+}
+
+/** S2: a machine that begins anew goes forward only, over what is committed; the log stays as it is. */
+function restore(ghost: Ghost, { id, core }: NodeView, { before }: StepView, index: LogIndex): void {
+  ghost.must(index > core.appliedIndex && index <= core.commitIndex, "S2", () => {
+    return `the machine of "${id}" begins anew at ${index}, has applied ${core.appliedIndex} of ${core.commitIndex}`;
+  });
+  ghost.must(core.log.lastIndex === before.lastIndex && core.term === before.term, "S2", () => {
+    return `the log of "${id}" ends at ${core.log.lastIndex}, not ${before.lastIndex}, as its machine begins anew`;
   });
 }
