@@ -14,6 +14,7 @@ import { diskChanges, isUpright, onRecorded, verdictOn } from "./identity.ts";
 import { announceConfiguration, configurationIndex, configurationOf, peersOf } from "./membership.ts";
 import { newProgress, type Progress } from "./progress.ts";
 import { isVoter, majority, voterSets } from "./quorum.ts";
+import { tryReadRound } from "./read.ts";
 import { appendOwn } from "./replication.ts";
 import { becomeFollower, isCredible, send } from "./role.ts";
 import type { Leading, Reconfiguration, Step } from "./state.ts";
@@ -236,6 +237,8 @@ function append(step: Step, configuration: Configuration): void {
   onRecorded(step, index, before);
   watchStaging(step);
   announceConfiguration(step);
+  // Who is still to answer may have no say any more, and there may be nobody else to wait for.
+  tryReadRound(step);
 }
 
 /** Begins with servers that are new, and to part with those that are gone. */

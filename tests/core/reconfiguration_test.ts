@@ -405,3 +405,24 @@ test("membership: who is told that it is removed while it asks for votes gives t
   assertEquals(effects, [{ type: "announce-role", ...role }]);
   assertEquals(take(core, deadline, 4000).effects, []);
 });
+
+test("change: a read round is answered when those who have not answered it leave, and not before", () => {
+  const core = leader({ servers: "a b" });
+  core.step({ type: "read-requested", id: 7 }, 0);
+  core.step(drained, 0);
+  core.step({ type: "read-requested", id: 8 }, 0);
+  assertEquals(core.state.leading!.readRound?.ids, [7]);
+  const answers = (effects: readonly Effect[]) => effects.filter(({ type }) => type === "answer-read");
+  // Who is new is one more to wait for.
+  assertEquals(answers(ask(core, [{ type: "add-nonvoter", id: "c", address: "c:1" }])), []);
+  commit(core, "");
+  assertEquals(core.state.leading!.readRound?.ids, [7]);
+  const alone = leader({ servers: "a b" });
+  alone.step({ type: "read-requested", id: 7 }, 0);
+  alone.step(drained, 0);
+  alone.step({ type: "read-requested", id: 8 }, 0);
+  assertEquals(answers(ask(alone, [remove("b")])), [
+    { type: "answer-read", id: 7, index: 2 },
+    { type: "answer-read", id: 8, index: 2 },
+  ]);
+});
