@@ -89,6 +89,8 @@ export interface ConfigRequest {
   readonly moving?: false | Partial<MovingBehaviour> | undefined;
   /** See {@linkcode SimConfig.ambush}. */
   readonly ambush?: number | undefined;
+  /** What is fixed of the clients. */
+  readonly client?: Partial<ClientBehaviour> | undefined;
 }
 
 /** By how much clocks may run fast or slow where they keep their bound. */
@@ -147,7 +149,7 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
     faultsAtOnce: timing.pick([1, 1, 2, 4]),
     // Few changes of the servers meet a fault by chance.
     ambush: request.ambush ?? random.split("ambush").pick(moving === false ? [0, 0, 0.02, 0.2] : [0, 0.02, 0.2, 0.2]),
-    client: clientsOf(random.split("clients"), heartbeat * 1000, election * 1000),
+    client: { ...clientsOf(random.split("clients"), heartbeat * 1000, election * 1000), ...request.client },
     steps: request.steps ?? 20_000,
     quietTail: timing.chance(0.3) ? election * 1000 * timing.between(1, 10) : 0,
     termStart: random.weighted([[0, 6], [2 ** 31 - 3, 1], [2 ** 32 - 3, 1], [

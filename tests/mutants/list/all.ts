@@ -12,6 +12,7 @@ import { identity } from "./identity.ts";
 import { leases } from "./leases.ts";
 import { logs } from "./logs.ts";
 import { membership } from "./membership.ts";
+import { sessions } from "./sessions.ts";
 import { snapshots } from "./snapshots.ts";
 
 /** In the order in which they run. */
@@ -25,4 +26,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...membership,
   ...calls,
   ...leases,
+  ...sessions,
 ];

@@ -17,6 +17,16 @@ export const calls: readonly Mutant[] = [
     invariants: ["R1", "R4", "O3"],
   },
   {
+    id: "half-of-the-others-confirm-a-read",
+    bug: "BR14",
+    file: "src/core/read.ts",
+    find: "  if (answeredRound(step, leading) < round) return;\n",
+    replace:
+      "  const answered = [...leading.progress.values()].filter(({ ackedRound }) => ackedRound >= round).length;\n  if (answered < leading.progress.size >> 1) return;\n",
+    why: "Half of the others, and this one with them: that is a majority of three, and of five.",
+    invariants: ["R2", "R1", "R4", "O3"],
+  },
+  {
     id: "read-before-own-term",
     bug: "BR02",
     file: "src/core/read.ts",
@@ -53,6 +63,7 @@ export const calls: readonly Mutant[] = [
       "index: LogIndex): void {\n    const batch = this.#asked.get(id) ?? [...this.#asked.values()].find((asked) => asked.from === from);\n",
     why: "What was asked again is answered by whichever answer comes first.",
     invariants: ["R1", "R4", "O3"],
+    runs: { faults: ["late", "delay", "clog", "swizzle"], servers: 3 },
   },
   {
     id: "read-at-what-was-applied",
@@ -108,6 +119,12 @@ export const calls: readonly Mutant[] = [
     replace: "const giveUpAt = isOver ? Infinity : Infinity;",
     why: "Leaders that are lost are dealt with when they are lost.",
     invariants: ["V2", "K4"],
+    // Commands that a leader finds when it goes on and is none any more, and nobody who would write as many again.
+    runs: {
+      faults: ["pause", "clog", "swizzle"],
+      servers: 3,
+      client: { clients: 2, burstChance: 0.5, burstMax: 64, quietChance: 0.3, tailsOff: true },
+    },
   },
   {
     id: "callers-of-placed-commands-not-told-of-the-end",
@@ -126,6 +143,11 @@ export const calls: readonly Mutant[] = [
     replace: 'for (const proposal of forward.proposals) this.#reject(proposal, shutdownError("not-applied", cause));',
     why: "Without an answer nothing was taken.",
     invariants: ["K5"],
+    runs: {
+      faults: ["restart", "delay", "late", "clog"],
+      servers: 3,
+      client: { clients: 6, burstChance: 0.2, burstMax: 16 },
+    },
   },
   {
     id: "answered-with-another-entry",
