@@ -28,6 +28,9 @@ export class Sessions<Command, Result> {
   readonly #environment: Environment;
   readonly #settings: SessionsSettings;
   readonly #open = new Set<ClientSession<Command, Result>>();
+  /** Those that are about to try again. */
+  readonly #waits = new Set<() => void>();
+  #isClosed = false;
 
   /** Takes what brings their commands into the log. */
   constructor(proposer: Proposer<Command>, environment: Environment, settings: SessionsSettings) {
@@ -41,8 +44,8 @@ export class Sessions<Command, Result> {
     const { sessionTtlMs: ttlMs, sessionsMax: countMax, sessionsBytesMax: bytesMax } = this.#settings;
     const payload = encodeLimits({ ttlMs, countMax, bytesMax });
     const entry = marked({ type: EntryType.command, flags: 0, payload }, { session: 0, sequence: 0 });
-    const host = { proposer: this.#proposer, environment: this.#environment };
-    const { applied } = await untilAnswered(host, entry, signal, () => true);
+    const host = { proposer: this.#proposer, environment: this.#environment, waits: this.#waits };
+    const { applied } = await untilAnswered(host, entry, signal, () => !this.#isClosed);
     if (!applied.ok) throw applied.error;
     const session: ClientSession<Command, Result> = new ClientSession(applied.value as number, ttlMs, {
       ...host,
@@ -54,8 +57,11 @@ export class Sessions<Command, Result> {
 
   /** The server stops. */
   close(): void {
+    this.#isClosed = true;
     for (const session of this.#open) session.onShutdown();
     this.#open.clear();
+    // Their callers are told now (K4).
+    for (const end of this.#waits) end();
   }
 }
 
@@ -80,6 +86,8 @@ export async function keyBlock(key: string): Promise<ClientBlock> {
 interface SessionHost<Command> {
   readonly proposer: Proposer<Command>;
   readonly environment: Environment;
+  /** Ends the waits between attempts. */
+  readonly waits: Set<() => void>;
   /** It is closed. */
   forget(): void;
 }
@@ -183,7 +191,7 @@ class ClientSession<Command, Result> implements Session<Command, Result> {
 
 /** Sends an entry again as long as nobody knows what became of it: it is applied once, whatever arrives. */
 async function untilAnswered<Command>(
-  { proposer, environment }: Pick<SessionHost<Command>, "proposer" | "environment">,
+  { proposer, environment, waits }: Pick<SessionHost<Command>, "proposer" | "environment" | "waits">,
   entry: ProposalEntry,
   signal: AbortSignal | undefined,
   goesOn: () => boolean,
@@ -201,20 +209,29 @@ async function untilAnswered<Command>(
       // An attempt that is known to have left nothing is as if it had not been made.
       isSentAgain ||= (error as RaftError).outcome === "unknown";
     }
-    await wait(environment, backoffMs, signal);
+    await wait(environment, backoffMs, signal, waits);
   }
 }
 
-function wait(environment: Environment, ms: number, signal: AbortSignal | undefined): Promise<void> {
+function wait(
+  environment: Environment,
+  ms: number,
+  signal: AbortSignal | undefined,
+  waits: Set<() => void>,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = () => {
-      environment.clearTimeout(timer);
       reject(signal!.reason);
+      end();
     };
-    const timer = environment.setTimeout(() => {
+    const end = () => {
+      environment.clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
+      waits.delete(end);
       resolve();
-    }, ms);
+    };
+    const timer = environment.setTimeout(end, ms);
+    waits.add(end);
     signal?.addEventListener("abort", onAbort, { once: true });
     if (signal?.aborted === true) onAbort();
   });

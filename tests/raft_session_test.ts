@@ -6,7 +6,7 @@ import { memoryStore } from "../src/store/memory.ts";
 import { memoryNetwork } from "../src/transport/memory.ts";
 import { KEY_SESSION_MIN } from "../src/wire/client_block.ts";
 import { test } from "./harness.ts";
-import { watch, withCluster } from "./virtual_cluster.ts";
+import { VirtualCluster, watch, withCluster } from "./virtual_cluster.ts";
 
 test("Raft.session(): commands of a session on any server are applied once each, in all machines", () =>
   withCluster(3, async (cluster) => {
@@ -64,6 +64,24 @@ test("Session.apply(): the signal ends the waiting; a server that stops ends its
     assertEquals((await cluster.outcome(session.apply("c"))).text, "shutdown not-applied");
     assertEquals((await cluster.outcome(leader.session())).text, "shutdown not-applied");
   }));
+
+test("Session.apply(): who waits for another attempt is told when the server stops, not later (K4)", async () => {
+  const cluster = new VirtualCluster(3);
+  await cluster.startAll({ leaderWaitMs: 1 });
+  const { id } = await cluster.leader();
+  const session = await cluster.settled(cluster.raft(id).session());
+  cluster.isolate(id);
+  // Long enough for waits of a second between the attempts.
+  await cluster.environment.advance(20_000);
+  const texts: string[] = [];
+  const calls = [session.apply("a"), cluster.raft(id).session()];
+  for (const call of calls) void watch(call).then(({ text }) => texts.push(text));
+  await cluster.environment.advance(20_000);
+  assertEquals(texts, []);
+  await cluster.settled(cluster.raft(id).shutdown());
+  assertEquals(texts, ["shutdown not-applied", "shutdown not-applied"]);
+  await cluster.stopAll();
+});
 
 test("a session is kept open while its server runs, and forgotten by the log's time when that is gone", () =>
   withCluster(3, async (cluster) => {
