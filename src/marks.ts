@@ -14,6 +14,10 @@ const hits = {
   "pre-vote-denied": 0,
   "vote-response-stale": 0,
   "election-waited-for-own-vote": 0,
+  "leader-closed": 0,
+  "leader-closed-under-promise": 0,
+  "leader-closed-and-back": 0,
+  "leader-closed-and-campaigned": 0,
   // Appends as followers take them.
   "append-denied-for-term": 0,
   "append-rejected-for-gap": 0,
@@ -38,6 +42,7 @@ const hits = {
   "read-refused-by-step-down": 0,
   "lease-read-answered": 0,
   "lease-read-in-doubt": 0,
+  "lease-unused": 0,
   "transfer-succeeded": 0,
   "transfer-timed-out": 0,
   "command-answered-again": 0,

@@ -52,6 +52,11 @@ export interface AppendRequest {
   readonly commitIndex: LogIndex;
   /** Latest round of heartbeats, see {@linkcode AppendResponse}. */
   readonly round: number;
+  /**
+   * Whether the leader may read by a lease: then its followers vote for nobody else for a while, even if its connections
+   * are closed. Leaders of protocol 1 never say, and always may.
+   */
+  readonly isLeased: boolean;
 }
 
 /** Answers an {@linkcode AppendRequest}. */

@@ -63,6 +63,14 @@ export interface RaftSettings {
    */
   readonly preVote: boolean;
   /**
+   * A follower whose connection from the leader was closed at the other end waits at most so long for the leader to be back
+   * before it asks for votes; each wait is drawn anew between a fifth of this and this. With 0, or without `preVote`, it
+   * waits for an election timeout, as for a leader that falls silent.
+   *
+   * @default {50}
+   */
+  readonly reconnectWaitMs: number;
+  /**
    * The largest command. The same on every server: a leader refuses larger ones that others forward.
    *
    * @default {4_194_304}
@@ -248,6 +256,7 @@ const defaults: RaftSettings = {
   leaseMs: 500,
   clockDriftMax: 0.01,
   preVote: true,
+  reconnectWaitMs: 50,
   commandBytesMax: 4 * 1024 * 1024,
   appendEntriesMax: 1024,
   appendBytesMax: 1024 * 1024,
@@ -316,6 +325,8 @@ export function validateOptions(options: Partial<RaftSettings> & { readonly id?:
   atMost(checked, "snapshotIntervalMs", 2 ** 29, "a number a timer can wait for");
   atLeast(checked, "sessionTtlMs", 1000);
   atMost(checked, "sessionTtlMs", 2 ** 30, "a number a timer can wait for");
+  atLeast(checked, "reconnectWaitMs", 0);
+  atMost(checked, "reconnectWaitMs", 2 ** 30, "a number a timer can wait for");
   atLeast(checked, "leaderWaitMs", 0);
   atLeast(checked, "enqueueTimeoutMs", 0);
   atMost(checked, "enqueueTimeoutMs", ENQUEUE_TIMEOUT_MAX, "a number a timer can wait for");

@@ -12,6 +12,7 @@ export type ReloadableSettings = Pick<
   | "electionMinMs"
   | "electionMaxMs"
   | "leaseMs"
+  | "reconnectWaitMs"
   | "trailingLogs"
   | "snapshotIntervalMs"
   | "snapshotThreshold"
@@ -33,6 +34,7 @@ const reloadable: Readonly<Record<keyof ReloadableSettings, true>> = {
   electionMinMs: true,
   electionMaxMs: true,
   leaseMs: true,
+  reconnectWaitMs: true,
   trailingLogs: true,
   snapshotIntervalMs: true,
   snapshotThreshold: true,

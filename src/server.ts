@@ -170,8 +170,10 @@ class Server<Command, Result> implements Raft<Command, Result> {
         onFrameParts: (from, _channel, [first, ...rest]) => driver.onFrame(from, first!, rest),
         onConnect: (peer, channel) =>
           channel === "consensus" ? driver.onConnect(peer) : driver.snapshots.onChannel(peer.serverId),
-        onDisconnect: (peer, channel, reason) =>
-          channel === "consensus" ? driver.onDisconnect(peer, reason) : driver.snapshots.onChannel(peer),
+        onDisconnect: (peer, channel, reason, isClosedByPeer = false) =>
+          channel === "consensus"
+            ? driver.onDisconnect(peer, reason, isClosedByPeer)
+            : driver.snapshots.onChannel(peer),
         onTrouble: (trouble) => driver.onTrouble(trouble),
       },
     );

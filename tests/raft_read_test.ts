@@ -71,6 +71,7 @@ test("Raft.read() by a lease costs no time on the leader and one way there and b
       assertEquals((await cluster.outcome(raft.read(count, { consistency }))).text, "1");
       return cluster.environment.now() - before;
     };
+    assertEquals(await timed(leader, "lease"), 2, "the first one asks for the promises that a lease is made of");
     assertEquals([await timed(leader, "lease"), await timed(leader, "linearizable")], [0, 2]);
     assertEquals([await timed(follower!, "lease"), await timed(follower!, "linearizable")], [2, 4]);
   }));

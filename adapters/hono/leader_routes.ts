@@ -7,7 +7,15 @@ import { BadRequest } from "./problem.ts";
 import type { Route } from "./route.ts";
 
 const settings = [
-  ...["heartbeatMs", "electionMinMs", "electionMaxMs", "leaseMs", "trailingLogs", "snapshotIntervalMs"],
+  ...[
+    "heartbeatMs",
+    "electionMinMs",
+    "electionMaxMs",
+    "leaseMs",
+    "reconnectWaitMs",
+    "trailingLogs",
+    "snapshotIntervalMs",
+  ],
   ...["snapshotThreshold", "snapshotThresholdBytes", "windowBytesMax", "windowAppendsMax", "inFlightCountMax"],
   ...["inFlightBytesMax", "shutdownTransferMs", "sessionTtlMs", "sessionsMax", "sessionsBytesMax", "diskStallMs"],
   "enqueueTimeoutMs",

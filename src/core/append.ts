@@ -27,6 +27,7 @@ export function onAppendRequest(step: Step, from: ServerId, request: AppendReque
   }
   if (!isCredible(step, request.term)) return;
   hearLeader(step, from, request);
+  if (request.isLeased) promise(step);
   const { prevIndex, prevTerm } = request;
   if (prevIndex >= firstDamaged(state)) return reject(step, from, request, firstDamaged(state) - 1, true);
   if (prevIndex > state.log.lastIndex) {
@@ -60,8 +61,13 @@ export function hearLeader(step: Step, from: ServerId, request: { readonly term:
     becomeFollower(step, request.term, from, "leader-heard");
   }
   state.leaderHeardAt = step.now;
-  state.promisedUntil = Math.max(state.promisedUntil, step.now + state.settings.electionMinMs);
+  state.leaderClosed = undefined;
   armElection(step);
+}
+
+/** Votes for nobody else for a while, whatever happens meanwhile: the leader may count on that (docs/leases.md). */
+function promise({ state, now }: Step): void {
+  state.promisedUntil = Math.max(state.promisedUntil, now + state.settings.electionMinMs);
 }
 
 /** Removes what conflicts, appends what is missing; entries that are there already stay untouched (BL01). */

@@ -12,7 +12,15 @@ import { commitByQuorum } from "./commitment.ts";
 import { announceDamage, isSound, onDamageFound, onEntriesRepaired, onStorageFilled } from "./damage.ts";
 import type { DamagedRange } from "../damage.ts";
 import type { Effect } from "./effect.ts";
-import { onElectionDeadline, onOwnVotePersisted, onTimeoutNow, onVoteRequest, onVoteResponse } from "./election.ts";
+import {
+  onElectionDeadline,
+  onLeaderBack,
+  onLeaderClosed,
+  onOwnVotePersisted,
+  onTimeoutNow,
+  onVoteRequest,
+  onVoteResponse,
+} from "./election.ts";
 import type { Event } from "./event.ts";
 import { invariant } from "./invariant.ts";
 import { doubtLease } from "./lease.ts";
@@ -184,6 +192,7 @@ function initialState(start: CoreStart): CoreState {
     leaderHeardAt: -Infinity,
     // Before it was started anew it may have promised not to vote for others; a disk's first start has no before.
     promisedUntil: (start.disk?.starts ?? 1) > 1 ? start.now + settings.electionMinMs : -Infinity,
+    leaderClosed: undefined,
     electionAt: Infinity,
     roundAnswered: 0,
     disk: start.disk,
@@ -233,9 +242,11 @@ function take(step: Step, event: Event): void {
     case "read-requested":
       return onReadRequested(step, event.id, event.isLease === true);
     case "peer-connected":
+      onLeaderBack(step, event.peer, event.disk);
       onDisk(step, event.peer, event.disk);
       return onPeerConnected(step, event.peer);
     case "peer-disconnected":
+      if (event.isClosedByPeer) onLeaderClosed(step, event.peer);
       return onPeerDisconnected(step, event.peer);
     case "snapshot-persisted":
       return onSnapshotPersisted(step, event);

@@ -97,6 +97,7 @@ export type Effect =
     readonly bytesMax: number;
     readonly commitIndex: LogIndex;
     readonly round: number;
+    readonly isLeased: boolean;
   }
   /** All entries up to and including this one are committed: apply them in order, answer `applied`. */
   | { readonly type: "apply"; readonly upTo: LogIndex }
@@ -144,6 +145,7 @@ export type Effect =
 export type RoleReason =
   | "started"
   | "election-timeout"
+  | "leader-closed"
   | "timeout-now"
   | "pre-vote-won"
   | "election-won"

@@ -5,10 +5,11 @@
  */
 import type { VoteRequest, VoteResponse } from "../message.ts";
 import { type Mark, mark } from "../marks.ts";
-import type { ServerId } from "../types.ts";
-import { isTrusted } from "./identity.ts";
+import type { Disk, ServerId } from "../types.ts";
+import { isSameDisk, isTrusted } from "./identity.ts";
 import { configurationOf, isPromotable } from "./membership.ts";
 import { allVoters, tally } from "./quorum.ts";
+import { randomBetween } from "./random.ts";
 import { answerStranger } from "./reconfiguration.ts";
 import { becomeLeader } from "./replication.ts";
 import {
@@ -24,10 +25,17 @@ import {
 import type { CoreState, Step } from "./state.ts";
 import { lastTerm } from "./term_index.ts";
 
-/** No leader was heard for an election timeout: campaigns if this server may. */
+/** A wait for a leader to come back is at least this part of the longest: one in so many. */
+const WAIT_SPREAD = 5;
+
+/** Where waits stop growing: any timer can wait for it, and no election timeout is longer. */
+const WAIT_MS_MAX = 2 ** 30;
+
+/** No leader was heard for an election timeout, or as long as one may take to come back: campaigns if this server may. */
 export function onElectionDeadline(step: Step): void {
   const { state } = step;
-  armElection(step);
+  armNextElection(step);
+  const reason = state.leaderClosed === undefined ? "election-timeout" : "leader-closed";
   // An election whose own vote is still being written has not begun: a second one would only burn a term (BE15).
   if (state.role === "candidate" && !isVoteDurable(step)) return mark("election-waited-for-own-vote");
   if (!isPromotable(state)) {
@@ -35,17 +43,66 @@ export function onElectionDeadline(step: Step): void {
     if (!isIdle) becomeFollower(step, state.term, undefined, "election-timeout");
     return;
   }
-  if (state.settings.preVote) askBeforeCampaign(step);
+  if (reason === "leader-closed") mark("leader-closed-and-campaigned");
+  if (state.settings.preVote) askBeforeCampaign(step, reason);
   else campaign(step, false);
 }
 
+/**
+ * The leader's end has closed the connection, as it does when its process dies: an election is due soon, unless the leader
+ * is back by then. Where only a connection broke, those that hear the leader still refuse to vote. What was promised is kept.
+ */
+export function onLeaderClosed(step: Step, peer: ServerId): void {
+  const { state, now } = step;
+  const { preVote, reconnectWaitMs = 0 } = state.settings;
+  // Whoever does not ask before it campaigns would depose a leader that lives.
+  if (!preVote || reconnectWaitMs === 0) return;
+  if (state.role !== "follower" || state.leader !== peer || state.leaderClosed !== undefined) return;
+  mark("leader-closed");
+  if (now < state.promisedUntil) mark("leader-closed-under-promise");
+  state.leaderClosed = { electionAt: state.electionAt, waitMs: reconnectWaitMs };
+  if (isPromotable(state)) hastenElection(step, state.leaderClosed, Math.max(now, state.promisedUntil));
+}
+
+/** An election is due within the wait, unless it is due sooner; the next wait is twice as long. */
+function hastenElection(
+  step: Step,
+  { electionAt, waitMs }: NonNullable<CoreState["leaderClosed"]>,
+  from: number,
+): void {
+  const { state } = step;
+  state.electionAt = Math.min(state.electionAt, from + randomBetween(state.random, waitMs / WAIT_SPREAD, waitMs));
+  state.leaderClosed = { electionAt, waitMs: Math.min(2 * waitMs, WAIT_MS_MAX) };
+}
+
+/**
+ * Another election is due when this one was not won by then. After a leader's end has closed the connection that is soon:
+ * others may not have known of it yet, or their campaigns crossed with this one. But ever less so.
+ */
+function armNextElection(step: Step): void {
+  const { leaderClosed } = step.state;
+  armElection(step);
+  if (leaderClosed !== undefined) hastenElection(step, leaderClosed, step.now);
+}
+
+/** The process whose end had closed the connection is there again: it had not died, and nothing is different from before. */
+export function onLeaderBack({ state }: Step, peer: ServerId, disk: Disk | undefined): void {
+  const { leaderClosed, leader, peerDisks } = state;
+  if (leaderClosed === undefined || leader !== peer) return;
+  // One that was started anew since leads nobody.
+  if (!isSameDisk(peerDisks.get(peer), disk)) return;
+  mark("leader-closed-and-back");
+  state.electionAt = leaderClosed.electionAt;
+  state.leaderClosed = undefined;
+}
+
 /** Asks whether an election could be won, changing nothing that outlives the answer. */
-function askBeforeCampaign(step: Step): void {
+function askBeforeCampaign(step: Step, reason: "election-timeout" | "leader-closed"): void {
   const { state } = step;
   state.role = "pre-candidate";
   state.leader = undefined;
   state.campaign = { pre: true, term: state.term + 1, transfer: false, votes: new Map([[state.id, true]]) };
-  announceRole(step, "election-timeout");
+  announceRole(step, reason);
   if (!decide(step)) requestVotes(step);
 }
 
@@ -61,7 +118,7 @@ export function campaign(step: Step, transfer: boolean): void {
   state.leader = undefined;
   enterTerm(step, state.term + 1, state.id);
   state.campaign = { pre: false, term: state.term, transfer, votes: new Map() };
-  armElection(step);
+  armNextElection(step);
   announceRole(step, reason);
 }
 
@@ -163,11 +220,12 @@ function isFree(state: CoreState, candidate: ServerId): boolean {
 }
 
 /**
- * Whether a leader was heard within the minimum election timeout, or is this server. Also one that was given up since:
- * it may count on what it was promised (BR06).
+ * Whether a leader was heard within the minimum election timeout, or is this server. Also one that was given up since: it
+ * may count on what it was promised (BR06). One whose end has closed the connection counts no more, but for that.
  */
 function hearsLeader({ state, now }: Step): boolean {
-  return state.role === "leader" || now < state.promisedUntil;
+  if (state.role === "leader" || now < state.promisedUntil) return true;
+  return state.leaderClosed === undefined && now < state.leaderHeardAt + state.settings.electionMinMs;
 }
 
 /** Whether the candidate's log is at least as up to date as ours (Raft §5.4.1). */

@@ -42,8 +42,8 @@ export type Event =
   | { readonly type: "send-failed"; readonly to: ServerId; readonly term: Term; readonly sequence: number }
   /** A connection to that peer came up. */
   | { readonly type: "peer-connected"; readonly peer: ServerId; readonly disk?: Disk | undefined }
-  /** The connection to that peer is gone, with an unknown part of what was sent. */
-  | { readonly type: "peer-disconnected"; readonly peer: ServerId }
+  /** The connection to that peer is gone, with an unknown part of what was sent; closed by its end if `isClosedByPeer`. */
+  | { readonly type: "peer-disconnected"; readonly peer: ServerId; readonly isClosedByPeer?: boolean }
   /** The machine has applied all entries up to and including this one. */
   | { readonly type: "applied"; readonly upTo: LogIndex }
   /** A snapshot of our own machine is durable: it includes all entries up to and including this one, of that term. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mark } from "../marks.ts";
 import { isCounted } from "./identity.ts";
 import { configurationIndex, configurationOf } from "./membership.ts";
 import type { Progress } from "./progress.ts";
@@ -12,11 +13,36 @@ import type { CoreState, Leading, Step } from "./state.ts";
 /** A machine may sleep for so long between two looks at its clocks and not be found out, milliseconds. */
 export const CLOCK_TOLERANCE_MS = 5;
 
+/** Followers are bound for so many of the longest election timeouts after the last read by lease. */
+const WANTED_TIMEOUTS = 10;
+
+/** Somebody reads by lease: followers are told that their promise is counted on, from the next request on. */
+export function wantLease({ now }: Step, leading: Leading): void {
+  leading.leaseWantedAt = now;
+}
+
+/** Whether followers are told so. */
+export function isLeased(leading: Leading): boolean {
+  return leading.leaseWantedAt !== -Infinity;
+}
+
+/**
+ * Lets followers go when nobody has read by lease for long, so that they need not wait when this leader dies. Rounds that
+ * are still asked for no longer count: later requests carry them too, and bind nobody.
+ */
+export function freeFollowers({ state, now }: Step, leading: Leading): void {
+  if (!isLeased(leading) || now - leading.leaseWantedAt <= WANTED_TIMEOUTS * state.settings.electionMaxMs) return;
+  mark("lease-unused");
+  leading.leaseWantedAt = -Infinity;
+  for (const progress of leading.progress.values()) progress.askedRound = undefined;
+}
+
 /** A round of requests begins: what answers it was heard after now (BR05). */
 export function beginRound({ state, now }: Step, leading: Leading): void {
   leading.round++;
   for (const progress of leading.progress.values()) {
     progress.heartbeatDue = true;
+    if (!isLeased(leading)) continue;
     // One round at a time is looked for; one that got lost must not keep the later ones from counting.
     const { askedRound } = progress;
     if (askedRound !== undefined && now - askedRound.at <= state.settings.leaseMs) continue;

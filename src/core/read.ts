@@ -5,7 +5,7 @@
  */
 import { mark } from "../marks.ts";
 import { isUpright } from "./identity.ts";
-import { beginRound, holdsLease } from "./lease.ts";
+import { beginRound, holdsLease, wantLease } from "./lease.ts";
 import { configurationOf } from "./membership.ts";
 import { quorumValue } from "./quorum.ts";
 import type { Leading, Step } from "./state.ts";
@@ -17,6 +17,7 @@ import type { Leading, Step } from "./state.ts";
 export function onReadRequested(step: Step, id: number, isLease: boolean): void {
   const { state, now, effects } = step;
   const { leading, leader, commitIndex } = state;
+  if (isLease && leading !== undefined) wantLease(step, leading);
   if (leading === undefined) {
     effects.push({ type: "refuse-read", id, leader });
   } else if (isLease && holdsLease(state, now)) {

@@ -10,7 +10,7 @@ import { commitByQuorum } from "./commitment.ts";
 import { compact } from "./compaction.ts";
 import type { Event } from "./event.ts";
 import { invariant } from "./invariant.ts";
-import { beginRound, doubtLease, onRoundAnswered } from "./lease.ts";
+import { beginRound, doubtLease, freeFollowers, isLeased, onRoundAnswered } from "./lease.ts";
 import { configurationOf, peersOf } from "./membership.ts";
 import {
   acknowledge,
@@ -40,6 +40,7 @@ export function becomeLeader(step: Step): void {
   state.role = "leader";
   state.leader = state.id;
   state.termLeader = state.id;
+  state.leaderClosed = undefined;
   state.campaign = undefined;
   state.leading = {
     firstIndex,
@@ -48,6 +49,7 @@ export function becomeLeader(step: Step): void {
     creditedAt: -Infinity,
     round: 0,
     leaseFrom: -Infinity,
+    leaseWantedAt: -Infinity,
     readRound: undefined,
     readsWaiting: [],
     transfer: undefined,
@@ -103,6 +105,7 @@ export function onLeaderDeadline(step: Step): void {
     return becomeFollower(step, state.term, undefined, "disk-stalled");
   }
   leading.heartbeatAt = now + state.settings.heartbeatMs;
+  freeFollowers(step, leading);
   // A heartbeat may travel with entries: it is the new round that makes the follower answer before they are durable.
   beginRound(step, leading);
   for (const progress of leading.progress.values()) progress.blocked = false;
@@ -210,6 +213,7 @@ function ask(step: Step, to: ServerId, progress: Progress, end: LogIndex): void 
     bytesMax: Math.min(settings.appendBytesMax, Math.max(1, settings.windowBytesMax - progress.inFlightBytes)),
     commitIndex,
     round,
+    isLeased: isLeased(state.leading!),
   });
 }
 

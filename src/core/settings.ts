@@ -21,7 +21,7 @@ export function onSettingsChanged(step: Step, settings: CoreSettings): void {
   const waitMs = randomBetween(state.random, settings.electionMinMs, settings.electionMaxMs);
   // Counted from when the leader was heard, or else no later than before: who changes settings all the time must not
   // put off elections for ever.
-  const electionAt = state.leader === undefined
+  const electionAt = state.leader === undefined || state.leaderClosed !== undefined
     ? Math.min(state.electionAt, now + waitMs)
     : state.leaderHeardAt + waitMs;
   state.electionAt = Math.max(electionAt, state.promisedUntil);

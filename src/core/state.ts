@@ -19,6 +19,8 @@ export interface CoreSettings {
   /** By how much a clock may run fast or slow, as a part of true time; 0 by default. */
   readonly clockDriftMax?: number;
   readonly preVote: boolean;
+  /** How long a leader has to be back whose end has closed the connection; 0, the default, for an election timeout. */
+  readonly reconnectWaitMs?: number;
   readonly appendEntriesMax: number;
   readonly appendBytesMax: number;
   readonly windowAppendsMax: number;
@@ -59,6 +61,8 @@ export interface Leading {
   round: number;
   /** Rounds that began before this count for no lease; Infinity when none does in this term any more. */
   leaseFrom: number;
+  /** When a read by lease was last asked for; -Infinity while followers need keep no promise for one. */
+  leaseWantedAt: number;
   readRound: ReadRound | undefined;
   /** Reads that came while a round was under way, or before the first entry was committed. */
   readsWaiting: number[];
@@ -149,6 +153,11 @@ export interface CoreState {
   leaderHeardAt: number;
   /** This server votes for nobody else before this, whatever its term and leader are by then: leases count on it. */
   promisedUntil: number;
+  /**
+   * Set from when the leader's end has closed the connection until one is heard again: when an election was due before, and
+   * the longest wait for the next one.
+   */
+  leaderClosed: { readonly electionAt: number; readonly waitMs: number } | undefined;
   electionAt: number;
   /** The latest round of this term's leader that was answered. */
   roundAnswered: number;

@@ -17,7 +17,7 @@ import { LogCache } from "../store/log_cache.ts";
 import type { SnapshotMeta } from "../store/snapshot_store.ts";
 import type { RemoteServer, TransportLink, TransportTrouble } from "../transport/transport.ts";
 import type { Configuration, LogIndex, ServerId, Term } from "../types.ts";
-import { decodeMessage } from "../wire/message_codec.ts";
+import { decodeMessage, LEASE_PROTOCOL } from "../wire/message_codec.ts";
 import type { Records } from "../wire/record.ts";
 import { Announcer, type Counters } from "./announcer.ts";
 import { Applier, type Hashing } from "./applier.ts";
@@ -105,6 +105,7 @@ export class Driver<Command, Result> {
     this.#sender = new Sender(this.#cache, store, {
       holds: (index) => index >= this.#core.state.log.firstIndex,
       isLeading: (term) => !this.#stopped && this.#core.state.term === term && this.#core.state.role === "leader",
+      knowsLeases: (to) => this.#peers.protocolOf(to) >= LEASE_PROTOCOL,
       transmit: (to, frame, checkedBytes) => this.#peers.transmit(to, frame, checkedBytes),
       onDamage: (error) => this.#onDamage(error),
       report: (event) => this.#enqueue({ event }),
@@ -322,11 +323,11 @@ export class Driver<Command, Result> {
   }
 
   /** See {@linkcode TransportHandler}. */
-  onDisconnect(peer: ServerId, reason: string): void {
+  onDisconnect(peer: ServerId, reason: string, isClosedByPeer: boolean): void {
     this.#peers.disconnect(peer);
     this.#parts.events.emit({ type: "peer-disconnected", peer, reason });
     this.calls.onPeerLost(peer);
-    this.#enqueue({ event: { type: "peer-disconnected", peer } });
+    this.#enqueue({ event: { type: "peer-disconnected", peer, isClosedByPeer } });
   }
 
   /** See {@linkcode TransportHandler}. */

@@ -84,6 +84,11 @@ export class Peers {
     return this.#connected.has(peer);
   }
 
+  /** What its connection speaks; 0 without one. */
+  protocolOf(peer: ServerId): number {
+    return this.#connected.get(peer)?.protocol ?? 0;
+  }
+
   /** The configuration says where a server is; one that it does not know said so itself when it connected. */
   addressOf(peer: ServerId): ServerAddress | undefined {
     return this.#addresses.get(peer) ?? this.#connected.get(peer)?.address;

@@ -23,6 +23,8 @@ export interface SenderHost {
   holds(index: LogIndex): boolean;
   /** Whether the core still leads in this term; asked again after each wait. */
   isLeading(term: Term): boolean;
+  /** Whether that peer can be told that it is bound by no lease. */
+  knowsLeases(to: ServerId): boolean;
   /**
    * Hands a frame to the transport; false when it was not taken.
    *
@@ -94,7 +96,7 @@ export class Sender {
   }
 
   #send(request: Replicate, records: readonly Records[]): void {
-    const { to, term, sequence, prevTerm, from, commitIndex, round } = request;
+    const { to, term, sequence, prevTerm, from, commitIndex, round, isLeased } = request;
     const end: LogIndex = records.length === 0 ? from : records[records.length - 1]!.end;
     const head = encodeMessage({
       type: "append-request",
@@ -108,6 +110,7 @@ export class Sender {
       configurations: [],
       commitIndex,
       round,
+      isLeased: isLeased || !this.#host.knowsLeases(to),
     });
     let bytes = 0;
     for (const { byteLength } of records) bytes += byteLength;

@@ -24,6 +24,11 @@ export class Backoff {
     this.#options = options;
   }
 
+  /** Whether the next wait is the first. */
+  get isFresh(): boolean {
+    return this.#attempts === 0;
+  }
+
   /** The next wait in milliseconds. */
   next(): number {
     const { minMs, maxMs, random } = this.#options;

@@ -15,6 +15,8 @@ export interface StreamEnd {
   readonly reason: string;
   /** Whether the other side sent what it must not. */
   readonly isProtocolError: boolean;
+  /** Whether it was not this side that ended it; by default it was. */
+  readonly isClosedByPeer?: boolean;
 }
 
 /** What happens on a {@linkcode FramedStream}. */
@@ -143,7 +145,7 @@ export class FramedStream {
     if (this.#ended) return;
     if (chunk === null) {
       const where = this.openBytes > 0 ? " in the middle of a frame" : "";
-      return this.end({ reason: error ?? `closed by peer${where}`, isProtocolError: false });
+      return this.end({ reason: error ?? `closed by peer${where}`, isProtocolError: false, isClosedByPeer: true });
     }
     this.receivedAt = this.#clock.now();
     this.#counters.bytesReceived += chunk.length;

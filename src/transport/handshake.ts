@@ -11,8 +11,8 @@ import type { LocalServer, RemoteServer } from "./transport.ts";
 /** The oldest protocol this code speaks. */
 export const PROTOCOL_MIN = 1;
 
-/** The newest protocol this code speaks. */
-export const PROTOCOL_MAX = 1;
+/** The newest protocol this code speaks. Since 2, leaders say when they count on no lease. */
+export const PROTOCOL_MAX = 2;
 
 /** The protocol both ends speak best, undefined when there is none. */
 export function negotiateProtocol(hello: Hello): number | undefined {

@@ -63,7 +63,7 @@ export interface LinkLimits {
 }
 
 /** A connection that lived this long was no accident: its loss is answered with a quick dial. */
-const STABLE_MS = 2_000;
+const STABLE_MS = 500;
 
 /** Strangers that are remembered after their connection ended: what is sent to them next names that connection. */
 const REMEMBERED_MAX = 64;
@@ -206,7 +206,7 @@ export class Link implements TransportLink {
     if (before !== undefined) {
       const reason = "replaced by a newer connection";
       before.close(reason);
-      this.#handler.onDisconnect(remote.serverId, channel, reason);
+      this.#handler.onDisconnect(remote.serverId, channel, reason, false);
     }
     this.#handler.onConnect(remote, channel);
   }
@@ -228,16 +228,20 @@ export class Link implements TransportLink {
     this.#handler.onFrameParts(connection.peer, connection.channel, parts);
   }
 
-  /** A connection ended that the link did not close. */
-  lost(connection: Connection, reason: string): void {
+  /** A connection ended that the link did not close; see {@linkcode TransportHandler.onDisconnect}. */
+  lost(connection: Connection, reason: string, isClosedByPeer = false): void {
     const peer = this.#peers.get(connection.peer.serverId);
     const slot = peer?.slot(connection.channel);
     if (this.#closed || peer === undefined || slot?.connection !== connection) return;
     slot.connection = undefined;
-    if (this.#host.clock.now() - slot.establishedAt >= STABLE_MS) slot.backoff.reset();
-    this.#delayDial(peer, slot);
+    const now = this.#host.clock.now();
+    if (now - slot.establishedAt >= STABLE_MS) slot.backoff.reset();
+    // A leader that lives should be back before anybody takes it for dead.
+    const isQuick = isClosedByPeer && slot.backoff.isFresh;
+    const waitMs = slot.backoff.next();
+    this.#dialFrom(peer, slot, now + (isQuick ? 0 : waitMs));
     this.#forgetStrangers();
-    this.#handler.onDisconnect(peer.id, connection.channel, reason);
+    this.#handler.onDisconnect(peer.id, connection.channel, reason, isClosedByPeer);
   }
 
   /** Tells of trouble, unless it told of the same lately. */
@@ -337,7 +341,11 @@ export class Link implements TransportLink {
   }
 
   #delayDial(peer: Peer, slot: Slot): void {
-    slot.notBefore = this.#host.clock.now() + slot.backoff.next();
+    this.#dialFrom(peer, slot, this.#host.clock.now() + slot.backoff.next());
+  }
+
+  #dialFrom(peer: Peer, slot: Slot, notBefore: number): void {
+    slot.notBefore = notBefore;
     if (peer.wanted && slot.channel === "consensus") this.#keepConnected(peer);
   }
 

@@ -122,7 +122,7 @@ export class MemoryEnd implements Connection {
   #lose(reason: string): void {
     if (!this.#open) return;
     this.#end();
-    this.#owner.link.lost(this, reason);
+    this.#owner.link.lost(this, reason, true);
   }
 
   #end(): void {

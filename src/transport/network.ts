@@ -367,7 +367,7 @@ class NetworkTransport implements Transport, LinkHost {
     if (this.#connections.size === 0) this.#stopWatching();
     if (end === undefined) return;
     const { link, peer, remoteAddress } = connection;
-    link.lost(connection, end.reason);
+    link.lost(connection, end.reason, end.isClosedByPeer);
     if (!end.isProtocolError) return;
     this.counters.protocolErrors += 1;
     link.trouble({ kind: "protocol-error", peer: peer.serverId, address: remoteAddress, reason: end.reason });

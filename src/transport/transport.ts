@@ -76,8 +76,10 @@ export interface TransportHandler {
   /**
    * The last connection on this channel is gone, with an unknown part of what was sent.
    * @param reason For logs and status: `closed by peer`, `ECONNREFUSED`, …
+   * @param isClosedByPeer Whether the other end, or something on the way, closed or reset it, as systems do when a process
+   * dies; not when this side gave it up or replaced it. By default false, with which a dead leader is found by its silence.
    */
-  onDisconnect(peer: ServerId, channel: Channel, reason: string): void;
+  onDisconnect(peer: ServerId, channel: Channel, reason: string, isClosedByPeer?: boolean): void;
   /** A dial failed, a handshake was refused or a peer broke the protocol. Rate-limited by the transport. */
   onTrouble(trouble: TransportTrouble): void;
 }

@@ -76,6 +76,9 @@ const REFUSALS = [undefined, "not-leader", "overloaded", "transferring", "too-la
 /** The longest envelope, a forward-response with an id of 64 characters, takes less than half of this. */
 const ENVELOPE_BYTES_MAX = 256;
 
+/** Who speaks an older protocol than this understands no append-request that says `isLeased: false`. */
+export const LEASE_PROTOCOL = 2;
+
 /**
  * Encodes a message as the parts of one frame.
  *
@@ -121,8 +124,18 @@ function itemsOf(message: Message): readonly EnvelopeItem[] {
     case "vote-response":
       return [MessageNumber.voteResponse, message.term, message.pre, message.campaign, message.granted];
     case "append-request": {
-      const { term, sequence, prevIndex, prevTerm, commitIndex, round } = message;
-      return [MessageNumber.appendRequest, term, sequence, prevIndex, prevTerm, commitIndex, round];
+      const { term, sequence, prevIndex, prevTerm, commitIndex, round, isLeased } = message;
+      const items: EnvelopeItem[] = [
+        MessageNumber.appendRequest,
+        term,
+        sequence,
+        prevIndex,
+        prevTerm,
+        commitIndex,
+        round,
+      ];
+      if (!isLeased) items.push(false);
+      return items;
     }
     case "append-response":
       return appendResponseItems(message);
@@ -304,6 +317,8 @@ function appendRequestOf(items: Items, attachment: Uint8Array): DecodedMessage {
   const [prevIndex, prevTerm] = items.position("prev", term);
   const commitIndex = items.index("commitIndex");
   const round = items.integer("round");
+  // Who can't say otherwise may count on any promise that its followers ever made.
+  const isLeased = items.atEnd || items.boolean("isLeased");
   items.end();
   const records = decodeRecords(attachment, prevIndex + 1);
   const runs = termRunsOf(records);
@@ -319,6 +334,7 @@ function appendRequestOf(items: Items, attachment: Uint8Array): DecodedMessage {
     configurations: configurationsOf(records),
     commitIndex,
     round,
+    isLeased,
   };
   return { message, records };
 }

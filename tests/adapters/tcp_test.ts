@@ -74,6 +74,7 @@ for (const { name, tcp } of stacks) {
     await b.transport.close();
     await until("the end", () => a.calls.length === 2);
     assert(a.calls[1].startsWith("disconnect b consensus: "));
+    assertEquals([a.closedBy, b.closedBy], [["b"], []]);
     await until("a dial", () => a.troubles.length > 0);
     assertEquals(a.troubles[0].reason, "connection refused: nobody listens there");
     const again = await join(tcp({ listen }), "b", { starts: 2 });

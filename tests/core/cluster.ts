@@ -260,7 +260,7 @@ export class Cluster {
 
   /** The sender's work: cuts entries, sends them, says so. */
   #cut(member: Member, effect: Replicate): Event | undefined {
-    const { to, term, sequence, prevTerm, from, commitIndex, round } = effect;
+    const { to, term, sequence, prevTerm, from, commitIndex, round, isLeased } = effect;
     const { state } = member.core;
     if (state.role !== "leader" || state.term !== term) return;
     const countMax = Math.min(effect.entriesMax, Math.max(1, Math.floor(effect.bytesMax / entryBytes)));
@@ -268,8 +268,9 @@ export class Cluster {
     const entries = member.log.slice(from - 1, end - 1);
     const configurations = configurationsIn(member.log.slice(0, end - 1), from);
     const runs = runsOf(entries.map((entry) => entry.term), from);
-    const about = { term, sequence, prevIndex: from - 1, prevTerm, end, runs, configurations, commitIndex, round };
-    this.#post({ from: member.id, to, message: { type: "append-request", ...about }, entries });
+    const about = { term, sequence, prevIndex: from - 1, prevTerm, end, runs, configurations };
+    const message = { type: "append-request", ...about, commitIndex, round, isLeased } as const;
+    this.#post({ from: member.id, to, message, entries });
     return { type: "sent", to, term, sequence, end, bytes: entries.length * entryBytes };
   }
 

@@ -29,7 +29,7 @@ const leaseMs = 400;
 const leader = (about: GivenLeader = {}) =>
   leaderOf({
     terms: [1, 2, 2],
-    leading: { firstIndex: 2 },
+    leading: { firstIndex: 2, leaseWantedAt: 0 },
     state: { commitIndex: 3 },
     settings: { leaseMs },
     ...about,
@@ -59,7 +59,10 @@ function leased(about: GivenLeader = {}, [sentAt, answeredAt] = [1000, 1001]): C
 
 test("lease: a read is answered at once with what is committed, and costs no round", () => {
   const core = leased();
-  assertEquals(take(core, read(7), 1100), { effects: [{ type: "answer-read", id: 7, index: 3 }], changes: {} });
+  assertEquals(take(core, read(7), 1100), {
+    effects: [{ type: "answer-read", id: 7, index: 3 }],
+    changes: { "leading.leaseWantedAt": 1100 },
+  });
   assertEquals(take(core, { type: "read-requested", id: 8 }, 1100), {
     effects: [],
     changes: { "leading.readsWaiting": [8] },
@@ -168,6 +171,69 @@ for (const type of ["clock-jumped", "clock-doubted"] as const) {
   });
 }
 
+// --- what followers are told ---
+
+/** What the peers are told with the heartbeat of that time. */
+function told(core: Core, at: number): boolean[] {
+  core.state.leading!.heartbeatAt = at;
+  for (const progress of core.state.leading!.progress.values()) progress.heardAt = at;
+  const effects = [...core.step(deadline, at), ...core.step(drained, at)];
+  return effects.flatMap((effect) => effect.type === "replicate" ? [effect.isLeased] : []);
+}
+
+const unused = { leading: { firstIndex: 2, leaseWantedAt: -Infinity } };
+
+test("lease: as long as nobody reads by one followers are not bound, and no round counts for one", () => {
+  const core = leader(unused);
+  assertEquals(told(core, 1000), [false, false]);
+  receive(core, "b", answered(1), 1001);
+  assertEquals(holdsLease(core.state, 1002), false);
+  core.step({ type: "read-requested", id: 1 }, 1002);
+  assertEquals(told(core, 1050), [false, false], "other reads need none");
+});
+
+test("lease: the first read by one costs a round, which binds followers, and those after it cost none", () => {
+  const core = leader(unused);
+  assertEquals(core.step(read(1), 1000), []);
+  const asked = core.step(drained, 1000);
+  assertEquals(asked.map((effect) => effect.type === "replicate" && effect.isLeased), [true, true]);
+  assertEquals(receive(core, "b", answered(1), 1001).effects, [{ type: "answer-read", id: 1, index: 3 }]);
+  assertEquals(core.step(read(2), 1002), [{ type: "answer-read", id: 2, index: 3 }]);
+});
+
+test("lease: an answer to a round that bound nobody counts for none, however late the wish for one came", () => {
+  const core = leader(unused);
+  told(core, 1000);
+  core.step(read(1), 1001);
+  receive(core, "b", answered(1), 1002);
+  assertEquals(holdsLease(core.state, 1003), false);
+});
+
+test("lease: followers are let go ten longest election timeouts after the last read by one", () => {
+  const [core, other] = [leader(), leader()];
+  const until = 10 * settings.electionMaxMs;
+  assertEquals([told(core, until), told(other, until + 1)], [[true, true], [false, false]]);
+});
+
+test("lease: a round that bound followers counts no more when a later one, which did not, is answered for it", () => {
+  const core = leader();
+  const until = 10 * settings.electionMaxMs;
+  assertEquals(told(core, until - 10), [true, true]);
+  assertEquals(told(core, until + 1), [false, false]);
+  receive(core, "b", answered(2), until + 2);
+  assertEquals(holdsLease(core.state, until + 2), false);
+});
+
+test("lease: one that was promised before followers are let go lasts to its end", () => {
+  const core = leader();
+  const until = 10 * settings.electionMaxMs;
+  told(core, until);
+  receive(core, "b", answered(1), until + 1);
+  told(core, until + 1);
+  const end = until + leaseMs - CLOCK_TOLERANCE_MS;
+  assertEquals([holdsLease(core.state, end - 1), holdsLease(core.state, end)], [true, false]);
+});
+
 test("clock-doubted: changes nothing but leases", () => {
   assertEquals(take(leader(), { type: "clock-doubted" }, 50).changes, { "leading.leaseFrom": 50 });
   assertEquals(take(coreOf({ state: following("b") }), { type: "clock-doubted" }, 50), { effects: [], changes: {} });
@@ -190,7 +256,7 @@ const votes = (core: Core, now: number) => {
 /** A follower that heard `b` at 500. */
 function heard(): Core {
   const core = coreOf({ terms: [1, 2] });
-  receive(core, "b", append({ term: 2, prevIndex: 2, prevTerm: 2 }), 500);
+  receive(core, "b", append({ term: 2, prevIndex: 2, prevTerm: 2, isLeased: true }), 500);
   return core;
 }
 
@@ -198,6 +264,13 @@ const promisedUntil = 500 + settings.electionMinMs;
 
 test("promise: whoever heard a leader votes for nobody else for the shortest election timeout", () => {
   assertEquals([votes(heard(), promisedUntil - 1), votes(heard(), promisedUntil)], [false, true]);
+});
+
+test("promise: none is made to a leader that counts on none, which is heard all the same", () => {
+  const core = coreOf({ terms: [1, 2] });
+  receive(core, "b", append({ term: 2, prevIndex: 2, prevTerm: 2, isLeased: false }), 500);
+  assertEquals([core.state.promisedUntil, votes(core, promisedUntil - 1)], [-Infinity, false]);
+  assertEquals(votes(core, promisedUntil), true);
 });
 
 test("promise: kept when a later term takes the leader away (BR06)", () => {
@@ -213,7 +286,7 @@ test("promise: kept when the election timeout becomes shorter", () => {
   const core = heard();
   core.step({ type: "settings-changed", settings: { ...settings, electionMinMs: 10, electionMaxMs: 20 } }, 600);
   assertEquals(votes(core, promisedUntil - 1), false);
-  receive(core, "b", append({ term: 2, prevIndex: 2, prevTerm: 2 }), promisedUntil);
+  receive(core, "b", append({ term: 2, prevIndex: 2, prevTerm: 2, isLeased: true }), promisedUntil);
   assertEquals([votes(core, promisedUntil + 9), votes(core, promisedUntil + 10)], [false, true]);
 });
 

@@ -22,7 +22,7 @@ const leader = (b: Partial<Progress> = {}, about: GivenLeader = {}) =>
 /** The ask for an append; what is not said is as for a heartbeat of that leader. */
 const replicate = (about: Partial<Extract<Effect, { type: "replicate" }>> = {}): Effect => ({
   ...{ type: "replicate", to: "b", term: 3, sequence: 10, prevTerm: 3, from: 7, end: 7 },
-  ...{ entriesMax: 4, bytesMax: 1000, commitIndex: 0, round: 0 },
+  ...{ entriesMax: 4, bytesMax: 1000, commitIndex: 0, round: 0, isLeased: false },
   ...about,
 });
 
@@ -96,7 +96,6 @@ test("replication: every heartbeat interval each peer is spoken to, in a new rou
     effects: [],
     changes: {
       "leading.heartbeatAt": 100,
-      "b.askedRound": { round: 1, at: 50 },
       "leading.round": 1,
       "b.heartbeatDue": true,
       "b.blocked": false,

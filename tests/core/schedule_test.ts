@@ -20,6 +20,7 @@ class Schedule {
         electionMinMs: 200,
         electionMaxMs: 400,
         leaseMs: 200,
+        reconnectWaitMs: 20,
         preVote: this.below(4) > 0,
         appendEntriesMax: 3,
       },
@@ -52,8 +53,10 @@ class Schedule {
     else if (dice < 970) this.#time(this.below(500));
     else if (dice < 978) cluster.restart(id);
     else if (dice < 984) cluster.step(id, { type: "clock-jumped" });
-    else if (dice < 989) cluster.step(id, { type: "peer-disconnected", peer: this.any(this.ids) });
-    else if (dice < 994) cluster.step(id, { type: "peer-connected", peer: this.any(this.ids) });
+    else if (dice < 989) {
+      const isClosedByPeer = this.below(2) > 0;
+      cluster.step(id, { type: "peer-disconnected", peer: this.any(this.ids), isClosedByPeer });
+    } else if (dice < 994) cluster.step(id, { type: "peer-connected", peer: this.any(this.ids) });
     else cluster.step(id, { type: "transfer-requested", to: this.below(2) > 0 ? this.any(this.ids) : undefined });
   }
 

@@ -115,6 +115,7 @@ export function leaderOf(given: GivenLeader = {}): Core {
     creditedAt: -Infinity,
     round: 0,
     leaseFrom: -Infinity,
+    leaseWantedAt: -Infinity,
     readRound: undefined,
     readsWaiting: [],
     transfer: undefined,
@@ -192,6 +193,7 @@ export function append(
     configurations: [],
     commitIndex: 0,
     round: 0,
+    isLeased: false,
     ...fields,
   };
 }

@@ -251,7 +251,7 @@ test("Driver hears a heartbeat that waited while the process slept before it cam
   const { append, raft, environment, receive, stop } = await setUp();
   await append("b", {});
   const message = { type: "append-request", term: 2, sequence: 2, prevIndex: 1, prevTerm: 1, end: 2 } as const;
-  const beat = { ...message, runs: [], configurations: [], commitIndex: 1, round: 2 };
+  const beat = { ...message, runs: [], configurations: [], commitIndex: 1, round: 2, isLeased: false };
   // The timer is due first, the frame comes in the turn after it.
   environment.setTimeout(() => environment.setTimeout(() => receive("b", beat), 0), 400);
   const { now } = environment;
@@ -308,11 +308,28 @@ test("Driver tells callers at once when the connection is lost over which their 
   await stop();
 });
 
+test("Driver asks for votes soon when the leader's end closes the connection, and not when this end gave it up", async () => {
+  for (const [isClosedByPeer, asks] of [[true, true], [false, false], [undefined, false]] as const) {
+    const { handler, raft, append, environment, sent, stop } = await setUp({
+      electionMinMs: 5_000,
+      electionMaxMs: 5_001,
+      reconnectWaitMs: 40,
+    });
+    await append("b", {});
+    handler().onDisconnect("b", "consensus", "closed by peer", isClosedByPeer);
+    await drain();
+    await environment.advance(100);
+    assertEquals([raft.state, of(sent, "vote-request").length > 0], [asks ? "pre-candidate" : "follower", asks]);
+    await stop();
+  }
+});
+
 test("Driver belongs to one cluster for ever, whatever a leader says", async () => {
   const { handler, raft, store, stop } = await setUp();
   const { clusterId } = raft.status;
   const message = { type: "append-request", term: 2, sequence: 1, prevIndex: 1, prevTerm: 1, end: 2 } as const;
-  const frame = encodeMessage({ ...message, runs: [], configurations: [], commitIndex: 0, round: 1 })[0]!;
+  const about = { runs: [], configurations: [], commitIndex: 0, round: 1, isLeased: false };
+  const frame = encodeMessage({ ...message, ...about })[0]!;
   handler().onFrame({ ...remote("b"), clusterId: "another" }, "consensus", frame);
   await drain();
   assertEquals([raft.status.clusterId, store.writes.some((write) => write.clusterId === "another")], [

@@ -39,6 +39,7 @@ const firstAppend: AppendRequest = {
   configurations: [],
   commitIndex: 0,
   round: 1,
+  isLeased: false,
 };
 
 /** The server and its test's hands. */

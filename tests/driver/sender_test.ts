@@ -19,13 +19,14 @@ async function setUp(cachedFrom = 1) {
   store.inner.write({ records: [all] });
   const cache = new LogCache(1e6, cachedFrom);
   if (cachedFrom <= 5) cache.append(all.slice(cachedFrom, 6));
-  const host = { firstIndex: 1, leadingTerm: 3, taken: true };
+  const host = { firstIndex: 1, leadingTerm: 3, taken: true, protocol: 2 };
   const sent: { to: string; frame: Uint8Array; checkedBytes: number }[] = [];
   const reports: Report[] = [];
   const failures: unknown[] = [];
   const sender = new Sender(cache, store, {
     holds: (index) => index >= host.firstIndex,
     isLeading: (term) => term === host.leadingTerm,
+    knowsLeases: () => host.protocol >= 2,
     transmit: (to, parts, checkedBytes) => {
       if (host.taken) sent.push({ to, frame: new Uint8Array(parts.flatMap((part) => [...part])), checkedBytes });
       return host.taken;
@@ -49,6 +50,7 @@ const ask: Replicate = {
   bytesMax: 1e6,
   commitIndex: 2,
   round: 4,
+  isLeased: false,
 };
 
 test("Sender.replicate() sends entries from memory at once, as the leader encoded them", async () => {
@@ -66,10 +68,24 @@ test("Sender.replicate() sends entries from memory at once, as the leader encode
     configurations: [],
     commitIndex: 2,
     round: 4,
+    isLeased: false,
   });
   assertEquals(records!.bytes, all.bytes);
   assertEquals(reports, [{ type: "sent", to: "b", term: 3, sequence: 9, end: 6, bytes: all.byteLength }]);
   assertEquals(store.reads.length, 0);
+});
+
+test("Sender.replicate() says that no promise is counted on to those alone that understand it, and that one is to all", async () => {
+  const { sender, sent, host } = await setUp();
+  for (const protocol of [1, 2]) {
+    host.protocol = protocol;
+    for (const isLeased of [true, false]) sender.replicate({ ...ask, isLeased });
+  }
+  const said = sent.map(({ frame }) => {
+    const { message } = decodeMessage(frame);
+    return message.type === "append-request" && message.isLeased;
+  });
+  assertEquals(said, [true, true, true, false]);
 });
 
 test("Sender.replicate() without entries sends a heartbeat and reads nothing, wherever the peer is", async () => {

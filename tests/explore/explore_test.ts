@@ -56,7 +56,7 @@ function serversOf({ space }: Report): Set<string> {
     const rows = names.map((renaming) => {
       encoder.begin(renaming);
       // A silent leader may be met with any message that asks for a vote, also with one that is forgotten.
-      encoder.local({ ...local, core: { ...local.core, leaderHeardAt: 0, promisedUntil: 0 } });
+      encoder.local({ ...local, core: { ...local.core, leaderHeardAt: 0 } });
       return encoder.key();
     });
     return rows.sort()[0]!;

@@ -24,7 +24,6 @@ export function normalise(core: CoreState, writes: Write[]): void {
   core.electionAt = now + electionMs;
   const heard = core.leader !== undefined && core.leader !== core.id && core.leaderHeardAt >= now;
   core.leaderHeardAt = heard ? now : -Infinity;
-  core.promisedUntil = heard ? now + electionMs : -Infinity;
   core.voteAsked -= core.votePersisted;
   let epoch = core.epoch;
   for (const write of writes) if (write.type === "entries") epoch = Math.min(epoch, write.epoch);

@@ -86,7 +86,7 @@ export class Turn {
         this.persist();
         return;
       case "deliver":
-        if (event.lapsed) Object.assign(this.#core, { leaderHeardAt: -Infinity, promisedUntil: -Infinity });
+        if (event.lapsed) this.#core.leaderHeardAt = -Infinity;
         return this.#turn({ type: "message-received", from: event.packet.from, message: event.packet.message });
     }
   }
@@ -185,13 +185,13 @@ export class Turn {
   }
 
   #replicate(effect: Extract<Effect, { type: "replicate" }>): Event | undefined {
-    const { to, term, sequence, prevTerm, from, commitIndex, round } = effect;
+    const { to, term, sequence, prevTerm, from, commitIndex, round, isLeased } = effect;
     if (this.#core.role !== "leader" || this.#core.term !== term) return;
     const end = Math.min(effect.end, from + Math.min(effect.entriesMax, Math.max(1, effect.bytesMax)));
     const entries = this.#log.slice(from - 1, end - 1);
     const runs = runsOf(entries.map(termOf), from);
-    const about = { term, sequence, prevIndex: from - 1, prevTerm, end, runs, configurations: [], commitIndex, round };
-    this.#send(to, { type: "append-request", ...about }, entries);
+    const about = { term, sequence, prevIndex: from - 1, prevTerm, end, runs, configurations: [] };
+    this.#send(to, { type: "append-request", ...about, commitIndex, round, isLeased }, entries);
     return { type: "sent", to, term, sequence, end, bytes: entries.length };
   }
 

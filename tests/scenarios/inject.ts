@@ -12,7 +12,7 @@ const fieldsOf: Readonly<Record<string, readonly string[]>> = {
   "pre-vote": ["term", "last"],
   "vote-response": ["term", "campaign", "granted"],
   "pre-vote-response": ["term", "campaign", "granted"],
-  append: ["term", "sequence", "after", "terms", "commit", "round"],
+  append: ["term", "sequence", "after", "terms", "commit", "round", "leased"],
   "append-response": ["term", "sequence", "match", "round"],
   "timeout-now": ["term"],
 };
@@ -52,9 +52,10 @@ export function messageOf(kind: string, texts: readonly string[]): CoreMessage {
       const [prevIndex, prevTerm] = pair("after");
       const terms = fields.get("terms")?.split(",").map(Number) ?? [];
       const about = { sequence: number("sequence"), commitIndex: number("commit"), round: number("round") };
+      const isLeased = fields.has("leased");
       const end = prevIndex + 1 + terms.length;
       const runs = runsOf(terms, prevIndex + 1);
-      return { type: "append-request", term, prevIndex, prevTerm, end, runs, configurations: [], ...about };
+      return { type: "append-request", term, prevIndex, prevTerm, end, runs, configurations: [], ...about, isLeased };
     }
     case "append-response": {
       const about = { sequence: number("sequence"), round: number("round"), matchIndex: number("match") };

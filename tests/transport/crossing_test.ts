@@ -104,6 +104,7 @@ worldTest(
         `disconnect ${believer} consensus: closed by peer`,
         `connect ${believer} consensus`,
       ]);
+      assertEquals([p.calls[1], p.closedBy], [`disconnect ${loser} consensus: replaced by a newer connection`, []]);
       assert(p.say(loser, [7]));
       await world.clock.advance(10);
       assertEquals(q.heard, [[7]]);

@@ -59,6 +59,7 @@ test("memory: a cut is noticed by both sides, loses what is under way, and heals
   await clock.advance(10);
   assertEquals(b.heard, []);
   for (const { calls } of [a, b]) assert(calls[1].endsWith("connection lost"));
+  assertEquals([a.closedBy, b.closedBy], [[], []], "nobody can know");
   await clock.advance(10_000);
   assertEquals(a.calls.length, 2);
   assert(!a.say("b", [2]));
@@ -104,6 +105,7 @@ test("memory: what was sent before a close arrives before its end", async () => 
   await clock.advance(0);
   assertEquals(b.heard, [[1]]);
   assertEquals(b.calls[1], "disconnect a consensus: closed by peer");
+  assertEquals([a.closedBy, b.closedBy], [[], ["a"]]);
   await close();
 });
 
@@ -180,6 +182,7 @@ test("memory: a frame that the handler refuses ends the connection", async () =>
   await clock.advance(0);
   assertEquals(b.calls[1], "disconnect a consensus: Cannot decode a message");
   assertEquals(a.calls[1], "disconnect b consensus: closed by peer");
+  assertEquals([a.closedBy, b.closedBy], [["b"], []]);
   assertEquals(b.troubles.map(({ kind }) => kind), ["protocol-error"]);
   await close();
 });

@@ -19,7 +19,7 @@ worldTest("a peer learns who and where the other one is", async (world) => {
   const b = await world.join("b", { advertise: "b.example.net:7001" }, { clusterId: () => "" });
   a.want("b");
   await world.clock.advance(0);
-  const common = { protocol: 1, firstEntry: "" };
+  const common = { protocol: 2, firstEntry: "" };
   assertEquals(b.peers.get("a"), {
     ...{ ...common, serverId: "a", clusterId: "cluster", incarnation: "3f", starts: 7, address: "a:1" },
   });

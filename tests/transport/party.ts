@@ -20,6 +20,8 @@ export class Party implements TransportHandler {
   readonly link: TransportLink;
   /** `connect b consensus`, `disconnect b consensus: closed by peer`, in order. */
   readonly calls: string[] = [];
+  /** Peers whose end closed the connection, as often as they did. */
+  readonly closedBy: string[] = [];
   readonly frames: Uint8Array[] = [];
   readonly troubles: TransportTrouble[] = [];
   readonly peers: Map<string, RemoteServer> = new Map();
@@ -41,7 +43,8 @@ export class Party implements TransportHandler {
     this.calls.push(`connect ${peer.serverId} ${channel}`);
   }
 
-  onDisconnect(peer: string, channel: Channel, reason: string): void {
+  onDisconnect(peer: string, channel: Channel, reason: string, isClosedByPeer?: boolean): void {
+    if (isClosedByPeer) this.closedBy.push(peer);
     this.calls.push(`disconnect ${peer} ${channel}: ${reason}`);
   }
 

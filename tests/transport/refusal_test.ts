@@ -27,7 +27,9 @@ worldTest("a handshake is refused for what can never be right, and only for that
   assertEquals(await answer({ from: "b" }), "own-id");
   assertEquals(await answer({ from: "nobody.knows-me" }), "welcome");
   assertEquals(await answer({ protocolMin: 1, protocolMax: 9 }), "welcome");
-  assertEquals(await answer({ protocolMin: 2, protocolMax: 9 }), "protocol");
+  assertEquals(await answer({ protocolMin: 1, protocolMax: 1 }), "welcome");
+  assertEquals(await answer({ protocolMin: 2, protocolMax: 9 }), "welcome");
+  assertEquals(await answer({ protocolMin: 3, protocolMax: 9 }), "protocol");
   assertEquals(await answer({ protocolMin: 0, protocolMax: 0 }), "protocol");
   assertEquals(await answer({}, 3), "group");
 });
@@ -134,7 +136,7 @@ worldTest("a server that answers for another one is refused by the dialling side
   };
   const answers = [
     [welcome, "wrong server"],
-    [{ ...welcome, serverId: "b", protocol: 2 }, "not offered"],
+    [{ ...welcome, serverId: "b", protocol: 3 }, "not offered"],
     [{ ...welcome, serverId: "b", clusterId: "else" }, "wrong cluster id"],
     [{ ...welcome, serverId: "b", firstEntry: "two" }, "another bootstrap"],
   ] as const;

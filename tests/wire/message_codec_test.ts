@@ -204,6 +204,16 @@ test("decodeMessage() refuses positions that no log has", () => {
   assertEquals(tryDecode(frameOfItems([3, 4, 9, 5, 4, 2 ** 53 - 2 ** 33, 7]))?.message.type, "append-request");
 });
 
+test("decodeMessage() takes an append of protocol 1, which says nothing of leases, for one that counts on promises", () => {
+  const isLeased = (...more: (boolean | number)[]) => {
+    const message = tryDecode(frameOfItems([3, 4, 9, 5, 4, 3, 7, ...more]))?.message;
+    return message?.type === "append-request" ? message.isLeased : undefined;
+  };
+  assertEquals([isLeased(), isLeased(true), isLeased(false)], [true, true, false]);
+  refuses(frameOfItems([3, 4, 9, 5, 4, 3, 7, 0]), "isLeased");
+  refuses(frameOfItems([3, 4, 9, 5, 4, 3, 7, false, false]));
+});
+
 test("decodeMessage() refuses entries that can't follow or come from that leader", () => {
   const entry = { type: 0, payload: new Uint8Array([1]) } as const;
   const frameWith = (from: number, term: number) =>

@@ -36,6 +36,7 @@ export function appendSample(head: Partial<AppendRequest>, entries: readonly Ent
     configurations: [],
     commitIndex: 3,
     round: 7,
+    isLeased: true,
     ...head,
   };
   return { message, attachment: entries.length === 0 ? [] : [records.bytes] };
@@ -68,6 +69,8 @@ export const GOLDEN: readonly (readonly [sample: Sample, hex: string])[] = [
   ],
   [bare({ type: "vote-response", term: 7, pre: false, campaign: 7, granted: true }), "0600950207c207c3"],
   [appendSample({}, [], 3), "08009703040905020307"],
+  // Since protocol 2.
+  [appendSample({ isLeased: false }, [], 3), "09009803040905020307c2"],
   [
     appendSample({}, [{ type: 0, payload: new Uint8Array([1, 2]) }], 3),
     "0800970304090502030759cf0c3d00000000020000000000000006000000000000000300000000000000e803000000000000529ff803000000000102",
@@ -193,7 +196,7 @@ const voteResponse = anyRecord<Message & { type: "vote-response" }>({
 const append = term.chain((term) =>
   fc.tuple(
     positionIn(term),
-    anyRecord({ sequence: integer, commitIndex: index, round: integer }),
+    anyRecord({ sequence: integer, commitIndex: index, round: integer, isLeased: fc.boolean() }),
     fc.array(fc.uint8Array({ maxLength: 40 }).map((payload): EntryParts => ({ type: 0, payload })), { maxLength: 4 }),
   ).map(([[prevIndex, prevTerm], rest, entries]) =>
     appendSample({ term, prevIndex, prevTerm, ...rest }, entries, Math.max(1, prevTerm))

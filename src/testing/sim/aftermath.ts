@@ -74,6 +74,7 @@ export class Aftermath {
     if (this.#random.chance(0.5)) await this.#traffic(well);
     await this.#converge(well);
     await this.#stable(well, () => this.#serve(well));
+    if (this.#has(["reset"])) await this.#stable(well, () => this.#resetAll(well));
     if (this.#has(["kill", "power", "restart"])) await this.#handOver(well);
     await this.#converge(well);
     if (well.length < present.length) await this.#rejoin(well);
@@ -257,6 +258,19 @@ export class Aftermath {
           return `"${server.id}" refuses ${what} in a healthy cluster`;
         });
       });
+    }
+  }
+
+  /** V2: connections break one after the other, and are there again. */
+  async #resetAll(well: readonly SimServer[]): Promise<void> {
+    const { network, config: { settings: { heartbeatMs, reconnectWaitMs } } } = this.#simulation;
+    const leader = leaderOf(well)!.index;
+    for (const { index } of well) {
+      if (index === leader) continue;
+      network.reset(leader, index);
+      // Both ends notice, and then whoever doubts the leader has time to ask the others.
+      await this.#pass((heartbeatMs! + reconnectWaitMs!) * 1000);
+      await this.#converge(well);
     }
   }
 

@@ -131,7 +131,10 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
       // Where disks stall of themselves, a leader might give up for that in a healthy cluster.
       ...disk.stallChance > 0 ? {} : { diskStallMs: heartbeat * points.pick([10, 40, 200]) },
     },
-    network: networkOf(random.split("network"), new Set(faults), heartbeat * 1000, election * 1000),
+    network: {
+      ...networkOf(random.split("network"), new Set(faults), heartbeat * 1000, election * 1000),
+      ...oldServersOf(random.split("old servers"), servers),
+    },
     disk: {
       ...disk,
       ...snapshots === undefined ? {} : { keepsSnapshots: true },
@@ -211,6 +214,7 @@ function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number):
     clockDriftMax: DRIFT_MAX,
     leaderWaitMs: electionMinMs * 6,
     preVote: random.chance(0.75),
+    reconnectWaitMs: Math.floor(electionMinMs / random.split("reconnect").pick([10, 10, 4, 100, Infinity])),
     shutdownTransferMs: electionMinMs * 2,
     commandBytesMax,
     hashEvery: random.pick([0, 1, 7, 50]),
@@ -238,6 +242,12 @@ function snapshotsOf(random: Random, heartbeatMs: number): Partial<RaftSettings>
     trailingLogs: random.pick([0, 0, 1, 3, 20]),
     snapshotBytesPerSecondMax: random.pick([0, 0, 20_000]),
   };
+}
+
+/** Some servers are not upgraded yet. */
+function oldServersOf(random: Random, servers: number): Pick<NetworkBehaviour, "oldServers"> {
+  if (!random.chance(0.15)) return {};
+  return { oldServers: Array.from({ length: servers }, (_, i) => i).filter(() => random.chance(0.5)) };
 }
 
 function clientsOf(random: Random, heartbeat: number, election: number): ClientBehaviour {

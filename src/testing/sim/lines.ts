@@ -38,6 +38,8 @@ export interface NetworkBehaviour {
   readonly queueBytesMax: number;
   /** A connection whose other end is unreachable ends after this long. */
   readonly silence: number;
+  /** Servers whose connections speak the oldest protocol; none by default. */
+  readonly oldServers?: readonly number[];
 }
 
 /** The same without faults. */

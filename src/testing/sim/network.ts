@@ -8,6 +8,7 @@
  */
 import { ProtocolError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
+import { PROTOCOL_MAX, PROTOCOL_MIN } from "../../transport/handshake.ts";
 import type { Transport, TransportFactory } from "../../transport/transport.ts";
 import type { ServerAddress } from "../../types.ts";
 import { concatenate } from "../../wire/bytes.ts";
@@ -118,8 +119,8 @@ export class Network implements LinkHost {
       const arrival = this.#connections[at]?.lastArrival.get(from) ?? 0;
       // What is stuck would arrive late, and all that follows it.
       if (arrival <= soon && !lines.isClogged(from, to, time)) continue;
-      this.#end(from, to, "connection reset");
-      this.#end(to, from, "connection reset");
+      this.#end(from, to, "connection reset", true);
+      this.#end(to, from, "connection reset", true);
     }
     lines.mendAll();
   }
@@ -153,7 +154,7 @@ export class Network implements LinkHost {
       const delay = random.between(0, this.lines.behaviour.delayMax);
       this.world.schedule(-1, Port.network, delay, `reset ${server}-${peer}`, () => {
         if (connection !== undefined && this.#connections[this.#at(server, peer)] === connection) {
-          this.#end(server, peer, "connection reset");
+          this.#end(server, peer, "connection reset", true);
         }
       }, server);
     }
@@ -170,7 +171,8 @@ export class Network implements LinkHost {
       const random = this.#random[this.#at(server, peer)]!;
       const delay = isPowerCut ? this.lines.behaviour.silence : random.between(0, this.lines.behaviour.delayMax);
       this.world.schedule(server, Port.network, delay, `${peer} loses ${server}`, () => {
-        if (this.#connections[this.#at(peer, server)] === connection) this.#end(peer, server, "closed by peer");
+        if (this.#connections[this.#at(peer, server)] !== connection) return;
+        this.#end(peer, server, isPowerCut ? "no answer for long" : "closed by peer", !isPowerCut);
       }, peer);
     }
   }
@@ -295,7 +297,7 @@ export class Network implements LinkHost {
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
         this.#end(to, from, error.message);
-        this.#end(from, to, "closed by peer");
+        this.#end(from, to, "closed by peer", true);
       }
     }, to);
   }
@@ -304,7 +306,7 @@ export class Network implements LinkHost {
   #refuse(connection: Connection | undefined, from: number, to: number): void {
     if (connection === undefined || this.lines.isCut(to, from)) return;
     this.world.schedule(-1, Port.network, this.lines.behaviour.delayMin, `${to} refuses ${from}`, () => {
-      if (this.#connections[this.#at(from, to)] === connection) this.#end(from, to, "connection reset");
+      if (this.#connections[this.#at(from, to)] === connection) this.#end(from, to, "connection reset", true);
     }, from);
   }
 
@@ -377,7 +379,9 @@ export class Network implements LinkHost {
     if (other === undefined || this.#links[link.server] !== link) return;
     const { serverId, clusterId, incarnation, starts } = other.local;
     const address = this.addresses[to]!;
-    const remote = { serverId, clusterId: clusterId(), incarnation, starts, address, protocol: 1 };
+    const { oldServers = [] } = this.lines.behaviour;
+    const protocol = oldServers.includes(to) || oldServers.includes(link.server) ? PROTOCOL_MIN : PROTOCOL_MAX;
+    const remote = { serverId, clusterId: clusterId(), incarnation, starts, address, protocol };
     this.#connections[this.#at(link.server, to)] = connection;
     link.peers.set(to, remote);
     link.handler.onConnect(remote, "consensus");
@@ -393,7 +397,7 @@ export class Network implements LinkHost {
   }
 
   /** The server learns that its connection is gone. */
-  #end(server: number, peer: number, reason: string): void {
+  #end(server: number, peer: number, reason: string, isClosedByPeer = false): void {
     const at = this.#at(server, peer);
     const link = this.#links[server];
     if (this.#connections[at] === undefined) return;
@@ -402,7 +406,7 @@ export class Network implements LinkHost {
     if (link === undefined) return;
     const remote = link.peers.get(peer);
     link.peers.delete(peer);
-    if (remote !== undefined) link.handler.onDisconnect(remote.serverId, "consensus", reason);
+    if (remote !== undefined) link.handler.onDisconnect(remote.serverId, "consensus", reason, isClosedByPeer);
     if (link.wanted.has(peer)) this.#dialFailed(link, peer, this.#random[at]!);
   }
 

@@ -67,6 +67,8 @@ export interface Before {
   readonly role: Role;
   readonly leader: ServerId | undefined;
   readonly electionAt: number;
+  /** Whether the leader's end has closed the connection since it was heard. */
+  readonly isLeaderClosed: boolean;
   readonly lastIndex: LogIndex;
   readonly lastTerm: Term;
   readonly commitIndex: LogIndex;
@@ -104,6 +106,7 @@ export function beforeOf(state: CoreState, event: Event): Before {
     role: state.role,
     leader: state.leader,
     electionAt: state.electionAt,
+    isLeaderClosed: state.leaderClosed !== undefined,
     lastIndex: log.lastIndex,
     lastTerm: lastTerm(log),
     commitIndex: state.commitIndex,

@@ -30,6 +30,7 @@ export const elections: Checker = {
       if (event.message.pre) prePurity(ghost, node, step);
       upToDate(ghost, node, step);
     }
+    doubts(ghost, node, step);
     asksFirst(ghost, node, step);
     campaigns(ghost, node, step);
     const { role, term } = node.core;
@@ -153,7 +154,9 @@ function prePurity(ghost: Ghost, { id, core }: NodeView, { before, effects }: St
 
 /** V4: whoever hears a leader, or leads, helps nobody to depose it unless that was its own wish (thesis §4.2.3). */
 function sticks(ghost: Ghost, { id, core }: NodeView, { before, effects, now }: StepView, request: VoteRequest): void {
-  const hears = before.leader !== undefined && now - core.leaderHeardAt < core.settings.electionMinMs;
+  const { leader, isLeaderClosed } = before;
+  const isHeard = leader !== undefined && now - core.leaderHeardAt < core.settings.electionMinMs;
+  const hears = isHeard && !isLeaderClosed;
   if (request.transfer || !(hears || before.role === "leader")) return;
   const grants = effects.some((effect) =>
     effect.type === "send" && effect.message.type === "vote-response" && effect.message.granted
@@ -161,6 +164,18 @@ function sticks(ghost: Ghost, { id, core }: NodeView, { before, effects, now }: 
   ghost.must(!grants && core.term === before.term, "V4", () => {
     return `"${id}" helps to depose "${before.leader}", which it has just heard, in term ${request.term}`;
   });
+}
+
+/** V4: a leader that is heard is given up for one thing only, that its end has closed the connection, and not for good. */
+function doubts(ghost: Ghost, { id, core }: NodeView, { before, event }: StepView): void {
+  if (core.leaderClosed === undefined) return;
+  const isClosed = event.type === "peer-disconnected" && event.isClosedByPeer === true &&
+    event.peer === before.leader &&
+    core.settings.preVote && before.role === "follower";
+  ghost.must(before.isLeaderClosed || isClosed, "V4", () => `"${id}" doubts "${before.leader}" for a ${event.type}`);
+  const isHeard = event.type === "message-received" && event.message.type === "append-request" &&
+    event.message.term === core.term && event.from === core.leader;
+  ghost.must(!isHeard, "V4", () => `"${id}" hears "${core.leader}" and goes on doubting it`);
 }
 
 /** V4: where servers ask before they campaign, whoever has no promises does not, alone or told by its leader aside. */
