@@ -5,6 +5,7 @@
  */
 import type { Mutant } from "../mutant.ts";
 import { calls } from "./calls.ts";
+import { closed } from "./closed.ts";
 import { commits } from "./commits.ts";
 import { disks } from "./disks.ts";
 import { elections } from "./elections.ts";
@@ -27,4 +28,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...calls,
   ...leases,
   ...sessions,
+  ...closed,
 ];
