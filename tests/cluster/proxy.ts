@@ -74,6 +74,11 @@ export class Proxy {
   readonly #delays = new Map<Direction, number>();
   /** Connections that were made so far. */
   connections = 0;
+  /** Connections that there are now. */
+  get open(): number {
+    return this.#pairs.size;
+  }
+
   /** Bytes that had to wait behind a blackhole. */
   heldBytes = 0;
 
@@ -115,9 +120,11 @@ export class Proxy {
     };
   }
 
-  /** Breaks all connections, with whatever is on its way. Gives how many. */
-  reset(): number {
-    const pairs = [...this.#pairs];
+  /** Breaks all connections, or those between two servers, with whatever is on its way. Gives how many. */
+  reset(between?: readonly [string, string]): number {
+    const isMeant = ({ from, to }: Pair) =>
+      between === undefined || (between.includes(from ?? "") && between.includes(to));
+    const pairs = [...this.#pairs].filter(isMeant);
     for (const pair of pairs) this.#end(pair, true);
     return pairs.length;
   }
