@@ -1,5 +1,5 @@
 /**
- * How long nobody writes when the leader's process is killed.
+ * How long nobody writes when the leader's process is killed, or halted.
  *
  * @module
  */
@@ -37,17 +37,25 @@ const triesForBack = 400;
 /** After a server is back, so that trials do not lie in each other's shadow. */
 const restMs = 300;
 
-/** From SIGKILL of the leader to the first write that another server accepts, milliseconds, that many times. Stops the cluster. */
-export async function measureFailover(cluster: Killable, trials: number): Promise<number[]> {
+/** What becomes of a leader: its connections are closed, or stay open while it is silent. */
+export type End = "SIGKILL" | "SIGSTOP";
+
+/**
+ * From that end of the leader to the first write that another server accepts, milliseconds, that many times. Stops the
+ * cluster.
+ */
+export async function measureFailover(cluster: Killable, trials: number, end: End = "SIGKILL"): Promise<number[]> {
   try {
     const times: number[] = [];
     for (let trial = 0; trial < trials; trial++) {
       const leader = await cluster.leader();
       if (!await cluster.accepts(leader)) throw new Error("Cannot measure: the leader accepts no write");
-      leader.child.kill();
+      if (end === "SIGSTOP") leader.child.halt();
+      else leader.child.kill();
       const from = performance.now();
       await firstWrite(cluster, cluster.members.filter((member) => member !== leader));
       times.push(performance.now() - from);
+      leader.child.kill();
       await leader.child.gone;
       cluster.restart(leader);
       await untilBack(cluster, leader);

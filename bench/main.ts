@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { measureCluster } from "./cluster.ts";
 import { measureDisk } from "./disk.ts";
-import { measureFailover } from "./failover.ts";
+import { type End, measureFailover } from "./failover.ts";
 import { type GrowthResult, measureGrowth } from "./growth.ts";
 import { measureHttp } from "./http.ts";
 import { KvCluster } from "./kv.ts";
@@ -19,7 +19,7 @@ import { endChildrenWithUs } from "./processes.ts";
 import { findPeers, measureBeside } from "./peers.ts";
 import { peerTable } from "./peers_rows.ts";
 import { help, type OwnPart, ownParts, peerParts, type Plan, planOf, UsageError } from "./plan.ts";
-import { diskTable, failoverLine, growthTable, loadTable, scaleTable, stageTable, storageTable } from "./report.ts";
+import { diskTable, failoverTable, growthTable, loadTable, scaleTable, stageTable, storageTable } from "./report.ts";
 import { measureScale } from "./scale.ts";
 import type { StagedLoad } from "./stages.ts";
 import { measureStorage } from "./storage.ts";
@@ -143,8 +143,10 @@ async function measure(part: OwnPart, plan: Plan, dir: string): Promise<Measured
       return { title: "The key-value example over HTTP", markdown: loadTable(rows), data };
     }
     case "failover": {
-      const data = await measureFailover(await KvCluster.start(plan.runtime, dir), plan.trials);
-      return { title: "Failover", markdown: failoverLine(data), data };
+      const measured = async (end: End) =>
+        await measureFailover(await KvCluster.start(plan.runtime, join(dir, end)), plan.trials, end);
+      const data = { SIGKILL: await measured("SIGKILL"), SIGSTOP: await measured("SIGSTOP") };
+      return { title: "Failover", markdown: failoverTable(data), data };
     }
     case "growth": {
       const data: GrowthResult[] = [];

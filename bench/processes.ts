@@ -152,13 +152,18 @@ export class Child {
     this.#signal("SIGKILL");
   }
 
+  /** SIGSTOP: it keeps its sockets and does nothing. */
+  halt(): void {
+    this.#signal("SIGSTOP");
+  }
+
   async #goneWithin(ms: number): Promise<void> {
     const timer = setTimeout(() => this.kill(), ms);
     await this.gone;
     clearTimeout(timer);
   }
 
-  #signal(name: "SIGTERM" | "SIGKILL"): void {
+  #signal(name: "SIGTERM" | "SIGKILL" | "SIGSTOP"): void {
     // Not by the process object's own method: Deno's closes its stdin first, and a leader would begin to hand over.
     const { pid, exitCode, signalCode } = this.#process;
     if (pid !== undefined && exitCode === null && signalCode === null) process.kill(pid, name);

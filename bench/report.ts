@@ -44,11 +44,15 @@ export function stageTable(results: readonly StagedLoad[]): string {
   ].join("\n");
 }
 
-/** A line about failovers. */
-export function failoverLine(timesMs: readonly number[]): string {
-  const [low, high] = [Math.min(...timesMs), Math.max(...timesMs)];
-  return `kill -9 of the leader to the first accepted write, ${timesMs.length} trials: ` +
-    `median ${number(median(timesMs))} ms (min ${number(low)}, max ${number(high)})`;
+/** A table about failovers, a row per end of the leader. */
+export function failoverTable(timesMs: Readonly<Record<string, readonly number[]>>): string {
+  const rows = Object.entries(timesMs).map(([end, times]) => {
+    const [low, high] = [Math.min(...times), Math.max(...times)];
+    return `| ${end} of the leader, ${times.length} trials | ${number(median(times))} | ${number(low)} | ${
+      number(high)
+    } |`;
+  });
+  return ["| to the first accepted write | median ms | min | max |", "|---|---|---|---|", ...rows].join("\n");
 }
 
 /** A table of the longest times without an accepted write. */
