@@ -41,3 +41,9 @@ export function setU64(bytes: Uint8Array, at: number, value: number): void {
   setU32(bytes, at, value);
   setU32(bytes, at + 4, value < TWO_32 ? 0 : value / TWO_32);
 }
+
+/** {@linkcode setU64} of a view that is there already. */
+export function setU64Of(view: DataView, at: number, value: number): void {
+  view.setUint32(at, value, true);
+  view.setUint32(at + 4, value < TWO_32 ? 0 : value / TWO_32, true);
+}

@@ -26,7 +26,7 @@ import { InvariantError, ProtocolError } from "../errors.ts";
 import { EntryType, type IndexedConfiguration, type LogIndex, type Term, type TermRun } from "../types.ts";
 import { decodeConfiguration } from "./configuration.ts";
 import { crc32c, crc32cOfView, viewOf } from "./crc32c.ts";
-import { getU32, getU32Of, getU64, getU64Of, setU32, setU64 } from "./integers.ts";
+import { getU32, getU32Of, getU64, getU64Of, setU64Of } from "./integers.ts";
 
 /** Bytes of a record's header. */
 export const RECORD_HEADER_BYTES = 48;
@@ -196,12 +196,14 @@ export function encodeRecords(from: LogIndex, term: Term, timeMs: number, entrie
   }
   if (total > 0xffff_ffff) throw new RangeError(`Cannot encode ${total} bytes at once: the limit is 4 GiB`);
   const bytes = new Uint8Array(total);
-  for (let i = 0; i < count; i++) encodeRecord(bytes, offsets[i], from + i, term, timeMs, entries[i]);
+  const view = viewOf(bytes);
+  for (let i = 0; i < count; i++) encodeRecord(bytes, view, offsets[i], from + i, term, timeMs, entries[i]);
   return new Records(from, bytes, offsets);
 }
 
 function encodeRecord(
   bytes: Uint8Array,
+  view: DataView,
   at: number,
   index: LogIndex,
   term: Term,
@@ -220,13 +222,13 @@ function encodeRecord(
   if (extensions !== undefined) bytes.set(extensions, body + payload.length);
   bytes[at + 4] = entry.type;
   bytes[at + 5] = flags;
-  setU32(bytes, at + 8, payload.length);
-  setU32(bytes, at + 12, extensionBytes);
-  setU64(bytes, at + 16, index);
-  setU64(bytes, at + 24, term);
-  setU64(bytes, at + 32, timeMs);
-  setU32(bytes, at + 40, crc32c(bytes, body, body + payload.length + extensionBytes));
-  setU32(bytes, at, crc32c(bytes, at + 4, body));
+  view.setUint32(at + 8, payload.length, true);
+  view.setUint32(at + 12, extensionBytes, true);
+  setU64Of(view, at + 16, index);
+  setU64Of(view, at + 24, term);
+  setU64Of(view, at + 32, timeMs);
+  view.setUint32(at + 40, crc32cOfView(view, body, body + payload.length + extensionBytes), true);
+  view.setUint32(at, crc32cOfView(view, at + 4, body), true);
 }
 
 /**
