@@ -8,8 +8,8 @@
 const BYTES_MAX = 4096;
 
 /** A disk that takes longer, milliseconds, is slow for so long. */
-const QUICK_MS_MAX = 2;
-const SLOW_MS = 1000;
+const QUICK_MS_MAX = 5;
+const SLOW_MS = 200;
 
 /** What is known of one file's disk: quick until it was slow, and again after a while. */
 export class Quickness {
