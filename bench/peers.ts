@@ -103,7 +103,7 @@ class Measuring {
       this.#processes(async (command) => {
         const cluster = await Cluster.startMemory(command);
         const name = reads ? "linearizable read, VerifyLeader" : `apply, ${bytes} B`;
-        return await sampled(cluster, this.#shapes([1, 256, 1024]), name, bytes, reads, false);
+        return await sampled(cluster, this.#shapes([1, 256, 1024]), name, bytes, reads, !reads);
       });
     return reads ? this.#once(`${title}: reads`, () => run(1)) : this.#perSize(title, run);
   }
