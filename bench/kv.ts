@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { type Killable, type Member, tryWithinMs } from "./failover.ts";
 import { type HttpStore, values } from "./http.ts";
+import type { Consistency } from "./reads.ts";
 import { Client, expectOk } from "./http_client.ts";
 import { Child, commandOf, freePorts, pause, type RuntimeName, scriptPath } from "./processes.ts";
 
@@ -50,8 +51,9 @@ export class KvCluster implements HttpStore, Killable {
     return expectOk(this.#client.call("PUT", port, `/kv/${key}`, values.raw(bytes)));
   }
 
-  get(port: number, key: string): Promise<void> {
-    return expectOk(this.#client.call("GET", port, `/kv/${key}`));
+  get(port: number, key: string, consistency?: Consistency): Promise<void> {
+    const query = consistency === undefined ? "" : `?consistency=${consistency}`;
+    return expectOk(this.#client.call("GET", port, `/kv/${key}${query}`));
   }
 
   async accepts({ port }: Member): Promise<boolean> {

@@ -19,7 +19,18 @@ import { endChildrenWithUs } from "./processes.ts";
 import { findPeers, measureBeside } from "./peers.ts";
 import { peerTable } from "./peers_rows.ts";
 import { help, type OwnPart, ownParts, peerParts, type Plan, planOf, UsageError } from "./plan.ts";
-import { diskTable, failoverTable, growthTable, loadTable, scaleTable, stageTable, storageTable } from "./report.ts";
+import {
+  diskTable,
+  failoverTable,
+  growthTable,
+  loadTable,
+  scaleTable,
+  sessionsTable,
+  stageTable,
+  storageTable,
+} from "./report.ts";
+import { measureSessionCost, measureSessionMemory } from "./sessions.ts";
+import { measureHttpReads, measureReads } from "./reads.ts";
 import { measureScale } from "./scale.ts";
 import type { StagedLoad } from "./stages.ts";
 import { measureStorage } from "./storage.ts";
@@ -141,6 +152,19 @@ async function measure(part: OwnPart, plan: Plan, dir: string): Promise<Measured
       const data = await measureHttp(await KvCluster.start(plan.runtime, dir), shapes, 256);
       const rows = { "PUT, 256 B": data.put, "GET, linearizable": data.get };
       return { title: "The key-value example over HTTP", markdown: loadTable(rows), data };
+    }
+    case "reads": {
+      const three = shapes.filter(({ inFlight }) => [1, 64, 256].includes(inFlight));
+      const inProcess = await measureReads(three);
+      const overHttp = await measureHttpReads(await KvCluster.start(plan.runtime, dir), three, 256);
+      const markdown = `${loadTable(inProcess)}\n\n${loadTable(overHttp)}`;
+      return { title: "Reads: three servers in one process, then HTTP", markdown, data: { inProcess, overHttp } };
+    }
+    case "sessions": {
+      const three = shapes.filter(({ inFlight }) => [1, 64, 256].includes(inFlight));
+      const cost = await measureSessionCost(three, 256, plan.pairs, say);
+      const memory = await measureSessionMemory(plan.sessions);
+      return { title: "Exactly once", markdown: sessionsTable(cost, memory), data: { cost, memory } };
     }
     case "failover": {
       const measured = async (end: End) =>

@@ -15,8 +15,9 @@ Usage: deno task bench [options]
 Options:
   --peers             Ours, hashicorp/raft and etcd in one run, taking turns; prints the ratios. See bench/README.md.
   --quick             A tenth of the time: to see that it works, not to quote.
-  --only <parts>      Some of the parts, separated by commas. Default: all.
-                      Alone: disk,memory,cluster,http,failover,growth,storage,scale. With --peers: durable,memory,reads,http,failover.
+  --only <parts>      Some of the parts, separated by commas. Default: all. Alone:
+                      disk,memory,cluster,http,reads,sessions,failover,growth,storage,scale.
+                      With --peers: durable,memory,reads,http,failover.
   --pairs <n>         With --peers: how often each is measured, 5 to 50. Default: 5. With --quick: 1 to 50, default 2.
   --bytes <sizes>     With --peers: sizes of commands, separated by commas, 1 to 1048576. Default: 256.
   --runtime <name>    Where our servers run: deno, bun or node. Default: deno.
@@ -26,7 +27,18 @@ Options:
 `;
 
 /** What is measured of ours alone. */
-export const ownParts = ["disk", "memory", "cluster", "http", "failover", "growth", "storage", "scale"] as const;
+export const ownParts = [
+  "disk",
+  "memory",
+  "cluster",
+  "http",
+  "reads",
+  "sessions",
+  "failover",
+  "growth",
+  "storage",
+  "scale",
+] as const;
 /** What is measured beside peers. */
 export const peerParts = ["durable", "memory", "reads", "http", "failover"] as const;
 
@@ -46,6 +58,8 @@ export interface Plan {
   readonly trials: number;
   /** How often a cluster grows and moves. */
   readonly growths: number;
+  /** Sessions that are open at a time, where their memory is measured. */
+  readonly sessions: number;
   /** Entries and keys of the storage part. */
   readonly entries: number;
   readonly keys: number;
@@ -79,6 +93,7 @@ export function planOf(args: readonly string[]): Plan | undefined {
     measureMs: quick ? 300 : 3000,
     trials: quick ? 2 : 10,
     growths: quick ? 1 : 5,
+    sessions: quick ? 2_000 : 20_000,
     entries: quick ? 100_000 : 1_000_000,
     keys: quick ? 26_214 : 262_144,
     scale: {

@@ -6,7 +6,9 @@
 import type { DiskResult } from "./disk.ts";
 import type { GrowthResult } from "./growth.ts";
 import type { LoadResult } from "./load.ts";
+import type { Spread } from "./pairs.ts";
 import type { ScaleResult } from "./scale.ts";
+import type { SessionCost, SessionMemory, Way } from "./sessions.ts";
 import type { StagedLoad } from "./stages.ts";
 import { median } from "./statistics.ts";
 import type { StorageResult } from "./storage.ts";
@@ -95,6 +97,31 @@ export function storageTable(
       each("rss")
     } |`,
     `| … and what they take up on disk | ${each("disk")} |`,
+  ].join("\n");
+}
+
+/** A table of what a session, or a key, costs a command, and a line about what each takes. */
+export function sessionsTable(costs: readonly SessionCost[], memory: SessionMemory): string {
+  const spread = ({ median, min, max }: Spread, text: (value: number) => string) =>
+    `${text(median)} (${text(min)}–${text(max)})`;
+  const row = (name: string, cellOf: (cost: SessionCost) => string) => `| ${name} | ${costs.map(cellOf).join(" | ")} |`;
+  const rate = (way: Way) => (cost: SessionCost) => spread(cost.perSecond[way], number);
+  const times = (way: "session" | "key") => (cost: SessionCost) => spread(cost.times[way], (value) => value.toFixed(2));
+  const { count, session, key, keyInSnapshot } = memory;
+  return [
+    `| commands of 256 B per second, ${costs[0]?.perSecond.plain.count ?? 0} pairs: median (least–most) | ${
+      costs.map(({ inFlight }) => inFlight).join(" | ")
+    } |`,
+    `|---|${costs.map(() => "---").join("|")}|`,
+    row("plain", rate("plain")),
+    row("of one session", rate("session")),
+    row("each with a key", rate("key")),
+    row("a plain one's rate divided by a session's", times("session")),
+    row("… and by that with a key", times("key")),
+    "",
+    `Memory of each of ${number(count)}: a session with its client's end ${number(session)} B, a key ${
+      number(key)
+    } B; a key in a snapshot ${number(keyInSnapshot)} B.`,
   ].join("\n");
 }
 

@@ -111,12 +111,20 @@ export class SessionTable {
   /** Results that no client can ask for any more go. */
   #advance(session: SessionState, high: number): void {
     const gone = high - SESSION_WINDOW;
-    for (const [sequence, kept] of session.results) {
-      if (sequence > gone) continue;
-      session.results.delete(sequence);
-      this.#bytes -= OVERHEAD_BYTES + kept.bytes.length;
-    }
+    const { results } = session;
+    const from = Math.max(1, session.high - SESSION_WINDOW + 1);
+    // One by one as a rule; who leaps ahead leaves at most a window behind.
+    if (gone - from < results.size) {
+      for (let sequence = from; sequence <= gone; sequence++) this.#drop(results, sequence);
+    } else for (const sequence of [...results.keys()]) if (sequence <= gone) this.#drop(results, sequence);
     session.high = high;
+  }
+
+  #drop(results: SessionState["results"], sequence: number): void {
+    const kept = results.get(sequence);
+    if (kept === undefined) return;
+    results.delete(sequence);
+    this.#bytes -= OVERHEAD_BYTES + kept.bytes.length;
   }
 
   #open(

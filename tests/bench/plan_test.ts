@@ -44,7 +44,8 @@ test("bench: --only knows the parts of what is measured", () => {
   assertUsage(["--peers", "--only", "growth"], 'Cannot measure "growth"');
   assertEquals([...planOf(["--peers", "--only", "durable,reads"])!.only], ["durable", "reads"]);
   assertUsage(["--peers", "--only", "disk"], 'Cannot measure "disk": there are durable,');
-  assertUsage(["--only", "reads"], 'Cannot measure "reads": there are disk,');
+  assertEquals([...planOf(["--only", "reads,sessions"])!.only], ["reads", "sessions"]);
+  assertUsage(["--only", "durable"], 'Cannot measure "durable": there are disk,');
   assertUsage(["--only", ""], "Cannot measure");
 });
 

@@ -4,7 +4,7 @@ import type { Applied } from "../../src/driver/applier.ts";
 import { SESSION_WINDOW, SessionTable } from "../../src/driver/session_table.ts";
 import { ProtocolError } from "../../src/errors.ts";
 import { KEY_SESSION_MIN } from "../../src/wire/client_block.ts";
-import { encodeLimits, type SessionLimits } from "../../src/wire/session_codec.ts";
+import { decodeSessions, encodeLimits, type SessionLimits } from "../../src/wire/session_codec.ts";
 import { test } from "../harness.ts";
 
 const limits: SessionLimits = { ttlMs: 1_000, countMax: 3, bytesMax: 10_000 };
@@ -70,6 +70,29 @@ test("sessions: commands may come in any order within the window, and one past i
   assertEquals(world.command(a, 3 + SESSION_WINDOW), 4);
   // The answer of 4 may still be asked for, those of 1 to 3 not.
   assertEquals([world.command(a, 3), world.command(a, 4)], ["session-expired", 5]);
+});
+
+test("sessions: however a client leaps, the results within the window are kept and counted, and no others", () => {
+  const leaps = fc.array(fc.oneof(fc.integer({ min: -9, max: 9 }), fc.integer({ min: -1_100, max: 3_000 })), {
+    maxLength: 60,
+  });
+  fc.assert(fc.property(leaps, fc.constantFrom(0, 2 ** 50), (steps, far) => {
+    const world = new World();
+    const a = world.open({ bytesMax: 1e9 });
+    const before = world.table.bytes;
+    const done = new Set<number>();
+    let high = 0;
+    for (const step of [...steps, far]) {
+      const sequence = Math.max(1, high + step);
+      if (world.command(a, sequence) === "session-expired") continue;
+      done.add(sequence);
+      high = Math.max(high, sequence);
+    }
+    const kept = [...decodeSessions(world.table.encode()).sessions.get(`${a}`)!.results];
+    const wanted = [...done].filter((sequence) => sequence > high - SESSION_WINDOW);
+    assertEquals(kept.map(([sequence]) => sequence).sort(), wanted.sort());
+    assertEquals(world.table.bytes - before, kept.reduce((sum, [, { bytes }]) => sum + 64 + bytes.length, 0));
+  }));
 });
 
 test("sessions: what a machine threw, returned or returned nothing of is repeated as it was", () => {
