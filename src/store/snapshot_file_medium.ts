@@ -9,8 +9,8 @@ import type { SinkMedium } from "./snapshot_sink.ts";
 import type { SnapshotMeta } from "./snapshot_store.ts";
 
 /**
- * After so many bytes comes a sync: were all of a large snapshot dirty at once, a write of the log that comes at its end
- * might wait for all of it.
+ * After so many bytes comes a sync, while the next ones are written: were all of a large snapshot dirty at once, a write
+ * of the log that comes at its end might wait for all of it.
  */
 const SYNC_BYTES = 1 << 20;
 
@@ -19,6 +19,8 @@ export class SnapshotFileMedium implements SinkMedium {
   readonly #directory: Files;
   readonly #file: FileHandle;
   #unsynced = 0;
+  /** The sync under way, or the last one. */
+  #syncing: Promise<void> = Promise.resolve();
   /** Its descriptor must not be closed twice: by then it may be another file's. */
   #isFileOpen = true;
 
@@ -33,12 +35,16 @@ export class SnapshotFileMedium implements SinkMedium {
     await this.#file.write([chunk], offset);
     this.#unsynced += chunk.length;
     if (this.#unsynced < SYNC_BYTES) return;
-    await this.#file.sync();
+    await this.#syncing;
     this.#unsynced = 0;
+    this.#syncing = this.#file.sync();
+    // Whoever waits for it hears why it failed.
+    this.#syncing.catch(() => {});
   }
 
   /** The meta comes last: without it the directory is no snapshot. */
   async finish(meta: SnapshotMeta): Promise<void> {
+    await this.#syncing;
     await this.#file.sync();
     await this.release();
     const file = await this.#directory.open(META_NAME, { create: true, durable: false });
@@ -55,6 +61,7 @@ export class SnapshotFileMedium implements SinkMedium {
   async release(): Promise<void> {
     if (!this.#isFileOpen) return;
     this.#isFileOpen = false;
+    await this.#syncing.catch(() => {});
     await this.#file.close();
   }
 }

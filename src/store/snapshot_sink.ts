@@ -91,8 +91,10 @@ export class StoredSink implements SnapshotSink {
     this.#checkOpen("write");
     if (chunk.length === 0) return;
     try {
-      await this.#medium.append(chunk, this.#bytes);
+      const appending = this.#medium.append(chunk, this.#bytes);
+      // While the disk is busy with it.
       this.#checksum = crc32c(chunk, 0, chunk.length, this.#checksum);
+      await appending;
       this.#bytes += chunk.length;
     } catch (cause) {
       this.#phase = "failed";

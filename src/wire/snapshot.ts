@@ -118,7 +118,8 @@ export async function* encodeSnapshot(content: SnapshotContent): AsyncGenerator<
         at += chunk.take(value, at);
         if (!chunk.isFull) continue;
         yield writer.chunk(chunk);
-        chunk = new ChunkFiller();
+        // More of such a large one comes, as a rule.
+        chunk = new ChunkFiller(SNAPSHOT_CHUNK_BYTES_MAX);
       }
     }
     isOver = true;
@@ -134,8 +135,13 @@ export async function* encodeSnapshot(content: SnapshotContent): AsyncGenerator<
 
 /** Collects the bytes of one chunk, leaving room for its head. */
 class ChunkFiller {
-  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNK_HEAD_BYTES);
+  bytes: Uint8Array<ArrayBuffer>;
   length = 0;
+
+  /** Has room for so many, and makes more when they come. */
+  constructor(room = 0) {
+    this.bytes = new Uint8Array(CHUNK_HEAD_BYTES + room);
+  }
 
   get isFull(): boolean {
     return this.length === SNAPSHOT_CHUNK_BYTES_MAX;

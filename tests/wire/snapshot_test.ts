@@ -146,7 +146,7 @@ test("openSnapshot() gives back what was encoded, however both sides are cut", a
       assertEquals(await decode(bytes, cut), { origin: ORIGIN, sessions, user });
       assertEquals(bytes, await encode(streamOf(user), sessions));
       const verified = await verifySnapshot(readOf(bytes, cut));
-      assertEquals(verified, { origin: ORIGIN, bytes: bytes.length, checksum: crc32c(bytes) });
+      assertEquals(verified, { origin: ORIGIN, bytes: bytes.length });
     }),
     { numRuns: 100 },
   );
