@@ -120,7 +120,8 @@ export interface RaftSettings {
    */
   readonly enqueueTimeoutMs: number;
   /**
-   * Bytes of entries kept in memory, so that followers that are up to date cost no disk read.
+   * Bytes of entries kept in memory, so that followers that are up to date cost no disk read. When all of them are applied, a
+   * quarter of it.
    *
    * @default {67_108_864}
    */

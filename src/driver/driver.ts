@@ -366,6 +366,7 @@ export class Driver<Command, Result> {
   }
 
   #onApplied(upTo: LogIndex): void {
+    this.#cache.appliedEnd = upTo + 1;
     if (upTo > this.#core.state.appliedIndex) this.#enqueue({ event: { type: "applied", upTo } });
     this.calls.onApplied(upTo);
   }

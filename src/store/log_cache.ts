@@ -7,9 +7,13 @@ import { InvariantError } from "../errors.ts";
 import type { LogIndex } from "../types.ts";
 import type { Records } from "../wire/record.ts";
 
+/** What is held of the bytes that may be held once all of it is applied: only servers that lag will ask for that. */
+const APPLIED_SHARE = 1 / 4;
+
 /**
  * Holds the records of the entries `[firstIndex, end)` as they came, without copying. When they exceed a limit, it
- * forgets from the front what is durable; what isn't it must keep, for there is no other place to read it.
+ * forgets from the front what is durable; what isn't it must keep, for there is no other place to read it. What is applied
+ * as well it forgets earlier, see {@linkcode LogCache.appliedEnd}.
  */
 export class LogCache {
   readonly #bytesMax: number;
@@ -20,6 +24,7 @@ export class LogCache {
   #byteLength = 0;
   #end: LogIndex;
   #durableEnd: LogIndex;
+  #appliedEnd: LogIndex = 0;
 
   /** Starts empty, before the entry `end`: the log's last index + 1. */
   constructor(bytesMax: number, end: LogIndex = 1, entriesMax: number = Infinity) {
@@ -53,6 +58,16 @@ export class LogCache {
   set durableEnd(end: LogIndex) {
     if (end <= this.#durableEnd) return;
     this.#durableEnd = Math.min(end, this.#end);
+    this.#evict();
+  }
+
+  /**
+   * Entries before this index are applied: beyond a quarter of the bytes that may be held, they are forgotten too.
+   * Ignored when it isn't news.
+   */
+  set appliedEnd(end: LogIndex) {
+    if (end <= this.#appliedEnd) return;
+    this.#appliedEnd = end;
     this.#evict();
   }
 
@@ -166,7 +181,8 @@ export class LogCache {
   #evict(): void {
     while (this.#head < this.#chunks.length) {
       const first = this.#chunk(this.#head);
-      if (this.#byteLength <= this.#bytesMax && this.#end - first.from <= this.#entriesMax) break;
+      const bytesMax = first.end <= this.#appliedEnd ? this.#bytesMax * APPLIED_SHARE : this.#bytesMax;
+      if (this.#byteLength <= bytesMax && this.#end - first.from <= this.#entriesMax) break;
       if (first.end > this.#durableEnd) break;
       this.#forgetFirst();
     }

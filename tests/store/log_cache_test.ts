@@ -12,6 +12,7 @@ type Command =
   | { readonly type: "append"; readonly sizes: readonly number[] }
   | { readonly type: "truncate"; readonly back: number }
   | { readonly type: "durable"; readonly back: number }
+  | { readonly type: "applied"; readonly back: number }
   | { readonly type: "compact"; readonly back: number }
   | { readonly type: "reset"; readonly ahead: number };
 
@@ -22,6 +23,7 @@ const commandArbitrary: fc.Arbitrary<Command> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("truncate" as const), back: fc.nat(12) }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant("durable" as const), back: fc.nat(6) }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("applied" as const), back: fc.nat(6) }) },
   {
     weight: 1,
     arbitrary: fc.record({ type: fc.constant("compact" as const), back: fc.integer({ min: -3, max: 12 }) }),
@@ -50,6 +52,8 @@ class Model {
     } else if (command.type === "durable") {
       cache.durableEnd = this.end - command.back;
       this.durableEnd = Math.max(this.durableEnd, this.end - command.back);
+    } else if (command.type === "applied") {
+      cache.appliedEnd = this.end - command.back;
     } else if (command.type === "compact") {
       const index = Math.max(1, this.end - command.back);
       cache.compactTo(index);
@@ -119,6 +123,30 @@ test("LogCache keeps what isn't durable, however much it is, and forgets it when
   assertEquals(cache.firstIndex, 50);
   cache.durableEnd = 101;
   assertEquals([cache.firstIndex, cache.end], [100, 101]);
+});
+
+test("LogCache holds a quarter of what is applied, and of all else as much as it may", () => {
+  const cache = new LogCache(1_000);
+  const bytes = commandsOf(1, 1, "x".repeat(52)).byteLength;
+  for (let index = 1; index <= 10; index++) cache.append(commandsOf(index, 1, "x".repeat(52)));
+  assertEquals(cache.byteLength, 10 * bytes);
+  cache.durableEnd = 11;
+  assertEquals(cache.firstIndex, 1, "none of it is applied");
+  cache.appliedEnd = 4;
+  assertEquals(cache.firstIndex, 4);
+  cache.appliedEnd = 11;
+  assertEquals(cache.firstIndex, 9, "2 of 100 bytes are a quarter of 1,000; 3 are more");
+  cache.appliedEnd = 5;
+  assertEquals(cache.firstIndex, 9);
+});
+
+test("LogCache keeps what isn't durable although it is applied", () => {
+  const cache = new LogCache(1_000);
+  for (let index = 1; index <= 8; index++) cache.append(commandsOf(index, 1, "x".repeat(52)));
+  cache.appliedEnd = 9;
+  assertEquals(cache.firstIndex, 1);
+  cache.durableEnd = 9;
+  assertEquals(cache.firstIndex, 7);
 });
 
 test("LogCache holds so many entries at most, but all that are not durable", () => {

@@ -8,7 +8,12 @@ import { test } from "../harness.ts";
 import { drain } from "../virtual_environment.ts";
 
 const MIB = new Uint8Array(1 << 20);
-const META = metaOf({ index: 1, term: 1, configuration: { servers: [] }, configurationIndex: 0, timeMs: 0 }, "a", 4 << 20, 0);
+const META = metaOf(
+  { index: 1, term: 1, configuration: { servers: [] }, configurationIndex: 0, timeMs: 0 },
+  "a",
+  4 << 20,
+  0,
+);
 
 /** A medium whose syncs are done when told. */
 function setUp() {
