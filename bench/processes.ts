@@ -13,11 +13,11 @@ import { programOf } from "../examples/kv/programs.ts";
 /** Where a server may run. */
 export type RuntimeName = "deno" | "bun" | "node";
 
-/** A program and the arguments that come before the script. */
-export async function commandOf(runtime: RuntimeName): Promise<readonly string[]> {
+/** A program and the arguments that come before the script, with flags of the runtime. */
+export async function commandOf(runtime: RuntimeName, ...flags: readonly string[]): Promise<readonly string[]> {
   const program = await programOf(runtime);
-  if (runtime === "deno") return [program, "run", "-A", "--no-check", "--quiet"];
-  return runtime === "node" ? [program, "--disable-warning=ExperimentalWarning"] : [program];
+  if (runtime === "deno") return [program, "run", "-A", "--no-check", "--quiet", ...flags];
+  return runtime === "node" ? [program, "--disable-warning=ExperimentalWarning", ...flags] : [program, ...flags];
 }
 
 /** A script beside this file, or below the repository's root. */

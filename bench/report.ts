@@ -72,11 +72,11 @@ export function growthTable(results: readonly GrowthResult[]): string {
 
 /** A table of what large logs and snapshots cost. */
 export function storageTable(
-  { sizes, restartMs, alone, beside, snapshotBytes, installMs, footprints }: StorageResult,
+  { sizes, restartMs, alone, beside, snapshotBytes, installMs, footprints, thrifty, thriftyFlag }: StorageResult,
 ): string {
   const mib = (bytes: number) => `${number(bytes / 2 ** 20)} MiB`;
   const perSecond = (bytes: number, ms: number) => `${number(bytes / 2 ** 20 / (ms / 1000))} MiB/s`;
-  const each = (of: "rss" | "disk") => footprints.map((footprint) => mib(footprint[of])).join(", ");
+  const each = (of: "rss" | "disk", from = footprints) => from.map((footprint) => mib(footprint[of])).join(", ");
   const { snapshotMs } = beside;
   const taken = snapshotMs === undefined ? "longer than the load" : `${number(snapshotMs)} ms`;
   const [entries, keys] = [number(sizes.entries), number(sizes.keys)];
@@ -96,6 +96,7 @@ export function storageTable(
     `| memory (RSS) of each of three servers after ${entries} writes to 10,000 keys, a snapshot every 100,000 entries | ${
       each("rss")
     } |`,
+    `| … when they were started with \`${thriftyFlag}\` | ${each("rss", thrifty)} |`,
     `| … and what they take up on disk | ${each("disk")} |`,
   ].join("\n");
 }
