@@ -29,6 +29,12 @@ const forbidden: readonly (readonly [holder: string, name: string, instead: stri
   ["Math", "random", chance],
   ["crypto", "randomUUID", chance],
   ["crypto", "getRandomValues", chance],
+  // Not all of it is chance, but all of it is async.
+  ["crypto", "subtle", later],
+  ["Temporal", "Now", time],
+  ["process", "hrtime", time],
+  ["process", "uptime", time],
+  ["process", "nextTick", later],
   ["", "setTimeout", later],
   ["", "setInterval", later],
   ["", "setImmediate", later],
@@ -54,14 +60,18 @@ function forbid(command: string, holder: string, name: string, instead: string, 
   const scope = globalThis as unknown as Record<string, Record<string, unknown> | undefined>;
   const object = (holder === "" ? scope : scope[holder]) as Record<string, unknown> | undefined;
   const original = object?.[name];
-  if (object === undefined || typeof original !== "function") return;
+  if (object === undefined || original === undefined) return;
   const before = Object.getOwnPropertyDescriptor(object, name);
   if (before?.configurable === false && before.writable !== true) return;
   const refuse = (call: string): never => {
     throw new NondeterminismError(command, call, instead);
   };
   const path = holder === "" ? name : `${holder}.${name}`;
-  const value = name === "Date" ? guardedDate(original as DateConstructor, refuse) : () => refuse(path);
+  const value = name === "Date"
+    ? guardedDate(original as DateConstructor, refuse)
+    : typeof original === "function"
+    ? guardedFunction(original as () => unknown, path, refuse)
+    : guardedObject(original as object, path, refuse);
   Object.defineProperty(object, name, { value, configurable: true, writable: true });
   undo.push(() => {
     if (before === undefined) delete object[name];
@@ -77,4 +87,14 @@ function guardedDate(original: DateConstructor, refuse: (call: string) => never)
       args.length === 0 ? refuse("new Date") : Reflect.construct(target, args, newTarget),
     apply: () => refuse("Date"),
   });
+}
+
+/** Throws when it is called, and what it has besides, such as `hrtime.bigint`, is no way around that. */
+function guardedFunction(original: () => unknown, path: string, refuse: (call: string) => never): () => unknown {
+  return new Proxy(original, { apply: () => refuse(path), get: (_, name) => refuse(`${path}.${String(name)}`) });
+}
+
+/** Whatever is taken from it throws. */
+function guardedObject(original: object, path: string, refuse: (call: string) => never): object {
+  return new Proxy(original, { get: (_, name) => refuse(`${path}.${String(name)}`) });
 }

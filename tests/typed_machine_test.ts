@@ -142,7 +142,23 @@ test("defineMachine(): a command that is async, or a name that is no function, i
   assertThrows(() => defineMachine(bad), TypeError, 'the command "set"');
 });
 
+interface Clock {
+  instant(): unknown;
+}
+
+/** What not every runtime has, and not every type check knows. */
+const scope = globalThis as unknown as {
+  readonly process?: {
+    readonly hrtime: (() => unknown) & { bigint(): bigint };
+    uptime(): number;
+    nextTick(run: () => void): void;
+  };
+  readonly setImmediate?: (run: () => void) => void;
+  readonly Temporal?: { readonly Now: Clock };
+};
+
 const calls: Readonly<Record<string, () => unknown>> = {
+  ...scope.Temporal === undefined ? {} : { "Temporal.Now.instant": () => scope.Temporal!.Now.instant() },
   "Date.now": () => Date.now(),
   "new Date": () => new Date(),
   "Date": () => Date(),
@@ -150,8 +166,14 @@ const calls: Readonly<Record<string, () => unknown>> = {
   "Math.random": () => Math.random(),
   "crypto.randomUUID": () => crypto.randomUUID(),
   "crypto.getRandomValues": () => crypto.getRandomValues(new Uint8Array(1)),
+  "crypto.subtle.digest": () => crypto.subtle.digest("SHA-1", new Uint8Array(1)),
+  "process.hrtime": () => scope.process!.hrtime(),
+  "process.hrtime.bigint": () => scope.process!.hrtime.bigint(),
+  "process.uptime": () => scope.process!.uptime(),
+  "process.nextTick": () => scope.process!.nextTick(() => {}),
   "setTimeout": () => setTimeout(() => {}, 0),
   "setInterval": () => setInterval(() => {}, 1),
+  "setImmediate": () => scope.setImmediate!(() => {}),
   "queueMicrotask": () => queueMicrotask(() => {}),
   "fetch": () => fetch("http://127.0.0.1:1"),
 };
@@ -162,7 +184,7 @@ for (const [name, call] of Object.entries(calls)) {
     const error = assertThrows(() => define(true).apply(["peek"], context(1)), NondeterminismError);
     assertEquals([error.call, error.message.includes('the command "peek"')], [name, true]);
     assert(/use this\.ctx|do it before/.test(error.message));
-    if (/^(Date|new Date|performance|Math|crypto)/.test(name)) {
+    if (/^(Date|new Date|performance|Math|crypto|process.(hr|up)|Temporal)/.test(name)) {
       call();
       define(false).apply(["peek"], context(1));
     }
@@ -170,7 +192,8 @@ for (const [name, call] of Object.entries(calls)) {
 }
 
 test("guard: dates of a given time, and what a command throws, pass; the globals come back", () => {
-  const before = [Date, Math.random, setTimeout, performance.now];
+  const globals = () => [Date, Math.random, setTimeout, performance.now, crypto.subtle, scope.process?.hrtime];
+  const before = globals();
   const machine = defineMachine({
     init: () => 0,
     commands: {
@@ -183,12 +206,7 @@ test("guard: dates of a given time, and what a command throws, pass; the globals
   });
   assertEquals(machine.apply(["year"], context(1)), 1970);
   assertThrows(() => machine.apply(["fail"], context(1)), RangeError);
-  assertEquals([Date, Math.random, setTimeout, performance.now].map((it, i) => it === before[i]), [
-    true,
-    true,
-    true,
-    true,
-  ]);
+  assertEquals(globals().map((it, i) => it === before[i]), before.map(() => true));
 });
 
 test("encodeState(): Maps, Sets, arrays, objects and bytes come back as they were", () => {
