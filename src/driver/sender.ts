@@ -112,10 +112,14 @@ export class Sender {
       round,
       isLeased: isLeased || !this.#host.knowsLeases(to),
     });
+    const parts = head.slice();
     let bytes = 0;
-    for (const { byteLength } of records) bytes += byteLength;
+    for (const run of records) {
+      parts.push(run.bytes);
+      bytes += run.byteLength;
+    }
     // The receiver verifies records by their own checksums: a second one over them would find nothing more.
-    if (this.#host.transmit(to, [...head, ...records.map((run) => run.bytes)], byteLengthOf(head))) {
+    if (this.#host.transmit(to, parts, byteLengthOf(head))) {
       this.#host.report({ type: "sent", to, term, sequence, end, bytes });
     } else {
       this.#host.report({ type: "send-failed", to, term, sequence });

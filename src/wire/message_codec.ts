@@ -73,6 +73,9 @@ const UNAVAILABILITIES: readonly SnapshotUnavailability[] = ["not-leader", "fail
 /** In this order: written to the wire, never renumber. */
 const REFUSALS = [undefined, "not-leader", "overloaded", "transferring", "too-large"] as const;
 
+/** What most messages have beside them; a view of nothing would cost as much as one of something. */
+const noBytes = new Uint8Array();
+
 /** The longest envelope, a forward-response with an id of 64 characters, takes less than half of this. */
 const ENVELOPE_BYTES_MAX = 256;
 
@@ -88,6 +91,7 @@ export const LEASE_PROTOCOL = 2;
  */
 export function encodeMessage(message: Message, attachment: readonly Uint8Array[] = []): Uint8Array[] {
   const head = encodeEnvelope(itemsOf(message));
+  if (attachment.length === 0 && message.type !== "change-response") return [head];
   return message.type === "change-response" ? [head, ...adminAttachmentOf(message)] : [head, ...attachment];
 }
 
@@ -106,8 +110,12 @@ export function decodeMessage(frame: Uint8Array, rest: readonly Uint8Array[] = [
   }
   if (length > frame.length - LENGTH_BYTES) throw new ProtocolError("Cannot decode a message: its envelope is cut off");
   const end = LENGTH_BYTES + length;
-  const attachment = rest.length > 0 ? joinParts(rest) : frame.subarray(end);
-  return messageOf(new Items(decodeItems(frame, LENGTH_BYTES, end)), attachment);
+  return messageOf(new Items(decodeItems(frame, LENGTH_BYTES, end)), attachmentOf(frame, end, rest));
+}
+
+function attachmentOf(frame: Uint8Array, end: number, rest: readonly Uint8Array[]): Uint8Array {
+  if (rest.length > 0) return joinParts(rest);
+  return end === frame.length ? noBytes : frame.subarray(end);
 }
 
 /** Whether the part is an envelope with its length and nothing else, as senders cut them. */

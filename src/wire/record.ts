@@ -184,8 +184,41 @@ export class Records {
   }
 }
 
-/** Encodes entries of one term and time; the first one gets the index `from`. One allocation, payloads are copied. */
-export function encodeRecords(from: LogIndex, term: Term, timeMs: number, entries: readonly EntryParts[]): Records {
+/** Where records that follow one another are encoded, few bytes of them at a time. */
+const ROOM_BYTES = 65_536;
+const SHARED_BYTES_MAX = 4_096;
+
+/**
+ * Memory for the records of one log. Making a buffer takes longer than encoding a record, so small ones share one; they
+ * follow one another in the log too, and so are forgotten together.
+ */
+export class RecordRoom {
+  #room = new Uint8Array();
+  #at = 0;
+
+  /** So many bytes, all of them zero. */
+  take(byteLength: number): Uint8Array {
+    if (byteLength > SHARED_BYTES_MAX) return new Uint8Array(byteLength);
+    if (this.#at + byteLength > this.#room.length) {
+      this.#room = new Uint8Array(ROOM_BYTES);
+      this.#at = 0;
+    }
+    return this.#room.subarray(this.#at, this.#at += byteLength);
+  }
+}
+
+/**
+ * Encodes entries of one term and time; the first one gets the index `from`. One allocation, payloads are copied.
+ *
+ * @param room Where to; by default to memory of its own.
+ */
+export function encodeRecords(
+  from: LogIndex,
+  term: Term,
+  timeMs: number,
+  entries: readonly EntryParts[],
+  room?: RecordRoom,
+): Records {
   const count = entries.length;
   const offsets = new Uint32Array(count + 1);
   let total = 0;
@@ -195,7 +228,7 @@ export function encodeRecords(from: LogIndex, term: Term, timeMs: number, entrie
     offsets[i + 1] = total;
   }
   if (total > 0xffff_ffff) throw new RangeError(`Cannot encode ${total} bytes at once: the limit is 4 GiB`);
-  const bytes = new Uint8Array(total);
+  const bytes = room === undefined ? new Uint8Array(total) : room.take(total);
   const view = viewOf(bytes);
   for (let i = 0; i < count; i++) encodeRecord(bytes, view, offsets[i], from + i, term, timeMs, entries[i]);
   return new Records(from, bytes, offsets);

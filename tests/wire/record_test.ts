@@ -11,6 +11,7 @@ import {
   encodeRecords,
   type EntryParts,
   RecordFlag,
+  RecordRoom,
   Records,
   termRunsOf,
 } from "../../src/wire/record.ts";
@@ -231,4 +232,17 @@ test("configurationsOf() finds and decodes the configurations", () => {
   const bad = encodeRecords(3, 1, 1, [{ type: EntryType.configuration, payload: new Uint8Array(3) }]);
   assertThrows(() => configurationsOf(bad), ProtocolError);
   assert(bad instanceof Records);
+});
+
+test("encodeRecords() writes the same bytes to room that others share, and leaves those of the others alone", () => {
+  const room = new RecordRoom();
+  const sizes = [0, 1, 300, 4_000, 4_048, 4_049, 70_000, 5, ...Array<number>(40).fill(3_000)];
+  const encode = (size: number, at: number, room?: RecordRoom) =>
+    encodeRecords(at + 1, 1, 7, [{ type: EntryType.command, payload: new Uint8Array(size).fill(at + 1) }], room);
+  const shared = sizes.map((size, at) => encode(size, at, room));
+  shared.forEach((records, at) => {
+    assertEquals([...records.bytes], [...encode(sizes[at]!, at).bytes]);
+    const { buffer } = records.bytes;
+    assert(records.byteLength <= 4_096 ? buffer.byteLength === 65_536 : buffer.byteLength === records.byteLength);
+  });
 });
