@@ -128,7 +128,8 @@ class KvRoutes {
     const deadline = new Deadline(this.#timeoutMs);
     try {
       const data = await deadline.race(commandOf()).catch(throwBodyError);
-      const applied = await this.#raft.applyEntry({ data }, { signal: deadline.signal, ...idempotencyOf(c) });
+      const named = await idempotencyOf(c);
+      const applied = await this.#raft.applyEntry({ data }, { signal: deadline.signal, ...named });
       return c.json(answer(applied), 200, { "raft-index": String(applied.index) });
     } catch (error) {
       throw writeError(error);
@@ -155,14 +156,16 @@ class KvRoutes {
 }
 
 /** A request that is sent again, to any server, under the same `Idempotency-Key` is applied once. */
-function idempotencyOf(c: Context): { readonly key?: string } {
+async function idempotencyOf(c: Context): Promise<{ readonly key?: string }> {
   const key = c.req.header("idempotency-key");
   if (key === undefined) return {};
   if (key.length < 1 || key.length > 255) {
     throw badRequest(`Cannot use the Idempotency-Key: it must have 1 to 255 characters, not ${key.length}`);
   }
-  // Another request under the same key is another command.
-  return { key: `${c.req.method} ${keyOf(c)} ${key}`.slice(0, 1_024) };
+  // Another request under the same key is another command, and no two of them may be taken for one.
+  const request = JSON.stringify([c.req.method, keyOf(c), key]);
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(request)));
+  return { key: Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("") };
 }
 
 // Until the body is there nothing was proposed.

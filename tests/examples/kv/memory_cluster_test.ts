@@ -158,6 +158,26 @@ async function untilLeader(raft: Raft<Command, Result>, isWanted: boolean): Prom
   await events.return!();
 }
 
+test("no two requests are taken for one by their Idempotency-Keys, however long what they are about", () =>
+  withServers(["a"], async ([server]) => {
+    const put = async (key: string, value: string, idempotencyKey: string) => {
+      const path = `/kv/${encodeURIComponent(key)}`;
+      const [status] = await statusAndJson(server!.ask("PUT", path, value, { "idempotency-key": idempotencyKey }));
+      assertEquals(status, 200);
+      return await (await server!.ask("GET", path)).text();
+    };
+    const long = "k".repeat(1024);
+    for (
+      const [key, value, name] of [[long, "1", "first"], [long, "2", "second"], [`${long.slice(1)}!`, "3", "first"]]
+    ) {
+      assertEquals(await put(key!, value!, name!), value);
+    }
+    assertEquals(await put("a b", "1", "c"), "1");
+    assertEquals(await put("a", "2", "b c"), "2");
+    // The same one again.
+    assertEquals(await put("a", "3", "b c"), "2");
+  }));
+
 test("a request that is sent again under its Idempotency-Key, to any server, is applied once and answered alike", async () => {
   await withServers(["a", "b", "c"], async (servers) => {
     const cas = JSON.stringify({ expect: null, value: "v" });
