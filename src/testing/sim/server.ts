@@ -388,7 +388,8 @@ export class SimServer {
             if (!life.isOver && life.core !== undefined) this.#parts.tap.onRead(this, life, from, end);
             return store.read(from, end, bytesMax);
           },
-          close: () => store.close(),
+          // Code of a dead process may still run: what it closes may be open again by now, in the next life.
+          close: () => life.isOver ? Promise.resolve() : store.close(),
         };
         if (store.mark !== undefined) watched.mark = () => store.mark!();
         return watched;
