@@ -1,5 +1,5 @@
 import type { Effect } from "../../../src/core/effect.ts";
-import { accepted, configuration, coreOf } from "../../core/states.ts";
+import { accepted, append, configuration, coreOf } from "../../core/states.ts";
 import { request, rule } from "./stage.ts";
 
 const asks = { type: "vote-request", term: 2, pre: false, lastIndex: 1, lastTerm: 1, transfer: false } as const;
@@ -156,6 +156,42 @@ rule("V4", "who hears a leader promises nobody a vote", (stage, isBad) => {
   const message = { type: "vote-response", term: 1, pre: true, campaign: 2, granted: true } as const;
   const granted: Effect = { type: "send", to: "a", message };
   stage.receive(c, "a", { ...asks, pre: true }, () => {}, [granted], 1000 + electionMinMs - (isBad ? 1 : 0));
+});
+
+const doubted = { leaderClosed: { electionAt: 9, waitMs: 9 } };
+
+rule("V4", "who was told that its leader's end has closed the connection may promise a vote", (stage, isBad) => {
+  const c = stage.server("c", { state: { leader: "b", leaderHeardAt: 1000, ...isBad ? {} : doubted } });
+  const message = { type: "vote-response", term: 1, pre: true, campaign: 2, granted: true } as const;
+  stage.receive(c, "a", { ...asks, pre: true }, () => {}, [{ type: "send", to: "a", message }], 1001);
+});
+
+for (
+  const [what, wrong] of [
+    ["not when this side gave the connection up", { isClosedByPeer: false }],
+    ["not for another server's connection", { peer: "a" }],
+  ] as const
+) {
+  rule("V4", `a leader is doubted when its end closes the connection, ${what}`, (stage, isBad) => {
+    const settings = { ...coreOf({}).state.settings, preVote: true };
+    const c = stage.server("c", { state: { settings, leader: "b" } });
+    const closed = { type: "peer-disconnected", peer: "b", isClosedByPeer: true, ...isBad ? wrong : {} } as const;
+    stage.step(c, closed, (core) => void Object.assign(core, doubted));
+  });
+}
+
+rule("V4", "a leader is not doubted by who would campaign without asking", (stage, isBad) => {
+  const settings = { ...coreOf({}).state.settings, preVote: !isBad };
+  const c = stage.server("c", { state: { settings, leader: "b" } });
+  const closed = { type: "peer-disconnected", peer: "b", isClosedByPeer: true } as const;
+  stage.step(c, closed, (core) => void Object.assign(core, doubted));
+});
+
+rule("V4", "a leader that is heard is doubted no more", (stage, isBad) => {
+  const c = stage.server("c", { state: { leader: "b", termLeader: "b", ...doubted } });
+  stage.receive(c, "b", append({ term: c.core.term }), (core) => {
+    if (!isBad) core.leaderClosed = undefined;
+  });
 });
 
 rule("V4", "a leader takes no term from who asks for votes, but when it hands over", (stage, isBad) => {
