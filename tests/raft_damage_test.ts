@@ -6,13 +6,14 @@ import { DamagedEntryError } from "../src/errors.ts";
 import type { RaftEvent } from "../src/events.ts";
 import type { StoreFactory } from "../src/store/store.ts";
 import { kvLog } from "../src/store/kv/kv_store.ts";
+import { fileSnapshots } from "../src/store/snapshot_files.ts";
 import { walStore } from "../src/store/wal/wal_store.ts";
 import { MemoryFiles } from "../src/testing/memory_files.ts";
 import { MemoryKv } from "../src/testing/memory_kv.ts";
 import type { ServerId } from "../src/types.ts";
 import { test } from "./harness.ts";
 import { damageEntry, keyOfEntry } from "./store/kv_damage.ts";
-import { VirtualCluster } from "./virtual_cluster.ts";
+import { SnapshotJournal, VirtualCluster } from "./virtual_cluster.ts";
 
 /** Servers with a disk each. */
 class Disks {
@@ -65,17 +66,21 @@ class Disks {
 
   /** Flips a bit of the first record of `value n`. */
   damage(id: ServerId, n: number): void {
-    const files = this.files.get(id)!;
-    for (const name of files.names()) {
-      const image = files.image(name);
-      const at = new TextDecoder("latin1").decode(image).indexOf(`value ${n} value`);
-      if (at < 0) continue;
-      image[at + 6]! ^= 1;
-      files.setImage(name, image);
-      return;
-    }
-    throw new Error(`value ${n} is not on the disk of "${id}"`);
+    damageText(this.files.get(id)!, `value ${n} value`);
   }
+}
+
+/** Flips a bit in the first place of a disk where this text is. */
+function damageText(files: MemoryFiles, text: string): void {
+  for (const name of files.names()) {
+    const image = files.image(name);
+    const at = new TextDecoder("latin1").decode(image).indexOf(text);
+    if (at < 0) continue;
+    image[at + 6]! ^= 1;
+    files.setImage(name, image);
+    return;
+  }
+  throw new Error(`"${text}" is not on the disk`);
 }
 
 test("a follower with flipped bits in its log gets the entries again, and does not lead before", async () => {
@@ -231,4 +236,48 @@ test("a follower whose key-value database lost and changed entries, its configur
   await one.stopAll();
   await damageEntry(kv, ["one"], 1);
   await assertRejects(() => one.start("a", { store: store() }), DamagedEntryError);
+});
+
+test("damage below a leader's snapshot is mended in a cluster where nobody writes: the leader takes a newer one", async () => {
+  const cluster = new VirtualCluster(3, (id, cluster) => {
+    const machine = new SnapshotJournal();
+    cluster.machines.set(id, machine);
+    return machine;
+  });
+  const files = new Map(cluster.ids.map((id) => [id, new MemoryFiles()]));
+  const start = (id: ServerId) => {
+    let texts = 0;
+    const options = { segmentBytes: 64 << 10, random: () => `${id}-${texts++}`, now: () => 0 };
+    const store: StoreFactory = { open: () => Promise.resolve(walStore(files.get(id)!, options)) };
+    const snapshots = fileSnapshots(files.get(id)!.directory("snapshots"));
+    return cluster.start(id, {
+      store,
+      snapshots: { open: () => Promise.resolve(snapshots) },
+      ...{ snapshotThreshold: 2 ** 40, trailingLogs: 0, logCacheBytesMax: 1_000 },
+    });
+  };
+  for (const id of cluster.ids) await start(id);
+  const { leader, followers: [victim] } = await cluster.elect();
+  for (let i = 1; i <= 20; i++) await cluster.settled(leader.apply(`value ${i} `.repeat(30)));
+  const { index } = (await cluster.settled(leader.snapshot())).meta;
+  for (let i = 21; i <= 30; i++) await cluster.settled(leader.apply(`value ${i} `.repeat(30)));
+  await cluster.converged();
+  const { id, lastIndex } = victim!;
+  await cluster.settled(victim!.shutdown());
+  damageText(files.get(id)!, "value 7 value");
+  const failed: string[] = [];
+  const events = leader.events({ filter: ({ type }) => type === "snapshot-failed" });
+  void (async () => {
+    for await (const event of events) failed.push((event as { reason: string }).reason);
+  })();
+  const again = await start(id);
+  assertEquals(again.status.damaged.length, 1);
+  const repaired = again.events({ filter: ({ type }) => type === "disk-repaired" }).next();
+  await cluster.environment.until(() => again.status.damaged.length === 0, 20_000);
+  const { from, end } = (await repaired).value as { from: number; end: number };
+  assertEquals([failed[0], end - from], ["it was refused", 1]);
+  assert(index < lastIndex && leader.status.firstIndex > lastIndex, `${leader.status.firstIndex}`);
+  await cluster.converged();
+  assertEquals(cluster.machine(id).values, cluster.machine(leader.id).values);
+  await cluster.stopAll();
 });

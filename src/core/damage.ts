@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { addDamage, removeDamage, replaceRuns } from "../damage.ts";
+import { addDamage, type DamagedRange, removeDamage, replaceRuns } from "../damage.ts";
 import { mark } from "../marks.ts";
 import type { AppendRequest } from "../message.ts";
 import type { LogIndex } from "../types.ts";
@@ -107,11 +107,16 @@ export function forgetDamage({ state }: Step, from: LogIndex, end: LogIndex): vo
   ).map(({ from, end, sequence }) => ({ from, end, sequence }));
 }
 
-/** Tells the driver what is damaged, those included that are being repaired. */
+/** What is damaged, what is being repaired included. */
+export function allDamage({ damaged, repairing }: Pick<CoreState, "damaged" | "repairing">): DamagedRange[] {
+  let all = damaged;
+  for (const { from, end } of repairing) all = addDamage(all, { from, end, isTermKnown: true });
+  return all;
+}
+
+/** Tells the driver what is damaged. */
 export function announceDamage({ state, effects }: Step): void {
-  let damaged = state.damaged;
-  for (const { from, end } of state.repairing) damaged = addDamage(damaged, { from, end, isTermKnown: true });
-  effects.push({ type: "announce-damage", damaged });
+  effects.push({ type: "announce-damage", damaged: allDamage(state) });
 }
 
 /** Whether a snapshot that ends here takes the place of something damaged. */

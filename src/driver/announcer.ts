@@ -60,9 +60,10 @@ export class Announcer {
     const { events } = this.#parts;
     switch (effect.type) {
       case "compact":
-        return events.emit({ type: "log-compacted", firstIndex: effect.firstIndex });
+        events.emit({ type: "log-compacted", firstIndex: effect.firstIndex });
+        return this.onDamage(removeDamage(this.damaged, 0, effect.firstIndex));
       case "announce-damage":
-        return this.#onDamage(effect.damaged);
+        return this.onDamage(effect.damaged);
       case "announce-catch-up":
         return events.emit({ ...effect, type: "catch-up" });
       case "announce-distrust":
@@ -106,8 +107,10 @@ export class Announcer {
     this.warn(isFull ? "the disk is full: make room" : "the disk has room again");
   }
 
-  #onDamage(damaged: readonly DamagedRange[]): void {
+  /** This is damaged now; what was before, and is not among it, was repaired, or is in the log no more. */
+  onDamage(damaged: readonly DamagedRange[]): void {
     const before = this.damaged;
+    if (before.length === 0 && damaged.length === 0) return;
     this.damaged = damaged;
     let repaired = before;
     for (const { from, end } of damaged) repaired = removeDamage(repaired, from, end);

@@ -5,6 +5,7 @@
  */
 import { isEmpty } from "../core/bootstrap.ts";
 import { Core } from "../core/core.ts";
+import { allDamage } from "../core/damage.ts";
 import type { Effect } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
 import { configurationOf } from "../core/membership.ts";
@@ -359,6 +360,8 @@ export class Driver<Command, Result> {
     // What was asked before a truncation says nothing about the entries that stand there now (BL06).
     if (event.type === "entries-persisted" && event.epoch === this.#core.state.epoch) {
       this.#cache.durableEnd = event.end;
+      // An install or a truncation may have taken some of it away.
+      if (this.#announcer.damaged.length > 0) this.#announcer.onDamage(allDamage(this.#core.state));
       this.snapshots.onDurable(event.end - 1);
     }
     if (event.type === "entries-persisted") this.#bootstrapped.resolve();
