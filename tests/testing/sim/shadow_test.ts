@@ -207,6 +207,30 @@ test("what is damaged is what is known of it, where a later batch says that it w
   assertEquals(isSameView(other.view, before), false);
 });
 
+test("LogShadow goes on after a start that had to say a damaged batch again", async () => {
+  const shadow = new LogShadow(() => {});
+  const files = new MemoryFiles({ observer: shadow });
+  const started = async () => {
+    const store = storeOf(files);
+    return { store, ...await store.open("a") };
+  };
+  const first = await started();
+  await first.store.write({ records: [commandsOf(1, 1, "one", "two", "three")] });
+  await first.store.close();
+  await (await started()).store.close();
+  // Of the start's two batches the mark is lost, and an entry of the other one.
+  const [{ name, batches }] = layoutOf(files.durableFiles());
+  const image = files.image(name);
+  image[new TextDecoder("latin1").decode(image).indexOf("two")]! ^= 1;
+  image.fill(0, batches[1]!.offset, batches[1]!.end);
+  files.setImage(name, image);
+  shadow.rebuildDamaged(files);
+  const { store, damaged } = await started();
+  assertEquals(damaged.map(({ from, end }) => [from, end]), [[2, 3]]);
+  await store.write({ records: [commandsOf(4, 7, "four")], vote: { term: 7, votedFor: "b" } });
+  assertEquals([shadow.view.term, shadow.view.votedFor, shadow.view.log.last], [7, "b", 4]);
+});
+
 test("LogShadow: log and snapshots leave no gap when a whole one reaches the first entry", async () => {
   const shadow = new LogShadow(() => {});
   const files = new MemoryFiles({ observer: shadow });

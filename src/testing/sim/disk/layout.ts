@@ -44,13 +44,28 @@ export interface PlacedSegment {
   readonly batches: readonly PlacedBatch[];
 }
 
-/** The batch at this offset; undefined when there is none whose records are whole. */
-export function batchAt(bytes: GrowingBytes, offset: number, seed: number): PlacedBatch | undefined {
+/** What a batch says but for its entries, and where the next one begins; undefined when there is none, or not whole. */
+export function headAt(
+  bytes: GrowingBytes,
+  offset: number,
+  seed: number,
+): Pick<PlacedBatch, "head" | "end"> | undefined {
   const start = bytes.view(offset, offset + BATCH_HEAD_BYTES_MAX);
   if (!isBatchHead(start, 0, seed)) return undefined;
   try {
     const head = decodeBatchHead(start, 0, seed);
-    const end = offset + head.byteLength;
+    return { head, end: offset + head.byteLength };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The batch at this offset; undefined when there is none whose records are whole. */
+export function batchAt(bytes: GrowingBytes, offset: number, seed: number): PlacedBatch | undefined {
+  const found = headAt(bytes, offset, seed);
+  if (found === undefined) return undefined;
+  const { head, end } = found;
+  try {
     const from = offset + head.headBytes + head.repaired.reduce((sum, range) => sum + range.bytes, 0);
     // What fills the batch up may be damaged: nothing is lost with it.
     const records = decodeRecords(bytes.view(from, offset + head.headBytes + head.recordBytes), head.from);

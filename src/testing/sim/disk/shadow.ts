@@ -9,7 +9,7 @@ import type { DurabilityObserver, DurableDirectory, FileChange, Inode } from "..
 import { applyWrite, type DurableWrite, emptyView, nobody, type Prefix } from "../disk_view.ts";
 import { ChainLog } from "../chain.ts";
 import type { DiskView } from "../view.ts";
-import { batchAt, layoutOf, type PlacedBatch, segmentStart } from "./layout.ts";
+import { batchAt, headAt, layoutOf, type PlacedBatch, segmentStart } from "./layout.ts";
 import { indexOfWhole, snapshotOf, wholeSnapshots } from "./snapshot_layout.ts";
 
 /** A segment whose name is durable. */
@@ -88,7 +88,10 @@ export class LogShadow implements DurabilityObserver {
     this.#truncations = undefined;
     this.#firstIndex = last?.compactTo?.firstIndex ?? last?.before.firstIndex ?? 1;
     if (this.#firstIndex > 1) this.view.log = this.#prefix(this.#firstIndex - 1);
-    for (const { name, sequence, seed, batches } of segments) {
+    for (const { name, sequence, seed, batches, hasBatch } of segments) {
+      // One that was never torn counts, though entries of it are damaged: the next start goes on after it.
+      const first = hasBatch ? headAt(files.get(name)!.durable, SEGMENT_HEADER_BYTES, seed) : undefined;
+      this.#sequence = Math.max(this.#sequence, first?.head.sequence ?? 0);
       for (const batch of batches) this.#apply(batch);
       this.#segments.set(files.get(name)!, { sequence, seed, end: batches.at(-1)?.end ?? SEGMENT_HEADER_BYTES });
     }
@@ -121,14 +124,17 @@ export class LogShadow implements DurabilityObserver {
   /** Takes the batches that a segment has got since. */
   #follow(inode: Inode, tracked: Tracked): void {
     for (;;) {
-      const batch = batchAt(inode.durable, tracked.end, tracked.seed);
-      if (batch === undefined || batch.head.segment !== tracked.sequence) return;
-      const { sequence } = batch.head;
+      const found = headAt(inode.durable, tracked.end, tracked.seed);
+      if (found === undefined || found.head.segment !== tracked.sequence) return;
+      const { sequence } = found.head;
       // A start says again what was said since an earlier batch, or by the last one: see the store's start.
       const isAgain = tracked.end === SEGMENT_HEADER_BYTES && sequence <= this.#sequence;
       if (sequence !== this.#sequence + 1 && !isAgain) return;
-      tracked.end = batch.end;
-      this.#onBatch(this.#apply(batch));
+      const batch = batchAt(inode.durable, tracked.end, tracked.seed);
+      // With entries of it damaged, it is said again as it is: the view has all of it.
+      if (batch === undefined && sequence !== this.#sequence) return;
+      tracked.end = found.end;
+      if (batch !== undefined) this.#onBatch(this.#apply(batch));
     }
   }
 
