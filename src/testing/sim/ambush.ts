@@ -89,6 +89,29 @@ export function drawTrap(
   return possible.length === 0 ? undefined : { action: random.pick(possible)[1], after };
 }
 
+/**
+ * Draws what befalls a leader to which commands are on their way, from `to`: its answer comes when another leads and nobody
+ * else has those commands. Undefined for nothing.
+ */
+export function drawLateAnswer(
+  random: Random,
+  config: SimConfig,
+  leader: number,
+  to: number,
+): readonly [Action, Action] | undefined {
+  const { ambush, faults, settings } = config;
+  if (!faults.includes("clog") || !faults.includes("partition") || !random.chance(ambush / 20)) return undefined;
+  // Long enough for the others to go on without it, and no longer than an answer is waited for.
+  const election = settings.electionMaxMs! * 1000;
+  const late = random.between(election * 3 / 2, Math.min(election * 5 / 2, settings.leaderWaitMs! * 900));
+  const others = config.clocks.map((_, i) => i).filter((i) => i !== leader && i !== to);
+  const directions = others.flatMap((other) => [[leader, other], [other, leader]] as const);
+  return [
+    { type: "clog", from: leader, to, for: late },
+    { type: "cut", shape: "isolate", directions, for: election * 3 },
+  ];
+}
+
 /** A cut around a leader, and what comes along with it so that more comes of it. */
 export interface Company {
   /** The cut itself, perhaps a longer one, and a disk that stalls. */

@@ -5,7 +5,7 @@
  */
 import { takeMarks } from "../../marks.ts";
 import { Aftermath } from "./aftermath.ts";
-import { drawAmbush, drawCompany, drawTrap } from "./ambush.ts";
+import { drawAmbush, drawCompany, drawLateAnswer, drawTrap } from "./ambush.ts";
 import { type ConfigRequest, drawConfig, type SimConfig } from "./config.ts";
 import { InvariantViolation } from "./ghost.ts";
 import { type Action, drawAction } from "./nemesis.ts";
@@ -118,6 +118,7 @@ class Run {
   readonly #ambushes: Random;
   readonly #company: Random;
   readonly #traps: Random;
+  readonly #answers: Random;
   #isRelieved = false;
   /** Microseconds; undefined before. */
   faultsEndedAt: number | undefined;
@@ -129,6 +130,7 @@ class Run {
     this.#ambushes = random.split("ambush");
     this.#company = random.split("company");
     this.#traps = random.split("traps");
+    this.#answers = random.split("answers");
   }
 
   /** Draws what happens, or takes it from a script. */
@@ -152,6 +154,15 @@ class Run {
       if (action !== undefined) world.schedule(-1, Port.nemesis, 1, "ambush", () => this.#perform(action));
       const trap = drawTrap(this.#traps, config, life, step);
       if (trap !== undefined) world.schedule(-1, Port.nemesis, trap.after, "trap", () => this.#perform(trap.action));
+    };
+    this.#simulation.onForward = (from, leader) => {
+      if (this.faultsEndedAt !== undefined) return;
+      const actions = drawLateAnswer(this.#answers, config, leader, from);
+      if (actions === undefined) return;
+      world.schedule(-1, Port.nemesis, 1, "late answer", () => {
+        if (!this.#isRoom || this.faultsEndedAt !== undefined) return;
+        for (const action of actions) this.#simulation.plague.perform(action);
+      });
     };
     await this.#simulation.run(() => {
       workload.progress = this.#simulation.steps / config.steps;

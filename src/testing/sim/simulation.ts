@@ -80,6 +80,8 @@ export class Simulation {
   readonly plague: Plague;
   /** Told of every step, after the checkers. */
   onMoment: ((life: Life, step: StepView) => void) | undefined;
+  /** Told when a server forwards commands to another. */
+  onForward: ((from: number, to: number) => void) | undefined;
   /** Steps of all cores, since the first leader. */
   steps = 0;
   readonly marks: MarkObserver;
@@ -281,6 +283,7 @@ export class Simulation {
     const { life } = server;
     if (life?.core === undefined) return;
     this.sent++;
+    if (decoded.message.type === "forward-request") this.onForward?.(from, to);
     // A leader's log is complete in the middle of a step; a follower's may be about to be truncated.
     if (decoded.message.type === "append-request") server.sync(life);
     for (const checker of this.#ofSends) checker.onSend!(this.ghost, life, this.servers[to]!.id, decoded);

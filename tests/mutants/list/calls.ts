@@ -119,10 +119,12 @@ export const calls: readonly Mutant[] = [
     replace: "const giveUpAt = isOver ? Infinity : Infinity;",
     why: "Leaders that are lost are dealt with when they are lost.",
     invariants: ["V2", "K4"],
-    // Commands that a leader finds when it goes on and is none any more, and nobody who would write as many again.
+    // Late answers of leaders that are none any more, and nobody who would write as much again.
     runs: {
-      faults: ["pause", "clog", "swizzle"],
+      faults: ["clog", "partition"],
       servers: 3,
+      ambush: 1,
+      moving: false,
       client: { clients: 2, burstChance: 0.5, burstMax: 64, quietChance: 0.3, tailsOff: true },
     },
   },

@@ -38,11 +38,13 @@ export const leases: readonly Mutant[] = [
     replace: "if (commitIndex",
     why: "A quorum has promised, so this leader leads.",
     invariants,
+    // New leaders whose first entry takes long to be durable, while many ask.
     runs: {
-      faults: ["stall", "disk-stall", "kill"],
+      faults: ["kill", "disk-slow", "stall", "disk-stall"],
       servers: 3,
+      steps: 4000,
       ambush: 0.4,
-      client: { leaseReads: true, clients: 6 },
+      client: { leaseReads: true, clients: 6, thinkTime: 5000, isSticky: false },
     },
   },
   {
@@ -73,7 +75,8 @@ export const leases: readonly Mutant[] = [
     replace: "return leaseMs - CLOCK_TOLERANCE_MS * clockDriftMax;",
     why: "Over half a second no clock is off by more than a few milliseconds.",
     invariants,
-    runs: { faults: ["partition", "clock"], servers: 3, client: { leaseReads: true, clients: 6 } },
+    // Many elections, as few of them come that early.
+    runs: { faults: ["partition", "clock"], servers: 3, steps: 8000, ambush: 1 },
   },
   {
     id: "who-restarts-has-promised-nothing",

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { drawAmbush, drawCompany, drawTrap } from "../../../src/testing/sim/ambush.ts";
+import { drawAmbush, drawCompany, drawLateAnswer, drawTrap } from "../../../src/testing/sim/ambush.ts";
 import { drawConfig, type SimConfig } from "../../../src/testing/sim/config.ts";
 import type { Action } from "../../../src/testing/sim/nemesis.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
@@ -149,6 +149,25 @@ test("ambush: who has just entered a joint configuration is gone before it has l
     } else assertEquals("server" in action && action.server, 2);
   }
   const none = [trap({ servers: [] }), trap(joint, { ambush: 0 }), trap(joint, { faults: ["loss"] })];
+  assert(none.flat().every((it) => it === undefined));
+});
+
+test("ambush: a leader is cut off with the commands that it gets, and its answer comes late", () => {
+  const random = Random.seeded(3);
+  const all = (change: Partial<SimConfig>) =>
+    Array.from({ length: 200 }, () => drawLateAnswer(random, { ...config, ...change }, 2, 4));
+  const drawn = all({ faults: ["clog", "partition"] }).filter((it) => it !== undefined);
+  assert(drawn.length > 0 && drawn.length < 40, `${drawn.length}`);
+  const { electionMaxMs, leaderWaitMs } = config.settings;
+  for (const [clog, cut] of drawn) {
+    assert(clog.type === "clog" && clog.from === 2 && clog.to === 4);
+    // When another leads, and somebody still waits for it.
+    assert(clog.for > electionMaxMs! * 1000 && clog.for < leaderWaitMs! * 1000, `${clog.for}`);
+    assert(cut.type === "cut" && cut.for > clog.for && cut.directions.length === 6);
+    assert(cut.directions.every((it) => it.includes(2) && !it.includes(4)));
+  }
+  const none = [all({ faults: ["clog"] }), all({ faults: ["partition"] })];
+  none.push(all({ faults: ["clog", "partition"], ambush: 0 }));
   assert(none.flat().every((it) => it === undefined));
 });
 

@@ -104,6 +104,14 @@ rule("L5", "… unless that is all it has", (stage, isBad) => {
   stage.send(b, "a", rejected(3, 2, 2, { term: 3, sequence: 7 }));
 });
 
+rule("L5", "… nor what an earlier request of that number was about", (stage, isBad) => {
+  const b = stage.server("b", { terms: [1, 2, 2], term: 3 });
+  stage.receive(b, "a", { ...request(3, 3, 1), sequence: 7 });
+  // Taken out and in again: the leader counts anew.
+  if (!isBad) stage.receive(b, "a", { ...request(3, 5, 3), sequence: 7 });
+  stage.send(b, "a", rejected(5, 3, 2, { term: 3, sequence: 7 }));
+});
+
 rule("L6", "what was acknowledged stays on disk while its term lasts", (stage, isBad) => {
   const [a, b] = [stage.server("a"), stage.server("b")];
   stage.reign(a, 2, b);

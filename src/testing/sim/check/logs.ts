@@ -187,8 +187,10 @@ function noteDifference(ghost: Ghost, { id, life, core }: NodeView, { event }: S
   const { term, sequence, prevIndex, prevTerm } = event.message;
   // Whoever took the entries has no other there any more.
   const ours = termAt(core.log, prevIndex);
-  if (term !== core.term || core.role === "leader" || ours === undefined || ours === prevTerm) return;
-  ghost.differed.set(`${id} ${life} ${term} ${sequence}`, prevTerm);
+  const isSame = term !== core.term || core.role === "leader" || ours === undefined || ours === prevTerm;
+  if (!isSame) ghost.differed.set(`${id} ${life} ${term} ${sequence}`, prevTerm);
+  // Of a server that was taken in again requests are counted anew, in the same term.
+  else if (ghost.differed.size > 0) ghost.differed.delete(`${id} ${life} ${term} ${sequence}`);
 }
 
 /**
