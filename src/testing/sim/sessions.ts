@@ -21,7 +21,8 @@ export class ClientSessions {
       try {
         return await (this.#opening.get(life) ?? this.#begin(life, signal));
       } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
+        // Nobody asks anything of a server that is dead.
+        if (life.isOver || !(error instanceof Refusal)) throw error;
         signal.throwIfAborted();
       }
     }
