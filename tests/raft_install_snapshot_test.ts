@@ -106,6 +106,20 @@ test("Raft.installSnapshot(): a start after it is from that snapshot, not from i
     assertEquals(await cluster.settled(again.read(() => 1)), 1);
   }));
 
+test("Raft.installSnapshot() brings the sessions, too: what was applied once before is not applied again", () =>
+  withOdd(async ({ cluster, leader, odd, machine }) => {
+    const session = await cluster.settled(leader.session());
+    const first = await cluster.settled(leader.apply("keyed", { key: "k" }));
+    await cluster.settled(session.apply("of a session"));
+    await cluster.settled(odd.installSnapshot());
+    assertEquals(await cluster.settled(odd.apply("keyed", { key: "k" })), first);
+    await cluster.settled(session.apply("another"));
+    await cluster.converged();
+    const wanted = ["one", "odd", "two", "keyed", "of a session", "another"];
+    assertEquals([odd, leader].map((raft) => machine(raft).values), [wanted, wanted]);
+    await cluster.settled(session.close());
+  }));
+
 test("Raft.installSnapshot() on a leader hands over first", () =>
   withOdd(async ({ cluster, leader, odd, machine }) => {
     await cluster.settled(leader.transferLeadership(odd.id));

@@ -8,15 +8,21 @@ import { type Consistency, KvClient, type KvOperation, listStale, requested } fr
 import { Clients } from "./clients.ts";
 import { checkCounts, checkHistory, checkOnce, type Count, type OnceWrite } from "./judgement.ts";
 import type { Cluster, ServerProcess } from "./process.ts";
+import { countOnce, type SessionMember } from "./session_member.ts";
 import { pause, until } from "./until.ts";
+import type { Command, Result } from "../../examples/kv/machine.ts";
+import type { Session } from "../../mod.ts";
 import type { RegisterInput } from "../../src/testing/register.ts";
 
 /** Do a thing once and live with not knowing what became of it. */
 const DOUBTING = 16;
 /** Send a write until it is acknowledged, under one key, to the same registers. */
 const PERSISTING = 8;
-/** Count, each in a register of its own, one by one; and write what is to be there once. */
-const COUNTING = 8;
+/** Count, each in a register of its own, one by one, under keys; and write what is to be there once. */
+const COUNTING = 4;
+/** Count through sessions, two of them through each. */
+const SESSIONS = 2;
+const OF_A_SESSION = 2;
 /** Clients that work on one register. */
 const SHARING = 4;
 
@@ -39,6 +45,8 @@ export interface SoakReport {
   readonly once: number;
   readonly requests: number;
   readonly repeated: number;
+  /** Commands of sessions. */
+  readonly ofSessions: number;
 }
 
 interface SharedKey {
@@ -57,6 +65,7 @@ export class SoakClients extends Clients {
   readonly #reads = { linearizable: 0, lease: 0, stale: 0 };
   #requests = 0;
   #repeated = 0;
+  #ofSessions = 0;
   /** Makes each value unique, so that a read tells which write it saw. */
   #serial = 0;
 
@@ -66,8 +75,12 @@ export class SoakClients extends Clients {
   }
 
   /** Starts all of them. */
-  static start(cluster: Cluster): SoakClients {
+  static async start(cluster: Cluster, member: SessionMember): Promise<SoakClients> {
     const clients = new SoakClients(cluster);
+    const sessions = await Promise.all(Array.from({ length: SESSIONS }, () => member.session()));
+    for (const [i, session] of sessions.entries()) {
+      for (let k = 0; k < OF_A_SESSION; k++) clients.add(clients.#countBySession(session, `${i}/${k}`));
+    }
     for (let i = 0; i < DOUBTING; i++) clients.add(clients.#doubt(i));
     for (let i = 0; i < PERSISTING; i++) clients.add(clients.#persist(DOUBTING + i));
     for (let i = 0; i < COUNTING; i++) clients.add(clients.#count(i));
@@ -137,6 +150,17 @@ export class SoakClients extends Clients {
       this.noteAcknowledged();
       if (i % 2 === 0) await this.#writeOnce(client, i);
       await pause(10);
+    }
+  }
+
+  async #countBySession(session: Session<Command, Result>, name: string): Promise<void> {
+    const count: Count = { key: `session/${name}`, value: 0, refused: 0 };
+    this.#counts.push(count);
+    while (!this.isStopping) {
+      await countOnce(session, count);
+      this.#ofSessions++;
+      this.noteAcknowledged();
+      await pause(5);
     }
   }
 
@@ -213,9 +237,10 @@ export class SoakClients extends Clients {
       failed: count("failed"),
       unknown: count("unknown"),
       reads: this.#reads,
-      once: this.#once.length + this.#counts.reduce((sum, { value }) => sum + value, 0),
+      once: this.#once.length + this.#counts.reduce((sum, { value }) => sum + value, 0) - this.#ofSessions,
       requests: this.#requests,
       repeated: this.#repeated,
+      ofSessions: this.#ofSessions,
     };
   }
 }

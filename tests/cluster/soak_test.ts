@@ -2,7 +2,9 @@ import { assert } from "@std/assert";
 import process from "node:process";
 import { test } from "../harness.ts";
 import { type Cluster, type ServerProcess, withCluster } from "./process.ts";
+import { freePorts } from "./ports.ts";
 import { Proxy } from "./proxy.ts";
+import { SessionMember } from "./session_member.ts";
 import { SoakClients } from "./soak_clients.ts";
 import { pause } from "./until.ts";
 
@@ -102,12 +104,15 @@ test(
   "cluster: 32 clients see a linearizable history and each command once, while servers die and the network breaks",
   async () => {
     let proxy: Proxy | undefined;
+    const [port, target] = await freePorts(2);
+    const route = { id: "client", port: port!, target: target! };
     const prepare = async (servers: readonly ServerProcess[]) => {
-      proxy = await Proxy.open(servers.map(({ route }) => route!));
+      proxy = await Proxy.open([...servers.map(({ route }) => route!), route]);
       return () => proxy!.close();
     };
     await withCluster({ runtimes: ["deno", "deno", "deno"], isProxied: true, prepare }, async (cluster) => {
-      const clients = SoakClients.start(cluster);
+      const member = await SessionMember.join(cluster, route);
+      const clients = await SoakClients.start(cluster, member);
       try {
         await clients.untilAcknowledged(100);
         const rounds = await breakAndMend(cluster, proxy!, clients);
@@ -117,8 +122,9 @@ test(
         // Otherwise no fault came at a bad moment, or the servers found a way around it, and little was tested.
         assert(proxy!.connections >= 6 && proxy!.heldBytes > 0, `${proxy!.connections}, ${proxy!.heldBytes}`);
         assert(report.unknown > 0 && report.requests > report.once && report.repeated > 0, JSON.stringify(report));
+        assert(report.ofSessions > 0, JSON.stringify(report));
       } finally {
-        await clients.stop();
+        await clients.stop().finally(() => member.leave());
       }
     });
   },
