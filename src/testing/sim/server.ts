@@ -332,12 +332,12 @@ export class SimServer {
     return {
       now: () => clock.now(),
       wallNow: () => clock.wallNow(),
-      // Code of a dead process may still run to its next wait.
+      // Code of a dead process may still run to its next wait, as when one of its callers gives up, but takes no turn.
       setTimeout: (callback, ms) => life.isOver ? undefined : clock.setTimeout(callback, ms),
       clearTimeout: (handle) => {
         if (handle !== undefined) clock.clearTimeout(handle as SimTimer);
       },
-      defer: (callback) => queueMicrotask(callback),
+      defer: (callback) => queueMicrotask(() => life.isOver || callback()),
       randomSeed: () => this.#random.u32(),
       observe: (core, cache) => this.#observe(life, core, cache),
     };
