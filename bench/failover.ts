@@ -34,8 +34,8 @@ const openTriesMax = 200;
 /** How long a try over HTTP may take. */
 export const tryWithinMs: number = openTriesMax * tryEveryMs;
 const triesForBack = 400;
-/** After a server is back, so that trials do not lie in each other's shadow. */
-const restMs = 300;
+/** After a server is back, so that trials do not lie in each other's shadow: what was promised before its start is over. */
+const restMs = 1_000;
 
 /** What becomes of a leader: its connections are closed, or stay open while it is silent. */
 export type End = "SIGKILL" | "SIGSTOP";
