@@ -15,6 +15,7 @@ import {
   decodeSessions,
   encodeResult,
   encodeSessions,
+  LOST,
   type SessionLimits,
   type SessionState,
 } from "../wire/session_codec.ts";
@@ -162,8 +163,19 @@ export class SessionTable {
     const { countMax, bytesMax } = this.#limits;
     for (const [key, session] of this.#sessions) {
       const fits = this.#sessions.size <= countMax && this.#bytes <= bytesMax;
-      if (fits || this.#sessions.size === 1) return;
+      if (fits) return;
+      if (this.#sessions.size === 1) return this.#forgetResults(session.results);
       this.#forget(key, session);
+    }
+  }
+
+  /** Of one session that is too much by itself: it stays known that its commands were applied, the oldest results go. */
+  #forgetResults(results: SessionState["results"]): void {
+    for (const [sequence, { bytes }] of results) {
+      if (this.#bytes <= this.#limits.bytesMax) return;
+      if (bytes.length === 0) continue;
+      results.set(sequence, LOST);
+      this.#bytes -= bytes.length;
     }
   }
 

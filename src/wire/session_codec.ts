@@ -66,6 +66,9 @@ export function decodeLimits(payload: Uint8Array): SessionLimits {
   return limitsOf(decodeValue(payload));
 }
 
+/** A result that is not kept. */
+export const LOST: KeptResult = { kind: "lost", bytes: new Uint8Array() };
+
 /** A result to be repeated: of an error its name and message. */
 export function encodeResult(result: SessionResult): KeptResult {
   try {
@@ -74,7 +77,7 @@ export function encodeResult(result: SessionResult): KeptResult {
   } catch {
     // What MessagePack can't hold is as lost as what is too large.
   }
-  return { kind: "lost", bytes: new Uint8Array() };
+  return LOST;
 }
 
 function contentOf(result: SessionResult): ValueType {
@@ -86,7 +89,7 @@ function contentOf(result: SessionResult): ValueType {
 /** The result again. */
 export function decodeResult({ kind, bytes }: KeptResult): SessionResult {
   if (kind === "lost") {
-    const why = `MessagePack cannot hold it, or not in ${RESULT_BYTES_MAX} bytes`;
+    const why = "there was no room for it, or MessagePack cannot hold it";
     return { ok: false, error: new Error(`The command was applied before; its result was not kept as ${why}`) };
   }
   const [first, second] = decode(bytes) as ValueType[];

@@ -164,6 +164,27 @@ test("sessions: too many bytes make the one go that was unused longest, never th
   assertEquals([world.table.count, world.command(b, 3)], [1, 3 + 1]);
 });
 
+test("sessions: results of one that is too much by itself are forgotten, the oldest first, but not that they were applied", () => {
+  const world = new World();
+  const a = world.open();
+  const large: () => Applied = () => ({ ok: true, value: new Uint8Array(3_000) });
+  for (const sequence of [1, 2, 3, 4]) world.command(a, sequence, large);
+  const repeated = [1, 2, 3, 4].map((sequence) => String(world.command(a, sequence)).slice(0, 29));
+  const lost = "Error: The command was applied";
+  assertEquals(repeated.map((text) => lost.startsWith(text)), [true, false, false, false]);
+  assertEquals([world.applied, world.table.bytes <= 10_000], [4, true]);
+  for (let sequence = 5; sequence <= SESSION_WINDOW; sequence++) {
+    world.command(a, sequence, large);
+    assertEquals(world.table.bytes <= 10_000 + 64 * sequence, true);
+  }
+  assertEquals(String(world.command(a, SESSION_WINDOW)).startsWith(lost), true);
+  // What counts are then the marks of those that were applied.
+  assertEquals([world.applied, world.table.bytes], [SESSION_WINDOW, 64 * (SESSION_WINDOW + 1)]);
+  const copy = new SessionTable();
+  copy.restore(world.table.encode());
+  assertEquals([copy.bytes, copy.encode()], [world.table.bytes, world.table.encode()]);
+});
+
 test("sessions: a command known by a key needs no session and is applied once", () => {
   const world = new World();
   const key = KEY_SESSION_MIN + 5;
