@@ -196,7 +196,7 @@ export const snapshots: readonly Mutant[] = [
     runs: rotting,
   },
   {
-    id: "snapshot-without-sessions",
+    id: "sessions-left-out-of-snapshots",
     bug: "BS14",
     file: "src/driver/snapshotter.ts",
     find: "const sessions = this.#applier.sessions.capture();",
