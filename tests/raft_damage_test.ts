@@ -189,6 +189,10 @@ test("a leader whose disk is full makes way, votes, and has all that was written
   const next = await cluster.leader(others, 20_000);
   assert(next.id !== full);
   for (let i = 0; i < 20; i++) await cluster.settled(next.apply(`more ${i}`));
+  // It serves reads meanwhile, of what it has and of what the leader has committed.
+  const count = () => cluster.machine(full).values.length;
+  assert(await cluster.settled(cluster.raft(full).read(count, { consistency: "stale" })) > 5);
+  assertEquals(await cluster.settled(cluster.raft(full).read(count)), cluster.machine(next.id).values.length);
   const events = disks.events.get(full)!;
   assert(events.some((event) => event.type === "disk-full" && event.isFull));
   assert(events.some((event) => event.type === "role" && event.reason === "disk-full"));
