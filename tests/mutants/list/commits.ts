@@ -114,6 +114,8 @@ export const commits: readonly Mutant[] = [
     replace: "",
     why: "Whoever stopped waiting is forgotten with its promise.",
     invariants: ["V6"],
+    // Callers who give up.
+    runs: { client: { touchChance: 0.3 } },
   },
   {
     id: "machine-runs-ahead",

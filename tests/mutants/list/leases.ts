@@ -38,14 +38,7 @@ export const leases: readonly Mutant[] = [
     replace: "if (commitIndex",
     why: "A quorum has promised, so this leader leads.",
     invariants,
-    // New leaders whose first entry takes long to be durable, while many ask.
-    runs: {
-      faults: ["kill", "disk-slow", "stall", "disk-stall"],
-      servers: 3,
-      steps: 4000,
-      ambush: 0.4,
-      client: { leaseReads: true, clients: 6, thinkTime: 5000, isSticky: false },
-    },
+    runs: { faults: ["stall", "kill"], servers: 3, client: { leaseReads: true } },
   },
   {
     id: "lease-outlives-a-sleep",
@@ -66,26 +59,5 @@ export const leases: readonly Mutant[] = [
     why: "It has answered, so it was there.",
     invariants,
     runs: { faults: ["pause", "delay", "late"], servers: 3, client: { leaseReads: true, clients: 6 } },
-  },
-  {
-    id: "lease-of-clocks-that-agree",
-    bug: "BR05",
-    file: "src/core/lease.ts",
-    find: "return leaseMs * (1 - clockDriftMax) / (1 + clockDriftMax) - CLOCK_TOLERANCE_MS;",
-    replace: "return leaseMs - CLOCK_TOLERANCE_MS * clockDriftMax;",
-    why: "Over half a second no clock is off by more than a few milliseconds.",
-    invariants,
-    // Many elections, as few of them come that early.
-    runs: { faults: ["partition", "clock"], servers: 3, steps: 8000, ambush: 1 },
-  },
-  {
-    id: "who-restarts-has-promised-nothing",
-    bug: "BR06",
-    file: "src/core/core.ts",
-    find: "promisedUntil: (start.disk?.starts ?? 1) > 1 ? start.now + settings.electionMinMs : -Infinity,",
-    replace: "promisedUntil: -Infinity,",
-    why: "It has heard no leader since it started.",
-    invariants,
-    runs: { faults: ["kill", "partition"], servers: 3, client: { leaseReads: true, clients: 6 } },
   },
 ];
