@@ -1,12 +1,13 @@
 import { assert } from "@std/assert";
 import process from "node:process";
 import { test } from "../harness.ts";
+import { asked } from "./members.ts";
 import { type Cluster, type ServerProcess, withCluster } from "./process.ts";
 import { freePorts } from "./ports.ts";
 import { Proxy } from "./proxy.ts";
 import { SessionMember } from "./session_member.ts";
 import { SoakClients } from "./soak_clients.ts";
-import { pause } from "./until.ts";
+import { pause, until } from "./until.ts";
 
 /** How long, in seconds: `RAFT_SOAK_SECONDS=60 deno task test --only deno cluster/soak` prints what it came to. */
 const SECONDS = Number(process.env.RAFT_SOAK_SECONDS ?? "15");
@@ -67,6 +68,8 @@ const ofProcesses: readonly Fault[] = [
     await during(mend);
   },
   ({ follower }) => restart(follower),
+  // An operator's, who may be told that this is no time for it.
+  async ({ follower }) => void await asked("POST", follower, "install-snapshot"),
   async ({ follower }) => {
     follower.halt();
     await pause(FAULT_MS);
@@ -86,9 +89,9 @@ async function restart(server: ServerProcess): Promise<void> {
 
 /** A fault of the network and one of a process at a time, each with every other one in turn. Gives how many of both. */
 async function breakAndMend(cluster: Cluster, proxy: Proxy, clients: SoakClients): Promise<number> {
-  const until = performance.now() + SECONDS * 1_000;
+  const endsAt = performance.now() + SECONDS * 1_000;
   let rounds = 0;
-  for (; performance.now() < until; rounds++) {
+  for (; performance.now() < endsAt; rounds++) {
     const leader = await cluster.agreedLeader();
     const follower = cluster.servers.find((server) => server !== leader)!;
     const scene = { cluster, proxy, clients, leader, follower };
@@ -97,6 +100,12 @@ async function breakAndMend(cluster: Cluster, proxy: Proxy, clients: SoakClients
     await cluster.agreedLeader();
     await clients.untilAcknowledged(100);
   }
+  const leader = await cluster.agreedLeader();
+  const follower = cluster.servers.find((server) => server !== leader)!;
+  await until(`the machine of ${follower.id} to begin anew`, async () => {
+    return (await asked("POST", follower, "install-snapshot"))?.status === 200;
+  });
+  await clients.untilAcknowledged(100);
   return rounds;
 }
 
