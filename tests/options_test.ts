@@ -44,6 +44,8 @@ const bounds: readonly [Partial<RaftSettings>, Partial<RaftSettings>][] = [
   [{ hashEvery: 1 }, { hashEvery: 1.5 }],
   [{ logCacheBytesMax: 0 }, { logCacheBytesMax: -1 }],
   [{ logCacheEntriesMax: 0 }, { logCacheEntriesMax: 1.5 }],
+  [{ reconnectWaitMs: 0 }, { reconnectWaitMs: -1 }],
+  [{ reconnectWaitMs: 2 ** 30 }, { reconnectWaitMs: 2 ** 30 + 1 }],
   [{ leaderWaitMs: 0 }, { leaderWaitMs: -1 }],
   [{ enqueueTimeoutMs: 0 }, { enqueueTimeoutMs: -1 }],
   [{ enqueueTimeoutMs: 2 ** 30 }, { enqueueTimeoutMs: 2 ** 30 + 1 }],
