@@ -41,6 +41,9 @@ export interface StateMachine<Command, Result> {
    * call or a read is running. A thrown error goes to the caller as the command's result: all servers take that path.
    * Only an {@linkcode InvariantError}, by which a machine says that its own state is broken, stops the server instead;
    * as the command is in the log, it stops every server whose machine throws it, again at every start.
+   *
+   * A command that is bytes is the machine's, to keep and to change. It may lie in a buffer of up to 4 KiB with other
+   * commands: look at the bytes themselves, never at all of `command.buffer`, and copy them before that is transferred.
    */
   apply(command: Command, context: ApplyContext): Result | Promise<Result>;
   /**
