@@ -105,7 +105,7 @@ export const snapshots: readonly Mutant[] = [
     replace: "if (state.isFull) return false;",
     why: "It knows how far its log reaches, and that is what elections are about.",
     invariants: ["D2"],
-    runs: damaged,
+    runs: { store: "wal", servers: 3, faults: ["rot", "partition", "reset"] },
   },
   {
     id: "start-forgets-how-far-the-log-is-compacted",
