@@ -72,8 +72,8 @@ function merge(base: unknown, over: unknown): unknown {
   if (!isRecord(base) || !isRecord(over)) return over;
   const merged: Record<string, unknown> = { ...base };
   for (const [key, value] of Object.entries(over)) merged[key] = merge(base[key], value);
-  // Settings are as the run had them: one that is not there had its default.
-  if ("settings" in over) merged.settings = over.settings;
+  // Settings are as the run had them: one that is not there had its default, or was not there at all.
+  if (isRecord(over.settings)) merged.settings = { reconnectWaitMs: 0, ...over.settings };
   return merged;
 }
 
