@@ -132,6 +132,9 @@ export interface StateMachine<Command, Result> {
 export interface Codec<Command> {
   /** The bytes are kept: do not change them afterwards. */
   encode(command: Command): Uint8Array;
-  /** The bytes must not be changed and are copied when kept. */
+  /**
+   * The bytes are the machine's, to keep and to change. Small ones lie in a buffer with others, at a multiple of eight: look
+   * at them alone, never at all of `bytes.buffer`.
+   */
   decode(bytes: Uint8Array): Command;
 }

@@ -271,10 +271,12 @@ export interface Raft<Command, Result> extends AsyncDisposable {
   /**
    * Lets this server's machine begin anew from a snapshot of the leader's: for one that holds something else than the others, as
    * {@linkcode Raft.doctor} says (`state-diverged`). A leader hands over first. The machine applies nothing more from now on until
-   * the snapshot, which the leader takes then, is here and the machine restored from it (Raft §7); reads of this server see
-   * what it held before. The log, the vote and what is acknowledged stay, so the cluster misses nobody meanwhile. Commands that
+   * the snapshot, which the leader takes then, is here and the machine restored from it (Raft §7), however long that takes and
+   * whether or not somebody still waits for it: commands given to this server and linearizable reads on it wait, and reads that may be
+   * stale see what it held before. Another leader ends it. The log, the vote and what is acknowledged stay, so the cluster misses nobody meanwhile. Commands that
    * were given to this server and wait for their result may reject with a {@linkcode LeadershipLostError}, outcome unknown.
    *
+   * @param options The signal ends the waiting, not what has begun.
    * @returns The last entry that the snapshot includes: the machine has the state that the leader's had after it.
    * @throws {NoSnapshotsError} The machine has no `restore`, the server no place for snapshots, or the leader could not send one.
    * @throws {LeadershipLostError} Another leader came between; the machine goes on as it was, so ask again.

@@ -321,7 +321,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
 
   async installSnapshot(options: WaitOptions = {}): Promise<{ readonly index: LogIndex }> {
     this.#throwIfShutdown();
-    if (!this.#canRestore) throw new NoSnapshotsError("its machine has no restore()");
+    this.#driver.snapshots.checkInstallable();
     if (this.state === "leader") {
       if (!this.#hasOtherVoters) throw new NoSnapshotsError("no other server could send it one");
       await this.transferLeadership(undefined, options);

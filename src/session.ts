@@ -47,6 +47,8 @@ export class Sessions<Command, Result> {
     const host = { proposer: this.#proposer, environment: this.#environment, waits: this.#waits };
     const { applied } = await untilAnswered(host, entry, signal, () => !this.#isClosed);
     if (!applied.ok) throw applied.error;
+    // The answer came with the end.
+    if (this.#isClosed) throw new ShutdownError("unknown");
     const session: ClientSession<Command, Result> = new ClientSession(applied.value as number, ttlMs, {
       ...host,
       forget: () => this.#open.delete(session),

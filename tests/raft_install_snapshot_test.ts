@@ -209,8 +209,11 @@ test("Raft.installSnapshot() is refused where nothing can come of it", async () 
   await withCluster(
     3,
     async (cluster) => {
-      const { followers: [one] } = await cluster.elect();
-      assertEquals((await cluster.outcome(one!.installSnapshot())).text, "no-snapshots not-applied");
+      const { leader, followers: [one] } = await cluster.elect();
+      for (const raft of [one!, leader]) {
+        assertEquals((await cluster.outcome(raft.installSnapshot())).text, "no-snapshots not-applied");
+      }
+      assertEquals(leader.state, "leader");
     },
     {},
     () => new Journal(),

@@ -44,8 +44,10 @@ export class CopyRoom {
       this.#room = new Uint8Array(roomBytes);
       this.#at = 0;
     }
-    const copy = this.#room.subarray(this.#at, this.#at += length);
+    const copy = this.#room.subarray(this.#at, this.#at + length);
     copy.set(bytes);
+    // Where a command lies differs from server to server: whether numbers of eight bytes can be read there must not.
+    this.#at += (length + 7) & ~7;
     return copy;
   }
 }

@@ -8,6 +8,7 @@ import type { SnapshotUnavailability } from "../message.ts";
 import type { LogIndex, ServerId } from "../types.ts";
 import type { Applier } from "./applier.ts";
 import { shutdownError } from "./outcomes.ts";
+import { SNAPSHOT_WANTED_PROTOCOL } from "../wire/message_codec.ts";
 import type { SnapshotHost } from "./snapshot_host.ts";
 
 /** A caller who waits for it. */
@@ -47,10 +48,17 @@ export class Reinstaller {
     if (this.#closed !== undefined) return call.reject(shutdownError("not-applied", this.#closed));
     const { leader, id } = this.#host.state;
     if (leader === undefined || leader === id) return call.reject(new NotLeaderError());
+    if (this.#host.peers.protocolOf(leader) < SNAPSHOT_WANTED_PROTOCOL) {
+      return call.reject(
+        new NoSnapshotsError(`"${leader}" is not connected, or of a version that can't be asked for one`),
+      );
+    }
     this.#calls.push(call);
     if (this.#leader !== undefined) return;
     this.#leader = leader;
     this.#applier.hold((index) => {
+      // The one that was to be asked may have fallen while the machine was busy, which is in the middle of its turn.
+      if (this.#host.state.leader !== leader) return this.#host.environment.defer(() => this.onLeaderChanged());
       this.#beyond = index;
       this.#host.enqueue({ type: "snapshot-wanted", beyond: index });
       this.#ask();
@@ -71,7 +79,8 @@ export class Reinstaller {
 
   /** Another leader is followed, or none, or this server leads: it has to apply then. */
   onLeaderChanged(): void {
-    if (this.#leader === undefined || this.#applier.isInstalling) return;
+    // What is being restored may be what was asked for, but not while it was not asked for yet.
+    if (this.#leader === undefined || (this.#applier.isInstalling && this.#beyond !== undefined)) return;
     const { leader } = this.#host.state;
     const why = `Cannot install a snapshot: "${this.#leader}" does not lead any more`;
     const address = leader === undefined ? undefined : this.#host.peers.addressOf(leader);

@@ -78,10 +78,18 @@ export class Snapshots<Command, Result> {
 
   /** Lets the machine begin anew; see {@linkcode Raft.installSnapshot}. */
   install(call: InstallCall): void {
-    const { store, machine } = this.#parts;
-    if (store === undefined) return call.reject(new NoSnapshotsError("it has no store for them"));
-    if (machine.restore === undefined) return call.reject(new NoSnapshotsError("its machine has no restore()"));
     this.#reinstaller.install(call);
+  }
+
+  /**
+   * Looks whether the machine could begin anew, before anything is done for it.
+   *
+   * @throws {NoSnapshotsError} It could not.
+   */
+  checkInstallable(): void {
+    const { store, machine } = this.#parts;
+    if (store === undefined) throw new NoSnapshotsError("it has no store for them");
+    if (machine.restore === undefined) throw new NoSnapshotsError("its machine has no restore()");
   }
 
   /** A peer wants one of ours, or won't give us one. */

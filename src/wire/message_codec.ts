@@ -82,6 +82,9 @@ const ENVELOPE_BYTES_MAX = 256;
 /** Who speaks an older protocol than this understands no append-request that says `isLeased: false`. */
 export const LEASE_PROTOCOL = 2;
 
+/** The first protocol whose servers know that somebody may want a snapshot. */
+export const SNAPSHOT_WANTED_PROTOCOL = 2;
+
 /**
  * Encodes a message as the parts of one frame.
  *

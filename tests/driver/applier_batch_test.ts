@@ -275,5 +275,6 @@ test("CopyRoom gives copies that nothing else changes, and puts only small ones 
     taken.map((bytes) => bytes.length > 1024 ? bytes.buffer.byteLength : 0),
     sizes.map((size) => size > 1024 ? size : 0),
   );
+  assert(taken.every(({ byteOffset }) => byteOffset % 8 === 0));
   assert(taken.every(({ buffer, length }) => length > 1024 || buffer.byteLength <= 4096));
 });
