@@ -135,7 +135,9 @@ test("whatever happens to a server, each call that was made there gets one answe
       await cluster.environment.advance(300);
       askAll();
       await cluster.stopAll();
-      await cluster.environment.until(() => answers.length === asked, 60_000);
+      // Virtual time says nothing about the checksum of a key, which another thread makes.
+      const deadline = performance.now() + 20_000;
+      while (answers.length < asked && performance.now() < deadline) await cluster.environment.advance(10);
       // One answer each, which says what is known.
       await cluster.environment.advance(10_000);
       assertEquals(answers.length, asked);
