@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { RegisterInput } from "../../src/testing/register.ts";
 import type { KvResult } from "./client.ts";
 import { until } from "./until.ts";
 
@@ -45,6 +46,15 @@ export class Clients {
     this.#isStopping = true;
     await Promise.all(this.#clients);
   }
+}
+
+/** What a client of a shared key does as its `i`th operation, with a value that nobody else writes, after it has seen what is there. */
+export function nextInput(i: number, seen: string | null, value: string): RegisterInput {
+  if (i % 11 === 10) return { type: "delete" };
+  if (i % 3 === 0) return { type: "get" };
+  // What was just read is there, unless somebody else was faster.
+  if (i % 3 === 1) return { type: "cas", expect: seen, value };
+  return { type: "put", value };
 }
 
 /** Throws unless a server has what was acknowledged, and nothing that was refused: the index of each key that it has. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { type Consistency, KvClient, type KvOperation, listStale, requested } from "./client.ts";
-import { Clients } from "./clients.ts";
+import { Clients, nextInput } from "./clients.ts";
 import { checkCounts, checkHistory, checkOnce, type Count, type OnceWrite } from "./judgement.ts";
 import type { Cluster, ServerProcess } from "./process.ts";
 import { countOnce, type SessionMember } from "./session_member.ts";
@@ -97,7 +97,7 @@ export class SoakClients extends Clients {
     let seen: string | null = null;
     for (let i = 0; !this.isStopping; i++) {
       const key = this.#sharedKey(client);
-      const input = this.#nextInput(i, seen);
+      const input = nextInput(i, seen, `v${++this.#serial}`);
       const [url] = this.#urls(client);
       const result = input.type === "get"
         ? await this.#read(url!, key, READS[Math.floor(i / 3) % READS.length]!)
@@ -186,15 +186,6 @@ export class SoakClients extends Clients {
     }
     key.operations++;
     return key;
-  }
-
-  #nextInput(i: number, seen: string | null): RegisterInput {
-    const value = `v${++this.#serial}`;
-    if (i % 11 === 10) return { type: "delete" };
-    if (i % 3 === 0) return { type: "get" };
-    // What was just read is there, unless somebody else was faster.
-    if (i % 3 === 1) return { type: "cas", expect: seen, value };
-    return { type: "put", value };
   }
 
   /** Judges everything: throws when a promise of the store was not kept. */

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import type { RegisterInput } from "../../src/testing/register.ts";
 import { KvClient, type KvResult, listStale } from "./client.ts";
-import { checkWrites, Clients, type LoneWrite } from "./clients.ts";
+import { checkWrites, Clients, type LoneWrite, nextInput } from "./clients.ts";
 import { checkHistory } from "./judgement.ts";
 import type { Cluster, ServerProcess } from "./process.ts";
 import { pause } from "./until.ts";
@@ -76,7 +75,7 @@ export class Workload extends Clients {
     let seen: string | null = null;
     for (let i = 0; !this.isStopping; i++) {
       const key = this.#sharedKey(client);
-      const input = this.#nextInput(i, seen);
+      const input = nextInput(i, seen, `v${++this.#serial}`);
       // What a lease vouches for is judged like everything else.
       const consistency = input.type === "get" && i % 2 === 0 ? "lease" : "linearizable";
       const { outcome, output } = await this.#sharing.perform(server.url, key.name, input, consistency);
@@ -93,15 +92,6 @@ export class Workload extends Clients {
     const key = this.#sharedKeys[client];
     if (key !== undefined && key.operations < OPERATIONS_PER_KEY && key.unknown < UNKNOWN_PER_KEY) return key;
     return this.#sharedKeys[client] = { name: `shared/${client}/${++this.#serial}`, operations: 0, unknown: 0 };
-  }
-
-  #nextInput(i: number, seen: string | null): RegisterInput {
-    const value = `v${++this.#serial}`;
-    if (i % 11 === 10) return { type: "delete" };
-    if (i % 3 === 0) return { type: "get" };
-    // What was just read is there, unless somebody else was faster.
-    if (i % 3 === 1) return { type: "cas", expect: seen, value };
-    return { type: "put", value };
   }
 
   /** Sends many writes at once to a server that is about to be killed, so that some are under way when it is. */
