@@ -8,6 +8,7 @@ import type { ApplyContext, BatchedCommand, BatchedResult, Codec } from "../mach
 import { EntryType, type LogIndex } from "../types.ts";
 import { CLIENT_BLOCK_BYTES } from "../wire/client_block.ts";
 import { RecordFlag, type Records } from "../wire/record.ts";
+import { Room } from "../wire/room.ts";
 import type { Applied } from "./applier.ts";
 
 /** No machine is given more at once, so that a slow one is noticed in time. */
@@ -24,30 +25,15 @@ export function commandOf<Command>(
   return (records.flags(index) & RecordFlag.raw) === 0 ? codec.decode(payload) : payload as unknown as Command;
 }
 
-/** Copies that are larger have a buffer of their own. */
-const sharedBytesMax = 1024;
-const roomBytes = 4096;
-
-/**
- * Copies of small arrays, several in one buffer: making a buffer takes longer than all else that is done to apply a small
- * command. A copy that is kept keeps up to 4 KiB of others alive with it.
- */
+/** Copies of commands, small ones beside others. A copy that is kept keeps up to 4 KiB of others alive with it. */
 export class CopyRoom {
-  #room = new Uint8Array();
-  #at = 0;
+  // Where a command lies differs from server to server: whether numbers of eight bytes can be read there must not.
+  readonly #room = new Room(4096, 1024, 8);
 
   /** A copy that is the caller's. */
   copy(bytes: Uint8Array): Uint8Array {
-    const { length } = bytes;
-    if (length > sharedBytesMax) return bytes.slice();
-    if (this.#at + length > this.#room.length) {
-      this.#room = new Uint8Array(roomBytes);
-      this.#at = 0;
-    }
-    const copy = this.#room.subarray(this.#at, this.#at + length);
+    const copy = this.#room.take(bytes.length);
     copy.set(bytes);
-    // Where a command lies differs from server to server: whether numbers of eight bytes can be read there must not.
-    this.#at += (length + 7) & ~7;
     return copy;
   }
 }

@@ -6,7 +6,7 @@
 import type { Effect } from "../core/effect.ts";
 import { EntryType } from "../types.ts";
 import { encodeConfiguration } from "../wire/configuration.ts";
-import { encodeRecords, type EntryParts, RecordRoom, type Records } from "../wire/record.ts";
+import { encodeRecords, type EntryParts, recordRoom, type Records } from "../wire/record.ts";
 import type { Environment } from "./environment.ts";
 import type { Origin } from "./item.ts";
 
@@ -15,7 +15,7 @@ type Append = Extract<Effect, { type: "append" }>;
 /** One log's clock and encoder: the time in it never decreases, whoever leads and whatever the wall clock does. */
 export class Encoder {
   readonly #environment: Environment;
-  readonly #room = new RecordRoom();
+  readonly #room = recordRoom();
   #lastTimeMs: number;
 
   /** Goes on after an entry of this time. */

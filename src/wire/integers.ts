@@ -11,11 +11,6 @@ export function getU32(bytes: Uint8Array, at: number): number {
   return (bytes[at] | bytes[at + 1] << 8 | bytes[at + 2] << 16 | bytes[at + 3] << 24) >>> 0;
 }
 
-/** {@linkcode getU32} of a view that is there already. */
-export function getU32Of(view: DataView, at: number): number {
-  return view.getUint32(at, true);
-}
-
 /** {@linkcode getU64} of a view that is there already. */
 export function getU64Of(view: DataView, at: number): number {
   const high = view.getUint32(at + 4, true);

@@ -26,7 +26,8 @@ import { InvariantError, ProtocolError } from "../errors.ts";
 import { EntryType, type IndexedConfiguration, type LogIndex, type Term, type TermRun } from "../types.ts";
 import { decodeConfiguration } from "./configuration.ts";
 import { crc32c, crc32cOfView, viewOf } from "./crc32c.ts";
-import { getU32, getU32Of, getU64, getU64Of, setU64Of } from "./integers.ts";
+import { getU32, getU64, getU64Of, setU64Of } from "./integers.ts";
+import { Room } from "./room.ts";
 
 /** Bytes of a record's header. */
 export const RECORD_HEADER_BYTES = 48;
@@ -184,27 +185,12 @@ export class Records {
   }
 }
 
-/** Where records that follow one another are encoded, few bytes of them at a time. */
-const ROOM_BYTES = 65_536;
-const SHARED_BYTES_MAX = 4_096;
-
 /**
- * Memory for the records of one log. Making a buffer takes longer than encoding a record, so small ones share one; they
- * follow one another in the log too, and so are forgotten together.
+ * Memory for the records of one log: small ones follow one another in a buffer as they do in the log, and so are forgotten
+ * together.
  */
-export class RecordRoom {
-  #room = new Uint8Array();
-  #at = 0;
-
-  /** So many bytes, all of them zero. */
-  take(byteLength: number): Uint8Array {
-    if (byteLength > SHARED_BYTES_MAX) return new Uint8Array(byteLength);
-    if (this.#at + byteLength > this.#room.length) {
-      this.#room = new Uint8Array(ROOM_BYTES);
-      this.#at = 0;
-    }
-    return this.#room.subarray(this.#at, this.#at += byteLength);
-  }
+export function recordRoom(): Room {
+  return new Room(65_536, 4_096);
 }
 
 /**
@@ -217,7 +203,7 @@ export function encodeRecords(
   term: Term,
   timeMs: number,
   entries: readonly EntryParts[],
-  room?: RecordRoom,
+  room?: Room,
 ): Records {
   const count = entries.length;
   const offsets = new Uint32Array(count + 1);
@@ -298,18 +284,18 @@ export function decodeRecords(bytes: Uint8Array, from: LogIndex): Records {
 function checkRecord(view: DataView, at: number, index: LogIndex): number {
   const body = at + RECORD_HEADER_BYTES;
   if (body > view.byteLength) refuse(view, at, index, "its header is cut off");
-  if (crc32cOfView(view, at + 4, body) !== getU32Of(view, at)) {
+  if (crc32cOfView(view, at + 4, body) !== view.getUint32(at, true)) {
     refuse(view, at, index, "its header's checksum is wrong");
   }
   const type = view.getUint8(at + 4);
   const flags = view.getUint8(at + 5);
-  const extensionBytes = getU32Of(view, at + 12);
+  const extensionBytes = view.getUint32(at + 12, true);
   if (!KNOWN_TYPES.has(type)) refuse(view, at, index, `its type ${type} is unknown`);
   if ((flags & ~KNOWN_FLAGS) !== 0) refuse(view, at, index, `its flags ${flags} are unknown`);
   if ((flags & RecordFlag.client) !== 0 && extensionBytes === 0) {
     refuse(view, at, index, "its client block is missing");
   }
-  if ((view.getUint16(at + 6) | getU32Of(view, at + 44)) !== 0) {
+  if ((view.getUint16(at + 6) | view.getUint32(at + 44, true)) !== 0) {
     refuse(view, at, index, "reserved bytes are not zero");
   }
   const found = getU64Of(view, at + 16);
@@ -317,9 +303,9 @@ function checkRecord(view: DataView, at: number, index: LogIndex): number {
   if (!Number.isSafeInteger(found) || index < 1) refuse(view, at, index, "its index is out of range");
   if (!Number.isSafeInteger(getU64Of(view, at + 24))) refuse(view, at, index, "its term is out of range");
   if (!Number.isSafeInteger(getU64Of(view, at + 32))) refuse(view, at, index, "its time is out of range");
-  const next = body + getU32Of(view, at + 8) + extensionBytes;
+  const next = body + view.getUint32(at + 8, true) + extensionBytes;
   if (next > view.byteLength) refuse(view, at, index, "its payload is cut off");
-  if (crc32cOfView(view, body, next) !== getU32Of(view, at + 40)) {
+  if (crc32cOfView(view, body, next) !== view.getUint32(at + 40, true)) {
     refuse(view, at, index, "its payload's checksum is wrong");
   }
   return next;

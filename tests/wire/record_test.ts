@@ -11,10 +11,11 @@ import {
   encodeRecords,
   type EntryParts,
   RecordFlag,
-  RecordRoom,
+  recordRoom,
   Records,
   termRunsOf,
 } from "../../src/wire/record.ts";
+import type { Room } from "../../src/wire/room.ts";
 import { test } from "../harness.ts";
 import { toHex } from "../hex.ts";
 
@@ -235,9 +236,9 @@ test("configurationsOf() finds and decodes the configurations", () => {
 });
 
 test("encodeRecords() writes the same bytes to room that others share, and leaves those of the others alone", () => {
-  const room = new RecordRoom();
+  const room = recordRoom();
   const sizes = [0, 1, 300, 4_000, 4_048, 4_049, 70_000, 5, ...Array<number>(40).fill(3_000)];
-  const encode = (size: number, at: number, room?: RecordRoom) =>
+  const encode = (size: number, at: number, room?: Room) =>
     encodeRecords(at + 1, 1, 7, [{ type: EntryType.command, payload: new Uint8Array(size).fill(at + 1) }], room);
   const shared = sizes.map((size, at) => encode(size, at, room));
   shared.forEach((records, at) => {
