@@ -76,7 +76,7 @@ export const disks: readonly Mutant[] = [
     id: "payload-checksum-not-looked-at",
     bug: "BD02",
     file: "src/wire/record.ts",
-    find: "if (crc32cOfView(view, body, next) !== getU32Of(view, at + 40)) {",
+    find: "if (crc32cOfView(view, body, next) !== view.getUint32(at + 40, true)) {",
     replace: "if (crc32cOfView(view, body, next) === -1) {",
     why: "The header has a checksum, and the transport as well.",
     invariants: ["A3", "D2"],
