@@ -165,17 +165,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
         starts,
         firstEntry: () => driver.firstEntry,
       },
-      {
-        onFrame: (from, _channel, frame) => driver.onFrame(from, frame),
-        onFrameParts: (from, _channel, [first, ...rest]) => driver.onFrame(from, first!, rest),
-        onConnect: (peer, channel) =>
-          channel === "consensus" ? driver.onConnect(peer) : driver.snapshots.onChannel(peer.serverId),
-        onDisconnect: (peer, channel, reason, isClosedByPeer = false) =>
-          channel === "consensus"
-            ? driver.onDisconnect(peer, reason, isClosedByPeer)
-            : driver.snapshots.onChannel(peer),
-        onTrouble: (trouble) => driver.onTrouble(trouble),
-      },
+      driver.receiver,
     );
     closers.push(() => this.#link.close());
     driver.start(this.#link);

@@ -11,7 +11,8 @@ import { EntryType, type LogIndex, type Term } from "../types.ts";
 import { RecordFlag, type Records } from "../wire/record.ts";
 import { batchOf, BatchSize, commandOf, contextOf, CopyRoom, outcomesOf } from "./command_batch.ts";
 import type { Environment } from "./environment.ts";
-import { ReadAhead } from "./read_ahead.ts";
+import { Hasher, type Hashing } from "./hasher.ts";
+import { LogReader } from "./log_reader.ts";
 import { bytesOf, type LoggedRestore, Restores } from "./restores.ts";
 import { SessionTable } from "./session_table.ts";
 
@@ -56,24 +57,12 @@ export interface AppliedState {
   readonly hashing?: Hashing | undefined;
 }
 
-/** When a machine is asked for its hash, and whom that is told. */
-export interface Hashing {
-  /** After so many entries; 0 for never. */
-  readonly every: number;
-  /** The hash, now that this entry and all before it are applied. */
-  onHash(index: LogIndex, hash: number | string): void;
-  /** It could not say. */
-  onFailed(error: unknown): void;
-}
-
 /** Entries between two looks at the clock. */
 const entriesPerLook = 32;
 /** How long applying may keep the event loop from everything else, milliseconds. */
 const sliceMs = 10;
 /** How long, when only reads give everything else its turn: they do when they come from a disk, which nobody can be sure of. */
 const readSlicesMs = 100;
-/** Bytes read from disk at a time for a machine that takes them as a stream. */
-const readBytes = 1024 * 1024;
 
 const nothing: Applied = { ok: true, value: undefined };
 
@@ -81,8 +70,7 @@ const nothing: Applied = { ok: true, value: undefined };
 export class Applier<Command, Result> {
   readonly #machine: StateMachine<Command, Result>;
   readonly #codec: Codec<Command>;
-  readonly #cache: LogCache;
-  readonly #store: Store;
+  readonly #log: LogReader;
   readonly #environment: Environment;
   readonly #host: ApplierHost;
   #appliedIndex: LogIndex;
@@ -93,10 +81,6 @@ export class Applier<Command, Result> {
   #sliceStartedAt = 0;
   /** When it had its last turn for sure. */
   #turnedAt = 0;
-  readonly #disk: ReadAhead;
-  /** Read from disk and, from `#fetchedAt` on, not applied. */
-  #fetched: readonly Records[] = [];
-  #fetchedAt = 0;
   #closed = false;
   #timer: unknown;
   /** To be restored before anything else is applied. */
@@ -107,8 +91,7 @@ export class Applier<Command, Result> {
   #onHeld: ((index: LogIndex) => void) | undefined;
   /** Want to look at the machine between two entries. */
   #visitors: (() => void)[] = [];
-  readonly #hashing: Hashing | undefined;
-  #hashedIndex: LogIndex = 0;
+  readonly #hasher: Hasher;
   #timeMs: number;
   #bytes = 0;
   /** Begun, and not counted in `#bytes`. */
@@ -130,16 +113,14 @@ export class Applier<Command, Result> {
   ) {
     this.#machine = machine;
     this.#codec = codec;
-    this.#cache = log.cache;
-    this.#store = log.store;
-    this.#disk = new ReadAhead(log.store);
+    this.#log = new LogReader(log.cache, log.store);
     this.#environment = environment;
     this.#host = host;
     this.#appliedIndex = applied.index;
     this.#upTo = applied.index;
     this.#timeMs = applied.timeMs;
     this.sessions = applied.sessions ?? new SessionTable();
-    this.#hashing = machine.hash === undefined || applied.hashing?.every === 0 ? undefined : applied.hashing;
+    this.#hasher = new Hasher(machine, applied.hashing);
   }
 
   /** Index of the last entry that was applied. */
@@ -246,7 +227,7 @@ export class Applier<Command, Result> {
     for (let isFresh = !isResumed;; isFresh = false) {
       this.#countBytes();
       if (this.#installation !== undefined) return this.#restore(this.#installation);
-      this.#hash();
+      this.#hasher.look(this.#appliedIndex);
       if (this.#isHeld) {
         this.#tellHeld();
         break;
@@ -255,32 +236,18 @@ export class Applier<Command, Result> {
       if (this.#appliedIndex >= this.#upTo || this.#closed) break;
       if (!isFresh && this.#environment.now() - this.#sliceStartedAt > sliceMs) return this.#yield();
       const from = this.#appliedIndex + 1;
-      const records = this.#records(from);
+      const records = this.#log.records(from);
       if (records === undefined) return this.#wait("disk", this.#fetch(from));
       const count = this.#machine.applyBatch === undefined ? entriesPerLook : this.#batchSize.count;
-      const some = records.slice(from, Math.min(records.end, this.#upTo + 1, from + count, this.#nextHash(from) + 1));
+      const some = records.slice(
+        from,
+        Math.min(records.end, this.#upTo + 1, from + count, this.#hasher.next(from) + 1),
+      );
       this.#begun = some;
       const pending = this.#applySome(some);
       if (pending !== undefined) return this.#wait("machine", pending);
     }
     if (!this.#closed) this.#host.onPause(this.#appliedIndex);
-  }
-
-  /** The first entry from this one on after which the machine is compared with others. */
-  #nextHash(from: LogIndex): LogIndex {
-    const { every } = this.#hashing ?? { every: Infinity };
-    return every === Infinity ? every : Math.ceil(from / every) * every;
-  }
-
-  #hash(): void {
-    const index = this.#appliedIndex;
-    if (index === 0 || index === this.#hashedIndex || this.#nextHash(index) !== index) return;
-    this.#hashedIndex = index;
-    try {
-      this.#hashing!.onHash(index, this.#machine.hash!());
-    } catch (error) {
-      this.#hashing!.onFailed(error);
-    }
   }
 
   /** Of what was begun, only what was applied: an async machine may be given the rest anew. */
@@ -293,8 +260,7 @@ export class Applier<Command, Result> {
 
   #restore(installation: Installation): void {
     const { index, timeMs } = installation;
-    this.#fetched = [];
-    this.#disk.forget();
+    this.#log.forget();
     this.#restores.forget();
     const restored = installation.restore().then(() => {
       // A newer one may wait by now.
@@ -309,35 +275,20 @@ export class Applier<Command, Result> {
     this.#wait("machine", restored);
   }
 
-  /** Records with this entry, from memory or from what was read. */
-  #records(index: LogIndex): Records | undefined {
-    const cached = this.#cache.records(index);
-    if (cached !== undefined) {
-      this.#fetched = [];
-      this.#disk.forget();
-      return cached;
-    }
-    while (this.#fetchedAt < this.#fetched.length && this.#fetched[this.#fetchedAt]!.end <= index) this.#fetchedAt++;
-    return this.#fetched[this.#fetchedAt];
-  }
-
   async #fetch(from: LogIndex): Promise<void> {
-    // What memory holds may not be written yet: an entry that it has replaced would still be read (BA01).
+    let records: readonly Records[];
     try {
-      this.#fetched = await this.#disk.read(from, Math.min(this.#upTo + 1, this.#cache.firstIndex));
+      records = await this.#log.read(from, this.#upTo + 1);
     } catch (error) {
       if (!(error instanceof DamagedEntryError)) throw error;
       // Goes on when it is told to: that will be when the entry is repaired.
-      this.#fetched = [];
+      this.#log.forget();
       this.#upTo = this.#appliedIndex;
       return this.#host.onDamage(error);
     }
-    this.#fetchedAt = 0;
     const now = this.#environment.now();
-    if (this.#disk.hasWaited && now - this.#turnedAt < readSlicesMs) this.#sliceStartedAt = now;
-    if (this.#fetched[0]?.from !== from) {
-      throw new InvariantError(`the store must give entry ${from} when asked for it`);
-    }
+    if (this.#log.hasWaited && now - this.#turnedAt < readSlicesMs) this.#sliceStartedAt = now;
+    this.#log.keep(records, from);
   }
 
   /** Applies in order; returns a promise when the machine did. */
@@ -395,7 +346,7 @@ export class Applier<Command, Result> {
   async #restoreLogged(restore: LoggedRestore, end: LogIndex): Promise<boolean> {
     try {
       if (this.#machine.restore === undefined) throw new Error("the machine has no restore()");
-      await this.#machine.restore(bytesOf(restore, end, (index) => this.#recordsAt(index, end)));
+      await this.#machine.restore(bytesOf(restore, end, (index) => this.#log.at(index, end)));
     } catch (cause) {
       // It took the place of the log meanwhile, parts included, and is next.
       if (this.#installation !== undefined) return false;
@@ -405,14 +356,6 @@ export class Applier<Command, Result> {
     }
     this.sessions.clear();
     return true;
-  }
-
-  async #recordsAt(index: LogIndex, end: LogIndex): Promise<Records> {
-    const cached = this.#cache.records(index);
-    if (cached !== undefined) return cached;
-    const [first] = await this.#store.read(index, Math.min(end, this.#cache.firstIndex), readBytes);
-    if (first?.from !== index) throw new InvariantError(`the store must give entry ${index} when asked for it`);
-    return first;
   }
 
   #runCommand(

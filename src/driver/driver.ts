@@ -15,23 +15,25 @@ import { lastTerm } from "../core/term_index.ts";
 import type { DamagedRange } from "../damage.ts";
 import { type DamagedEntryError, type LeaderHint, ShutdownError } from "../errors.ts";
 import { LogCache } from "../store/log_cache.ts";
-import type { SnapshotMeta } from "../store/snapshot_store.ts";
-import type { RemoteServer, TransportLink, TransportTrouble } from "../transport/transport.ts";
+import type { RemoteServer, TransportLink } from "../transport/transport.ts";
 import type { Configuration, LogIndex, ServerId, Term } from "../types.ts";
-import { decodeMessage, LEASE_PROTOCOL } from "../wire/message_codec.ts";
+import { LEASE_PROTOCOL } from "../wire/message_codec.ts";
 import type { Records } from "../wire/record.ts";
 import { Announcer, type Counters } from "./announcer.ts";
-import { Applier, type Hashing } from "./applier.ts";
+import { Applier } from "./applier.ts";
 import { Calls } from "./calls.ts";
 import { ClockWatch } from "./clock_watch.ts";
 import { Deadline } from "./deadline.ts";
 import { Encoder } from "./encoder.ts";
 import type { Environment } from "./environment.ts";
 import { fatalOf } from "./fatal.ts";
+import type { Hashing } from "./hasher.ts";
 import type { Item } from "./item.ts";
 import { Log } from "./log.ts";
 import type { DriverHandler, DriverParts } from "./parts.ts";
 import { Peers } from "./peers.ts";
+import { Performer } from "./performer.ts";
+import { Receiver } from "./receiver.ts";
 import { Sender } from "./sender.ts";
 import type { SnapshotHost } from "./snapshot_host.ts";
 import { Snapshots } from "./snapshots.ts";
@@ -47,9 +49,7 @@ export class Driver<Command, Result> {
   readonly #environment: Environment;
   readonly #core: Core;
   readonly #cache: LogCache;
-  readonly #log: Log;
   readonly #writer: Writer;
-  readonly #sender: Sender;
   readonly #applier: Applier<Command, Result>;
   readonly #deadline: Deadline;
   readonly #peers: Peers;
@@ -67,11 +67,14 @@ export class Driver<Command, Result> {
   readonly #watcher: Watcher;
   readonly #clocks: ClockWatch;
   readonly #hashes: StateHashes;
+  readonly #performer: Performer;
 
   /** Commands and reads that wait. */
   readonly calls: Calls;
   /** Those that are taken, sent and received. */
   readonly snapshots: Snapshots<Command, Result>;
+  /** What peers say, for a transport to hand it over. */
+  readonly receiver: Receiver;
 
   /** Takes opened parts; nothing happens before `start`. */
   constructor(parts: DriverParts<Command, Result>, handler: DriverHandler) {
@@ -101,17 +104,6 @@ export class Driver<Command, Result> {
       onFull: (isFull) => this.#onFull(isFull),
       onFailure: (error) => this.#fail(error, "write"),
     });
-    const encoder = new Encoder(environment, Math.max(found.lastTimeMs, parts.snapshot?.timeMs ?? 0));
-    this.#log = new Log(encoder, this.#cache, this.#writer);
-    this.#sender = new Sender(this.#cache, store, {
-      holds: (index) => index >= this.#core.state.log.firstIndex,
-      isLeading: (term) => !this.#stopped && this.#core.state.term === term && this.#core.state.role === "leader",
-      knowsLeases: (to) => this.#peers.protocolOf(to) >= LEASE_PROTOCOL,
-      transmit: (to, frame, checkedBytes) => this.#peers.transmit(to, frame, checkedBytes),
-      onDamage: (error) => this.#onDamage(error),
-      report: (event) => this.#enqueue({ event }),
-      onFailure: (error) => this.#fail(error, "read"),
-    });
     this.calls = this.#makeCalls();
     this.#hashes = new StateHashes({
       broadcast: (hash) => this.#peers.broadcast({ type: "state-hash", term: this.calls.durableTerm, ...hash }),
@@ -123,6 +115,8 @@ export class Driver<Command, Result> {
     this.#watcher = new Watcher(parts.events, this.#core.state);
     this.#clocks = new ClockWatch(environment);
     this.#deadline = new Deadline(environment, (lateMs) => this.#onDeadline(lateMs));
+    this.#performer = this.#makePerformer();
+    this.receiver = this.#makeReceiver();
     environment.observe?.(this.#core, this.#cache);
   }
 
@@ -174,6 +168,52 @@ export class Driver<Command, Result> {
       warn: (message) => this.#announcer.warn(message),
     };
     return new Snapshots({ machine, store, applier: this.#applier, host, settings });
+  }
+
+  #makePerformer(): Performer {
+    const { found, snapshot, events } = this.#parts;
+    const encoder = new Encoder(this.#environment, Math.max(found.lastTimeMs, snapshot?.timeMs ?? 0));
+    return new Performer({
+      state: this.#core.state,
+      log: new Log(encoder, this.#cache, this.#writer),
+      writer: this.#writer,
+      sender: this.#makeSender(),
+      peers: this.#peers,
+      applier: this.#applier,
+      calls: this.calls,
+      snapshots: this.snapshots,
+      announcer: this.#announcer,
+      watcher: this.#watcher,
+      events,
+      handler: this.#handler,
+    });
+  }
+
+  #makeSender(): Sender {
+    return new Sender(this.#cache, this.#parts.store, {
+      holds: (index) => index >= this.#core.state.log.firstIndex,
+      isLeading: (term) => !this.#stopped && this.#core.state.term === term && this.#core.state.role === "leader",
+      knowsLeases: (to) => this.#peers.protocolOf(to) >= LEASE_PROTOCOL,
+      transmit: (to, frame, checkedBytes) => this.#peers.transmit(to, frame, checkedBytes),
+      onDamage: (error) => this.#onDamage(error),
+      report: (event) => this.#enqueue({ event }),
+      onFailure: (error) => this.#fail(error, "read"),
+    });
+  }
+
+  #makeReceiver(): Receiver {
+    return new Receiver({
+      peers: this.#peers,
+      calls: this.calls,
+      hashes: this.#hashes,
+      snapshots: this.snapshots,
+      announcer: this.#announcer,
+      events: this.#parts.events,
+    }, {
+      isStopped: () => this.#stopped,
+      onLeader: (of) => this.#adoptCluster(of),
+      enqueue: (item) => this.#enqueue(item),
+    });
   }
 
   #makeAnnouncer(): Announcer {
@@ -296,46 +336,6 @@ export class Driver<Command, Result> {
 
   // --- what happens ---
 
-  /** A frame came in; see {@linkcode TransportHandler}. */
-  onFrame(from: RemoteServer, frame: Uint8Array, rest?: readonly Uint8Array[]): void {
-    if (this.#stopped || !this.#peers.isCurrent(from)) return;
-    const decoded = decodeMessage(frame, rest);
-    const peer = from.serverId;
-    const { records, chunk } = decoded;
-    const message = this.calls.onMessage(peer, decoded);
-    if (message === undefined) return;
-    if (message.type === "state-hash") return this.#hashes.onPeer(peer, message.index, message.hash);
-    if (message.type === "snapshot-chunk") return this.snapshots.onChunk(peer, message, chunk!);
-    if (message.type === "snapshot-wanted" || message.type === "snapshot-unavailable") {
-      return this.snapshots.onWish(peer, message);
-    }
-    if (message.type === "append-request" || message.type === "snapshot-request") this.#adoptCluster(from);
-    if (message.type === "snapshot-response") this.snapshots.onResponse(peer, message);
-    this.#enqueue({ event: { type: "message-received", from: peer, message }, records });
-  }
-
-  /** See {@linkcode TransportHandler}. */
-  onConnect(remote: RemoteServer): void {
-    const { serverId, address, incarnation, starts } = remote;
-    this.#peers.connect(remote);
-    this.snapshots.onChannel(serverId);
-    this.#parts.events.emit({ type: "peer-connected", peer: serverId, address });
-    this.#enqueue({ event: { type: "peer-connected", peer: serverId, disk: { incarnation, starts } } });
-  }
-
-  /** See {@linkcode TransportHandler}. */
-  onDisconnect(peer: ServerId, reason: string, isClosedByPeer: boolean): void {
-    this.#peers.disconnect(peer);
-    this.#parts.events.emit({ type: "peer-disconnected", peer, reason });
-    this.calls.onPeerLost(peer);
-    this.#enqueue({ event: { type: "peer-disconnected", peer, isClosedByPeer } });
-  }
-
-  /** See {@linkcode TransportHandler}. */
-  onTrouble(trouble: TransportTrouble): void {
-    this.#announcer.onTrouble(trouble);
-  }
-
   /** An empty server belongs to the cluster of the first leader that finds it. */
   #adoptCluster(from: Pick<RemoteServer, "clusterId">): void {
     if (this.#clusterId !== "" || from.clusterId === "") return;
@@ -440,84 +440,7 @@ export class Driver<Command, Result> {
   #performAll(effects: readonly Effect[], item: Item): void {
     for (const effect of effects) {
       if (this.#stopped) return; // One of them ended it: no effect follows (BA16).
-      this.#perform(effect, item);
+      this.#performer.perform(effect, item);
     }
-  }
-
-  /** The only switch over effects. */
-  #perform(effect: Effect, item: Item): void {
-    switch (effect.type) {
-      case "append":
-        return this.#append(effect, item);
-      case "replicate":
-        return this.#sender.replicate(effect);
-      case "send":
-        if (!this.#peers.send(effect.to, effect.message)) this.#announcer.counters.sendsDropped++;
-        return;
-      case "apply":
-        return this.#applier.advance(effect.upTo);
-      case "persist-vote":
-        return this.#writer.vote({ term: effect.term, votedFor: effect.votedFor }, effect.sequence);
-      case "truncate":
-        return this.#log.truncate(effect.from);
-      case "repair":
-        return this.#log.repair(effect, item);
-      case "compact":
-        this.#log.compact(effect);
-        return this.#announcer.announce(effect);
-      case "send-snapshot":
-        return this.snapshots.send(effect.to, effect.term, effect.beyond);
-      case "receive-snapshot":
-        return this.snapshots.receive(effect.from, effect.request);
-      case "install-snapshot":
-        this.#log.install(effect, item.snapshot!.timeMs);
-        return this.#restore(item.snapshot!);
-      case "restore-snapshot":
-        return this.#restore(item.snapshot!);
-      case "refuse-proposals":
-        return this.calls.onProposalsRefused(item.origin!, effect);
-      case "answer-read":
-        return this.calls.onReadIndex(effect.id, effect.index);
-      case "refuse-read":
-        return this.calls.onReadIndex(effect.id, undefined);
-      case "announce-role":
-        this.#configurePeers();
-        this.#announcer.onRole(effect);
-        return this.#handler.onRole();
-      case "announce-configuration":
-        this.#configurePeers();
-        return this.#watcher.onConfiguration(effect);
-      case "announce-transfer-failed":
-        this.#announcer.warn(`leadership transfer failed: ${effect.reason}`);
-        this.calls.administration.onTransferFailed(effect.reason);
-        return this.#handler.onTransferFailed();
-      case "settle-change":
-        return this.calls.administration.onSettled(effect.id, effect.index, effect.refusal);
-      case "announce-damage":
-      case "announce-catch-up":
-      case "announce-distrust":
-      case "announce-readmission":
-        return this.#announcer.announce(effect);
-      case "announce-removed":
-        this.#parts.events.emit({ type: "removed", index: effect.index });
-        return this.#handler.onRemoved();
-      case "forget-peer":
-        return this.#configurePeers();
-    }
-  }
-
-  #restore(snapshot: SnapshotMeta): void {
-    this.calls.pending.onInstalled(snapshot.index);
-    this.#applier.install(this.snapshots.installation(snapshot));
-  }
-
-  #append(effect: Extract<Effect, { type: "append" }>, item: Item): void {
-    this.#log.append(effect, item);
-    if (effect.source === "proposals") this.calls.onAppended(item.origin!, effect.from, effect.term);
-  }
-
-  /** Also those that are leaving are talked to, until the leader parts with them. */
-  #configurePeers(): void {
-    this.#peers.configure(configurationOf(this.#core.state), [...this.#core.state.leading?.progress.keys() ?? []]);
   }
 }

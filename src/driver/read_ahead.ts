@@ -8,7 +8,7 @@ import type { LogIndex } from "../types.ts";
 import type { Records } from "../wire/record.ts";
 
 /** Bytes read at a time. Two such pieces are in memory. */
-const PIECE_BYTES = 1024 * 1024;
+export const PIECE_BYTES: number = 1024 * 1024;
 
 /** One reader's. Only entries that never change are asked for: what is committed, and on disk. */
 export class ReadAhead {

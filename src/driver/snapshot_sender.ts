@@ -66,7 +66,7 @@ export class SnapshotSender {
     before?.cancel();
     const id = this.#nextId ?? 1 + this.#host.environment.randomSeed() % 2 ** 31;
     this.#nextId = id + 1;
-    const transfer = new Transfer(id, to, term, this.#host, this.#bytesPerSecondMax, beyond);
+    const transfer = new Transfer({ id, to, term, beyond }, this.#host, this.#bytesPerSecondMax);
     this.#transfers.set(to, transfer);
     const running: Promise<void> = this.#run(transfer).finally(() => this.#running.delete(running));
     this.#running.add(running);
@@ -190,12 +190,20 @@ export class SnapshotSender {
   }
 }
 
-/** One snapshot on its way to one peer. */
-class Transfer {
+/** What a transfer is about. */
+interface Errand {
   readonly id: number;
   readonly to: ServerId;
   readonly term: Term;
   /** It must include more than this entry; undefined when the log says what is enough. */
+  readonly beyond: LogIndex | undefined;
+}
+
+/** One snapshot on its way to one peer. */
+class Transfer implements Errand {
+  readonly id: number;
+  readonly to: ServerId;
+  readonly term: Term;
   readonly beyond: LogIndex | undefined;
   readonly #host: SnapshotHost;
   readonly #bytesPerSecondMax: number;
@@ -213,18 +221,11 @@ class Transfer {
   /** When the limit of bandwidth allows the next chunk. */
   #allowedAt = -Infinity;
 
-  constructor(
-    id: number,
-    to: ServerId,
-    term: Term,
-    host: SnapshotHost,
-    bytesPerSecondMax: number,
-    beyond: LogIndex | undefined,
-  ) {
-    this.beyond = beyond;
+  constructor({ id, to, term, beyond }: Errand, host: SnapshotHost, bytesPerSecondMax: number) {
     this.id = id;
     this.to = to;
     this.term = term;
+    this.beyond = beyond;
     this.#host = host;
     this.#bytesPerSecondMax = bytesPerSecondMax;
     this.#waker = new Waker(host.environment);
