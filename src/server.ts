@@ -9,19 +9,12 @@ import { diagnose, type Diagnosis } from "./doctor.ts";
 import { Driver } from "./driver/driver.ts";
 import type { Environment } from "./driver/environment.ts";
 import type { ProposalResult } from "./driver/proposal.ts";
-import {
-  CannotBootstrapError,
-  type LeaderHint,
-  NoSnapshotsError,
-  NotLeaderError,
-  type RaftError,
-  ShutdownError,
-} from "./errors.ts";
+import { CannotBootstrapError, type LeaderHint, NoSnapshotsError, NotLeaderError, type RaftError } from "./errors.ts";
 import { EventHub, type EventsOptions, type EventStream } from "./events.ts";
 import type { Histogram, RaftMetrics } from "./metrics.ts";
 import { Operator, peerId } from "./operator.ts";
 import { checkParts, type RaftOptions, type RaftSettings, validateOptions } from "./options.ts";
-import { checkFrames, closeAll, type Closers, type OpenParts, openParts } from "./parts.ts";
+import { checkFrames, type OpenParts, openParts } from "./parts.ts";
 import { Proposer } from "./proposer.ts";
 import { Reader } from "./reader.ts";
 import type {
@@ -38,9 +31,10 @@ import type {
 import { type RestoreHost, restoreThroughLog, type SnapshotIdentity } from "./restorer.ts";
 import { type ReloadableSettings, reloaded } from "./reload.ts";
 import { keyBlock, marked, Sessions } from "./session.ts";
+import { Shutdown } from "./shutdown.ts";
 import { type RaftStats, statsOf } from "./stats.ts";
 import type { ConfigurationView, RaftStatus } from "./status.ts";
-import { configurationView, lastContactMs, measured, surveyed } from "./survey.ts";
+import { configurationView, hasOtherVoters, lastContactMs, measured, surveyed } from "./survey.ts";
 import type { SnapshotMeta } from "./store/snapshot_store.ts";
 import type { TransportLink } from "./transport/transport.ts";
 import {
@@ -94,16 +88,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
   readonly #waits = new Waits(() => this.status);
   readonly #link: TransportLink;
   readonly #syncs: Histogram;
-  readonly #closers: Closers;
-  readonly #canRestore: boolean;
-  #resolveClosed: (error: RaftError | undefined) => void = () => {};
-  #shutdown: Promise<void> | undefined;
-  #stopped: Promise<void> | undefined;
-  /** It takes no more commands and reads, and those under way end. */
-  #isDraining = false;
-  /** Who led when it stopped. */
-  #lastLeader: LeaderHint | undefined;
-  #leftOver: (() => void) | undefined;
+  readonly #shutdown: Shutdown;
 
   constructor(
     options: RaftOptions<Command, Result>,
@@ -112,15 +97,12 @@ class Server<Command, Result> implements Raft<Command, Result> {
     { store, found, snapshots, snapshot, sessions, beginning, transport, logger, syncs, closers }: OpenParts,
   ) {
     this.id = options.id;
-    this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
     this.#settings = settings;
     this.#environment = environment;
     const troubles = this.#troubles = new TroubleLog(environment.now());
     this.#events = new EventHub((event) => troubles.note(event, environment.now()));
     this.#syncs = syncs;
-    this.#closers = closers;
     const { id, machine, codec = msgpackCodec<Command>() } = options;
-    this.#canRestore = machine.restore !== undefined;
     const parts = {
       id,
       settings,
@@ -137,15 +119,15 @@ class Server<Command, Result> implements Raft<Command, Result> {
       logger,
     };
     const driver = this.#driver = new Driver<Command, Result>(parts, {
-      onFatal: (error) => void this.#stop(error),
-      onRole: () => driver.state.role === "leader" || this.#leftOver?.(),
-      onTransferFailed: () => this.#leftOver?.(),
+      onFatal: (error) => void this.#shutdown.stop(error),
+      onRole: () => driver.state.role === "leader" || this.#shutdown.onTransferOver(),
+      onTransferFailed: () => this.#shutdown.onTransferOver(),
       onTurn: () => this.#waits.look(),
       onRemoved: () => options.shutdownOnRemove === true && void this.shutdown(),
     });
     const { calls, snapshots: taken } = driver;
     this.#operator = new Operator(calls, taken, environment);
-    const throwIfShutdown = () => this.#throwIfShutdown();
+    const throwIfShutdown = () => this.#shutdown.throwIfDraining();
     this.#proposer = new Proposer({ calls, codec, settings, environment, throwIfShutdown });
     this.#reader = new Reader({
       calls,
@@ -155,6 +137,17 @@ class Server<Command, Result> implements Raft<Command, Result> {
       lastContactMs: () => this.lastContact,
     });
     this.#sessions = new Sessions(this.#proposer, environment, settings);
+    this.#shutdown = new Shutdown({
+      driver,
+      operator: this.#operator,
+      sessions: this.#sessions,
+      waits: this.#waits,
+      events: this.#events,
+      closers,
+      settings,
+      environment,
+    });
+    this.closed = this.#shutdown.closed;
     const { incarnation, starts } = found.identity;
     this.#link = transport.attach(
       {
@@ -252,22 +245,8 @@ class Server<Command, Result> implements Raft<Command, Result> {
     return known?.id ?? peerId(address);
   }
 
-  async drain(options: WaitOptions = {}): Promise<void> {
-    if (this.state === "leader" && this.#hasOtherVoters) await this.transferLeadership(undefined, options);
-    this.#isDraining = true;
-    try {
-      const { calls: { pending } } = this.#driver;
-      await this.#waits.within(
-        () => pending.count === 0,
-        this.#settings.leaderWaitMs,
-        this.#environment,
-        options.signal,
-      );
-    } catch (error) {
-      this.#isDraining = false;
-      throw error;
-    }
-    await this.shutdown();
+  drain(options: WaitOptions = {}): Promise<void> {
+    return this.#shutdown.drain(options);
   }
 
   transferLeadership(to?: ServerId, options?: WaitOptions): Promise<LeaderHint> {
@@ -281,7 +260,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
   async bootstrap(configuration: Configuration): Promise<void> {
     checkFirst(configuration, this.id);
     const clusterId = this.#driver.clusterId || await fingerprint(configuration);
-    this.#throwIfShutdown();
+    this.#shutdown.throwIfDraining();
     const durable = this.#driver.bootstrap(configuration, bootstrapEntry(configuration), clusterId);
     if (durable === undefined) throw new CannotBootstrapError(this.id);
     await durable;
@@ -300,20 +279,20 @@ class Server<Command, Result> implements Raft<Command, Result> {
   }
 
   async snapshot(): Promise<Snapshot> {
-    this.#throwIfStopped();
+    this.#shutdown.throwIfAsked();
     return this.#snapshotOf(await this.#driver.snapshots.take());
   }
 
   async snapshots(): Promise<readonly Snapshot[]> {
-    this.#throwIfStopped();
+    this.#shutdown.throwIfAsked();
     return (await this.#driver.snapshots.list()).map((meta) => this.#snapshotOf(meta));
   }
 
   async installSnapshot(options: WaitOptions = {}): Promise<{ readonly index: LogIndex }> {
-    this.#throwIfShutdown();
+    this.#shutdown.throwIfDraining();
     this.#driver.snapshots.checkInstallable();
     if (this.state === "leader") {
-      if (!this.#hasOtherVoters) throw new NoSnapshotsError("no other server could send it one");
+      if (!hasOtherVoters(this.#driver)) throw new NoSnapshotsError("no other server could send it one");
       await this.transferLeadership(undefined, options);
     }
     const follows = () => this.leader !== undefined && this.leader.id !== this.id;
@@ -330,9 +309,9 @@ class Server<Command, Result> implements Raft<Command, Result> {
     stream: ReadableStream<Uint8Array>,
     { signal }: WaitOptions = {},
   ): Promise<{ readonly index: LogIndex }> {
-    this.#throwIfShutdown();
+    this.#shutdown.throwIfDraining();
     if (this.state !== "leader") throw new NotLeaderError(this.leader);
-    if (!this.#canRestore) throw new NoSnapshotsError("its machine has no restore()");
+    this.#driver.snapshots.checkRestorable();
     const host: RestoreHost = {
       propose: (entry) => this.#proposer.propose(() => entry, undefined, (result) => result, restoreManner),
       id: this.#environment.randomSeed(),
@@ -342,11 +321,11 @@ class Server<Command, Result> implements Raft<Command, Result> {
   }
 
   get leader(): LeaderHint | undefined {
-    return this.#stopped === undefined ? this.#driver.leader : undefined;
+    return this.#shutdown.leader;
   }
 
   get state(): Role | "shutdown" {
-    return this.#stopped === undefined ? this.#driver.state.role : "shutdown";
+    return this.#shutdown.hasStopped ? "shutdown" : this.#driver.state.role;
   }
 
   get appliedIndex(): LogIndex {
@@ -366,7 +345,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
   }
 
   get status(): RaftStatus {
-    return surveyed(this.#driver, this.#environment.now(), this.#stopped !== undefined);
+    return surveyed(this.#driver, this.#environment.now(), this.#shutdown.hasStopped);
   }
 
   get lastContact(): number | undefined {
@@ -378,7 +357,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
   }
 
   reloadConfig(changes: Partial<ReloadableSettings>): void {
-    this.#throwIfShutdown();
+    this.#shutdown.throwIfDraining();
     Object.assign(this.#settings, reloaded(this.#settings, changes));
     this.#driver.reconfigure();
   }
@@ -396,8 +375,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
   }
 
   shutdown(): Promise<void> {
-    this.#shutdown ??= this.#handOver().then(() => this.#stop(undefined));
-    return this.#shutdown;
+    return this.#shutdown.ask();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -406,54 +384,5 @@ class Server<Command, Result> implements Raft<Command, Result> {
 
   toString(): string {
     return `Raft ${this.id} [${this.state}]`;
-  }
-
-  get #hasOtherVoters(): boolean {
-    return this.#driver.configuration.servers.some(({ id, suffrage }) => id !== this.id && suffrage === "voter");
-  }
-
-  /** A leader that goes tells another one to lead, so that nobody has to wait for an election timeout. */
-  async #handOver(): Promise<void> {
-    if (this.state !== "leader" || !this.#hasOtherVoters) return;
-    await new Promise<void>((resolve) => {
-      const timer = this.#environment.setTimeout(resolve, this.#settings.shutdownTransferMs);
-      this.#leftOver = () => {
-        this.#environment.clearTimeout(timer);
-        resolve();
-      };
-      this.#driver.transfer();
-    });
-    this.#leftOver = undefined;
-  }
-
-  /** Stops everything, once, for whatever reason. */
-  #stop(error: RaftError | undefined): Promise<void> {
-    this.#stopped ??= this.#close(error);
-    return this.#stopped;
-  }
-
-  #throwIfStopped(): void {
-    if (this.#shutdown !== undefined) throw new ShutdownError();
-  }
-
-  #throwIfShutdown(): void {
-    if (this.#shutdown === undefined && !this.#isDraining) return;
-    throw new ShutdownError("not-applied", undefined, this.leader ?? this.#lastLeader);
-  }
-
-  async #close(error: RaftError | undefined): Promise<void> {
-    this.#sessions.close();
-    this.#waits.close();
-    this.#shutdown ??= this.closed.then(() => {});
-    this.#lastLeader = this.#driver.leader?.id === this.id ? undefined : this.#driver.leader;
-    const role = { type: "role", role: "shutdown", term: this.#driver.state.term } as const;
-    const stopped = this.#driver.stop(error ?? new ShutdownError());
-    this.#leftOver?.();
-    if (error !== undefined) this.#events.emit({ type: "fatal", error });
-    this.#events.emit({ ...role, reason: error === undefined ? "shutdown" : error.code });
-    await stopped;
-    await closeAll(this.#closers);
-    this.#events.close();
-    this.#resolveClosed(error);
   }
 }

@@ -47,6 +47,13 @@ function isRemovedByLog({ state }: AnyDriver, self: ServerId): boolean {
   return now === false && before.includes(true);
 }
 
+/** Whether there is another server that could lead. */
+export function hasOtherVoters(
+  { state: { id: self }, configuration }: Pick<AnyDriver, "state" | "configuration">,
+): boolean {
+  return configuration.servers.some(({ id, suffrage }) => id !== self && suffrage === "voter");
+}
+
 /** Milliseconds since the leader was heard; 0 on the leader, undefined when never. */
 export function lastContactMs(
   { state: { leaderHeardAt } }: Pick<AnyDriver, "state">,

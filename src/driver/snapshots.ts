@@ -87,9 +87,17 @@ export class Snapshots<Command, Result> {
    * @throws {NoSnapshotsError} It could not.
    */
   checkInstallable(): void {
-    const { store, machine } = this.#parts;
-    if (store === undefined) throw new NoSnapshotsError("it has no store for them");
-    if (machine.restore === undefined) throw new NoSnapshotsError("its machine has no restore()");
+    if (this.#parts.store === undefined) throw new NoSnapshotsError("it has no store for them");
+    this.checkRestorable();
+  }
+
+  /**
+   * Looks whether the machine could be given another state, from wherever it comes.
+   *
+   * @throws {NoSnapshotsError} It could not.
+   */
+  checkRestorable(): void {
+    if (this.#parts.machine.restore === undefined) throw new NoSnapshotsError("its machine has no restore()");
   }
 
   /** A peer wants one of ours, or won't give us one. */
