@@ -11,6 +11,7 @@ import { EntryType, type LogIndex, type ServerId, type Term } from "../types.ts"
 import { decodeRestoreEntry } from "../wire/restore_codec.ts";
 import type { Applied } from "./applier.ts";
 import type { Environment } from "./environment.ts";
+import { type Forward, Forwards } from "./forwards.ts";
 import { Intake, type IntakeLimits } from "./intake.ts";
 import { abortedByRestore, lost, overwritten, shutdownError } from "./outcomes.ts";
 import type { Proposal } from "./proposal.ts";
@@ -19,13 +20,6 @@ import { Stages } from "./stages.ts";
 /** Limits of what may wait, see {@linkcode RaftSettings}. */
 export interface PendingLimits extends IntakeLimits {
   readonly leaderWaitMs: number;
-}
-
-/** Commands that were handed to another server. */
-interface Forward {
-  readonly to: ServerId;
-  readonly proposals: readonly Proposal[];
-  readonly giveUpAt: number;
 }
 
 /** A command that is in some leader's log. */
@@ -41,15 +35,6 @@ interface Displaced extends Placed {
   readonly index: LogIndex;
 }
 
-/** Results of entries that were applied while a forward had no answer yet: one of them may be its. */
-interface Unclaimed {
-  readonly term: Term;
-  readonly applied: Applied;
-}
-
-/** Results kept for forwards whose answer is overtaken by the commit. */
-const unclaimedMax = 4096;
-
 /** All commands of one server that have no result yet. */
 export class Pending {
   readonly #environment: Environment;
@@ -61,12 +46,9 @@ export class Pending {
   #refused: Proposal[] = [];
   /** Taken from the queue and not handed on: empty but while the driver proposes them, or failed to. */
   #taken: readonly Proposal[] = [];
-  readonly #forwards = new Map<number, Forward>();
+  readonly #forwards: Forwards;
   readonly #placed = new Map<LogIndex, Placed>();
   #displaced: Displaced[] = [];
-  readonly #unclaimed = new Map<LogIndex, Unclaimed>();
-  /** Begins anywhere, so that what is said to a server's last start is not taken for an answer to this one. */
-  #nextForward: number;
   /** Whether some placed command will be given up. */
   #hasOrphans = false;
   #closed: unknown;
@@ -84,7 +66,7 @@ export class Pending {
     this.#limits = limits;
     this.stages = new Stages(environment);
     this.#intake = new Intake(environment, limits, (proposal) => this.#queue.push(proposal));
-    this.#nextForward = 1 + environment.randomSeed() % 2 ** 31;
+    this.#forwards = new Forwards(environment);
   }
 
   /** From a command's arrival to its result. */
@@ -161,7 +143,7 @@ export class Pending {
 
   /** Whether {@linkcode Pending.sweep} has something to wait for. */
   get needsSweep(): boolean {
-    return this.#queue.length > 0 || this.#refused.length > 0 || this.#forwards.size > 0 || this.#hasOrphans;
+    return this.#queue.length > 0 || this.#refused.length > 0 || this.#forwards.count > 0 || this.#hasOrphans;
   }
 
   /** Gives up what has waited long enough. To be called now and then while needed. */
@@ -169,7 +151,7 @@ export class Pending {
     const now = this.#environment.now();
     if (this.#queue.length > 0) this.requeue(this.takeQueued(), leader);
     if (this.#refused.length > 0) this.#askAgain(now);
-    for (const [id, forward] of [...this.#forwards]) if (forward.giveUpAt <= now) this.#giveUpForward(id, forward);
+    for (const forward of this.#forwards.endDue(now)) this.#giveUpForward(forward);
     if (!this.#hasOrphans) return;
     const isDue = ({ giveUpAt }: Placed) => giveUpAt <= now;
     for (const entry of this.#displaced.filter(isDue)) this.#giveUp(entry.index, entry);
@@ -233,16 +215,12 @@ export class Pending {
   /** They go to another server; the number identifies its answer. */
   forward(to: ServerId, proposals: readonly Proposal[]): number {
     this.#taken = this.#taken.slice(proposals.length);
-    const id = this.#nextForward++;
-    this.#forwards.set(id, { to, proposals, giveUpAt: this.#environment.now() + this.#limits.leaderWaitMs });
-    return id;
+    return this.#forwards.begin({ to, proposals, giveUpAt: this.#environment.now() + this.#limits.leaderWaitMs });
   }
 
   /** The forward could not be sent: its commands are nowhere. */
   takeBack(id: number): readonly Proposal[] {
-    const forward = this.#forwards.get(id);
-    this.#endForward(id);
-    return forward?.proposals ?? [];
+    return this.#forwards.end(id);
   }
 
   /**
@@ -258,24 +236,24 @@ export class Pending {
     appliedIndex: LogIndex,
     isOver = false,
   ): readonly Proposal[] {
-    const forward = this.#forwards.get(response.id);
-    if (forward === undefined || forward.to !== from) return [];
+    const proposals = this.#forwards.of(response.id, from);
+    if (proposals === undefined) return [];
     if (response.from === 0) {
-      this.#endForward(response.id);
-      if (response.refusal === "too-large") return this.#onTooLarge(forward.proposals);
-      if (response.refusal !== "overloaded") return forward.proposals;
-      this.#onOverloaded(forward.proposals);
+      this.#forwards.end(response.id);
+      if (response.refusal === "too-large") return this.#onTooLarge(proposals);
+      if (response.refusal !== "overloaded") return proposals;
+      this.#onOverloaded(proposals);
       return [];
     }
     const { entryTerm: term } = response;
     const giveUpAt = isOver ? this.#orphanedUntil() : Infinity;
-    for (let i = 0; i < forward.proposals.length; i++) {
-      const proposal = forward.proposals[i]!;
+    for (let i = 0; i < proposals.length; i++) {
+      const proposal = proposals[i]!;
       const index = response.from + i;
       if (index > appliedIndex) this.#place(index, { proposal, term, giveUpAt });
       else this.#claim(proposal, index, term);
     }
-    this.#endForward(response.id);
+    this.#forwards.end(response.id);
     return [];
   }
 
@@ -316,14 +294,9 @@ export class Pending {
 
   /** The commit was here before the answer: its result was kept, if there was room. */
   #claim(proposal: Proposal, index: LogIndex, term: Term): void {
-    const unclaimed = this.#unclaimed.get(index);
+    const unclaimed = this.#forwards.resultAt(index);
     if (unclaimed === undefined) this.#reject(proposal, lost("Cannot tell the command's result", index, term));
     else this.#settle(proposal, index, term, unclaimed.term, unclaimed.applied);
-  }
-
-  #endForward(id: number): void {
-    this.#forwards.delete(id);
-    if (this.#forwards.size === 0) this.#unclaimed.clear();
   }
 
   /** An entry was applied: whoever waits for it gets its result. */
@@ -335,10 +308,7 @@ export class Pending {
       this.stages.onApplied(index);
       this.#settle(placed.proposal, index, placed.term, term, applied);
       this.stages.onAnswered(index);
-    } else if (this.#forwards.size > 0) {
-      this.#unclaimed.set(index, { term, applied });
-      if (this.#unclaimed.size > unclaimedMax) this.#unclaimed.delete(this.#unclaimed.keys().next().value!);
-    }
+    } else this.#forwards.onApplied(index, term, applied);
   }
 
   /** A snapshot took the place of these entries: nobody can tell any more what became of their commands here. */
@@ -382,12 +352,8 @@ export class Pending {
 
   /** The connection is gone: nobody knows whether the forward arrived. */
   onPeerLost(peer: ServerId): void {
-    for (const [id, forward] of this.#forwards) {
-      if (forward.to !== peer) continue;
-      this.#endForward(id);
-      for (const proposal of forward.proposals) {
-        this.#reject(proposal, lost(`Cannot tell what became of the command as the connection to "${peer}" was lost`));
-      }
+    for (const proposal of this.#forwards.endOf(peer)) {
+      this.#reject(proposal, lost(`Cannot tell what became of the command as the connection to "${peer}" was lost`));
     }
   }
 
@@ -405,8 +371,7 @@ export class Pending {
     this.#reject(proposal, lost("Cannot tell what became of the command as the leader was lost", index, term));
   }
 
-  #giveUpForward(id: number, forward: Forward): void {
-    this.#endForward(id);
+  #giveUpForward(forward: Forward): void {
     for (const proposal of forward.proposals) {
       this.#reject(proposal, lost(`Cannot tell what became of the command as "${forward.to}" did not answer`));
     }
@@ -422,10 +387,7 @@ export class Pending {
     for (const proposal of this.#taken) this.#reject(proposal, shutdownError("unknown", cause));
     for (const proposal of this.takeQueued()) this.#reject(proposal, shutdownError("not-applied", cause));
     this.#taken = [];
-    for (const [id, forward] of [...this.#forwards]) {
-      this.#endForward(id);
-      for (const proposal of forward.proposals) this.#reject(proposal, shutdownError("unknown", cause));
-    }
+    for (const proposal of this.#forwards.endAll()) this.#reject(proposal, shutdownError("unknown", cause));
     for (const { proposal } of [...this.#placed.values(), ...this.#displaced]) {
       this.#reject(proposal, shutdownError("unknown", cause));
     }

@@ -96,9 +96,9 @@ export const calls: readonly Mutant[] = [
     id: "forward-sent-again",
     bug: "BK02",
     file: "src/driver/pending.ts",
-    find: "      if (forward.to !== peer) continue;\n      this.#endForward(id);\n",
+    find: "    for (const proposal of this.#forwards.endOf(peer)) {\n",
     replace:
-      "      if (forward.to !== peer) continue;\n      this.#endForward(id);\n      this.#queue.push(...forward.proposals);\n      continue;\n",
+      "    this.#queue.push(...this.#forwards.endOf(peer));\n    for (const proposal of this.#forwards.endOf(peer)) {\n",
     why: "A connection that is lost has lost what was on it.",
     invariants: ["K1"],
   },
@@ -141,8 +141,8 @@ export const calls: readonly Mutant[] = [
     id: "forwards-not-applied-at-the-end",
     bug: "BK05",
     file: "src/driver/pending.ts",
-    find: 'for (const proposal of forward.proposals) this.#reject(proposal, shutdownError("unknown", cause));',
-    replace: 'for (const proposal of forward.proposals) this.#reject(proposal, shutdownError("not-applied", cause));',
+    find: 'for (const proposal of this.#forwards.endAll()) this.#reject(proposal, shutdownError("unknown", cause));',
+    replace: 'for (const proposal of this.#forwards.endAll()) this.#reject(proposal, shutdownError("not-applied", cause));',
     why: "Without an answer nothing was taken.",
     invariants: ["K5"],
     runs: {
