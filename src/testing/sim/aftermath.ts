@@ -9,7 +9,7 @@ import type { Infirmity } from "./plague.ts";
 import type { Random } from "./random.ts";
 import type { Life, SimServer } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
-import { isFollower, isPreferred, leaderOf, membersOf, words } from "./standing.ts";
+import { entriesOf, hasConverged, hasLeader, isPreferred, leaderOf, membersOf, words } from "./standing.ts";
 
 /** Election timeouts that anything may take once the world is healed. */
 const patience = 40;
@@ -118,7 +118,8 @@ export class Aftermath {
     if (config.moving === undefined) return Promise.resolve();
     const areSettled = () => {
       this.#members = membersOf(present);
-      return this.#members.length > 0 && workload.openOn(present) === 0 && this.#hasConverged(this.#members);
+      return this.#members.length > 0 && workload.openOn(present) === 0 &&
+        hasConverged(this.#simulation, this.#members);
     };
     return this.#within("V2", "settle who its servers are", areSettled, () => entriesOf(present));
   }
@@ -188,7 +189,7 @@ export class Aftermath {
     const { world, workload } = this.#simulation;
     workload.progress = 0;
     workload.start();
-    await this.#within("V1", "follow one leader", () => this.#hasLeader(well));
+    await this.#within("V1", "follow one leader", () => hasLeader(this.#simulation, well));
     const until = world.time + this.#electionMax * this.#random.between(1, 3);
     await this.#simulation.run(() => world.time >= until);
     workload.stop();
@@ -196,39 +197,7 @@ export class Aftermath {
 
   /** V2. */
   #converge(well: readonly SimServer[]): Promise<void> {
-    return this.#within("V2", "converge", () => this.#hasConverged(well), () => entriesOf(well));
-  }
-
-  #hasLeader(well: readonly SimServer[]): boolean {
-    const { network } = this.#simulation;
-    const leader = leaderOf(well);
-    if (leader === undefined || !network.isWhole(well.map(({ index }) => index))) return false;
-    if (well.some(({ id }) => isPreferred(leader, id))) return false;
-    // One that is about to go was told to before the faults ended.
-    return well.every(({ life }) => life?.raft !== undefined && !life.isStopping && isFollower(life, leader));
-  }
-
-  /** V1, V2: everybody who is well is up, follows one leader, has applied all there is and has it on disk. */
-  #hasConverged(well: readonly SimServer[]): boolean {
-    if (!this.#hasLeader(well) || this.#simulation.workload.openOn(well) > 0) return false;
-    const leader = leaderOf(well)!;
-    const { commitIndex, log, configurations } = leader.core;
-    const configuration = configurations.at(-1)?.configuration;
-    const isSettled = configuration?.outgoing === undefined &&
-      configuration?.servers.every(({ suffrage }) => suffrage !== "staging") === true;
-    if (commitIndex !== log.lastIndex || !isSettled || !this.#isAnswered(leader, well)) return false;
-    return well.every(({ life }) => {
-      const { core, raft } = life!;
-      return core.log.lastIndex === commitIndex && core.commitIndex === commitIndex &&
-        core.persistedIndex === commitIndex && raft!.appliedIndex === commitIndex &&
-        core.configurations.at(-1)?.index === configurations.at(-1)?.index;
-    });
-  }
-
-  /** Whether everybody who is well has answered lately: a leader that was cut off a moment ago may be about to give up. */
-  #isAnswered({ index, core }: Life, well: readonly SimServer[]): boolean {
-    const since = this.#simulation.servers[index]!.clock.now() - core.settings.leaseMs / 2;
-    return well.every(({ id }) => id === core.id || (core.leading!.progress.get(id)?.heardAt ?? -Infinity) >= since);
+    return this.#within("V2", "converge", () => hasConverged(this.#simulation, well), () => entriesOf(well));
   }
 
   /** V4: nobody deposes a healthy leader: not who is ill, nor who comes back. */
@@ -291,7 +260,7 @@ export class Aftermath {
     const others = well.filter((server) => server !== old);
     const stoppedAt = world.time;
     if (canFollow) {
-      await this.#within("V1", "follow another leader", () => this.#hasLeader(others));
+      await this.#within("V1", "follow another leader", () => hasLeader(this.#simulation, others));
       const took = (world.time - stoppedAt) / 1000;
       // Without the question before elections another may be of a later term already.
       const isAsked = config.settings.preVote === true && config.settings.shutdownTransferMs! > 0;
@@ -435,9 +404,4 @@ export class Aftermath {
     const { violation } = this.#simulation.ghost;
     if (violation !== undefined) throw violation;
   }
-}
-
-/** All that these servers have, in entries. */
-function entriesOf(servers: readonly SimServer[]): number {
-  return servers.reduce((sum, { life }) => sum + (life?.core?.log.lastIndex ?? 0), 0);
 }

@@ -5,6 +5,7 @@
  */
 import type { ServerId } from "../../types.ts";
 import type { Life, SimServer } from "./server.ts";
+import type { Simulation } from "./simulation.ts";
 
 /** The servers of the latest leader's configuration. */
 export function membersOf(servers: readonly SimServer[]): readonly SimServer[] {
@@ -30,8 +31,45 @@ export function leaderOf(servers: readonly SimServer[]): Life | undefined {
 }
 
 /** Whether it follows this leader, or is it. */
-export function isFollower({ core }: Life, leader: Life): boolean {
+function isFollower({ core }: Life, leader: Life): boolean {
   return core.term === leader.core.term && core.leader === leader.id;
+}
+
+/** V1: everybody who is well is up, follows one leader that is there to stay, and all are connected. */
+export function hasLeader({ network }: Simulation, well: readonly SimServer[]): boolean {
+  const leader = leaderOf(well);
+  if (leader === undefined || !network.isWhole(well.map(({ index }) => index))) return false;
+  if (well.some(({ id }) => isPreferred(leader, id))) return false;
+  // One that is about to go was told to before the faults ended.
+  return well.every(({ life }) => life?.raft !== undefined && !life.isStopping && isFollower(life, leader));
+}
+
+/** V1, V2: everybody who is well is up, follows one leader, has applied all there is and has it on disk. */
+export function hasConverged(simulation: Simulation, well: readonly SimServer[]): boolean {
+  if (!hasLeader(simulation, well) || simulation.workload.openOn(well) > 0) return false;
+  const leader = leaderOf(well)!;
+  const { commitIndex, log, configurations } = leader.core;
+  const configuration = configurations.at(-1)?.configuration;
+  const isSettled = configuration?.outgoing === undefined &&
+    configuration?.servers.every(({ suffrage }) => suffrage !== "staging") === true;
+  if (commitIndex !== log.lastIndex || !isSettled || !isAnswered(simulation, leader, well)) return false;
+  return well.every(({ life }) => {
+    const { core, raft } = life!;
+    return core.log.lastIndex === commitIndex && core.commitIndex === commitIndex &&
+      core.persistedIndex === commitIndex && raft!.appliedIndex === commitIndex &&
+      core.configurations.at(-1)?.index === configurations.at(-1)?.index;
+  });
+}
+
+/** Whether everybody who is well has answered lately: a leader that was cut off a moment ago may be about to give up. */
+function isAnswered({ servers }: Simulation, { index, core }: Life, well: readonly SimServer[]): boolean {
+  const since = servers[index]!.clock.now() - core.settings.leaseMs / 2;
+  return well.every(({ id }) => id === core.id || (core.leading!.progress.get(id)?.heardAt ?? -Infinity) >= since);
+}
+
+/** All that these servers have, in entries. */
+export function entriesOf(servers: readonly SimServer[]): number {
+  return servers.reduce((sum, { life }) => sum + (life?.core?.log.lastIndex ?? 0), 0);
 }
 
 /** How a server is, for a failure. */
