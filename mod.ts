@@ -37,14 +37,8 @@ export {
   type WaitOptions,
 } from "./src/raft.ts";
 export type { SnapshotIdentity } from "./src/restorer.ts";
-export {
-  defaultOptions,
-  isServerId,
-  type Logger,
-  type RaftOptions,
-  type RaftSettings,
-  validateOptions,
-} from "./src/options.ts";
+export { defaultOptions, type Logger, type RaftOptions, type RaftSettings } from "./src/options.ts";
+export { isServerId, validateOptions } from "./src/options_check.ts";
 export { clusterIdOf } from "./src/bootstrap.ts";
 export { bootstrapCluster, hasExistingState, recoverCluster, type RecoverOptions } from "./src/offline.ts";
 export type { ClusterRecovery } from "./src/forced_recovery.ts";
@@ -154,7 +148,8 @@ export {
   type MemoryNetworkOptions,
   type MemoryTransportFactory,
 } from "./src/transport/memory.ts";
-export { type NetworkOptions, networkTransport } from "./src/transport/network.ts";
+export { networkTransport } from "./src/transport/network.ts";
+export type { NetworkOptions } from "./src/transport/network_options.ts";
 export type { AddressResolver } from "./src/transport/resolver.ts";
 export type { Clock } from "./src/transport/clock.ts";
 export type { TransportCounters } from "./src/transport/counters.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isServerId, serverIdProblem } from "./options.ts";
+import { isServerId, serverIdProblem } from "./options_check.ts";
 import { type Configuration, EntryType, type ServerAddress, type ServerId } from "./types.ts";
 import { encodeConfiguration, problemOf } from "./wire/configuration.ts";
 import { encodeRecords, type Records } from "./wire/record.ts";

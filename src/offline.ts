@@ -7,7 +7,8 @@ import { bootstrapEntry, bootstrapTerm, checkFirst, fingerprint } from "./bootst
 import { CannotBootstrapError } from "./errors.ts";
 import { type ClusterRecovery, forceConfiguration } from "./forced_recovery.ts";
 import type { Codec } from "./machine.ts";
-import { checkParts, type RaftOptions, validateOptions } from "./options.ts";
+import type { RaftOptions } from "./options.ts";
+import { checkParts, validateOptions } from "./options_check.ts";
 import { type LocalParts, withLocalParts } from "./parts.ts";
 import type { SnapshotStore, SnapshotStoreFactory } from "./store/snapshot_store.ts";
 import type { Store, StoreFactory } from "./store/store.ts";

@@ -8,7 +8,7 @@ import type { Environment } from "./driver/environment.ts";
 import { Proposal, type ProposalEntry, type ProposalManner, type ProposalResult } from "./driver/proposal.ts";
 import { namingLeader } from "./errors.ts";
 import type { Codec } from "./machine.ts";
-import { ENQUEUE_TIMEOUT_MAX } from "./options.ts";
+import { ENQUEUE_TIMEOUT_MAX } from "./options_check.ts";
 import { EntryType } from "./types.ts";
 import { RecordFlag } from "./wire/record.ts";
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type RaftSettings, validateOptions } from "./options.ts";
+import type { RaftSettings } from "./options.ts";
+import { validateOptions } from "./options_check.ts";
 
 /** What {@linkcode Raft.reloadConfig} can change: hashicorp/raft's five, and our own that need no restart. */
 export type ReloadableSettings = Pick<

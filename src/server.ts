@@ -13,7 +13,8 @@ import { CannotBootstrapError, type LeaderHint, NoSnapshotsError, NotLeaderError
 import { EventHub, type EventsOptions, type EventStream } from "./events.ts";
 import type { Histogram, RaftMetrics } from "./metrics.ts";
 import { Operator, peerId } from "./operator.ts";
-import { checkParts, type RaftOptions, type RaftSettings, validateOptions } from "./options.ts";
+import type { RaftOptions, RaftSettings } from "./options.ts";
+import { checkParts, validateOptions } from "./options_check.ts";
 import { checkFrames, type OpenParts, openParts } from "./parts.ts";
 import { Proposer } from "./proposer.ts";
 import { Reader } from "./reader.ts";

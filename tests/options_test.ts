@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { defaultOptions, isServerId, type RaftOptions, type RaftSettings, validateOptions } from "../src/options.ts";
+import { defaultOptions, type RaftOptions, type RaftSettings } from "../src/options.ts";
+import { isServerId, validateOptions } from "../src/options_check.ts";
 import { createRaft } from "../src/raft.ts";
 import { memoryStore } from "../src/store/memory.ts";
 import { memoryNetwork } from "../src/transport/memory.ts";

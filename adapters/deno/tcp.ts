@@ -4,7 +4,8 @@
  * @module
  */
 import { formatAddress, parseAddress } from "../../src/transport/address.ts";
-import { type NetworkOptions, networkTransport } from "../../src/transport/network.ts";
+import { networkTransport } from "../../src/transport/network.ts";
+import type { NetworkOptions } from "../../src/transport/network_options.ts";
 import { SendQueue } from "../../src/transport/send_queue.ts";
 import { listenError, reasonOf } from "../../src/transport/socket_errors.ts";
 import type { Stream, StreamLayer } from "../../src/transport/stream_layer.ts";

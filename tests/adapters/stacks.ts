@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NetworkOptions } from "../../src/transport/network.ts";
+import type { NetworkOptions } from "../../src/transport/network_options.ts";
 import type { TransportFactory } from "../../src/transport/transport.ts";
 import { type Runtime, runtime } from "../harness.ts";
 

@@ -4,7 +4,8 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { type NetworkOptions, networkTransport } from "../../src/transport/network.ts";
+import { networkTransport } from "../../src/transport/network.ts";
+import type { NetworkOptions } from "../../src/transport/network_options.ts";
 import type { LocalServer } from "../../src/transport/transport.ts";
 import { test } from "../harness.ts";
 import { FakeInternet } from "./fake_layer.ts";
