@@ -8,7 +8,7 @@ import type { SnapshotUnavailability } from "../message.ts";
 import type { LogIndex, ServerId } from "../types.ts";
 import type { Applier } from "./applier.ts";
 import { shutdownError } from "./outcomes.ts";
-import { SNAPSHOT_WANTED_PROTOCOL } from "../wire/message_codec.ts";
+import { SNAPSHOT_WANTED_PROTOCOL } from "../wire/snapshot_message_codec.ts";
 import type { SnapshotHost } from "./snapshot_host.ts";
 
 /** A caller who waits for it. */

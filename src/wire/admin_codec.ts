@@ -14,7 +14,7 @@ import type {
 } from "../message.ts";
 import type { ConfigurationChange } from "../types.ts";
 import { decodeChanges } from "./change_codec.ts";
-import type { Items } from "./items.ts";
+import { bare, type Items } from "./items.ts";
 
 /** A message between a server whose operator wants something and its leader. */
 export type AdminMessage = ChangeRequest | ChangeResponse | TransferRequest | TransferResponse;
@@ -112,12 +112,6 @@ function changeResponseOf(items: Items, attachment: Uint8Array): ChangeResponse 
   const reason = REASONS[number] ?? refuse("its reason is unknown");
   const detail = new TextDecoder().decode(attachment);
   return { type: "change-response", term, id, index, refusal: { reason, detail, begun } };
-}
-
-function bare<M extends AdminMessage>(message: M, items: Items, attachment: Uint8Array): { readonly message: M } {
-  items.end();
-  if (attachment.length > 0) refuse(`${attachment.length} bytes follow a ${message.type}`);
-  return { message };
 }
 
 function refuse(problem: string): never {

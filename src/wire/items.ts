@@ -89,3 +89,14 @@ export class Items {
     return value;
   }
 }
+
+/** A message that has nothing but its items. */
+export function bare<M extends { readonly type: string }>(
+  message: M,
+  items: Items,
+  attachment: Uint8Array,
+): { readonly message: M } {
+  items.end();
+  if (attachment.length === 0) return { message };
+  throw new ProtocolError(`Cannot decode a message: ${attachment.length} bytes follow a ${message.type}`);
+}

@@ -9,26 +9,15 @@
  * @module
  */
 import { ProtocolError } from "../errors.ts";
-import type {
-  AppendRejection,
-  AppendRequest,
-  AppendResponse,
-  ForwardResponse,
-  Message,
-  SnapshotResponse,
-  SnapshotUnavailability,
-  SnapshotUnavailable,
-} from "../message.ts";
+import type { AppendRejection, AppendRequest, AppendResponse, ForwardResponse, Message } from "../message.ts";
 import type { ConfigurationChange, TermRun } from "../types.ts";
 import { adminAttachmentOf, adminItemsOf, adminMessageOf } from "./admin_codec.ts";
 import { joinParts } from "./bytes.ts";
 import { decodeCommands, type ForwardedCommand } from "./command_codec.ts";
-import { decodeConfiguration } from "./configuration.ts";
-import { crc32c } from "./crc32c.ts";
 import { decodeEnvelope, encodeEnvelope, type EnvelopeItem, LENGTH_BYTES } from "./envelope.ts";
-import { Items } from "./items.ts";
+import { bare, Items } from "./items.ts";
 import { configurationsOf, decodeRecords, type Records, termRunsOf } from "./record.ts";
-import { problemOfOrigin, SNAPSHOT_CHUNK_BYTES_MAX } from "./snapshot.ts";
+import { snapshotItemsOf, snapshotMessageOf } from "./snapshot_message_codec.ts";
 
 /** A message and what travelled beside it. */
 export interface DecodedMessage {
@@ -55,20 +44,11 @@ const MessageNumber = {
   readResponse: 7,
   forwardRequest: 8,
   forwardResponse: 9,
-  snapshotRequest: 10,
-  snapshotChunk: 11,
-  snapshotResponse: 12,
+  // 10 to 12, 19 and 20 are those of snapshot_message_codec.ts.
   removed: 13,
   // 14 to 17 are those of admin_codec.ts.
   stateHash: 18,
-  snapshotWanted: 19,
-  snapshotUnavailable: 20,
 } as const;
-
-const SNAPSHOT_STATUSES = ["receiving", "installing", "done", "refused"] as const;
-
-/** In this order: written to the wire, never renumber. */
-const UNAVAILABILITIES: readonly SnapshotUnavailability[] = ["not-leader", "failed"];
 
 /** In this order: written to the wire, never renumber. */
 const REFUSALS = [undefined, "not-leader", "overloaded", "transferring", "too-large"] as const;
@@ -81,9 +61,6 @@ const ENVELOPE_BYTES_MAX = 256;
 
 /** Who speaks an older protocol than this understands no append-request that says `isLeased: false`. */
 export const LEASE_PROTOCOL = 2;
-
-/** The first protocol whose servers know that somebody may want a snapshot. */
-export const SNAPSHOT_WANTED_PROTOCOL = 2;
 
 /**
  * Encodes a message as the parts of one frame.
@@ -156,10 +133,6 @@ function itemsOf(message: Message): readonly EnvelopeItem[] {
       return [MessageNumber.removed, message.term, message.index];
     case "state-hash":
       return [MessageNumber.stateHash, message.term, message.index, message.hash];
-    case "snapshot-wanted":
-      return [MessageNumber.snapshotWanted, message.term, message.beyond];
-    case "snapshot-unavailable":
-      return [MessageNumber.snapshotUnavailable, message.term, UNAVAILABILITIES.indexOf(message.reason)];
     case "read-request":
       return [MessageNumber.readRequest, message.term, message.id, ...(message.isLease ? [true] : [])];
     case "read-response":
@@ -170,16 +143,12 @@ function itemsOf(message: Message): readonly EnvelopeItem[] {
       const { term, id, from, entryTerm, refusal, leader } = message;
       return [MessageNumber.forwardResponse, term, id, from, entryTerm, REFUSALS.indexOf(refusal), leader ?? null];
     }
-    case "snapshot-request": {
-      const { term, id, index, lastTerm, configurationIndex, timeMs, bytes, checksum } = message;
-      return [MessageNumber.snapshotRequest, term, id, index, lastTerm, configurationIndex, timeMs, bytes, checksum];
-    }
+    case "snapshot-request":
     case "snapshot-chunk":
-      return [MessageNumber.snapshotChunk, message.term, message.id, message.offset, message.checksum];
-    case "snapshot-response": {
-      const { term, id, status, offset } = message;
-      return [MessageNumber.snapshotResponse, term, id, SNAPSHOT_STATUSES.indexOf(status), offset];
-    }
+    case "snapshot-response":
+    case "snapshot-wanted":
+    case "snapshot-unavailable":
+      return snapshotItemsOf(message);
     default:
       return adminItemsOf(message);
   }
@@ -207,16 +176,8 @@ function messageOf(items: Items, attachment: Uint8Array): DecodedMessage {
   const number = items.integer("message number");
   if (number === MessageNumber.appendRequest) return appendRequestOf(items, attachment);
   if (number === MessageNumber.forwardRequest) return forwardRequestOf(items, attachment);
-  if (number === MessageNumber.snapshotRequest) return snapshotRequestOf(items, attachment);
-  if (number === MessageNumber.snapshotChunk) return snapshotChunkOf(items, attachment);
-  const admin = adminMessageOf(number, items, attachment);
-  if (admin !== undefined) return admin;
-  const message = bareMessageOf(number, items);
-  items.end();
-  if (attachment.length > 0) {
-    throw new ProtocolError(`Cannot decode a message: ${attachment.length} bytes follow a ${message.type}`);
-  }
-  return { message };
+  return adminMessageOf(number, items, attachment) ?? snapshotMessageOf(number, items, attachment) ??
+    bare(bareMessageOf(number, items), items, attachment);
 }
 
 // Members of an object literal are evaluated in the order they are written, which is the order of the items.
@@ -248,10 +209,6 @@ function bareMessageOf(number: number, items: Items): Message {
         index: items.index("index"),
         hash: items.integer("hash"),
       };
-    case MessageNumber.snapshotWanted:
-      return { type: "snapshot-wanted", term: items.integer("term"), beyond: items.index("beyond") };
-    case MessageNumber.snapshotUnavailable:
-      return snapshotUnavailableOf(items);
     case MessageNumber.readRequest:
       return {
         type: "read-request",
@@ -268,8 +225,6 @@ function bareMessageOf(number: number, items: Items): Message {
       };
     case MessageNumber.forwardResponse:
       return forwardResponseOf(items);
-    case MessageNumber.snapshotResponse:
-      return snapshotResponseOf(items);
   }
   throw new ProtocolError(`Cannot decode a message: number ${number} is unknown`);
 }
@@ -369,47 +324,4 @@ function forwardRequestOf(items: Items, attachment: Uint8Array): DecodedMessage 
   items.end();
   const commands = decodeCommands(attachment, count);
   return { message: { type: "forward-request", term, id, count }, commands };
-}
-
-function snapshotRequestOf(items: Items, attachment: Uint8Array): DecodedMessage {
-  const term = items.integer("term");
-  if (term === 0) throw new ProtocolError("Cannot decode a message: nobody leads in term 0");
-  const id = items.integer("id");
-  const [index, lastTerm] = items.position("last", term);
-  const [configurationIndex, timeMs] = [items.index("configurationIndex"), items.integer("timeMs")];
-  const [bytes, checksum] = [items.integer("bytes"), items.integer("checksum")];
-  items.end();
-  const configuration = decodeConfiguration(attachment);
-  const problem = problemOfOrigin({ index, term: lastTerm, configuration, configurationIndex, timeMs });
-  if (problem !== undefined) throw new ProtocolError(`Cannot decode a message about a snapshot: ${problem}`);
-  return {
-    message: {
-      ...{ type: "snapshot-request", term, id, index, lastTerm } as const,
-      ...{ configuration, configurationIndex, timeMs, bytes, checksum },
-    },
-  };
-}
-
-function snapshotChunkOf(items: Items, chunk: Uint8Array): DecodedMessage {
-  const [term, id, offset, checksum] = ["term", "id", "offset", "checksum"].map((name) => items.integer(name));
-  items.end();
-  if (chunk.length === 0 || chunk.length > SNAPSHOT_CHUNK_BYTES_MAX) {
-    throw new ProtocolError(`Cannot decode a message: a snapshot-chunk has ${chunk.length} bytes`);
-  }
-  if (crc32c(chunk) !== checksum) throw new ProtocolError("Cannot decode a message: the checksum of a chunk is wrong");
-  return { message: { type: "snapshot-chunk", term: term!, id: id!, offset: offset!, checksum }, chunk };
-}
-
-function snapshotResponseOf(items: Items): SnapshotResponse {
-  const [term, id] = [items.integer("term"), items.integer("id")];
-  const status = SNAPSHOT_STATUSES[items.integer("status")];
-  if (status === undefined) throw new ProtocolError("Cannot decode a message: its status is unknown");
-  return { type: "snapshot-response", term, id, status, offset: items.integer("offset") };
-}
-
-function snapshotUnavailableOf(items: Items): SnapshotUnavailable {
-  const term = items.integer("term");
-  const reason = UNAVAILABILITIES[items.integer("reason")];
-  if (reason === undefined) throw new ProtocolError("Cannot decode a message: its reason is unknown");
-  return { type: "snapshot-unavailable", term, reason };
 }
