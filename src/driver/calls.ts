@@ -6,14 +6,15 @@
  */
 import type { Effect } from "../core/effect.ts";
 import type { CoreState } from "../core/state.ts";
-import { type LeaderHint, NotLeaderError, ProtocolError } from "../errors.ts";
+import { type LeaderHint, NotLeaderError } from "../errors.ts";
 import type { CoreMessage, ForwardResponse, Message } from "../message.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
-import { encodeCommands, type ForwardedCommand } from "../wire/command_codec.ts";
+import { encodeCommands } from "../wire/command_codec.ts";
 import { type DecodedMessage, encodeMessage } from "../wire/message_codec.ts";
 import { Administration } from "./administration.ts";
-import { Admission, type AdmissionLimits } from "./admission.ts";
+import type { AdmissionLimits } from "./admission.ts";
 import type { Environment } from "./environment.ts";
+import { ForwardedCalls } from "./forwarded_calls.ts";
 import type { Item, Origin } from "./item.ts";
 import { shutdownError } from "./outcomes.ts";
 import type { Peers } from "./peers.ts";
@@ -62,24 +63,29 @@ export class Calls {
   readonly reads: Reads;
   /** What operators ask for. */
   readonly administration: Administration;
-  readonly #admission: Admission;
+  /** What other servers' callers ask of this one. */
+  readonly forwarded: ForwardedCalls;
   /** The server that lately said it does not lead, while we still believe it does: not asked again at once. */
   #refusedBy: ServerId | undefined;
   #durableTerm: Term = 0;
   #sweepTimer: unknown;
   #arrivedAt: number | undefined;
-  /** Peers that asked our core for a read index, by the number given to it; negative, so that they differ from ours. */
-  readonly #remoteReads = new Map<number, { readonly peer: ServerId; readonly id: number }>();
-  /** Callers who want to know whether this server leads, by a number from the same series. */
+  /** Callers who want to know whether this server leads, by the number given to our core. */
   readonly #verifications = new Map<number, Verification>();
-  #nextRemoteRead = -1;
+  /** For questions that are no reads of ours; negative, so that they differ from those. */
+  #nextReadId = -1;
   #closed: unknown;
 
   /** Takes the driver's side and the limits. */
   constructor(host: CallsHost, limits: CallsLimits) {
     this.#host = host;
     this.#bytesMax = limits.appendBytesMax;
-    this.#admission = new Admission(limits);
+    this.forwarded = new ForwardedCalls({
+      peers: host.peers,
+      durableTerm: () => this.#durableTerm,
+      nextReadId: () => this.#nextReadId--,
+      enqueue: (item) => host.enqueue(item),
+    }, limits);
     this.pending = new Pending(host.environment, limits);
     this.reads = new Reads(host.environment, limits.leaderWaitMs);
     this.administration = this.#makeAdministration(limits);
@@ -138,7 +144,7 @@ export class Calls {
   /** Asks whether this server leads: a quorum has to answer what is sent from now on. */
   verify(verification: Verification): void {
     if (this.#closed !== undefined) return verification.reject(shutdownError("not-applied", this.#closed));
-    const own = this.#nextRemoteRead--;
+    const own = this.#nextReadId--;
     this.#verifications.set(own, verification);
     this.#host.enqueue({ event: { type: "read-requested", id: own } });
   }
@@ -212,40 +218,19 @@ export class Calls {
   /** The commands being stepped are the entries from `from` on. */
   onAppended(origin: Origin, from: LogIndex, entryTerm: Term): void {
     if (origin.type === "own") return this.pending.place(origin.proposals, from, entryTerm);
-    this.#admission.place(origin.peer, origin.entries, from);
-    this.#answerForward(origin, { from, entryTerm, refusal: undefined, leader: undefined });
+    this.forwarded.onAppended(origin, from, entryTerm);
   }
 
   /** The commands being stepped are in no log. */
-  onProposalsRefused(origin: Origin, { reason, leader }: Extract<Effect, { type: "refuse-proposals" }>): void {
+  onProposalsRefused(origin: Origin, effect: Extract<Effect, { type: "refuse-proposals" }>): void {
     if (origin.type === "own") return this.pending.requeue(origin.proposals, this.leader);
-    this.#admission.giveBack(origin.peer, origin.entries);
-    this.#refuseForward(origin, reason, leader);
-  }
-
-  #refuseForward(
-    origin: Extract<Origin, { type: "peer" }>,
-    refusal: ForwardResponse["refusal"],
-    leader?: ServerId,
-  ): void {
-    this.#answerForward(origin, { from: 0, entryTerm: 0, refusal, leader });
-  }
-
-  #answerForward(
-    { peer, id }: Extract<Origin, { type: "peer" }>,
-    answer: Pick<ForwardResponse, "from" | "entryTerm" | "refusal" | "leader">,
-  ): void {
-    this.#host.peers.send(peer, { type: "forward-response", term: this.#durableTerm, id, ...answer });
+    this.forwarded.onProposalsRefused(origin, effect);
   }
 
   /** The core gave an index to read at, or none. */
   onReadIndex(id: number, index: LogIndex | undefined): void {
-    const remote = this.#remoteReads.get(id);
-    if (remote !== undefined) {
-      this.#remoteReads.delete(id);
-      const { peer, id: theirs } = remote;
-      this.#host.peers.send(peer, { type: "read-response", term: this.#durableTerm, id: theirs, index });
-    } else if (id < 0) this.#verified(id, index);
+    if (this.forwarded.onReadIndex(id, index)) return;
+    if (id < 0) this.#verified(id, index);
     else if (index === undefined) this.reads.onRefused(id, undefined);
     else this.reads.onIndex(id, undefined, index);
   }
@@ -262,14 +247,14 @@ export class Calls {
     this.#refusedBy = undefined;
     this.administration.onLeaderChanged(this.leader, this.#host.state.term);
     if (!isLost) return;
-    this.#admission.onLeaderLost();
+    this.forwarded.onLeaderLost();
     this.pending.onLeaderLost();
     this.reads.onLeaderLost(this.#host.state.commitIndex);
   }
 
   /** The machine has applied all up to here and nobody else looks at it. */
   onApplied(upTo: LogIndex): void {
-    this.#admission.onApplied(upTo);
+    this.forwarded.onApplied(upTo);
     this.reads.onApplied(upTo);
   }
 
@@ -282,13 +267,13 @@ export class Calls {
   ): CoreMessage | MachineMessage | undefined {
     switch (message.type) {
       case "forward-request":
-        this.onForwardRequest(peer, message.id, commands!);
+        this.forwarded.onForwardRequest(peer, message.id, commands!);
         return undefined;
       case "forward-response":
         this.onForwardResponse(peer, message);
         return undefined;
       case "read-request":
-        this.onReadRequest(peer, message.id, message.isLease);
+        this.forwarded.onReadRequest(peer, message.id, message.isLease);
         return undefined;
       case "read-response":
         this.onReadResponse(peer, message.id, message.index);
@@ -310,15 +295,6 @@ export class Calls {
     }
   }
 
-  /** A peer's callers have commands for us. */
-  onForwardRequest(peer: ServerId, id: number, entries: readonly ForwardedCommand[]): void {
-    if (entries.length === 0) throw new ProtocolError("Cannot take a forward-request without commands");
-    const origin = { type: "peer", peer, id, entries } as const;
-    if (this.#admission.isTooLarge(entries)) return this.#refuseForward(origin, "too-large");
-    if (!this.#admission.take(peer, entries)) return this.#refuseForward(origin, "overloaded");
-    this.#host.enqueue({ event: { type: "proposed", count: entries.length }, origin });
-  }
-
   /** A peer answered what we forwarded. */
   onForwardResponse(peer: ServerId, response: ForwardResponse): void {
     const { leader, term } = this.#host.state;
@@ -330,13 +306,6 @@ export class Calls {
     if (response.refusal === "too-large") return this.pending.requeue(back, this.leader);
     this.#refusedBy = peer;
     this.pending.requeue(back, this.leader);
-  }
-
-  /** A peer's callers want to read. */
-  onReadRequest(peer: ServerId, id: number, isLease = false): void {
-    const own = this.#nextRemoteRead--;
-    this.#remoteReads.set(own, { peer, id });
-    this.#host.enqueue({ event: { type: "read-requested", id: own, isLease } });
   }
 
   /** A peer answered where we may read. */
@@ -355,9 +324,7 @@ export class Calls {
     this.pending.onPeerLost(peer);
     this.reads.onPeerLost(peer);
     this.administration.onPeerLost(peer);
-    this.#admission.onPeerLost(peer);
-    // Whoever comes back under that name may have started anew and use the same numbers for other questions (BR03).
-    for (const [own, asked] of this.#remoteReads) if (asked.peer === peer) this.#remoteReads.delete(own);
+    this.forwarded.onPeerLost(peer);
   }
 
   // --- time ---

@@ -274,7 +274,7 @@ test("Calls.onProposalsRefused() while we hand over: the commands wait for the n
 test("Calls answers a peer whose commands were appended, or refused", () => {
   const { calls, sent, enqueued } = setUp();
   calls.dispatch();
-  calls.onForwardRequest("c", 77, [{ type: EntryType.command, flags: 0, payload: new Uint8Array(1) }]);
+  calls.forwarded.onForwardRequest("c", 77, [{ type: EntryType.command, flags: 0, payload: new Uint8Array(1) }]);
   assertEquals(enqueued.map(({ event }) => event), [{ type: "proposed", count: 1 }]);
   const origin = enqueued[0]!.origin!;
   calls.onAppended(origin, 9, 4);
@@ -292,9 +292,9 @@ const forwarded = (...bytes: number[]) =>
 test("Calls.onForwardRequest() takes a command of commandBytesMax, and refuses one byte more", () => {
   const { calls, sent, enqueued } = setUp();
   calls.dispatch();
-  calls.onForwardRequest("c", 1, forwarded(500));
+  calls.forwarded.onForwardRequest("c", 1, forwarded(500));
   assertEquals([sent.length, enqueued.length], [0, 1]);
-  calls.onForwardRequest("c", 2, forwarded(1, 501));
+  calls.forwarded.onForwardRequest("c", 2, forwarded(1, 501));
   assertEquals(enqueued.length, 1);
   assertEquals(sent.map(({ to, message }) => [to, message.message as unknown]), [
     ["c", { ...refused, type: "forward-response", term: 4, id: 2, refusal: "too-large", leader: undefined }],
@@ -321,7 +321,7 @@ test("Calls.onForwardRequest() takes so many commands of all peers together, unt
   const { calls, sent, enqueued, state } = setUp(3);
   const isTaken = (peer: string, count: number) => {
     const before = [enqueued.length, sent.length];
-    calls.onForwardRequest(peer, 1, forwarded(...Array(count).fill(1)));
+    calls.forwarded.onForwardRequest(peer, 1, forwarded(...Array(count).fill(1)));
     const [taken, refused] = [enqueued.length - before[0]!, sent.length - before[1]!];
     assertEquals(taken + refused, 1);
     return taken === 1;
@@ -350,15 +350,15 @@ test("Calls forwards commands under the checksum of the whole frame: they carry 
 
 test("Calls.onForwardRequest() without commands is a broken protocol, not an empty entry", () => {
   const { calls, enqueued } = setUp();
-  assertThrows(() => calls.onForwardRequest("c", 1, []), ProtocolError);
+  assertThrows(() => calls.forwarded.onForwardRequest("c", 1, []), ProtocolError);
   assertEquals(enqueued, []);
 });
 
 test("Calls answers a peer's read with the index that our core gave, or none", () => {
   const { calls, sent, enqueued } = setUp();
   calls.dispatch();
-  calls.onReadRequest("c", 7);
-  calls.onReadRequest("b", 7);
+  calls.forwarded.onReadRequest("c", 7);
+  calls.forwarded.onReadRequest("b", 7);
   const ids = enqueued.map(({ event }) => event.type === "read-requested" ? event.id : 0);
   assertEquals(new Set(ids).size, 2);
   calls.onReadIndex(ids[1]!, undefined);
@@ -372,7 +372,7 @@ test("Calls answers a peer's read with the index that our core gave, or none", (
 test("Calls forgets what a peer asked when its connection is lost: its next start counts anew (BR03)", () => {
   const { calls, sent, enqueued } = setUp();
   calls.dispatch();
-  calls.onReadRequest("c", 7);
+  calls.forwarded.onReadRequest("c", 7);
   calls.onPeerLost("c");
   const { event } = enqueued[0]!;
   calls.onReadIndex(event.type === "read-requested" ? event.id : 0, 12);
