@@ -249,7 +249,7 @@ test("Calls.dispatch() asks for reads that a lease will do for apart from the ot
   }
 });
 
-test("Calls.onReadRequest() passes on whether a lease will do", () => {
+test("ForwardedCalls.onReadRequest() passes on whether a lease will do", () => {
   const { calls, enqueued } = setUp();
   for (const isLease of [true, false]) {
     const message = { type: "read-request", term: 4, id: 1, isLease } as const;
@@ -289,7 +289,7 @@ test("Calls answers a peer whose commands were appended, or refused", () => {
 const forwarded = (...bytes: number[]) =>
   bytes.map((length) => ({ type: EntryType.command, flags: 0, payload: new Uint8Array(length) }));
 
-test("Calls.onForwardRequest() takes a command of commandBytesMax, and refuses one byte more", () => {
+test("ForwardedCalls.onForwardRequest() takes a command of commandBytesMax, and refuses one byte more", () => {
   const { calls, sent, enqueued } = setUp();
   calls.dispatch();
   calls.forwarded.onForwardRequest("c", 1, forwarded(500));
@@ -317,7 +317,7 @@ test("Calls sends commands again one by one when the leader takes none as large 
   assertEquals(calls.pending.count, 1);
 });
 
-test("Calls.onForwardRequest() takes so many commands of all peers together, until they are applied or refused", () => {
+test("ForwardedCalls.onForwardRequest() takes so many commands of all peers together, until they are applied or refused", () => {
   const { calls, sent, enqueued, state } = setUp(3);
   const isTaken = (peer: string, count: number) => {
     const before = [enqueued.length, sent.length];
@@ -348,7 +348,7 @@ test("Calls forwards commands under the checksum of the whole frame: they carry 
   assertEquals(sent.map(({ checkedBytes }) => checkedBytes), [undefined]);
 });
 
-test("Calls.onForwardRequest() without commands is a broken protocol, not an empty entry", () => {
+test("ForwardedCalls.onForwardRequest() without commands is a broken protocol, not an empty entry", () => {
   const { calls, enqueued } = setUp();
   assertThrows(() => calls.forwarded.onForwardRequest("c", 1, []), ProtocolError);
   assertEquals(enqueued, []);

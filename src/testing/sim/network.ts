@@ -1,54 +1,22 @@
 /**
- * A network that delays, loses, repeats, reorders and cuts, behind the Transport port.
+ * A network of servers that dial one another and lose one another, behind the Transport port. What becomes of their frames is
+ * in frames.ts.
  *
  * A connection is one per pair of servers. Each side has its own belief about it, so that it can be half-open, and a
  * reset loses what was on its way.
  *
  * @module
  */
-import { ProtocolError } from "../../errors.ts";
-import type { Message } from "../../message.ts";
 import { PROTOCOL_MAX, PROTOCOL_MIN } from "../../transport/handshake.ts";
 import type { Transport, TransportFactory } from "../../transport/transport.ts";
 import type { ServerAddress } from "../../types.ts";
 import { concatenate } from "../../wire/bytes.ts";
-import { encodeConfiguration } from "../../wire/configuration.ts";
-import { type DecodedMessage, decodeMessage, encodeMessage } from "../../wire/message_codec.ts";
-import { garbled } from "./hostile.ts";
+import { type Connection, Frames, type NetworkTap } from "./frames.ts";
 import { Lines, type NetworkBehaviour } from "./lines.ts";
-import { type OldFrame, OldFrames } from "./old_frames.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import { type LinkHost, SimLink } from "./sim_link.ts";
 import type { World } from "./world.ts";
-
-/** What falls on single frames and dials. */
-export type NetworkFault = "loss" | "duplicate" | "replay" | "refuse" | "full" | "refuse-dial";
-
-/** What the network shows. */
-export interface NetworkTap {
-  /** A server sends a frame. */
-  onSend(from: number, to: number, decoded: DecodedMessage): void;
-  /** A frame is about to be handed to its receiver. */
-  onReceive(from: number, to: number, decoded: DecodedMessage): void;
-  /** A server sends a frame that none of its peers can read; it goes nowhere. */
-  onUnreadable(from: number, error: ProtocolError): void;
-  /** A fault fell on a frame. */
-  onFault(kind: NetworkFault): void;
-}
-
-/** A connection between two servers. */
-interface Connection {
-  readonly dialler: number;
-  /** When the last frame in each direction arrives, by sender. */
-  readonly lastArrival: Map<number, number>;
-}
-
-/** What somebody waits for. */
-const answers: ReadonlySet<Message["type"]> = new Set(["append-response", "vote-response", "read-response"]);
-
-/** Repeating these would repeat what a user asked for; the Transport port promises order and no repetition. */
-const neverRepeated: ReadonlySet<Message["type"]> = new Set(["forward-request", "forward-response"]);
 
 /** The network between all servers of a simulation. */
 export class Network implements LinkHost {
@@ -60,9 +28,7 @@ export class Network implements LinkHost {
   /** What each server believes: `[believer * count + peer]`. */
   readonly #connections: (Connection | undefined)[];
   readonly #random: readonly Random[];
-  /** How often each server's disk was replaced. */
-  readonly #disks: number[];
-  readonly #old: OldFrames;
+  readonly #frames: Frames;
 
   /** Lines between servers at these addresses; nobody is there yet. */
   constructor(
@@ -78,10 +44,17 @@ export class Network implements LinkHost {
     this.tap = tap;
     this.lines = new Lines(count, behaviour);
     this.#links = new Array(count).fill(undefined);
-    this.#disks = new Array(count).fill(0);
     this.#connections = new Array(count * count).fill(undefined);
     this.#random = this.#connections.map((_, i) => random.split(`link ${i}`));
-    this.#old = new OldFrames(count * count);
+    this.#frames = new Frames(count, {
+      world,
+      lines: this.lines,
+      tap,
+      linkOf: (server) => this.#links[server],
+      connectionOf: (server, peer) => this.#connections[this.#at(server, peer)],
+      randomOf: (from, to) => this.#random[this.#at(from, to)]!,
+      end: (server, peer, reason, isClosedByPeer) => this.#end(server, peer, reason, isClosedByPeer),
+    });
   }
 
   /** The transport of one life of a server. */
@@ -127,8 +100,7 @@ export class Network implements LinkHost {
 
   /** A server's disk is another one: what it sent before comes over no connection of the new one. */
   forget(server: number): void {
-    this.#disks[server]!++;
-    for (let peer = 0; peer < this.addresses.length; peer++) this.#old.forget(this.#at(server, peer));
+    this.#frames.forget(server);
   }
 
   /** Whether the server believes in a connection to the peer. */
@@ -201,113 +173,7 @@ export class Network implements LinkHost {
       this.tap.onFault(isRefused ? "refuse" : "full");
       return false;
     }
-    const frame = concatenate(parts);
-    const decoded = this.#read(from, frame);
-    if (decoded === undefined) return false;
-    this.tap.onSend(from, target, decoded);
-    this.#transmit(connection, from, target, frame, decoded);
-    return true;
-  }
-
-  #read(from: number, frame: Uint8Array): DecodedMessage | undefined {
-    try {
-      return decodeMessage(frame);
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      this.tap.onUnreadable(from, error);
-      return undefined;
-    }
-  }
-
-  #transmit(connection: Connection, from: number, to: number, frame: Uint8Array, decoded: DecodedMessage): void {
-    const random = this.#random[this.#at(from, to)]!;
-    const { loss, duplicate, replay, hostile = 0 } = this.lines.behaviour;
-    const isRepeatable = !neverRepeated.has(decoded.message.type);
-    const [isLost, isDoubled, isReplayed] = [random.chance(loss), random.chance(duplicate), random.chance(replay)];
-    if (this.lines.isCut(from, to)) return;
-    if (isLost) this.tap.onFault("loss");
-    else this.#carry(connection, from, to, frame, decoded);
-    if (!isRepeatable) return;
-    if (isDoubled) {
-      this.tap.onFault("duplicate");
-      this.#carry(connection, from, to, frame, decoded);
-    }
-    if (isReplayed) this.#again(from, to, this.#old.any(random, this.#at(from, to)));
-    const answer = replay > 0 ? this.#old.answerTo(this.#at(to, from), decoded.message) : undefined;
-    if (answer !== undefined && random.chance(0.5)) this.#again(to, from, answer);
-    if (hostile > 0 && random.chance(hostile)) this.#forge(from, to, decoded.message, frame);
-    if (replay > 0) this.#old.keep(random, this.#at(from, to), { frame, decoded });
-  }
-
-  #again(from: number, to: number, old: OldFrame | undefined): void {
-    if (old === undefined) return;
-    this.tap.onFault("replay");
-    this.#carry(undefined, from, to, old.frame, old.decoded);
-  }
-
-  /** Somebody makes something of a frame that its sender never said, or hands it back as if it had sent it to itself. */
-  #forge(from: number, to: number, message: Message, frame: Uint8Array): void {
-    const random = this.#random[this.#at(from, to)]!;
-    if (random.chance(0.1)) {
-      const link = this.#links[from];
-      const remote = link?.peers.get(to);
-      if (link === undefined || remote === undefined) return;
-      return void this.world.schedule(from, Port.network, this.lines.behaviour.delayMin, `${from} hears itself`, () => {
-        if (this.#links[from] !== link) return;
-        link.handler.onFrame({ ...remote, serverId: link.local.serverId }, "consensus", frame);
-      });
-    }
-    const forged = garbled(random, message);
-    if (forged === undefined) return;
-    const parts = forged.type === "snapshot-request" ? [encodeConfiguration(forged.configuration)] : [];
-    this.#carry(undefined, from, to, concatenate(encodeMessage(forged, parts)), { message: forged });
-  }
-
-  /** Lets a frame arrive. Without a connection it arrives over any: a replayed one. */
-  #carry(
-    connection: Connection | undefined,
-    from: number,
-    to: number,
-    frame: Uint8Array,
-    decoded: DecodedMessage,
-  ): void {
-    const { world, lines } = this;
-    const { type } = decoded.message;
-    const isAnswer = answers.has(type);
-    let delay = lines.delayOf(this.#random[this.#at(from, to)]!, from, to, world.time, frame.length, isAnswer);
-    const overtakes = lines.behaviour.reorder && !neverRepeated.has(type);
-    if (connection !== undefined && !overtakes) {
-      delay = Math.max(delay, (connection.lastArrival.get(from) ?? 0) - world.time);
-      connection.lastArrival.set(from, world.time + delay);
-    }
-    const what = `${from}→${to} ${decoded.message.type} of ${decoded.message.term}`;
-    const disk = this.#disks[from];
-    this.world.schedule(from, Port.network, delay, what, () => {
-      const link = this.#links[to];
-      const held = this.#connections[this.#at(to, from)];
-      const peer = link?.peers.get(from);
-      const isKnown = held !== undefined &&
-        (connection === undefined ? disk === this.#disks[from] : held === connection);
-      if (link === undefined || peer === undefined || !isKnown) return this.#refuse(connection, from, to);
-      this.world.trace.addText(decoded.message.type);
-      if (this.world.trace.keepsLines) this.world.trace.say(() => `    ${JSON.stringify(decoded.message)}`);
-      this.tap.onReceive(from, to, decoded);
-      try {
-        link.handler.onFrame(peer, "consensus", frame);
-      } catch (error) {
-        if (!(error instanceof ProtocolError)) throw error;
-        this.#end(to, from, error.message);
-        this.#end(from, to, "closed by peer", true);
-      }
-    }, to);
-  }
-
-  /** The receiver knows nothing of this connection, which its sender learns. */
-  #refuse(connection: Connection | undefined, from: number, to: number): void {
-    if (connection === undefined || this.lines.isCut(to, from)) return;
-    this.world.schedule(-1, Port.network, this.lines.behaviour.delayMin, `${to} refuses ${from}`, () => {
-      if (this.#connections[this.#at(from, to)] === connection) this.#end(from, to, "connection reset", true);
-    }, from);
+    return this.#frames.send(connection, from, target, concatenate(parts));
   }
 
   /** Dials, unless a dial is under way or the last one failed just now. */

@@ -15,57 +15,24 @@ import type { LogCache } from "../../store/log_cache.ts";
 import type { Store, StoreFactory, StoreWrite } from "../../store/store.ts";
 import type { LogIndex, ServerAddress, ServerId } from "../../types.ts";
 import { bootstrapConfiguration, bootstrapEntry } from "../../bootstrap.ts";
-import type { FileOperation } from "../memory_file.ts";
-import type { AppliedView, RecoveryView } from "./check/checker.ts";
 import type { ChainLog } from "./chain.ts";
 import { type ClockBehaviour, SimClock, type SimTimer } from "./clock.ts";
 import type { Host } from "./clients.ts";
 import type { Replacement } from "./disk/disk_actions.ts";
-import { applyWrite, cloneView, type DurableWrite } from "./disk_view.ts";
+import { applyWrite, cloneView } from "./disk_view.ts";
 import { type MachineTap, type SimCommand, SimMachine, type SimResult, untilDiverged } from "./machine.ts";
 import type { Network } from "./network.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { Distortion } from "./script.ts";
+import type { ServerTap } from "./server_tap.ts";
 import type { CrashKind, Storage, StorageTap } from "./storage.ts";
-import { beforeOf, type DiskView, type NodeView, type StepView } from "./view.ts";
+import { beforeOf, type DiskView, type NodeView } from "./view.ts";
 import type { ClientBehaviour } from "./workload.ts";
 import type { World } from "./world.ts";
 
 /** Without one a digest would be computed, on a thread of its own and in real time. */
 const clusterId = "simulated";
-
-/** What a server shows to whoever checks it. */
-export interface ServerTap {
-  /** A life has a core, which has taken no step. */
-  onStart(server: SimServer, life: Life): void;
-  /** The committed entries up to this one. */
-  prefix(index: LogIndex): ChainLog;
-  /** A core took a step. */
-  onStep(server: SimServer, life: Life, step: StepView): void;
-  /** A write is durable. The view has it already. */
-  onPersisted(server: SimServer, life: Life, write: DurableWrite): void;
-  /** A machine applied a command. */
-  onApplied(life: Life, command: SimCommand, applied: AppliedView, result: SimResult): void;
-  /** A process is about to read entries from its disk. */
-  onRead(server: SimServer, life: Life, from: LogIndex, end: LogIndex): void;
-  /** A store is open. */
-  onOpen(server: SimServer): void;
-  /** The disk was recovered after a crash. */
-  onRecovered(server: SimServer, recovery: RecoveryView): void;
-  /** What is durable was looked up. */
-  onExamined(server: SimServer, said: DiskView, found: DiskView | Error): void;
-  /** A process was told that an operation of its disk failed. */
-  onFailed(life: Life, operation: FileOperation): void;
-  /** A process does again what has failed. */
-  onRetried(server: SimServer, operation: FileOperation): void;
-  /** A disk is another one now. */
-  onReplaced(server: SimServer, before: DiskView, by: Replacement): void;
-  /** A server did not start, or stopped. */
-  onDown(server: SimServer, what: "start" | "stop", error: unknown): void;
-  /** A server does what it must not, whatever is checked. */
-  onTrouble(server: SimServer, what: string, error: unknown): void;
-}
 
 /** What all servers of a simulation share. */
 export interface ServerParts {
