@@ -14,33 +14,27 @@ import type { CoreState } from "../core/state.ts";
 import { lastTerm } from "../core/term_index.ts";
 import type { DamagedRange } from "../damage.ts";
 import { type DamagedEntryError, type LeaderHint, ShutdownError } from "../errors.ts";
-import { LogCache } from "../store/log_cache.ts";
+import type { LogCache } from "../store/log_cache.ts";
 import type { RemoteServer, TransportLink } from "../transport/transport.ts";
 import type { Configuration, LogIndex, ServerId, Term } from "../types.ts";
-import { LEASE_PROTOCOL } from "../wire/message_codec.ts";
 import type { Records } from "../wire/record.ts";
-import { Announcer, type Counters } from "./announcer.ts";
-import { Applier } from "./applier.ts";
-import { Calls } from "./calls.ts";
+import type { Announcer, Counters } from "./announcer.ts";
+import type { Applier } from "./applier.ts";
+import { Assembly, type AssemblyHost } from "./assembly.ts";
+import type { Calls } from "./calls.ts";
 import { ClockWatch } from "./clock_watch.ts";
 import { Deadline } from "./deadline.ts";
-import { Encoder } from "./encoder.ts";
 import type { Environment } from "./environment.ts";
 import { fatalOf } from "./fatal.ts";
-import type { Hashing } from "./hasher.ts";
 import type { Item } from "./item.ts";
-import { Log } from "./log.ts";
 import type { DriverHandler, DriverParts } from "./parts.ts";
-import { Peers } from "./peers.ts";
-import { Performer } from "./performer.ts";
-import { Receiver } from "./receiver.ts";
-import { Sender } from "./sender.ts";
-import type { SnapshotHost } from "./snapshot_host.ts";
-import { Snapshots } from "./snapshots.ts";
-import { StateHashes } from "./state_hashes.ts";
+import type { Peers } from "./peers.ts";
+import type { Performer } from "./performer.ts";
+import type { Receiver } from "./receiver.ts";
+import type { Snapshots } from "./snapshots.ts";
 import { Turns } from "./turns.ts";
-import { Watcher } from "./watcher.ts";
-import { Writer } from "./writer.ts";
+import type { Watcher } from "./watcher.ts";
+import type { Writer } from "./writer.ts";
 
 /** One server's driver. {@linkcode Driver.start} begins, {@linkcode Driver.stop} ends; nothing happens after that. */
 export class Driver<Command, Result> {
@@ -66,7 +60,6 @@ export class Driver<Command, Result> {
   readonly #announcer: Announcer;
   readonly #watcher: Watcher;
   readonly #clocks: ClockWatch;
-  readonly #hashes: StateHashes;
   readonly #performer: Performer;
 
   /** Commands and reads that wait. */
@@ -78,7 +71,7 @@ export class Driver<Command, Result> {
 
   /** Takes opened parts; nothing happens before `start`. */
   constructor(parts: DriverParts<Command, Result>, handler: DriverHandler) {
-    const { id, found, store, settings, environment } = parts;
+    const { id, found, settings, environment } = parts;
     this.#parts = parts;
     this.#handler = handler;
     this.#environment = environment;
@@ -97,133 +90,35 @@ export class Driver<Command, Result> {
     this.#core = started.core;
     this.#initialEffects = started.effects;
     this.#turns = new Turns(environment, () => this.#guard(() => this.#turn()));
-    this.#peers = new Peers(id);
-    this.#cache = new LogCache(settings.logCacheBytesMax, found.lastIndex + 1, settings.logCacheEntriesMax);
-    this.#writer = new Writer(store, environment, {
-      onPersisted: (event) => this.#onPersisted(event),
-      onFull: (isFull) => this.#onFull(isFull),
-      onFailure: (error) => this.#fail(error, "write"),
-    });
-    this.calls = this.#makeCalls();
-    this.#hashes = new StateHashes({
-      broadcast: (hash) => this.#peers.broadcast({ type: "state-hash", term: this.calls.durableTerm, ...hash }),
-      emit: (event) => parts.events.emit(event),
-    });
-    this.#applier = this.#makeApplier();
-    this.snapshots = this.#makeSnapshots();
-    this.#announcer = this.#makeAnnouncer();
-    this.#watcher = new Watcher(parts.events, this.#core.state);
+    const assembly = new Assembly(parts, this.#core.state, handler, this.#host());
+    this.#cache = assembly.cache;
+    this.#peers = assembly.peers;
+    this.#writer = assembly.writer;
+    this.#applier = assembly.applier;
+    this.#announcer = assembly.announcer;
+    this.#watcher = assembly.watcher;
+    this.#performer = assembly.performer;
+    this.calls = assembly.calls;
+    this.snapshots = assembly.snapshots;
+    this.receiver = assembly.receiver;
     this.#clocks = new ClockWatch(environment);
     this.#deadline = new Deadline(environment, (lateMs) => this.#onDeadline(lateMs));
-    this.#performer = this.#makePerformer();
-    this.receiver = this.#makeReceiver();
     environment.observe?.(this.#core, this.#cache);
   }
 
-  #makeCalls(): Calls {
-    const { id, settings } = this.#parts;
-    return new Calls({
-      id,
-      environment: this.#environment,
-      peers: this.#peers,
-      state: this.#core.state,
-      appliedIndex: () => this.appliedIndex,
+  #host(): AssemblyHost {
+    return {
+      isStopped: () => this.#stopped,
       take: (item) => this.#take(item),
       enqueue: (item) => this.#enqueue(item),
       schedule: () => this.#turns.schedule(),
-    }, settings);
-  }
-
-  #makeApplier(): Applier<Command, Result> {
-    const { machine, codec, store, snapshot, sessions, settings: { hashEvery: every } } = this.#parts;
-    const { pending } = this.calls;
-    const hashing: Hashing = {
-      every,
-      onHash: (index, hash) => this.#hashes.onOwn(index, hash),
-      onFailed: (error) => this.#announcer.warn(`hash() of the machine failed: ${error}`),
-    };
-    const applied = { index: this.#core.state.appliedIndex, timeMs: snapshot?.timeMs ?? 0, sessions, hashing };
-    return new Applier(machine, codec, { cache: this.#cache, store }, this.#environment, {
-      onApplied: (index, term, applied) => pending.onApplied(index, term, applied),
-      onInstalled: (index) => {
-        pending.onInstalled(index);
-        this.snapshots.onInstalled(index);
-      },
-      onPause: (upTo) => this.#onApplied(upTo),
+      onLeader: (of) => this.#adoptCluster(of),
+      onPersisted: (event) => this.#onPersisted(event),
+      onFull: (isFull) => this.#onFull(isFull),
+      onApplied: (upTo) => this.#onApplied(upTo),
       onDamage: (error) => this.#onDamage(error),
       onFailure: (error, operation) => this.#fail(error, operation),
-    }, applied);
-  }
-
-  #makeSnapshots(): Snapshots<Command, Result> {
-    const { machine, snapshots: store, settings, events, beginning } = this.#parts;
-    const host: SnapshotHost = {
-      environment: this.#environment,
-      peers: this.#peers,
-      state: this.#core.state,
-      beginning,
-      durableTerm: () => this.calls.durableTerm,
-      enqueue: (event, snapshot) => this.#enqueue({ event, snapshot }),
-      emit: (event) => events.emit(event),
-      warn: (message) => this.#announcer.warn(message),
     };
-    return new Snapshots({ machine, store, applier: this.#applier, host, settings });
-  }
-
-  #makePerformer(): Performer {
-    const { found, snapshot, events } = this.#parts;
-    const encoder = new Encoder(this.#environment, Math.max(found.lastTimeMs, snapshot?.timeMs ?? 0));
-    return new Performer({
-      state: this.#core.state,
-      log: new Log(encoder, this.#cache, this.#writer),
-      writer: this.#writer,
-      sender: this.#makeSender(),
-      peers: this.#peers,
-      applier: this.#applier,
-      calls: this.calls,
-      snapshots: this.snapshots,
-      announcer: this.#announcer,
-      watcher: this.#watcher,
-      events,
-      handler: this.#handler,
-    });
-  }
-
-  #makeSender(): Sender {
-    return new Sender(this.#cache, this.#parts.store, {
-      holds: (index) => index >= this.#core.state.log.firstIndex,
-      isLeading: (term) => !this.#stopped && this.#core.state.term === term && this.#core.state.role === "leader",
-      knowsLeases: (to) => this.#peers.protocolOf(to) >= LEASE_PROTOCOL,
-      transmit: (to, frame, checkedBytes) => this.#peers.transmit(to, frame, checkedBytes),
-      onDamage: (error) => this.#onDamage(error),
-      report: (event) => this.#enqueue({ event }),
-      onFailure: (error) => this.#fail(error, "read"),
-    });
-  }
-
-  #makeReceiver(): Receiver {
-    return new Receiver({
-      peers: this.#peers,
-      calls: this.calls,
-      hashes: this.#hashes,
-      snapshots: this.snapshots,
-      announcer: this.#announcer,
-      events: this.#parts.events,
-    }, {
-      isStopped: () => this.#stopped,
-      onLeader: (of) => this.#adoptCluster(of),
-      enqueue: (item) => this.#enqueue(item),
-    });
-  }
-
-  #makeAnnouncer(): Announcer {
-    return new Announcer(this.#parts, {
-      leader: () => this.leader,
-      onLeaderChanged: (isLost) => {
-        this.calls.onLeaderChanged(isLost);
-        this.snapshots.onLeaderChanged();
-      },
-    });
   }
 
   /** Counters since the start. */
@@ -426,21 +321,19 @@ export class Driver<Command, Result> {
     this.#performAll(effects, item);
   }
 
+  #performAll(effects: readonly Effect[], item: Item): void {
+    for (const effect of effects) {
+      if (this.#stopped) return; // One of them ended it: no effect follows (BA16).
+      this.#performer.perform(effect, item);
+    }
+  }
+
   /** A broken invariant, in the core or beside it, stops the server before harm is done. */
   #guard(run: () => void): void {
     try {
       run();
     } catch (error) {
       this.#fail(error);
-    }
-  }
-
-  // --- what the core asks for ---
-
-  #performAll(effects: readonly Effect[], item: Item): void {
-    for (const effect of effects) {
-      if (this.#stopped) return; // One of them ended it: no effect follows (BA16).
-      this.#performer.perform(effect, item);
     }
   }
 }

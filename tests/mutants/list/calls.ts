@@ -142,7 +142,8 @@ export const calls: readonly Mutant[] = [
     bug: "BK05",
     file: "src/driver/pending.ts",
     find: 'for (const proposal of this.#forwards.endAll()) this.#reject(proposal, shutdownError("unknown", cause));',
-    replace: 'for (const proposal of this.#forwards.endAll()) this.#reject(proposal, shutdownError("not-applied", cause));',
+    replace:
+      'for (const proposal of this.#forwards.endAll()) this.#reject(proposal, shutdownError("not-applied", cause));',
     why: "Without an answer nothing was taken.",
     invariants: ["K5"],
     runs: {
@@ -181,9 +182,9 @@ export const calls: readonly Mutant[] = [
   {
     id: "sent-by-who-leads-no-more",
     bug: "BA01",
-    file: "src/driver/driver.ts",
-    find: 'this.#core.state.term === term && this.#core.state.role === "leader"',
-    replace: "this.#core.state.term >= term",
+    file: "src/driver/assembly.ts",
+    find: 'state.term === term && state.role === "leader"',
+    replace: "state.term >= term",
     why: "The term was read before the wait, and terms do not go back.",
     invariants: ["L8", "E1"],
   },
