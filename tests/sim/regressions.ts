@@ -5,7 +5,7 @@
  */
 import { readdir, readFile } from "node:fs/promises";
 import type { ClockBehaviour } from "../../src/testing/sim/clock.ts";
-import { drawConfig, type SimConfig } from "../../src/testing/sim/config.ts";
+import { drawConfig, LEASE_SHARE, type SimConfig } from "../../src/testing/sim/config.ts";
 import { calm } from "../../src/testing/sim/lines.ts";
 import { Random } from "../../src/testing/sim/random.ts";
 import { isCall, type Script } from "../../src/testing/sim/script.ts";
@@ -60,7 +60,7 @@ function complete(config: Partial<SimConfig>): SimConfig {
     termStart: 0,
     network: calm(drawn.network),
     disk: { ...drawn.disk, keepsSnapshots: false, points: [] },
-    client: { ...drawn.client, workChance: 0 },
+    client: { ...drawn.client, workChance: 0, leaseShare: LEASE_SHARE },
   };
   const clocks = (config.clocks ?? drawn.clocks).map((clock: Partial<ClockBehaviour>) => {
     return { rate: 1, start: 0, timerLateMax: 0, ...clock };

@@ -8,6 +8,7 @@ import { Aftermath } from "./aftermath.ts";
 import { drawAmbush, drawCompany, drawLateAnswer, drawTrap } from "./ambush.ts";
 import { type ConfigRequest, drawConfig, type SimConfig } from "./config.ts";
 import { InvariantViolation } from "./ghost.ts";
+import { drawLeaseTrap, type LeaseTrap } from "./lease_traps.ts";
 import { type Action, drawAction } from "./nemesis.ts";
 import { Port } from "./queue.ts";
 import { Random } from "./random.ts";
@@ -119,6 +120,7 @@ class Run {
   readonly #company: Random;
   readonly #traps: Random;
   readonly #answers: Random;
+  readonly #leases: Random;
   #isRelieved = false;
   /** Microseconds; undefined before. */
   faultsEndedAt: number | undefined;
@@ -131,6 +133,7 @@ class Run {
     this.#company = random.split("company");
     this.#traps = random.split("traps");
     this.#answers = random.split("answers");
+    this.#leases = random.split("leases");
   }
 
   /** Draws what happens, or takes it from a script. */
@@ -154,6 +157,8 @@ class Run {
       if (action !== undefined) world.schedule(-1, Port.nemesis, 1, "ambush", () => this.#perform(action));
       const trap = drawTrap(this.#traps, config, life, step);
       if (trap !== undefined) world.schedule(-1, Port.nemesis, trap.after, "trap", () => this.#perform(trap.action));
+      const lease = drawLeaseTrap(this.#leases, config, life, step);
+      if (lease !== undefined) world.schedule(-1, Port.nemesis, 1, "lease trap", () => this.#spring(lease));
     };
     this.#simulation.onForward = (from, leader) => {
       if (this.faultsEndedAt !== undefined) return;
@@ -211,6 +216,18 @@ class Run {
     if (company === undefined || company.writes === 0) return;
     world.schedule(-1, Port.client, 1, "rush", () => {
       workload.rush?.(servers[leader!.index]!, company.writes, this.#company);
+    });
+  }
+
+  /** All of it or nothing. */
+  #spring({ first, after, then }: LeaseTrap): void {
+    if (!this.#isRoom || this.faultsEndedAt !== undefined) return;
+    const { plague, world } = this.#simulation;
+    for (const action of first) plague.perform(action);
+    if (then.length === 0) return;
+    world.schedule(-1, Port.nemesis, after, "lease trap", () => {
+      if (this.faultsEndedAt !== undefined) return;
+      for (const action of then) plague.perform(action);
     });
   }
 

@@ -6,7 +6,7 @@
 import { checkLinearizability, type Model, type Operation, type Step } from "../linearizability.ts";
 import { Calls, type KeyInput, type SimInput, type SimOperation } from "./calls.ts";
 import type { Clients } from "./clients.ts";
-import type { SimConfig } from "./config.ts";
+import { LEASE_SHARE, type SimConfig } from "./config.ts";
 import type { Ghost } from "./ghost.ts";
 import { hashText, type SimCommand, type SimResult, type SimState, transition } from "./machine.ts";
 import { addressOf, drawMove, drawSwap, type Known, type MoveInput } from "./moves.ts";
@@ -41,6 +41,8 @@ export interface ClientBehaviour {
   readonly staleReads: boolean;
   /** Reads that a lease will do for. */
   readonly leaseReads?: boolean;
+  /** Chance that a call is one of them, in `[0, 1]`; {@linkcode LEASE_SHARE} by default. */
+  readonly leaseShare?: number;
   /** Chance that a command is one of a session, or a read one of what a session has seen; 0 by default. */
   readonly sessions?: number;
   /** Keys that hold lists. */
@@ -231,7 +233,7 @@ export class Workload implements Clients {
 
   /** A call with a value of its own. */
   draw(random: Random): SimInput {
-    const { staleReads, leaseReads, lists, touchChance, quietMax } = this.#config.client;
+    const { staleReads, leaseReads, leaseShare = LEASE_SHARE, lists, touchChance, quietMax } = this.#config.client;
     const value = `v${++this.#values}`;
     const { moving } = this.#config;
     // The moves end with the faults: what follows is about the servers that there are then.
@@ -249,7 +251,7 @@ export class Workload implements Clients {
     }
     const { key, isList } = this.#drawKey(random, lists);
     if (staleReads && random.chance(0.1)) return { type: "stale", key };
-    if (leaseReads === true && random.chance(0.3)) return { type: "lease", key };
+    if (leaseReads === true && random.chance(leaseShare)) return { type: "lease", key };
     const input = random.weighted<KeyInput>([
       [{ type: "get", key }, 40],
       [isList ? { type: "append", key, value } : this.#drawWrite(random, key, value), 59],
