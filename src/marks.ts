@@ -46,6 +46,8 @@ const hits = {
   "transfer-succeeded": 0,
   "transfer-timed-out": 0,
   "command-answered-again": 0,
+  "session-expired": 0,
+  "session-made-room": 0,
   // Snapshots.
   "log-compacted": 0,
   "compaction-waited-for-peer": 0,

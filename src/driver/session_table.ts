@@ -154,6 +154,7 @@ export class SessionTable {
   #expire(nowMs: number): void {
     for (const [key, session] of this.#sessions) {
       if (session.usedMs + this.#limits.ttlMs >= nowMs) return;
+      mark("session-expired");
       this.#forget(key, session);
     }
   }
@@ -165,6 +166,7 @@ export class SessionTable {
       const fits = this.#sessions.size <= countMax && this.#bytes <= bytesMax;
       if (fits) return;
       if (this.#sessions.size === 1) return this.#forgetResults(session.results);
+      mark("session-made-room");
       this.#forget(key, session);
     }
   }

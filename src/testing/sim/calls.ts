@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { RaftError } from "../../errors.ts";
+import { RaftError, SessionExpiredError } from "../../errors.ts";
 import type { Operation } from "../linearizability.ts";
 import type { Ghost } from "./ghost.ts";
 import { hashText, Refusal, serialOf, type SimCommand, type SimResult, type SimState } from "./machine.ts";
@@ -76,8 +76,14 @@ export class Calls {
     return count;
   }
 
+  /** Nobody is going to ask for more. */
+  stop(): void {
+    this.#sessions.closeAll();
+  }
+
   /** What waits on a life that is over gets no answer. K4: one that has stopped has answered everybody. */
   onOver(life: Life): void {
+    this.#sessions.onOver(life);
     for (const call of [...this.#open]) {
       if (call.life !== life) continue;
       this.#ghost.must(!life.hasStopped, "K4", () => `"${life.id}" has stopped and not answered a ${call.input.type}`);
@@ -157,6 +163,7 @@ export class Calls {
       ghost.readFloor = Math.max(ghost.readFloor, session.seenIndex);
       ghost.later.push(() => answeredOnce(ghost, command, result));
     } catch (error) {
+      if (error instanceof SessionExpiredError) this.#sessions.onExpired(call.life, error.session);
       if (signal.aborted && error === signal.reason) this.#end(call, "unknown");
       else this.#failed(call, error);
     }

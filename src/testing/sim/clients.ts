@@ -26,8 +26,8 @@ export interface Clients {
   start(): void;
   /** Makes exactly these calls, in the place of what clients would draw. */
   play(calls: readonly ScriptedCall[]): void;
-  /** No new calls. */
-  stop(): void;
+  /** No new calls; sessions are closed as well, unless they are to be idle for a while. */
+  stop(isIdle?: boolean): void;
   /** What waits on a life that is over gets no answer. */
   onOver(life: Life): void;
   /** Calls that a healthy server must answer, made when they are asked for: what they are, and whether they are answered. */

@@ -221,6 +221,7 @@ function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number):
     shutdownTransferMs: electionMinMs * 2,
     commandBytesMax,
     hashEvery: random.pick([0, 1, 7, 50]),
+    ...sessionsOf(random.split("limits of sessions")),
     // So few that callers wait for room, and for longer than a leader is waited for.
     ...random.split("room").chance(0.2) ? { inFlightCountMax: 2, enqueueTimeoutMs: electionMinMs * 20 } : {},
     ...(small
@@ -232,6 +233,16 @@ function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number):
         logCacheBytesMax: random.pick([0, 512, 8192]),
       }
       : {}),
+  };
+}
+
+/** Sessions that are forgotten while they are in use: as nobody hears of them for long, or as there are too many. */
+function sessionsOf(random: Random): Partial<RaftSettings> {
+  const sessionTtlMs = random.pick([undefined, undefined, 1000, 3000]);
+  const sessionsMax = random.pick([undefined, undefined, undefined, 1, 2]);
+  return {
+    ...sessionTtlMs === undefined ? {} : { sessionTtlMs },
+    ...sessionsMax === undefined ? {} : { sessionsMax },
   };
 }
 

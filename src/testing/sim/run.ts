@@ -178,7 +178,8 @@ class Run {
       return workload.progress >= 1 || world.events > config.steps * (isQuorumLeft ? 10 : 1);
     });
     const quietUntil = world.time + config.quietTail;
-    if (config.quietTail > 0) workload.stop();
+    // A script does not know of it, and sessions are what would tell.
+    if (config.quietTail > 0) workload.stop(true);
     await this.#simulation.run(() => world.time >= quietUntil);
   }
 

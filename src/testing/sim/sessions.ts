@@ -12,11 +12,16 @@ type Open = Session<SimCommand, SimResult>;
 
 /** One session for each life: with a server its clients' session ends. */
 export class ClientSessions {
-  readonly #opening = new WeakMap<Life, Promise<Open>>();
-  readonly #open = new WeakMap<Life, Open>();
+  #opening = new WeakMap<Life, Promise<Open>>();
+  readonly #open = new Map<Life, Open>();
+  /** Grows when all are closed: what is opened later than that was asked for before. */
+  #era = 0;
+  /** Whether there may be more calls. */
+  #isWanted = true;
 
   /** The session of that life, which is opened when it is asked for first, and anew when whoever did so gave up. */
   async of(life: Life, signal: AbortSignal): Promise<Open> {
+    this.#isWanted = true;
     for (;;) {
       try {
         return await (this.#opening.get(life) ?? this.#begin(life, signal));
@@ -29,15 +34,44 @@ export class ClientSessions {
   }
 
   #begin(life: Life, signal: AbortSignal): Promise<Open> {
+    const era = this.#era;
     const opening: Promise<Open> = life.raft!.session({ signal });
     this.#opening.set(life, opening);
-    opening.then((session) => this.#open.set(life, session), () => this.#opening.delete(life));
+    opening.then((session) => {
+      if (era === this.#era && this.#isWanted) this.#open.set(life, session);
+      else void session.close();
+    }, () => this.#opening.get(life) === opening && this.#opening.delete(life));
     return opening;
   }
 
   /** The one that is open already. */
   known(life: Life): Open | undefined {
     return this.#open.get(life);
+  }
+
+  /** The log has forgotten this session: whoever asks for one later gets another. */
+  onExpired(life: Life, id: number): void {
+    const session = this.#open.get(life);
+    if (session?.id === id) this.#close(life, session);
+  }
+
+  /** Nobody has anything to ask for any more: nor do sessions say that they are still in use. */
+  closeAll(): void {
+    this.#era++;
+    this.#isWanted = false;
+    this.#opening = new WeakMap();
+    for (const [life, session] of this.#open) this.#close(life, session);
+  }
+
+  /** The session of a server that is dead closes nothing. */
+  onOver(life: Life): void {
+    this.#open.delete(life);
+  }
+
+  #close(life: Life, session: Open): void {
+    this.#open.delete(life);
+    this.#opening.delete(life);
+    if (!life.isOver) void session.close();
   }
 }
 

@@ -171,10 +171,11 @@ export class Workload implements Clients {
     }
   }
 
-  /** No new calls. */
-  stop(): void {
+  /** See {@linkcode Clients.stop}. */
+  stop(isIdle = false): void {
     this.#isSettled = true;
     this.#stopped = true;
+    if (!isIdle) this.#calls.stop();
   }
 
   /** What waits at a life that is over gets no answer. */

@@ -98,4 +98,14 @@ export const sessions: readonly Mutant[] = [
     invariants: ["K5"],
     runs: { faults: ["partition", "pause", "disk-slow"], servers: 3 },
   },
+  {
+    id: "snapshot-leaves-the-limits-of-sessions",
+    bug: "BR08",
+    file: "src/driver/session_table.ts",
+    find: "    this.#limits = limits;\n    this.#sessions = sessions;\n    this.#bytes = 0;\n",
+    replace: "    this.#sessions = sessions;\n    this.#bytes = 0;\n",
+    why: "How long a session lives is a server's own setting.",
+    invariants: ["A3", "A4", "K1", "K5"],
+    runs: { faults: ["kill", "partition", "clock"], client },
+  },
 ];

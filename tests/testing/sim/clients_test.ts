@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { NotLeaderError, ShutdownError } from "../../../src/errors.ts";
+import { NotLeaderError, SessionExpiredError, ShutdownError } from "../../../src/errors.ts";
 import { Calls, type SimInput } from "../../../src/testing/sim/calls.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
 import { hashText, SimMachine, type SimResult, type SimState } from "../../../src/testing/sim/machine.ts";
@@ -260,4 +260,35 @@ test("sim clients: a lease read is in the history while clocks keep their bound,
     assertEquals([ghost.violation, asked, calls.open], [undefined, [{ consistency: "lease" }], 0]);
     assertEquals(calls.history.map(({ input }) => input), keepsTime ? [{ type: "get", key: "k" }] : []);
   }
+});
+
+test("sim clients: a session that the log has forgotten is followed by another, and none outlives the calls", async () => {
+  const [ghost, world] = [new Ghost(), new World(new Trace(), () => {})];
+  const calls = new Calls(world, ghost);
+  const closed: number[] = [];
+  let opened = 0;
+  const life = lifeOf({
+    session: () => {
+      const id = ++opened;
+      const apply = () => id === 1 ? Promise.reject(new SessionExpiredError(1)) : Promise.resolve(null);
+      return Promise.resolve({ id, seenIndex: 0, apply, close: () => Promise.resolve(closed.push(id)) });
+    },
+  });
+  committed(ghost, "v2", null);
+  calls.oracle.ask("k");
+  assertEquals([await calls.make(life, once("v1"), "c"), opened, closed], [false, 1, [1]]);
+  assertEquals([await calls.make(life, once("v2"), "c"), opened, closed], [true, 2, [1]]);
+  assertEquals(calls.history.map(({ outcome }) => outcome), ["failed", "ok"]);
+  calls.stop();
+  assertEquals([await calls.make(life, once("v2"), "c"), opened, closed], [true, 3, [1, 2]]);
+  // What is being opened when the calls end is closed as soon as it is open.
+  const late = calls.make(lifeOf(life.raft as unknown as Record<string, unknown>), once("v2"), "c");
+  calls.stop();
+  await late;
+  assertEquals([opened, closed], [4, [1, 2, 3, 4]]);
+  // A server that is dead is told nothing.
+  await calls.make(life, once("v2"), "c");
+  calls.onOver(Object.assign(life, { isOver: true }));
+  calls.stop();
+  assertEquals([opened, closed], [5, [1, 2, 3, 4]]);
 });
