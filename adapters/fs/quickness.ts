@@ -5,7 +5,7 @@
  */
 
 /** What is larger is left to another thread. */
-const BYTES_MAX = 4096;
+const BYTES_MAX = 16_384;
 
 /** A disk that takes longer, milliseconds, is slow for so long. */
 const QUICK_MS_MAX = 5;

@@ -19,9 +19,10 @@ export type JsonValue = string | { readonly base64: string };
 export async function readBody(request: Request, bytesMax: number = VALUE_BYTES_MAX): Promise<Uint8Array> {
   const announced = request.headers.get("content-length");
   if (announced !== null && Number(announced) > bytesMax) throw tooLarge(bytesMax);
-  if (request.body === null) return new Uint8Array();
   // A chunked body has no length, whatever another header says.
-  if (announced === null || request.headers.has("transfer-encoding")) return await readChunks(request.body, bytesMax);
+  if (announced === null || request.headers.has("transfer-encoding")) {
+    return request.body === null ? new Uint8Array() : await readChunks(request.body, bytesMax);
+  }
   const bytes = new Uint8Array(await request.arrayBuffer());
   if (bytes.length > bytesMax) throw tooLarge(bytesMax);
   return bytes;

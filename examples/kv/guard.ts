@@ -14,17 +14,20 @@ export function guard(token: string | undefined): MiddlewareHandler {
   const checkToken = token === undefined ? undefined : bearerAuth({ token });
   return async (c, next) => {
     // Runtimes make it of the Host header, whatever that holds.
-    if (!URL.canParse(c.req.url)) throw badRequest("Cannot tell which host is asked: the Host header must be one");
-    if (checkToken === undefined) checkHost(c.req.url);
+    const url = URL.parse(c.req.url);
+    if (url === null) throw badRequest("Cannot tell which host is asked: the Host header must be one");
+    if (checkToken === undefined) checkHost(url);
     else await checkToken(c, () => Promise.resolve()).catch(refuseToken);
     if (isCrossOriginWrite(c.req.raw)) {
       throw new HttpError(403, "cross-origin", "Cannot take a write from a page of another origin");
     }
     await next();
-    c.header("x-content-type-options", "nosniff");
-    c.header("content-security-policy", "default-src 'none'; sandbox; frame-ancestors 'none'");
-    c.header("cross-origin-resource-policy", "same-origin");
-    c.header("cache-control", "no-store");
+    // Not by c.header(), which makes a new response each time.
+    const { headers } = c.res;
+    headers.set("x-content-type-options", "nosniff");
+    headers.set("content-security-policy", "default-src 'none'; sandbox; frame-ancestors 'none'");
+    headers.set("cross-origin-resource-policy", "same-origin");
+    headers.set("cache-control", "no-store");
   };
 }
 
@@ -37,8 +40,7 @@ function refuseToken(): never {
  * Without a token only loopback is listened on. A page can still reach it by a name of its own that it lets point
  * there, and is then of the same origin: so the name must be one of this machine's.
  */
-function checkHost(url: string): void {
-  const { hostname } = new URL(url);
+function checkHost({ hostname }: URL): void {
   if (isLoopback(hostname)) return;
   throw new HttpError(403, "wrong-host", `Cannot answer for the host "${hostname}" without --token: use 127.0.0.1`);
 }

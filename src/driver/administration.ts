@@ -21,7 +21,7 @@ import type { CallsHost } from "./calls.ts";
 import { shutdownError } from "./outcomes.ts";
 
 /** What it needs of its driver. */
-export interface AdministrationHost extends CallsHost {
+export interface AdministrationHost extends Omit<CallsHost, "scheduleGathered"> {
   /** The latest term that is on disk: no message claims a later one (E4). */
   readonly durableTerm: Term;
   /** The leader that is followed now, with its address. */

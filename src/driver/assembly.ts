@@ -38,6 +38,8 @@ export interface AssemblyHost {
   enqueue(item: Item): void;
   /** Asks for a turn. */
   schedule(): void;
+  /** Asks for one that lets others come first. */
+  scheduleGathered(): void;
   /** A leader of that cluster has found this server. */
   onLeader(of: Pick<RemoteServer, "clusterId">): void;
   /** Something is on disk. */
@@ -102,10 +104,13 @@ export class Assembly<Command, Result> {
 
   #makeCalls(): Calls {
     const { id, environment, settings } = this.#parts;
-    const { take, enqueue, schedule } = this.#host;
+    const { take, enqueue, schedule, scheduleGathered } = this.#host;
     const appliedIndex = () => this.applier.appliedIndex;
     return new Calls(
-      { id, environment, peers: this.peers, state: this.#state, appliedIndex, take, enqueue, schedule },
+      {
+        ...{ id, environment, peers: this.peers, state: this.#state, appliedIndex },
+        ...{ take, enqueue, schedule, scheduleGathered },
+      },
       settings,
     );
   }

@@ -36,6 +36,8 @@ export interface CallsHost {
   enqueue(item: Item): void;
   /** Asks for a turn. */
   schedule(): void;
+  /** Asks for one that lets others come first. */
+  scheduleGathered(): void;
 }
 
 /** Limits of what may wait and travel together. */
@@ -130,8 +132,11 @@ export class Calls {
 
   /** Takes a command, with its {@linkcode Calls.arrivalTime}. */
   propose(proposal: Proposal): void {
+    // Who finds others under way has to wait for the disk anyway, and waits least together with those who come now.
+    const isAlone = this.pending.count === 0;
     this.pending.add(proposal);
-    this.#host.schedule();
+    if (isAlone) this.#host.schedule();
+    else this.#host.scheduleGathered();
   }
 
   /** Takes a read: of any state from this entry on, or of what the leader vouches for when there is none. */

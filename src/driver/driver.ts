@@ -112,6 +112,7 @@ export class Driver<Command, Result> {
       take: (item) => this.#take(item),
       enqueue: (item) => this.#enqueue(item),
       schedule: () => this.#turns.schedule(),
+      scheduleGathered: () => this.#turns.scheduleGathered(),
       onLeader: (of) => this.#adoptCluster(of),
       onPersisted: (event) => this.#onPersisted(event),
       onFull: (isFull) => this.#onFull(isFull),

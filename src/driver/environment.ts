@@ -4,6 +4,7 @@
  * @module
  */
 import type { Core } from "../core/core.ts";
+import { nextTurn } from "../transport/next_turn.ts";
 import type { LogCache } from "../store/log_cache.ts";
 
 /** Time, turns and chance. */
@@ -18,6 +19,11 @@ export interface Environment {
   clearTimeout(handle: unknown): void;
   /** Calls back before the event loop goes on, after what runs now. */
   defer(callback: () => void): void;
+  /**
+   * Calls back when what has come to the process by now has been looked at, so that callers on many connections, of whom the
+   * event loop sees one after the other, are taken together. Like `defer` where there is nothing of the kind.
+   */
+  gather?(callback: () => void): void;
   /** A random integer in `[0, 2^53)`. */
   randomSeed(): number;
   /** Shown every core before its first step, with the entries behind it: for checkers, which must change neither. */
@@ -31,6 +37,7 @@ export const systemEnvironment: Environment = {
   setTimeout: (callback, ms) => setTimeout(callback, ms),
   clearTimeout: (handle) => clearTimeout(handle as ReturnType<typeof setTimeout>),
   defer: (callback) => queueMicrotask(callback),
+  gather: nextTurn,
   randomSeed: () => {
     const [high, low] = crypto.getRandomValues(new Uint32Array(2));
     return (high! & 0x1fffff) * 2 ** 32 + low!;

@@ -49,9 +49,12 @@ export class Proposal {
   isAlone = false;
   /** Set while it waits for room: it does so no longer. */
   onWaitingEnd: (() => void) | undefined;
-  readonly #resolve: (result: ProposalResult) => void;
-  readonly #reject: (error: unknown) => void;
-  #settled = false;
+  /**
+   * The caller's ends, until it is settled. They are let go of then: a table that held the proposal, and was replaced by a
+   * larger one, may be found to be garbage much later than the caller.
+   */
+  #resolve: ((result: ProposalResult) => void) | undefined;
+  #reject: ((error: unknown) => void) | undefined;
 
   /** Takes what becomes the entry, and the caller's two ends. */
   constructor(
@@ -75,23 +78,25 @@ export class Proposal {
 
   /** Whether the caller has its answer (or stopped waiting). */
   get isSettled(): boolean {
-    return this.#settled;
+    return this.#reject === undefined;
   }
 
   /** The entry was applied. */
   resolve(result: ProposalResult): boolean {
-    if (this.#settled) return false;
-    this.#settled = true;
-    this.#resolve(result);
+    const resolve = this.#resolve;
+    if (resolve === undefined) return false;
+    this.#resolve = this.#reject = undefined;
+    resolve(result);
     return true;
   }
 
   /** It won't be, or nobody knows, or the caller stopped waiting. */
   reject(error: unknown): boolean {
-    if (this.#settled) return false;
-    this.#settled = true;
+    const reject = this.#reject;
+    if (reject === undefined) return false;
+    this.#resolve = this.#reject = undefined;
     this.onWaitingEnd?.();
-    this.#reject(error);
+    reject(error);
     return true;
   }
 }

@@ -15,11 +15,13 @@ export class Turns {
   readonly #run: () => void;
   #inbox: Item[] = [];
   #isScheduled = false;
+  /** Whether someone waits for others to come. */
+  #isGathering = false;
   #isRunning = false;
   #isOver = false;
 
   readonly #begin = (): void => {
-    this.#isScheduled = false;
+    this.#isScheduled = this.#isGathering = false;
     this.#isRunning = true;
     this.#run();
     this.#isRunning = false;
@@ -67,6 +69,15 @@ export class Turns {
     if (this.#isScheduled || this.#isOver) return;
     this.#isScheduled = true;
     this.#hop(HOPS);
+  }
+
+  /** Asks for a turn that comes when all that has come to the process was looked at; an earlier one will do. */
+  scheduleGathered(): void {
+    const { gather } = this.#environment;
+    if (gather === undefined) return this.schedule();
+    if (this.#isScheduled || this.#isGathering || this.#isOver) return;
+    this.#isGathering = true;
+    gather(() => this.#isGathering && this.schedule());
   }
 
   #hop(hops: number): void {

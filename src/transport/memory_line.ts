@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { nextTurn } from "./next_turn.ts";
 import type { Clock } from "./clock.ts";
 
 /** Runs what arrives, in order, and never at once. */
@@ -60,7 +61,6 @@ export class QuickLine implements Line {
   readonly #clock: Clock;
   readonly #turn: Turn;
   #queue: (() => void)[] = [];
-  #timer: unknown;
   #isScheduled = false;
 
   constructor(clock: Clock, turn: Turn) {
@@ -73,25 +73,19 @@ export class QuickLine implements Line {
     if (!this.#isScheduled) this.#schedule();
   }
 
+  /** A delivery that was to come still comes, with what is queued until then. */
   drop(): void {
     this.#queue = [];
-    // A delivery that was to come in a microtask still comes, with what is queued until then.
-    if (this.#timer === undefined) return;
-    this.#clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#isScheduled = false;
   }
 
   #schedule(): void {
     this.#isScheduled = true;
     if (!this.#isTurnOver()) return queueMicrotask(this.#deliver);
-    // A message event would come sooner, but Bun takes those before timers that are due.
-    this.#timer = this.#clock.setTimeout(() => {
-      this.#timer = undefined;
+    nextTurn(() => {
       this.#turn.startedAt = this.#clock.now();
       this.#turn.deliveries = 0;
       this.#deliver();
-    }, 0);
+    });
   }
 
   #isTurnOver(): boolean {

@@ -53,6 +53,7 @@ function setUp(inFlightCountMax = 100) {
     take: (item: Item) => void taken.push(item),
     enqueue: (item: Item) => void enqueued.push(item),
     schedule: () => void turns.count++,
+    scheduleGathered: () => void turns.count++,
   };
   const bytes = { inFlightBytesMax: 1e6, appendBytesMax: 100, commandBytesMax: 500 };
   const limits = { inFlightCountMax, leaderWaitMs: 1_000, electionMaxMs: 1_000, ...bytes };

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { drawConfig } from "../../src/testing/sim/config.ts";
-import { nextTurn } from "../../src/testing/sim/drain.ts";
+import { nextTurn } from "../../src/transport/next_turn.ts";
 import { Random } from "../../src/testing/sim/random.ts";
 import { describeFailure } from "../../src/testing/sim/report.ts";
 import { runSeed } from "../../src/testing/sim/run.ts";

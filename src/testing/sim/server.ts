@@ -305,6 +305,7 @@ export class SimServer {
         if (handle !== undefined) clock.clearTimeout(handle as SimTimer);
       },
       defer: (callback) => queueMicrotask(() => life.isOver || callback()),
+      gather: (callback) => void (life.isOver || clock.setTimeout(callback, 0)),
       randomSeed: () => this.#random.u32(),
       observe: (core, cache) => this.#observe(life, core, cache),
     };

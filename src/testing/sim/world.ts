@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { nextTurn } from "./drain.ts";
+import { nextTurn } from "../../transport/next_turn.ts";
 import { EventQueue, Port, type SimEvent } from "./queue.ts";
 import type { Trace } from "./trace.ts";
 

@@ -1,12 +1,13 @@
 /**
- * One turn of the event loop: how the simulator lets every promise of an event settle before the next.
+ * The next turn of the event loop, sooner than any timer.
  *
  * @module
  */
 
 /**
- * Calls back in the next macrotask, when no microtask is left. `setImmediate` where there is one: it takes a third of
- * what a message does, and unlike a timer it does not wait.
+ * Calls back in the next macrotask, when no microtask is left and timers that were due have fired. `setImmediate` where
+ * there is one: it takes a third of what a message does, and unlike a timer, which waits for a millisecond, it does not
+ * wait.
  */
 export const nextTurn: (callback: () => void) => void = findNextTurn();
 
