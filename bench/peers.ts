@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { Cluster, ourServer } from "./cluster.ts";
 import { EtcdCluster, etcdVersion } from "./etcd.ts";
 import { type Killable, measureFailover } from "./failover.ts";
+import { floorName, measureFloor } from "./floor.ts";
 import { buildHashicorp, goVersion, type PeerPrograms } from "./hashicorp.ts";
 import { type HttpStore, measureHttp } from "./http.ts";
 import { KvCeiling, KvCluster } from "./kv.ts";
@@ -86,14 +87,31 @@ class Measuring {
     this.#say = say;
   }
 
-  /** Commands to three processes with fdatasync, and what they cost all three. */
-  durable(): Promise<PeerTable[]> {
-    const title = "Three processes, TCP, fdatasync";
-    return this.#perSize(title, (bytes) =>
-      this.#processes(async (command, dir) => {
+  /** Commands to three processes with fdatasync, and what they cost all three; then what disk and network take alone. */
+  async durable(): Promise<PeerTable[]> {
+    const { runtime, measureMs } = this.#plan;
+    const tables: PeerTable[] = [];
+    for (const bytes of this.#plan.bytes) {
+      const name = `apply, ${bytes} B`;
+      const sides = this.#sidesOf(async (command, dir) => {
         const cluster = await Cluster.start(command, dir);
-        return await sampled(cluster, this.#shapes([1, 64, 256, 1024]), `apply, ${bytes} B`, bytes, false, true);
-      }));
+        return await sampled(cluster, this.#shapes([1, 64, 256, 1024]), name, bytes, false, true);
+      });
+      const p50 = `${name}, 1 in flight: p50 µs`;
+      const floorOf = async (dir: string): Promise<Sample[]> => [
+        { name: p50, value: await measureFloor(runtime, dir, measureMs / 2), better: "less" },
+      ];
+      const { [floorName]: floor, ...measured } = await this.#inTurns({ ...await sides, [floorName]: floorOf });
+      const mine = measured[ours]!.map((samples) => samples.filter((sample) => sample.name === p50));
+      tables.push(
+        { title: `Three processes, TCP, fdatasync, ${bytes} B`, rows: rowsOf(measured) },
+        {
+          title: "The same beside what disk and network take alone",
+          rows: rowsOf({ [ours]: mine, [floorName]: floor! }),
+        },
+      );
+    }
+    return tables;
   }
 
   /** Commands or reads on memory parts in one process. */
@@ -171,9 +189,15 @@ class Measuring {
   async #processes(
     run: (command: readonly string[], dir: string) => Promise<Sample[]>,
   ): Promise<Record<string, Sample[][]>> {
+    return await this.#inTurns(await this.#sidesOf(run));
+  }
+
+  async #sidesOf(
+    run: (command: readonly string[], dir: string) => Promise<Sample[]>,
+  ): Promise<Record<string, (dir: string) => Promise<Sample[]>>> {
     const programs = { [ours]: await ourServer(this.#plan.runtime), ...this.#peers.hashicorp };
     const sides = Object.entries(programs).map(([name, command]) => [name, (dir: string) => run(command, dir)]);
-    return await this.#inTurns(Object.fromEntries(sides));
+    return Object.fromEntries(sides);
   }
 
   #inTurns(sides: Readonly<Record<string, (dir: string) => Promise<Sample[]>>>): Promise<Record<string, Sample[][]>> {
