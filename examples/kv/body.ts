@@ -19,8 +19,8 @@ export type JsonValue = string | { readonly base64: string };
 export async function readBody(request: Request, bytesMax: number = VALUE_BYTES_MAX): Promise<Uint8Array> {
   const announced = request.headers.get("content-length");
   if (announced !== null && Number(announced) > bytesMax) throw tooLarge(bytesMax);
-  // A chunked body has no length, whatever another header says.
-  if (announced === null || request.headers.has("transfer-encoding")) {
+  // A chunked body has no length, whatever another header says; and of the same header twice runtimes make "5, 5".
+  if (announced === null || !/^\d+$/.test(announced) || request.headers.has("transfer-encoding")) {
     return request.body === null ? new Uint8Array() : await readChunks(request.body, bytesMax);
   }
   const bytes = new Uint8Array(await request.arrayBuffer());

@@ -43,7 +43,9 @@ export function kvApp(options: KvAppOptions): FetchHandler {
   app.delete("/kv/:key", (c) => routes.delete(c));
   app.all("/kv/:key", onlyMethods("GET, HEAD, PUT, DELETE"));
   app.post("/kv/:key/cas", (c) => routes.cas(c)).all(onlyMethods("POST"));
-  app.get("/watch", (c) => routes.watch(c)).all(onlyMethods("GET"));
+  // Hono answers HEAD by GET, whose stream nobody would ever read.
+  const watch = (c: Context) => c.req.method === "HEAD" ? onlyMethods("GET")(c) : routes.watch(c);
+  app.get("/watch", watch).all(onlyMethods("GET"));
   // Who came this far has shown the token.
   const admin = adminApp(raft, { insecure: true, path: "/raft" });
   app.all("/raft/*", (c) => admin.fetch(c.req.raw));

@@ -72,6 +72,7 @@ export class Calls {
   #durableTerm: Term = 0;
   #sweepTimer: unknown;
   #arrivedAt: number | undefined;
+  readonly #forgetArrival = (): void => void (this.#arrivedAt = undefined);
   /** Callers who want to know whether this server leads, by the number given to our core. */
   readonly #verifications = new Map<number, Verification>();
   /** For questions that are no reads of ours; negative, so that they differ from those. */
@@ -125,9 +126,13 @@ export class Calls {
     return this.#durableTerm;
   }
 
-  /** When what comes now came: the clock is read once for all that comes before the next turn. */
+  /** When what comes now came: the clock is read once for all that comes together. */
   arrivalTime(): number {
-    return this.#arrivedAt ??= this.#host.environment.now();
+    if (this.#arrivedAt === undefined) {
+      this.#arrivedAt = this.#host.environment.now();
+      this.#host.environment.defer(this.#forgetArrival);
+    }
+    return this.#arrivedAt;
   }
 
   /** Takes a command, with its {@linkcode Calls.arrivalTime}. */
@@ -156,7 +161,6 @@ export class Calls {
 
   /** What came in this turn goes to our own core, to the leader, or waits for one. */
   dispatch(): void {
-    this.#arrivedAt = undefined;
     const { term, voteAsked, votePersisted } = this.#host.state;
     if (voteAsked === votePersisted) this.#durableTerm = term;
     this.pending.admit();

@@ -73,11 +73,10 @@ export class Turns {
 
   /** Asks for a turn that comes when all that has come to the process was looked at; an earlier one will do. */
   scheduleGathered(): void {
-    const { gather } = this.#environment;
-    if (gather === undefined) return this.schedule();
+    if (this.#environment.gather === undefined) return this.schedule();
     if (this.#isScheduled || this.#isGathering || this.#isOver) return;
     this.#isGathering = true;
-    gather(() => this.#isGathering && this.schedule());
+    this.#environment.gather(() => this.#isGathering && this.schedule());
   }
 
   #hop(hops: number): void {

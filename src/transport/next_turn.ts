@@ -1,13 +1,13 @@
 /**
- * The next turn of the event loop, sooner than any timer.
+ * A later turn of the event loop, without waiting for a timer.
  *
  * @module
  */
 
 /**
- * Calls back in the next macrotask, when no microtask is left and timers that were due have fired. `setImmediate` where
- * there is one: it takes a third of what a message does, and unlike a timer, which waits for a millisecond, it does not
- * wait.
+ * Calls back in a macrotask of its own, when no microtask is left; timers that are due fire before it or right after it.
+ * `setImmediate` where there is one: it takes a third of what a message does, and unlike a timer, which waits for a
+ * millisecond, it does not wait.
  */
 export const nextTurn: (callback: () => void) => void = findNextTurn();
 

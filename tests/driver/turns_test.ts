@@ -10,7 +10,7 @@ function setUp() {
   const gathered: (() => void)[] = [];
   let count = 0;
   const turns = new Turns(environment, () => void count++);
-  /** Lets what was deferred run, and then what waits for all others. */
+  /** Lets what was deferred run; gives how many turns there were. */
   const settle = () => new Promise<number>((resolve) => setTimeout(() => resolve(count), 0));
   return { turns, settle, gathered, finish: () => gathered.splice(0).forEach((callback) => callback()) };
 }

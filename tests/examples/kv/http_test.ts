@@ -64,8 +64,10 @@ test("PUT takes any bytes up to 1 MiB, with a length or without", async () => {
   const client = new Client();
   const all = Uint8Array.from({ length: MIB }, (_, i) => i * 31);
   for (const bytes of [new Uint8Array(), all.subarray(0, 256), all]) {
-    for (const body of [bytes, new Blob([bytes]).stream()]) {
-      assertEquals((await client.ask("PUT", "/kv/a", body as BodyInit)).status, 200);
+    // A request that is made here has no length of its own.
+    const withLength = [bytes, { "content-length": String(bytes.length) }] as const;
+    for (const [body, headers] of [withLength, [bytes], [new Blob([bytes]).stream()]] as const) {
+      assertEquals((await client.ask("PUT", "/kv/a", body as BodyInit, headers)).status, 200);
       assertEquals(new Uint8Array(await (await client.ask("GET", "/kv/a")).arrayBuffer()), bytes);
     }
   }
@@ -76,6 +78,10 @@ test("PUT refuses a larger body, and buffers no more than the limit", async () =
   assertEquals(await client.error("PUT", "/kv/a", new Uint8Array(MIB + 1)), [413, "too-large"]);
   const announced = { "content-length": String(MIB + 1) };
   assertEquals(await client.error("PUT", "/kv/a", new ReadableStream(), announced), [413, "too-large"]);
+  for (const untrue of ["3", "0", "5, 5", "104857600, 104857600"]) {
+    const headers = { "content-length": untrue };
+    assertEquals(await client.error("PUT", "/kv/a", new Uint8Array(MIB + 1), headers), [413, "too-large"]);
+  }
   let pulled = 0;
   let isCancelled = false;
   const endless = new ReadableStream<Uint8Array>({
@@ -333,6 +339,9 @@ test("HEAD is GET without the body", async () => {
   await client.ask("PUT", "/kv/a", "1");
   const response = await client.ask("HEAD", "/kv/a");
   assertEquals([response.status, response.headers.get("raft-index"), await response.text()], [200, "1", ""]);
+  // Of a stream nobody would read the rest.
+  const watch = await client.ask("HEAD", "/watch");
+  assertEquals([watch.status, watch.headers.get("allow")], [405, "GET"]);
 });
 
 test("the admin surface is under /raft", async () => {
