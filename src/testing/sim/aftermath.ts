@@ -5,6 +5,7 @@
  * @module
  */
 import type { Fault } from "./config.ts";
+import { LONGEST_DELAY } from "./delays.ts";
 import type { Infirmity } from "./plague.ts";
 import type { Random } from "./random.ts";
 import type { Life, SimServer } from "./server.ts";
@@ -204,6 +205,7 @@ export class Aftermath {
   async #stable(well: readonly SimServer[], phase: () => Promise<void>): Promise<void> {
     const { ghost, config } = this.#simulation;
     const present = this.#members;
+    await this.#heedTransfers(well);
     const { id, core: { term } } = leaderOf(well)!;
     // Without the question before elections whoever hears nobody campaigns, and is heard at last.
     const isPeaceful = config.settings.preVote === true || well.length === present.length;
@@ -213,6 +215,15 @@ export class Aftermath {
       return `"${id}", a healthy leader of term ${term}, makes way for "${leader?.id}" of term ${leader?.core.term}`;
     });
     this.#judge();
+  }
+
+  /** A leader that has given up a transfer leads on, and the last word of it is heeded whenever it comes. */
+  async #heedTransfers(well: readonly SimServer[]): Promise<void> {
+    const { world, handOverAt, config: { network: { tailMax, delayMax } } } = this.#simulation;
+    const until = handOverAt + Math.max(tailMax, LONGEST_DELAY * delayMax);
+    if (world.time >= until) return;
+    await this.#simulation.run(() => world.time >= until);
+    await this.#within("V1", "follow one leader", () => hasLeader(this.#simulation, well));
   }
 
   /** V3: it takes commands and reads on every server. */

@@ -27,6 +27,9 @@ const heavy: readonly number[] = [
   700, 831, 1017, 1304, 1806, 2933, 8135,
 ];
 
+/** No delay is longer than so many times the usual most, whatever the shape. */
+export const LONGEST_DELAY = 41;
+
 /** One delay, an integer of at least `min`. A uniform one, and most of the others, are at most `max`. */
 export function drawDelay(random: Random, shape: DelayShape, min: number, max: number): number {
   switch (shape) {

@@ -89,6 +89,8 @@ export class Simulation {
   readonly moves: MoveObserver = new MoveObserver();
   /** Messages sent so far. */
   sent = 0;
+  /** When a leader last told a server to take over, virtual microseconds. */
+  handOverAt: number = -Infinity;
   readonly #checkers: readonly Checker[];
   // Those that look at what happens most often.
   readonly #ofSteps: readonly Checker[];
@@ -284,6 +286,7 @@ export class Simulation {
     const { life } = server;
     if (life?.core === undefined) return;
     this.sent++;
+    if (decoded.message.type === "timeout-now") this.handOverAt = this.world.time;
     if (decoded.message.type === "forward-request") this.onForward?.(from, to);
     // A leader's log is complete in the middle of a step; a follower's may be about to be truncated.
     if (decoded.message.type === "append-request") server.sync(life);
