@@ -223,7 +223,7 @@ export class Aftermath {
     const until = handOverAt + Math.max(tailMax, LONGEST_DELAY * delayMax);
     if (world.time >= until) return;
     await this.#simulation.run(() => world.time >= until);
-    await this.#within("V1", "follow one leader", () => hasLeader(this.#simulation, well));
+    await this.#within("V1", "have a leader", () => leaderOf(well) !== undefined);
   }
 
   /** V3: it takes commands and reads on every server. */
