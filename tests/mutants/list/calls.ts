@@ -125,7 +125,7 @@ export const calls: readonly Mutant[] = [
       servers: 3,
       ambush: 1,
       moving: false,
-      client: { clients: 2, burstChance: 0.5, burstMax: 64, quietChance: 0.3, tailsOff: true },
+      client: { leaseReads: false, clients: 2, burstChance: 0.5, burstMax: 64, quietChance: 0.3, tailsOff: true },
     },
   },
   {
