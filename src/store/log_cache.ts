@@ -101,6 +101,8 @@ export class LogCache {
     }
     this.#end = index;
     this.#durableEnd = Math.min(this.#durableEnd, index);
+    // What is left of the last records may all be durable now.
+    this.#evict();
   }
 
   /**

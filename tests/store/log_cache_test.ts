@@ -125,6 +125,15 @@ test("LogCache keeps what isn't durable, however much it is, and forgets it when
   assertEquals([cache.firstIndex, cache.end], [100, 101]);
 });
 
+test("LogCache forgets what a truncation has left of records that were not all durable", () => {
+  const cache = new LogCache(100);
+  cache.append(commandsOf(1, 1, ...Array.from({ length: 5 }, () => "x".repeat(50))));
+  cache.durableEnd = 5;
+  assertEquals([cache.firstIndex, cache.end], [1, 6]);
+  cache.truncateFrom(5);
+  assertEquals([cache.firstIndex, cache.end, cache.byteLength], [5, 5, 0]);
+});
+
 test("LogCache holds a quarter of what is applied, and of all else as much as it may", () => {
   const cache = new LogCache(1_000);
   const bytes = commandsOf(1, 1, "x".repeat(52)).byteLength;
