@@ -16,10 +16,10 @@ export async function measureFloor(runtime: RuntimeName, dir: string, measureMs:
   const command = [...await commandOf(runtime), scriptPath("./floor_server.ts")];
   const children = ["n1", "n2", "n3"].map((id) => new Child([...command, join(dir, id)]));
   try {
-    const [first, second] = await Promise.all(children.map((child) => child.answer<{ port: number }>()));
+    const ports = await Promise.all(children.map((child) => child.answer<{ port: number }>().then(({ port }) => port)));
     const ask = (child: Child, job: FloorJob) => child.ask<Percentiles>(job);
     const writes = await Promise.all(children.map((child) => ask(child, { job: "write", measureMs })));
-    const trip = await ask(children[0]!, { job: "ping", port: (second ?? first)!.port, measureMs });
+    const trip = await ask(children[0]!, { job: "ping", port: ports[1]!, measureMs });
     return Math.min(...writes.map(({ p50Us }) => p50Us)) + trip.p50Us;
   } finally {
     await Promise.all(children.map((child) => child.stop({ job: "stop" } satisfies FloorJob)));

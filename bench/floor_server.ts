@@ -7,8 +7,8 @@ import { mkdirSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
-import { createInterface } from "node:readline";
 import { overwrite } from "./disk.ts";
+import { answerJobs } from "./jobs.ts";
 import { type Percentiles, percentilesOf } from "./statistics.ts";
 
 /** What such a process is asked. */
@@ -26,13 +26,9 @@ async function main(dir: string): Promise<void> {
   mkdirSync(dir, { recursive: true });
   const server = createServer((socket) => socket.setNoDelay(true).on("data", (bytes) => socket.write(bytes)));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const say = (value: unknown) => process.stdout.write(JSON.stringify(value) + "\n");
-  say({ port: (server.address() as AddressInfo).port });
-  for await (const line of createInterface({ input: process.stdin })) {
-    const job = JSON.parse(line) as FloorJob;
-    if (job.job === "stop") break;
-    say(job.job === "write" ? overwrite(join(dir, "filled.bin"), job.measureMs) : await ping(job.port, job.measureMs));
-  }
+  await answerJobs<FloorJob>({ port: (server.address() as AddressInfo).port }, (job) => {
+    return job.job === "write" ? overwrite(join(dir, "filled.bin"), job.measureMs) : ping(job.port, job.measureMs);
+  });
   process.exit(0);
 }
 

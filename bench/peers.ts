@@ -88,12 +88,11 @@ class Measuring {
   }
 
   /** Commands to three processes with fdatasync, and what they cost all three; then what disk and network take alone. */
-  async durable(): Promise<PeerTable[]> {
+  durable(): Promise<PeerTable[]> {
     const { runtime, measureMs } = this.#plan;
-    const tables: PeerTable[] = [];
-    for (const bytes of this.#plan.bytes) {
+    return this.#eachSize(async (bytes) => {
       const name = `apply, ${bytes} B`;
-      const sides = this.#sidesOf(async (command, dir) => {
+      const sides = await this.#sidesOf(async (command, dir) => {
         const cluster = await Cluster.start(command, dir);
         return await sampled(cluster, this.#shapes([1, 64, 256, 1024]), name, bytes, false, true);
       });
@@ -101,17 +100,14 @@ class Measuring {
       const floorOf = async (dir: string): Promise<Sample[]> => [
         { name: p50, value: await measureFloor(runtime, dir, measureMs / 2), better: "less" },
       ];
-      const { [floorName]: floor, ...measured } = await this.#inTurns({ ...await sides, [floorName]: floorOf });
+      const { [floorName]: floor, ...measured } = await this.#inTurns({ ...sides, [floorName]: floorOf });
       const mine = measured[ours]!.map((samples) => samples.filter((sample) => sample.name === p50));
-      tables.push(
+      const besideFloor = rowsOf({ [ours]: mine, [floorName]: floor! });
+      return [
         { title: `Three processes, TCP, fdatasync, ${bytes} B`, rows: rowsOf(measured) },
-        {
-          title: "The same beside what disk and network take alone",
-          rows: rowsOf({ [ours]: mine, [floorName]: floor! }),
-        },
-      );
-    }
-    return tables;
+        { title: "The same beside what disk and network take alone", rows: besideFloor },
+      ];
+    });
   }
 
   /** Commands or reads on memory parts in one process. */
@@ -211,11 +207,13 @@ class Measuring {
     return runPairs(inDirs, this.#plan.pairs, this.#say);
   }
 
-  async #perSize(title: string, run: (bytes: number) => Promise<Record<string, Sample[][]>>): Promise<PeerTable[]> {
+  #perSize(title: string, run: (bytes: number) => Promise<Record<string, Sample[][]>>): Promise<PeerTable[]> {
+    return this.#eachSize(async (bytes) => [{ title: `${title}, ${bytes} B`, rows: rowsOf(await run(bytes)) }]);
+  }
+
+  async #eachSize(run: (bytes: number) => Promise<PeerTable[]>): Promise<PeerTable[]> {
     const tables: PeerTable[] = [];
-    for (const bytes of this.#plan.bytes) {
-      tables.push({ title: `${title}, ${bytes} B`, rows: rowsOf(await run(bytes)) });
-    }
+    for (const bytes of this.#plan.bytes) tables.push(...await run(bytes));
     return tables;
   }
 

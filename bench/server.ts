@@ -4,9 +4,9 @@
  * @module
  */
 import process from "node:process";
-import { createInterface } from "node:readline";
 import { createRaft, type Raft } from "@securecollc/raft";
 import { fileStore } from "@securecollc/raft/fs";
+import { answerJobs } from "./jobs.ts";
 import type { LoadShape } from "./load.ts";
 import { Counter } from "./machine.ts";
 import { startMemory } from "./memory.ts";
@@ -49,13 +49,9 @@ async function start(plan: ServerPlan): Promise<Server[]> {
 
 async function main(plan: ServerPlan): Promise<void> {
   const servers = await start(plan);
-  const say = (value: unknown) => process.stdout.write(JSON.stringify(value) + "\n");
-  say({ started: true });
-  for await (const line of createInterface({ input: process.stdin })) {
-    const job = JSON.parse(line) as Job;
-    if (job.job === "stop") break;
-    say(await answer(servers.find((server) => server.state === "leader") ?? servers[0]!, job));
-  }
+  await answerJobs<Job>({ started: true }, (job) => {
+    return answer(servers.find((server) => server.state === "leader") ?? servers[0]!, job);
+  });
   await Promise.all(servers.map((server) => server.shutdown()));
   process.exit(0);
 }

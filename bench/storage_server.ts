@@ -6,10 +6,10 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { createInterface } from "node:readline";
 import { createRaft, type Raft } from "@securecollc/raft";
 import { fileStore } from "@securecollc/raft/fs";
 import { type Command, KvMachine, type Result } from "../examples/kv/machine.ts";
+import { answerJobs } from "./jobs.ts";
 import { type LoadResult, type LoadShape, runLoad } from "./load.ts";
 import { Counter } from "./machine.ts";
 
@@ -83,13 +83,7 @@ function start(plan: StoragePlan, tcp: typeof import("../adapters/node/mod.ts").
 async function main(plan: StoragePlan): Promise<void> {
   const runtime = "Deno" in globalThis ? "deno" : "Bun" in globalThis ? "bun" : "node";
   const raft = await start(plan, (await import(`@securecollc/raft/${runtime}`)).tcp);
-  const say = (value: unknown) => process.stdout.write(JSON.stringify(value) + "\n");
-  say({ started: true });
-  for await (const line of createInterface({ input: process.stdin })) {
-    const job = JSON.parse(line) as StorageJob;
-    if (job.job === "stop") break;
-    say(await answer(raft, plan, job));
-  }
+  await answerJobs<StorageJob>({ started: true }, (job) => answer(raft, plan, job));
   await raft.shutdown();
   process.exit(0);
 }
