@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Turns } from "../../src/driver/turns.ts";
 import { test } from "../harness.ts";
-import { VirtualEnvironment } from "../virtual_environment.ts";
+import { drain, VirtualEnvironment } from "../virtual_environment.ts";
 
 function setUp() {
   const environment = Object.assign(new VirtualEnvironment(), {
@@ -11,7 +11,7 @@ function setUp() {
   let count = 0;
   const turns = new Turns(environment, () => void count++);
   /** Lets what was deferred run; gives how many turns there were. */
-  const settle = () => new Promise<number>((resolve) => setTimeout(() => resolve(count), 0));
+  const settle = () => drain().then(() => count);
   return { turns, settle, gathered, finish: () => gathered.splice(0).forEach((callback) => callback()) };
 }
 
@@ -52,6 +52,6 @@ test("Turns.scheduleGathered() is schedule() where nothing can be gathered", asy
   let count = 0;
   const turns = new Turns(new VirtualEnvironment(), () => void count++);
   turns.scheduleGathered();
-  await new Promise((resolve) => setTimeout(resolve, 0));
+  await drain();
   assertEquals(count, 1);
 });
