@@ -197,6 +197,7 @@ async function measureLoads(
   const data = {
     "apply, 16 B": await run(16, false),
     "apply, 256 B": commands,
+    "apply, 4 KiB": await run(4096, false),
     "read, linearizable": await run(256, true),
   };
   return { title, markdown: `${loadTable(data)}\n\n${stageTable(commands)}`, data };
