@@ -2,12 +2,13 @@
  * Whole servers on write-ahead logs in memory, of which bits flip.
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { DamagedEntryError } from "../src/errors.ts";
+import { DamagedEntryError, NothingNewToSnapshotError } from "../src/errors.ts";
 import type { RaftEvent } from "../src/events.ts";
 import type { StoreFactory } from "../src/store/store.ts";
 import { kvLog } from "../src/store/kv/kv_store.ts";
 import { fileSnapshots } from "../src/store/snapshot_files.ts";
 import { walStore } from "../src/store/wal/wal_store.ts";
+import type { MemoryDirectory } from "../src/testing/memory_directory.ts";
 import { MemoryFiles } from "../src/testing/memory_files.ts";
 import { MemoryKv } from "../src/testing/memory_kv.ts";
 import type { ServerId } from "../src/types.ts";
@@ -71,7 +72,7 @@ class Disks {
 }
 
 /** Flips a bit in the first place of a disk where this text is. */
-function damageText(files: MemoryFiles, text: string): void {
+function damageText(files: MemoryDirectory, text: string): void {
   for (const name of files.names()) {
     const image = files.image(name);
     const at = new TextDecoder("latin1").decode(image).indexOf(text);
@@ -283,5 +284,35 @@ test("damage below a leader's snapshot is mended in a cluster where nobody write
   assert(index < lastIndex && leader.status.firstIndex > lastIndex, `${leader.status.firstIndex}`);
   await cluster.converged();
   assertEquals(cluster.machine(id).values, cluster.machine(leader.id).values);
+  await cluster.stopAll();
+});
+
+test("a leader whose only snapshot is damaged takes it again for a follower that needs it, though nothing happened since", async () => {
+  const cluster = new VirtualCluster(3, (id, cluster) => {
+    const machine = new SnapshotJournal();
+    cluster.machines.set(id, machine);
+    return machine;
+  });
+  const files = new Map(cluster.ids.map((id) => [id, new MemoryFiles()]));
+  for (const id of cluster.ids) {
+    const snapshots = fileSnapshots(files.get(id)!);
+    await cluster.start(id, {
+      snapshots: { open: () => Promise.resolve(snapshots) },
+      ...{ snapshotThreshold: 2 ** 40, trailingLogs: 0 },
+    });
+  }
+  const { leader, followers: [behind] } = await cluster.elect();
+  cluster.isolate(behind!.id);
+  for (let i = 1; i <= 20; i++) await cluster.settled(leader.apply(`value ${i} `.repeat(30)));
+  const { meta } = await cluster.settled(leader.snapshot());
+  await cluster.environment.until(() => leader.status.firstIndex > meta.index);
+  damageText(files.get(leader.id)!.child(meta.id), "value 7 value");
+  cluster.heal();
+  await cluster.converged();
+  assertEquals(cluster.machine(behind!.id).values, cluster.machine(leader.id).values);
+  const kept = await cluster.settled(leader.snapshots());
+  assertEquals(kept.map(({ meta: { index, id } }) => [index, id === meta.id]), [[meta.index, false]]);
+  // This one is whole: there is nothing new.
+  await assertRejects(() => cluster.settled(leader.snapshot()), NothingNewToSnapshotError);
   await cluster.stopAll();
 });

@@ -66,7 +66,7 @@ export class Snapshotter<Command, Result> {
   /**
    * Takes a snapshot, after the one that is being taken, if any; done when it is durable.
    *
-   * @throws {NothingNewToSnapshotError} When the last one has all that is applied.
+   * @throws {NothingNewToSnapshotError} When the last one has all that is applied, and is there.
    */
   take(): Promise<SnapshotMeta> {
     const next = () => this.#take();
@@ -133,7 +133,8 @@ export class Snapshotter<Command, Result> {
   async #take(): Promise<SnapshotMeta> {
     // The machine itself may have asked, in the middle of applying an entry.
     await undefined;
-    const captured = await this.#capture();
+    const isLost = this.#applier.appliedIndex === this.#host.state.snapshot.index && await this.#isLastLost();
+    const captured = await this.#capture(isLost);
     const { origin } = captured;
     const user = this.#readable(captured.user);
     let sink: SnapshotSink | undefined;
@@ -172,14 +173,23 @@ export class Snapshotter<Command, Result> {
     }, { highWaterMark: 0 });
   }
 
+  /**
+   * Whether the last snapshot was found damaged, or is gone: the machine still has all that was in it, and the log may have
+   * it no more, so that another one is taken even where nothing has happened since.
+   */
+  async #isLastLost(): Promise<boolean> {
+    const { index } = this.#host.state.snapshot;
+    return !(await this.#store.list()).some((meta) => meta.index >= index);
+  }
+
   /** What the machine holds between two entries, so that it is exactly what the log up to there makes of it (BS14). */
-  #capture(): Promise<SnapshotContent> {
+  #capture(isLost: boolean): Promise<SnapshotContent> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw new ShutdownError();
       this.#rejectCapture = reject;
       this.#applier.whenFree(() => {
         try {
-          if (!this.#closed) resolve(this.#captureNow());
+          if (!this.#closed) resolve(this.#captureNow(isLost));
         } catch (error) {
           reject(error);
         }
@@ -187,11 +197,12 @@ export class Snapshotter<Command, Result> {
     });
   }
 
-  #captureNow(): SnapshotContent {
+  #captureNow(isLost: boolean): SnapshotContent {
     const { state, beginning } = this.#host;
     const { appliedIndex: index, appliedTimeMs: timeMs, appliedBytes } = this.#applier;
     if (this.#applier.isRestoring) throw new NoSnapshotsError("a restore is under way: take one when it is over");
-    if (index <= state.snapshot.index) throw new NothingNewToSnapshotError(index);
+    const last = state.snapshot.index;
+    if (index < last || (index === last && !isLost)) throw new NothingNewToSnapshotError(index);
     const term = termAt(state.log, index);
     const configuration = configurationAt(state, index);
     if (term === undefined || configuration === undefined) {
