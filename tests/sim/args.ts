@@ -15,6 +15,7 @@ export const HELP: string = `deno task sim [options]
   --start N      the first one (0)
   --minutes M    stops after this long; without --seeds as many as there is time for
   --jobs N       seeds that run at a time (one for each core)
+  --keep-going   goes on after a failure, names each seed that fails, and shows the first
   --marks        prints how often the runs came by each mark
   --hashes       prints a line with seed and trace hash for each
 
@@ -48,6 +49,7 @@ export type Command =
     readonly seeds: number;
     readonly minutes: number;
     readonly jobs: number | undefined;
+    readonly keepsGoing: boolean;
     readonly hashes: boolean;
     readonly marks: boolean;
     readonly request: SimRequest;
@@ -120,9 +122,10 @@ function commandOf(values: Values, mode: keyof typeof modes | undefined): Comman
       const seeds = integer("seeds", values, 1) ?? (minutes === undefined ? 100 : 1_000_000_000);
       const start = seedOf("start", values) ?? 0;
       const jobs = integer("jobs", values, 1, 256);
+      const keepsGoing = values["keep-going"] === true;
       const hashes = values.hashes === true;
       const marks = values.marks === true;
-      return { type: "seeds", start, seeds, minutes: minutes ?? Infinity, jobs, hashes, marks, request };
+      return { type: "seeds", start, seeds, minutes: minutes ?? Infinity, jobs, keepsGoing, hashes, marks, request };
     }
   }
 }
@@ -134,6 +137,7 @@ function read(args: readonly string[]): Values {
       options: {
         ...{ seeds: text, start: text, minutes: text, jobs: text, hashes: flag, marks: flag, seed: text, script: text },
         ...{ shrink: text, out: text, tries: text, servers: text, steps: text, faults: text, store: text, bug: text },
+        "keep-going": flag,
         help: { type: "boolean", short: "h" },
       },
     });

@@ -11,6 +11,7 @@ test("sim: a command line says what to run", () => {
     seeds: 100,
     minutes: Infinity,
     jobs: undefined,
+    keepsGoing: false,
     hashes: false,
     marks: false,
     request,
@@ -21,6 +22,7 @@ test("sim: a command line says what to run", () => {
     ...{ ...seeds, seeds: 1_000_000_000 },
     ...{ minutes: 1.5, jobs: 2 },
   } as unknown);
+  assertEquals(parseCommand(["--keep-going"]), { ...seeds, keepsGoing: true } as unknown);
   assertEquals(parseCommand(["--seed", "9007199254740991"]), {
     ...{ type: "replay", seed: Number.MAX_SAFE_INTEGER, request },
   } as unknown);

@@ -17,14 +17,16 @@ export interface Campaign {
   readonly minutes?: number | undefined;
   /** Seeds that run at a time; by default one for each core. */
   readonly jobs?: number | undefined;
+  /** Whether seeds go on after a failure, to find others; false by default. */
+  readonly keepsGoing?: boolean | undefined;
   readonly request: SimRequest;
 }
 
 /** What came out. */
 export interface Outcome {
-  /** The first seed, by number, that failed. */
-  readonly failed: Summary | undefined;
-  /** All seeds up to that one. */
+  /** The first seed, by number, that failed, or all of them when it was to go on. */
+  readonly failures: readonly Summary[];
+  /** All seeds up to the first failure, or all of them when it was to go on. */
   readonly summaries: readonly Summary[];
   readonly totals: Totals;
   readonly jobs: number;
@@ -63,7 +65,8 @@ const RARE_MARKS: readonly string[] = [
 const seedMsMax = 600_000;
 
 /**
- * Runs them. Begins no seed after a failure, and takes none into account that comes after it by number.
+ * Runs them. Unless it is to go on, it begins no seed after a failure, and takes none into account that comes after it by
+ * number.
  *
  * @param onSummary Called with each run that has ended, in any order.
  */
@@ -71,7 +74,7 @@ export async function runCampaign(
   campaign: Campaign,
   onSummary: (summary: Summary, soFar: Totals) => void = () => {},
 ): Promise<Outcome> {
-  const { start, seeds, minutes = Infinity, request } = campaign;
+  const { start, seeds, minutes = Infinity, keepsGoing = false, request } = campaign;
   const jobs = Math.min(seeds, campaign.jobs ?? availableParallelism());
   const startedAt = performance.now();
   const before = process.cpuUsage();
@@ -85,7 +88,7 @@ export async function runCampaign(
   const take = (): number | undefined =>
     next >= end || performance.now() - startedAt >= minutes * 60_000 ? undefined : next++;
   const onEnd = (summary: Summary) => {
-    if (summary.invariant !== undefined) end = Math.min(end, summary.seed + 1);
+    if (summary.invariant !== undefined && !keepsGoing) end = Math.min(end, summary.seed + 1);
     summaries.push(summary);
     soFar.add(summary);
     soFar.cpuMs = cpuMs();
@@ -97,7 +100,8 @@ export async function runCampaign(
   const totals = new Totals();
   for (const summary of counted) totals.add(summary);
   totals.cpuMs = cpuMs();
-  return { failed: counted.find(({ invariant }) => invariant !== undefined), summaries: counted, totals, jobs };
+  const failures = counted.filter(({ invariant }) => invariant !== undefined);
+  return { failures, summaries: counted, totals, jobs };
 }
 
 /** The marks that this many seeds should have come by and did not; none where the request keeps them from it. */

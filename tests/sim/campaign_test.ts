@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertGreater } from "@std/assert";
 import process from "node:process";
 import { runtime, test } from "../harness.ts";
 import { missedMarks, runCampaign } from "./campaign.ts";
@@ -15,7 +15,7 @@ test("sim: a campaign runs every seed, whatever the number of threads", async ()
   const campaign = { start: 40, seeds: 6, request: { steps } };
   const one = await runCampaign({ ...campaign, jobs: 1 });
   assertEquals(one.summaries.map(({ seed }) => seed), [40, 41, 42, 43, 44, 45]);
-  assertEquals([one.failed, one.totals.seeds, one.jobs], [undefined, 6, 1]);
+  assertEquals([one.failures, one.totals.seeds, one.jobs], [[], 6, 1]);
   assert(one.totals.steps >= 6 * steps && one.totals.timeMs > 0 && one.totals.eventsPerSecond > 0);
   const seen: number[] = [];
   const three = await runCampaign({ ...campaign, jobs: 3 }, ({ seed }) => seen.push(seed));
@@ -27,11 +27,19 @@ test("sim: a campaign ends with its first failure by number", async () => {
   // Nothing is asked for but a core that has no bug until it holds an entry of an earlier term.
   const campaign = { start: 0, seeds: 200, request: { steps: 3000, bug: "BE09" } };
   const one = await runCampaign({ ...campaign, jobs: 1 });
-  assertEquals(one.failed?.invariant, "E7");
-  assertEquals(one.summaries.at(-1)?.seed, one.failed?.seed);
+  assertEquals(one.failures.map(({ invariant }) => invariant), ["E7"]);
+  assertEquals(one.summaries.at(-1), one.failures[0]);
   const two = await runCampaign({ ...campaign, jobs: 2 });
   assertEquals(figures(two.summaries), figures(one.summaries));
 }, { timeoutMs: 120_000, runtimes: ["deno"] });
+
+test("sim: a campaign that is to go on after a failure finds the others", async () => {
+  const campaign = { start: 0, seeds: 4, keepsGoing: true, request: { steps, bug: "BE06" } };
+  const { failures, summaries } = await runCampaign({ ...campaign, jobs: 2 });
+  assertEquals(summaries.map(({ seed }) => seed), [0, 1, 2, 3]);
+  assertGreater(failures.length, 1);
+  assertEquals(failures, summaries.filter(({ invariant }) => invariant !== undefined));
+}, { timeoutMs: 120_000 });
 
 test("sim: a large campaign must come by every mark", () => {
   const totals = new Totals();
@@ -62,8 +70,14 @@ test("sim: every commit has seeds of its own", () => {
 });
 
 test("sim: a campaign begins nothing when its time is over", async () => {
-  const { summaries, failed } = await runCampaign({ start: 0, seeds: 50, minutes: 1e-9, jobs: 1, request: { steps } });
-  assertEquals([summaries.length, failed], [0, undefined]);
+  const { summaries, failures } = await runCampaign({
+    start: 0,
+    seeds: 50,
+    minutes: 1e-9,
+    jobs: 1,
+    request: { steps },
+  });
+  assertEquals([summaries.length, failures], [0, []]);
 });
 
 test("sim: the command line says how it ended by its status", async () => {

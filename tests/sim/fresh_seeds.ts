@@ -19,7 +19,8 @@ test(`campaign: ${seeds} fresh seeds from ${start} break no invariant`, async ()
   });
   totals = outcome.totals;
   console.log(`${totals.seeds} seeds from ${start}: ${totals.describe()} on ${outcome.jobs} cores`);
-  if (outcome.failed !== undefined) throw new Error(await explain(outcome.failed.seed, {}));
+  const [failed] = outcome.failures;
+  if (failed !== undefined) throw new Error(await explain(failed.seed, {}));
 }, { timeoutMs });
 
 test("campaign: they come by every mark", () => {

@@ -39,22 +39,24 @@ async function runSeeds(command: Extract<Command, { type: "seeds" }>): Promise<n
   const { start, seeds, minutes, request, hashes, marks } = command;
   const startedAt = performance.now();
   let saidAt = startedAt;
-  const outcome = await runCampaign(command, (_, soFar) => {
+  const outcome = await runCampaign(command, ({ seed, invariant }, soFar) => {
+    if (invariant !== undefined) console.log(`seed ${seed} breaks ${invariant}`);
     if (performance.now() - saidAt < progressMs) return;
     saidAt = performance.now();
     const of = minutes < Infinity ? `${((saidAt - startedAt) / 60_000).toFixed(1)} of ${minutes} minutes` : seeds;
     console.log(`${soFar.seeds} seeds of ${of}: ${soFar.describe()}`);
   });
-  const { failed, summaries, totals, jobs } = outcome;
+  const { failures, summaries, totals, jobs } = outcome;
   if (hashes) { for (const { seed, hash } of summaries) console.log(`${seed} ${hash}`); }
-  if (failed !== undefined) console.log(await explain(failed.seed, request));
+  if (failures.length > 0) console.log(await explain(failures[0]!.seed, request));
   if (!hashes) {
-    const verdict = failed === undefined ? "no violation" : `seed ${failed.seed} breaks ${failed.invariant}`;
+    const broken = failures.map(({ seed, invariant }) => `seed ${seed} breaks ${invariant}`);
+    const verdict = broken.length === 0 ? "no violation" : broken.join(", ");
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
     console.log(`${totals.seeds} seeds from ${start}: ${verdict}; ${totals.describe()}, ${seconds} s on ${jobs} cores`);
   }
   if (marks) console.log(totals.describeMarks());
-  if (failed !== undefined) return 1;
+  if (failures.length > 0) return 1;
   const missed = missedMarks(totals, request);
   if (missed.length === 0) return 0;
   console.log(`So many seeds must come by every mark: ${missed.join(", ")} had no hit`);
