@@ -85,6 +85,30 @@ test("a server is down by damage to its snapshots only where no whole one reache
   assertEquals([seen.get(true), seen.get(false)], [20, 20]);
 });
 
+test("a disk is examined as it was, though another one takes its place before that ends", async () => {
+  const found: unknown[] = [];
+  for (let pick = 1; pick <= 8; pick++) {
+    const disk = instantDisk(pick, { keepsCopies: false, keepsSnapshots: true }, (_, view) => found.push(view));
+    const factory = disk.factory();
+    const store = await factory.open({});
+    await store.open("a");
+    await store.write({ records: [commandsOf(1, 1, "one", "two")] });
+    const snapshots = await factory.snapshots!.open();
+    await snapshots.open();
+    for (const index of [1, 2]) await take(snapshots, index, Random.seeded(pick));
+    disk.faults.damage("zeros", pick, true);
+    // It was found whole but for that.
+    disk.faults.absolve();
+    const before = found.length;
+    disk.examine();
+    disk.faults.replace("wipe", pick);
+    // Its operations take no time, but turns.
+    for (let turn = 0; turn < 100; turn++) await new Promise<void>((resolve) => setTimeout(resolve, 0));
+    assertGreater(found.length, before);
+  }
+  assertEquals(found.filter((view) => view instanceof Error), []);
+});
+
 /** How many of so many runs came by each of these. */
 async function marksOf(seeds: number, names: readonly string[], faults: readonly Fault[]): Promise<number[]> {
   const runs = new Map(names.map((name) => [name, 0]));

@@ -24,6 +24,14 @@ import { WalFaults } from "./wal_faults.ts";
 /** Operations of a recovery after which it is interrupted, at most. */
 const interruptMax = 40;
 
+/** What may be wrong with a disk, as it was when it was looked at: its next fault, or another disk, may come before that ends. */
+interface Flaws {
+  /** Whether entries may be damaged. */
+  readonly inLog: boolean;
+  /** Whether snapshots may be. */
+  readonly inSnapshots: boolean;
+}
+
 /** See {@linkcode Storage}. */
 export class WalDisk implements Storage {
   readonly faults: WalFaults;
@@ -90,7 +98,7 @@ export class WalDisk implements Storage {
   async recover(durableOnly: boolean): Promise<DiskView> {
     const image = this.#files.clone();
     if (durableOnly) image.crash(loseAll);
-    return await this.#viewOf(image, this.view);
+    return await this.#viewOf(image, this.view, this.#flaws);
   }
 
   /** Now and then also whether the next recovery finds the same, or the next after one that is interrupted. */
@@ -99,13 +107,14 @@ export class WalDisk implements Storage {
     const said = cloneView(this.view);
     const files = this.#files.clone();
     files.crash(loseAll);
-    this.#examine(said, files, this.#examiner.below(4));
+    this.#examine(said, files, this.#flaws);
   }
 
-  async #examine(said: DiskView, files: MemoryFiles, thoroughness: number): Promise<void> {
+  async #examine(said: DiskView, files: MemoryFiles, flaws: Flaws): Promise<void> {
+    const thoroughness = this.#examiner.below(4);
     if (thoroughness === 1) await this.#interrupt(files);
     for (let left = thoroughness === 2 ? 2 : 1; left > 0; left--) {
-      this.#tap.onExamined(said, await this.#viewOf(files, said).catch((error: Error) => error));
+      this.#tap.onExamined(said, await this.#viewOf(files, said, flaws).catch((error: Error) => error));
     }
   }
 
@@ -116,18 +125,22 @@ export class WalDisk implements Storage {
     files.crash(drawCrash(this.#examiner));
   }
 
+  get #flaws(): Flaws {
+    const { isDamaged, wasDamaged, hasRot } = this.faults;
+    return { inLog: isDamaged || wasDamaged, inSnapshots: hasRot };
+  }
+
   /** What a start finds. Entries that it says are damaged are what they were, where any may be. */
-  async #viewOf(files: MemoryFiles, said: DiskView): Promise<DiskView> {
-    const hasHoles = this.faults.isDamaged || this.faults.wasDamaged;
+  async #viewOf(files: MemoryFiles, said: DiskView, flaws: Flaws): Promise<DiskView> {
     const store = this.#store(files);
     const state = await store.open(this.#id);
-    const view = await viewOf(store, state, this.#tap.prefix, hasHoles && this.#repairs ? said.log : undefined);
+    const view = await viewOf(store, state, this.#tap.prefix, flaws.inLog && this.#repairs ? said.log : undefined);
     await store.close();
-    return this.#keepsSnapshots ? { ...view, ...await this.#newestSnapshot(files) } : view;
+    return this.#keepsSnapshots ? { ...view, ...await this.#newestSnapshot(files, flaws) } : view;
   }
 
   /** The newest snapshot that is whole; nothing else may be left. */
-  async #newestSnapshot(files: MemoryFiles): Promise<Pick<DiskView, "snapshot" | "state">> {
+  async #newestSnapshot(files: MemoryFiles, { inSnapshots }: Flaws): Promise<Pick<DiskView, "snapshot" | "state">> {
     const snapshots = snapshotsOf(files);
     await snapshots.open();
     const left = files.child(SNAPSHOTS_NAME).names().find((name) => name.endsWith(".tmp"));
@@ -139,7 +152,7 @@ export class WalDisk implements Storage {
     const state = newest && await stateOf(snapshots, newest);
     await snapshots.close();
     const [damaged] = snapshots.damaged;
-    if (damaged !== undefined && !this.faults.hasRot) {
+    if (damaged !== undefined && !inSnapshots) {
       throw new Error(`"${damaged.id}" is no good as ${damaged.problem}`);
     }
     return { snapshot: newest?.index ?? 0, state };
