@@ -7,7 +7,7 @@ import { availableParallelism } from "node:os";
 import process from "node:process";
 import { Worker } from "node:worker_threads";
 import type { SimRequest } from "./args.ts";
-import { runSummary, type Summary, Totals } from "./summary.ts";
+import { runSummary, type Summary, type Task, Totals } from "./summary.ts";
 
 /** Many seeds. */
 export interface Campaign {
@@ -19,6 +19,8 @@ export interface Campaign {
   readonly jobs?: number | undefined;
   /** Whether seeds go on after a failure, to find others; false by default. */
   readonly keepsGoing?: boolean | undefined;
+  /** A seed that runs longer than this hangs, milliseconds; ten minutes by default. */
+  readonly seedMsMax?: number | undefined;
   readonly request: SimRequest;
 }
 
@@ -61,20 +63,33 @@ const RARE_MARKS: readonly string[] = [
   "change-refused-for-quorum",
 ];
 
-/** A seed that runs longer than this hangs. */
-const seedMsMax = 600_000;
+/** A seed that runs longer than this hangs, unless something else is asked for. */
+const seedMsMaxDefault = 600_000;
+
+/** A seed has no end, or brought its thread down. */
+export class SeedError extends Error {
+  override readonly name = "SeedError";
+  readonly seed: number;
+
+  /** Takes the seed and what became of it. */
+  constructor(seed: number, cause: Error) {
+    super(`Cannot run seed ${seed}: ${cause.message}`, { cause });
+    this.seed = seed;
+  }
+}
 
 /**
  * Runs them. Unless it is to go on, it begins no seed after a failure, and takes none into account that comes after it by
  * number.
  *
  * @param onSummary Called with each run that has ended, in any order.
+ * @throws {SeedError} When one does not end. With one job nobody is there to notice.
  */
 export async function runCampaign(
   campaign: Campaign,
   onSummary: (summary: Summary, soFar: Totals) => void = () => {},
 ): Promise<Outcome> {
-  const { start, seeds, minutes = Infinity, keepsGoing = false, request } = campaign;
+  const { start, seeds, minutes = Infinity, keepsGoing = false, seedMsMax = seedMsMaxDefault, request } = campaign;
   const jobs = Math.min(seeds, campaign.jobs ?? availableParallelism());
   const startedAt = performance.now();
   const before = process.cpuUsage();
@@ -95,7 +110,7 @@ export async function runCampaign(
     onSummary(summary, soFar);
   };
   if (jobs === 1) await runHere(take, request, onEnd);
-  else await Promise.all(Array.from({ length: jobs }, () => runInWorker(take, request, onEnd)));
+  else await Promise.all(Array.from({ length: jobs }, () => runInWorker(take, request, seedMsMax, onEnd)));
   const counted = summaries.filter(({ seed }) => seed < end).sort((a, b) => a.seed - b.seed);
   const totals = new Totals();
   for (const summary of counted) totals.add(summary);
@@ -125,17 +140,20 @@ async function runHere(
 async function runInWorker(
   take: () => number | undefined,
   request: SimRequest,
+  seedMsMax: number,
   onEnd: (summary: Summary) => void,
 ): Promise<void> {
   const worker = new Worker(new URL("./worker.ts", import.meta.url));
   try {
-    for (let seed = take(); seed !== undefined; seed = take()) onEnd(await askWorker(worker, seed, request));
+    for (let seed = take(); seed !== undefined; seed = take()) {
+      onEnd(await askWorker(worker, { seed, request }, seedMsMax));
+    }
   } finally {
     await worker.terminate();
   }
 }
 
-function askWorker(worker: Worker, seed: number, request: SimRequest): Promise<Summary> {
+function askWorker(worker: Worker, task: Task, seedMsMax: number): Promise<Summary> {
   return new Promise<Summary>((resolve, reject) => {
     const timer = setTimeout(() => fail(new Error("it does not end")), seedMsMax);
     const done = () => {
@@ -149,10 +167,10 @@ function askWorker(worker: Worker, seed: number, request: SimRequest): Promise<S
     };
     const fail = (error: Error) => {
       done();
-      reject(new Error(`Cannot run seed ${seed}: ${error.message}`, { cause: error }));
+      reject(new SeedError(task.seed, error));
     };
     worker.on("message", onMessage);
     worker.on("error", fail);
-    worker.postMessage({ seed, request });
+    worker.postMessage(task);
   });
 }

@@ -1,8 +1,8 @@
-import { assert, assertEquals, assertGreater } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertRejects, assertStringIncludes } from "@std/assert";
 import process from "node:process";
 import { runtime, test } from "../harness.ts";
-import { missedMarks, runCampaign } from "./campaign.ts";
-import { freshStart } from "./explain.ts";
+import { missedMarks, runCampaign, SeedError } from "./campaign.ts";
+import { explainEndless, freshStart } from "./explain.ts";
 import { type Summary, Totals } from "./summary.ts";
 
 const steps = 500;
@@ -40,6 +40,19 @@ test("sim: a campaign that is to go on after a failure finds the others", async 
   assertGreater(failures.length, 1);
   assertEquals(failures, summaries.filter(({ invariant }) => invariant !== undefined));
 }, { timeoutMs: 120_000 });
+
+test("sim: a seed without an end is named, with its configuration and what replays it", async () => {
+  const request = { steps: 100_000 };
+  const campaign = { start: 7, seeds: 2, jobs: 2, seedMsMax: 1, request };
+  const error = await assertRejects(() => runCampaign(campaign), SeedError, "it does not end");
+  const words = explainEndless(error, request);
+  assertEquals(words.split("\n").length, 4);
+  for (
+    const part of [`seed ${error.seed}: S0: `, "configuration {", `deno task sim --seed ${error.seed} --steps 100000`]
+  ) {
+    assertStringIncludes(words, part);
+  }
+});
 
 test("sim: a large campaign must come by every mark", () => {
   const totals = new Totals();
@@ -93,7 +106,10 @@ test("sim: the command line says how it ended by its status", async () => {
   };
   const good = sim(`--seeds 2 --steps ${steps}`);
   assertEquals(good.status, 0, good.text);
-  assert(/^2 seeds from 0: no violation; \d+ events, \d+ steps, \d+ events\/s per core, /.test(good.text), good.text);
+  assert(
+    /^2 seeds from 0: no violation; \d+ events, \d+ steps, \d+ events\/s per core, .*, commit /m.test(good.text),
+    good.text,
+  );
   const bad = sim(`--seeds 2 --steps ${steps} --bug BE06`);
   assertEquals(bad.status, 1, bad.text);
   for (

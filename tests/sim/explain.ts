@@ -4,10 +4,13 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { describeFailure } from "../../src/testing/sim/report.ts";
+import { drawConfig } from "../../src/testing/sim/config.ts";
+import { Random } from "../../src/testing/sim/random.ts";
+import { describeConfig, describeFailure } from "../../src/testing/sim/report.ts";
 import { type RunRequest, runSeed } from "../../src/testing/sim/run.ts";
 import { type SimRequest, wordsOf } from "./args.ts";
 import { distortionOf } from "./bugs.ts";
+import type { SeedError } from "./campaign.ts";
 
 /** Runs the seed once more and says everything about its failure. */
 export async function explain(seed: number, request: SimRequest): Promise<string> {
@@ -16,8 +19,23 @@ export async function explain(seed: number, request: SimRequest): Promise<string
   return [
     await describeFailure(report, runRequest(request), `deno task sim --seed ${seed}${words}`),
     `  shrink: deno task sim --shrink ${seed}${words}`,
-    `  commit: ${git("describe", "--always", "--dirty") ?? "unknown"}`,
+    `  commit: ${commitName()}`,
   ].join("\n");
+}
+
+/** The same of a seed that has no end, which cannot be run once more for that. */
+export function explainEndless({ seed, message }: SeedError, request: SimRequest): string {
+  return [
+    `seed ${seed}: S0: ${message}`,
+    `  configuration ${describeConfig(drawConfig(Random.seeded(seed).split("config"), request))}`,
+    `  replay: deno task sim --seed ${seed}${wordsOf(request)}`,
+    `  commit: ${commitName()}`,
+  ].join("\n");
+}
+
+/** The commit that runs, and whether anything was changed since. */
+export function commitName(): string {
+  return git("describe", "--always", "--dirty") ?? "unknown";
 }
 
 /** What the simulator takes. */

@@ -11,10 +11,10 @@ import { runScript, runSeed } from "../../src/testing/sim/run.ts";
 import type { Script } from "../../src/testing/sim/script.ts";
 import { shrink } from "../../src/testing/sim/shrink.ts";
 import { type Command, HELP, parseCommand, type SimRequest, UsageError, wordsOf } from "./args.ts";
-import { missedMarks, runCampaign } from "./campaign.ts";
-import { explain, runRequest } from "./explain.ts";
+import { missedMarks, runCampaign, SeedError } from "./campaign.ts";
+import { commitName, explain, explainEndless, runRequest } from "./explain.ts";
 import { describeScript, formatRegression, parseRegression } from "./regressions.ts";
-import { describeRun } from "./summary.ts";
+import { describeRun, type Summary, type Totals } from "./summary.ts";
 
 /** Between two lines that say how far it is. */
 const progressMs = 10_000;
@@ -36,16 +36,16 @@ function main(command: Command): Promise<number> {
 }
 
 async function runSeeds(command: Extract<Command, { type: "seeds" }>): Promise<number> {
-  const { start, seeds, minutes, request, hashes, marks } = command;
+  const { start, request, hashes, marks } = command;
   const startedAt = performance.now();
-  let saidAt = startedAt;
-  const outcome = await runCampaign(command, ({ seed, invariant }, soFar) => {
-    if (invariant !== undefined) console.log(`seed ${seed} breaks ${invariant}`);
-    if (performance.now() - saidAt < progressMs) return;
-    saidAt = performance.now();
-    const of = minutes < Infinity ? `${((saidAt - startedAt) / 60_000).toFixed(1)} of ${minutes} minutes` : seeds;
-    console.log(`${soFar.seeds} seeds of ${of}: ${soFar.describe()}`);
+  const outcome = await runCampaign(command, tellsProgress(command, startedAt)).catch((error) => {
+    if (error instanceof SeedError) return error;
+    throw error;
   });
+  if (outcome instanceof SeedError) {
+    console.log(explainEndless(outcome, request));
+    return 1;
+  }
   const { failures, summaries, totals, jobs } = outcome;
   if (hashes) { for (const { seed, hash } of summaries) console.log(`${seed} ${hash}`); }
   if (failures.length > 0) console.log(await explain(failures[0]!.seed, request));
@@ -53,7 +53,9 @@ async function runSeeds(command: Extract<Command, { type: "seeds" }>): Promise<n
     const broken = failures.map(({ seed, invariant }) => `seed ${seed} breaks ${invariant}`);
     const verdict = broken.length === 0 ? "no violation" : broken.join(", ");
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
-    console.log(`${totals.seeds} seeds from ${start}: ${verdict}; ${totals.describe()}, ${seconds} s on ${jobs} cores`);
+    console.log(
+      `${totals.seeds} seeds from ${start}: ${verdict}; ${totals.describe()}, ${seconds} s on ${jobs} cores, commit ${commitName()}`,
+    );
   }
   if (marks) console.log(totals.describeMarks());
   if (failures.length > 0) return 1;
@@ -61,6 +63,18 @@ async function runSeeds(command: Extract<Command, { type: "seeds" }>): Promise<n
   if (missed.length === 0) return 0;
   console.log(`So many seeds must come by every mark: ${missed.join(", ")} had no hit`);
   return 1;
+}
+
+/** Says now and then how far it is, and at once what fails. */
+function tellsProgress({ seeds, minutes }: Extract<Command, { type: "seeds" }>, startedAt: number) {
+  let saidAt = startedAt;
+  return ({ seed, invariant }: Summary, soFar: Totals): void => {
+    if (invariant !== undefined) console.log(`seed ${seed} breaks ${invariant}`);
+    if (performance.now() - saidAt < progressMs) return;
+    saidAt = performance.now();
+    const of = minutes < Infinity ? `${((saidAt - startedAt) / 60_000).toFixed(1)} of ${minutes} minutes` : seeds;
+    console.log(`${soFar.seeds} seeds of ${of}: ${soFar.describe()}`);
+  };
 }
 
 async function replay(seed: number, request: SimRequest): Promise<number> {

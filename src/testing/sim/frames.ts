@@ -17,19 +17,12 @@ import type { Random } from "./random.ts";
 import type { SimLink } from "./sim_link.ts";
 import type { World } from "./world.ts";
 
-/** What falls on single frames and dials. */
-export type NetworkFault = "loss" | "duplicate" | "replay" | "refuse" | "full" | "refuse-dial";
-
 /** What the network shows. */
 export interface NetworkTap {
   /** A server sends a frame. */
   onSend(from: number, to: number, decoded: DecodedMessage): void;
-  /** A frame is about to be handed to its receiver. */
-  onReceive(from: number, to: number, decoded: DecodedMessage): void;
   /** A server sends a frame that none of its peers can read; it goes nowhere. */
   onUnreadable(from: number, error: ProtocolError): void;
-  /** A fault fell on a frame. */
-  onFault(kind: NetworkFault): void;
 }
 
 /** A connection between two servers. */
@@ -100,19 +93,15 @@ export class Frames {
   }
 
   #transmit(connection: Connection, from: number, to: number, frame: Uint8Array, decoded: DecodedMessage): void {
-    const { lines, tap } = this.#host;
+    const { lines } = this.#host;
     const random = this.#host.randomOf(from, to);
     const { loss, duplicate, replay, hostile = 0 } = lines.behaviour;
     const isRepeatable = !neverRepeated.has(decoded.message.type);
     const [isLost, isDoubled, isReplayed] = [random.chance(loss), random.chance(duplicate), random.chance(replay)];
     if (lines.isCut(from, to)) return;
-    if (isLost) tap.onFault("loss");
-    else this.#carry(connection, from, to, frame, decoded);
+    if (!isLost) this.#carry(connection, from, to, frame, decoded);
     if (!isRepeatable) return;
-    if (isDoubled) {
-      tap.onFault("duplicate");
-      this.#carry(connection, from, to, frame, decoded);
-    }
+    if (isDoubled) this.#carry(connection, from, to, frame, decoded);
     if (isReplayed) this.#again(from, to, this.#old.any(random, lines.at(from, to)));
     const answer = replay > 0 ? this.#old.answerTo(lines.at(to, from), decoded.message) : undefined;
     if (answer !== undefined && random.chance(0.5)) this.#again(to, from, answer);
@@ -121,9 +110,7 @@ export class Frames {
   }
 
   #again(from: number, to: number, old: OldFrame | undefined): void {
-    if (old === undefined) return;
-    this.#host.tap.onFault("replay");
-    this.#carry(undefined, from, to, old.frame, old.decoded);
+    if (old !== undefined) this.#carry(undefined, from, to, old.frame, old.decoded);
   }
 
   /** Somebody makes something of a frame that its sender never said, or hands it back as if it had sent it to itself. */
@@ -153,7 +140,7 @@ export class Frames {
     frame: Uint8Array,
     decoded: DecodedMessage,
   ): void {
-    const { world, lines, tap } = this.#host;
+    const { world, lines } = this.#host;
     const { type } = decoded.message;
     const isAnswer = answers.has(type);
     let delay = lines.delayOf(this.#host.randomOf(from, to), from, to, world.time, frame.length, isAnswer);
@@ -173,7 +160,6 @@ export class Frames {
       if (link === undefined || peer === undefined || !isKnown) return this.#refuse(connection, from, to);
       world.trace.addText(decoded.message.type);
       if (world.trace.keepsLines) world.trace.say(() => `    ${JSON.stringify(decoded.message)}`);
-      tap.onReceive(from, to, decoded);
       try {
         link.handler.onFrame(peer, "consensus", frame);
       } catch (error) {

@@ -56,11 +56,6 @@ export class SimMachine implements StateMachine<SimCommand, SimResult> {
     return this.#states.get(key) ?? null;
   }
 
-  /** All keys that hold something. */
-  get keys(): Iterable<string> {
-    return this.#states.keys();
-  }
-
   /** See {@linkcode StateMachine.apply}. */
   apply(command: SimCommand, context: ApplyContext): SimResult | Promise<SimResult> {
     const work = this.#tap.work();

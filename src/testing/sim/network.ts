@@ -21,7 +21,6 @@ import type { World } from "./world.ts";
 /** The network between all servers of a simulation. */
 export class Network implements LinkHost {
   readonly world: World;
-  readonly tap: NetworkTap;
   readonly addresses: readonly ServerAddress[];
   readonly lines: Lines;
   readonly #links: (SimLink | undefined)[];
@@ -41,7 +40,6 @@ export class Network implements LinkHost {
     const count = addresses.length;
     this.world = world;
     this.addresses = addresses;
-    this.tap = tap;
     this.lines = new Lines(count, behaviour);
     this.#links = new Array(count).fill(undefined);
     this.#connections = new Array(count * count).fill(undefined);
@@ -101,11 +99,6 @@ export class Network implements LinkHost {
   /** A server's disk is another one: what it sent before comes over no connection of the new one. */
   forget(server: number): void {
     this.#frames.forget(server);
-  }
-
-  /** Whether the server believes in a connection to the peer. */
-  isConnected(server: number, peer: number): boolean {
-    return this.#connections[this.#at(server, peer)] !== undefined;
   }
 
   /** Whether every two of these servers have a connection that both know of. */
@@ -169,10 +162,7 @@ export class Network implements LinkHost {
     }
     const random = this.#random[this.#at(from, target)]!;
     const isRefused = random.chance(this.lines.behaviour.refuse);
-    if (isRefused || !this.lines.hasRoom(from, target, this.world.time)) {
-      this.tap.onFault(isRefused ? "refuse" : "full");
-      return false;
-    }
+    if (isRefused || !this.lines.hasRoom(from, target, this.world.time)) return false;
     return this.#frames.send(connection, from, target, concatenate(parts));
   }
 
@@ -223,10 +213,7 @@ export class Network implements LinkHost {
   #accept(link: SimLink, to: number): Connection | undefined {
     const target = this.#links[to];
     const from = link.server;
-    if (this.#random[this.#at(from, to)]!.chance(this.lines.behaviour.refuseDial)) {
-      this.tap.onFault("refuse-dial");
-      return undefined;
-    }
+    if (this.#random[this.#at(from, to)]!.chance(this.lines.behaviour.refuseDial)) return undefined;
     if (target === undefined || this.#links[from] !== link) return undefined;
     // When two dials cross, the one of the first server is kept.
     if (target.dialling.has(from) && to < from) return undefined;

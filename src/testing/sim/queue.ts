@@ -31,11 +31,6 @@ export interface SimEvent {
 export class EventQueue {
   readonly #heap: SimEvent[] = [];
 
-  /** Events that wait, cancelled ones too. */
-  get size(): number {
-    return this.#heap.length;
-  }
-
   /** Adds one. */
   push(event: SimEvent): void {
     const heap = this.#heap;
@@ -55,12 +50,6 @@ export class EventQueue {
     let event: SimEvent | undefined;
     do event = this.#popAny(); while (event !== undefined && event.run === undefined);
     return event;
-  }
-
-  /** The next one's time; Infinity without one. */
-  get nextTime(): number {
-    while (this.#heap.length > 0 && this.#heap[0]!.run === undefined) this.#popAny();
-    return this.#heap[0]?.time ?? Infinity;
   }
 
   #popAny(): SimEvent | undefined {

@@ -114,11 +114,9 @@ export class Simulation {
     const voters = config.moving?.voters ?? config.servers;
     this.network = new Network(this.world, random.split("network"), addresses, config.network, {
       onSend: (from, to, decoded) => this.#onSend(from, to, decoded),
-      onReceive: () => {},
       onUnreadable: (from, { message }) => {
         this.ghost.must(false, "T1", () => `"s${from}" sends what nobody can read: ${message}`);
       },
-      onFault: () => {},
     });
     const clients = random.split("clients");
     const host = options.host?.(this.world, this.ghost, config, clients);

@@ -1,26 +1,27 @@
 /**
- * What happened, as a hash that tells two runs apart and, on request, as the last lines of text.
+ * What happened, as a hash that tells two runs apart and, on request, as the last events in words.
  *
  * @module
  */
 
-/** Lines kept. */
-const linesMax = 50;
+/** Events that are told. */
+const eventsMax = 50;
 
-/** A running hash of 64 bits over numbers, and the last lines. */
+/** A running hash of 64 bits over numbers, and the last events in words. */
 export class Trace {
   #high = 0x6a09e667 | 0;
   #low = 0xbb67ae85 | 0;
-  #lines: string[] | undefined;
+  /** The lines of each event, the first of which names it. */
+  #events: string[][] | undefined;
 
   /** Keeps text only when asked to: it costs more than the run itself. */
   constructor(keepsLines = false) {
-    this.#lines = keepsLines ? [] : undefined;
+    this.#events = keepsLines ? [] : undefined;
   }
 
   /** Whether {@linkcode Trace.say} keeps anything. */
   get keepsLines(): boolean {
-    return this.#lines !== undefined;
+    return this.#events !== undefined;
   }
 
   /** Adds a safe integer. */
@@ -37,16 +38,21 @@ export class Trace {
     this.add(hash);
   }
 
-  /** Keeps a line; the oldest goes. */
-  say(line: () => string): void {
-    if (this.#lines === undefined) return;
-    this.#lines.push(line());
-    if (this.#lines.length > linesMax * 40) this.#lines.splice(0, linesMax * 20);
+  /** An event begins; the oldest goes. */
+  begin(line: () => string): void {
+    if (this.#events === undefined) return;
+    this.#events.push([line()]);
+    if (this.#events.length > eventsMax * 40) this.#events.splice(0, eventsMax * 20);
   }
 
-  /** The last lines, the oldest first. */
-  lines(count: number = linesMax): readonly string[] {
-    return this.#lines?.slice(-count) ?? [];
+  /** Keeps a line about what comes of the event. */
+  say(line: () => string): void {
+    this.#events?.at(-1)?.push(line());
+  }
+
+  /** The last events, the oldest first. */
+  lines(count: number = eventsMax): readonly string[] {
+    return this.#events?.slice(-count).flat() ?? [];
   }
 
   /** 16 hexadecimal digits over all that was added. */

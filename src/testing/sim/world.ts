@@ -102,7 +102,7 @@ export class World {
       this.trace.add(event.time);
       this.trace.add(((event.origin + 1) * 8 + event.port) * 2 ** 16 + event.server + 1);
       if (this.trace.keepsLines) {
-        this.trace.say(() => `${(event.time / 1000).toFixed(3)} ms #${this.events} ${event.what}`);
+        this.trace.begin(() => `${(event.time / 1000).toFixed(3)} ms #${this.events} ${event.what}`);
       }
       const { run } = event;
       // Whoever cancels it now is too late.
