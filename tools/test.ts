@@ -3,6 +3,7 @@
  *
  *     deno task test [--only deno|bun|node] [--parallel] [--verbose] [--jsr] [--campaign] [part of a path …]
  *
+ * With more than one core Bun and Node run beside Deno, unless `--verbose` shows what each prints.
  * `--campaign` then runs the simulator with many seeds that no commit before had, on all cores; CI does.
  * `--jsr` is behind `deno task test:jsr`: Deno only, against the real @std packages instead of offline/.
  *
@@ -25,6 +26,9 @@ interface Request {
 // No file of the suite: what it runs differs from commit to commit.
 const CAMPAIGN = "tests/sim/fresh_seeds.ts";
 
+// Each keeps about one core busy, and Deno takes as long as the other two.
+const LANES: readonly (readonly RuntimeName[])[] = [["deno"], ["bun", "node"]];
+
 // A runner that still runs then is stuck, most likely on a socket or process a test left open.
 const RUNNER_TIMEOUT_MS = 20 * 60_000;
 
@@ -32,8 +36,10 @@ async function main(): Promise<Counts> {
   const request = parseArguments(Deno.args);
   const files = await testFiles(request.filters);
   if (files.length === 0) throw new Error(`no test file matches ${request.filters.join(" ")}`);
-  const results: Counts[] = [];
-  for (const runtime of request.runtimes) results.push(await runGuarded(runtime, files, request));
+  await installPackages();
+  // What several print as they go nobody could read.
+  const lanes = navigator.hardwareConcurrency > 1 && !request.verbose ? LANES : [RUNTIMES];
+  const results = (await Promise.all(lanes.map((lane) => runLane(lane, files, request)))).flat();
   if (request.campaign) results.push(await runGuarded("deno", [CAMPAIGN], { ...request, verbose: true }));
   const sum = results.reduce((a, b) => ({
     passed: a.passed + b.passed,
@@ -89,9 +95,17 @@ async function testFiles(filters: readonly string[]): Promise<string[]> {
   return files.filter((file) => wanted.length === 0 || wanted.some((filter) => file.includes(filter))).sort();
 }
 
+/** Runs the suite on those of these runtimes that are wanted, one after the other. */
+async function runLane(lane: readonly RuntimeName[], files: readonly string[], request: Request): Promise<Counts[]> {
+  const results: Counts[] = [];
+  for (const runtime of lane.filter((name) => request.runtimes.includes(name))) {
+    results.push(await runGuarded(runtime, files, request));
+  }
+  return results;
+}
+
 async function runGuarded(runtime: RuntimeName, files: readonly string[], request: Request): Promise<Counts> {
   try {
-    await installPackages();
     return request.jsr
       ? await withConfig(withoutLinks, (config) => run(runtime, files, request, config))
       : await run(runtime, files, request);
