@@ -10,7 +10,7 @@ import type { Infirmity } from "./plague.ts";
 import type { Random } from "./random.ts";
 import type { Life, SimServer } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
-import { entriesOf, hasConverged, hasLeader, isPreferred, leaderOf, membersOf, words } from "./standing.ts";
+import { entriesOf, hasConverged, hasLeader, isDamaged, isPreferred, leaderOf, membersOf, words } from "./standing.ts";
 
 /** Election timeouts that anything may take once the world is healed. */
 const patience = 40;
@@ -96,8 +96,8 @@ export class Aftermath {
     const { config: { moving } } = this.#simulation;
     const present = this.#members;
     const voters = this.#voters;
-    // Those that never lead may have what those lack that would have to.
-    const canSpare = this.#infirmities.length > 0 && moving?.idlers !== true;
+    // Those that never lead may have what those lack that would have to, and so may anybody what is damaged elsewhere.
+    const canSpare = this.#infirmities.length > 0 && moving?.idlers !== true && !present.some(isDamaged);
     const all = moving === undefined ? this.#simulation.servers.length : voters.length;
     const some = this.#random.shuffle(voters).slice(0, this.#random.between((all >> 1) + 1, voters.length));
     const areAll = this.#random.chance(0.5) || !canSpare;

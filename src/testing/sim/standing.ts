@@ -13,6 +13,12 @@ export function membersOf(servers: readonly SimServer[]): readonly SimServer[] {
   return servers.filter(({ id }) => configuration?.servers.some((server) => server.id === id));
 }
 
+/** Whether there are entries on its disk that can't be read, or not any more, and that others may have to give it again. */
+export function isDamaged({ life, storage }: SimServer): boolean {
+  const { damaged = [], repairing = [] } = life?.core ?? {};
+  return storage.faults?.isDamaged === true || damaged.length > 0 || repairing.length > 0;
+}
+
 /** Whether a healthy leader is going to make way for this server. */
 export function isPreferred({ id, core }: Life, other: ServerId): boolean {
   const servers = core.configurations.at(-1)?.configuration.servers ?? [];

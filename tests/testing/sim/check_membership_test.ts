@@ -91,6 +91,14 @@ rule("V4", "who was told that it is removed campaigns no more", (stage, isBad) =
   });
 });
 
+rule("V4", "unless the entry that is said to have removed it turns out to know it", (stage, isBad) => {
+  const a = stage.server("a");
+  stage.step(a, { type: "drained" }, () => {}, [{ type: "announce-removed", index: isBad ? 2 : 1 }]);
+  stage.step(a, { type: "deadline-reached" }, (core) => {
+    Object.assign(core, { role: "pre-candidate", campaign: { pre: true, term: 2, transfer: false, votes: new Map() } });
+  });
+});
+
 rule("C2", "what a leader commits, both halves hold", (stage, isBad) => {
   const servers = "a b c -d / a d";
   const [a, b, d] = [stage.server("a", { servers }), stage.server("b", { servers }), stage.server("d", { servers })];

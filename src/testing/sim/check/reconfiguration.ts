@@ -112,7 +112,10 @@ function quiet(ghost: Ghost, node: NodeView, { before }: StepView): void {
   const { id, core } = node;
   if (core.campaign === undefined || core.campaign === before.campaign) return;
   const at = ghost.removed.get(node) ?? 0;
-  ghost.must((core.configurations.at(-1)?.index ?? 0) > at || at === 0, "V4", () => {
+  const { index, configuration } = core.configurations.at(-1) ?? { index: 0 };
+  // An enemy may say so of the very entry that knows it.
+  const isKnown = index > at || (index === at && configuration?.servers.some((server) => server.id === id) === true);
+  ghost.must(isKnown || at === 0, "V4", () => {
     return `"${id}" campaigns although it was told that entry ${at} removed it`;
   });
 }
