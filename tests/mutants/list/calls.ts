@@ -225,6 +225,16 @@ export const calls: readonly Mutant[] = [
     invariants: ["V7"],
   },
   {
+    id: "time-without-a-quorum-in-32-bits",
+    bug: "BC15",
+    file: "src/core/replication.ts",
+    find: "if (quorumHeardAt(step) < now - state.settings.leaseMs) {",
+    replace: "if (quorumHeardAt(step) < (now - state.settings.leaseMs | 0)) {",
+    why: "Milliseconds are whole numbers, and this makes one.",
+    invariants: ["V7"],
+    runs: { servers: 3, faults: ["clock", "partition"] },
+  },
+  {
     id: "unanswered-question-leads-to-a-campaign",
     bug: "BV05",
     file: "src/core/election.ts",

@@ -14,6 +14,15 @@ const rotting: Runs = { store: "wal", servers: 3, faults: ["rot-in-snapshots"] }
 /** The same where logs are. */
 const damaged: Runs = { store: "wal", servers: 3, faults: ["rot"] };
 
+/** Few and many writes at a time, to servers that are cut off with a disk that is behind. */
+const diverging: Runs = {
+  ...{ store: "memory", servers: 3, moving: false, steps: 6000, faults: ["partition", "stall"] },
+  client: { clients: 3, thinkTime: 300_000, isSticky: false, burstChance: 0.2, burstMax: 16 },
+};
+
+/** Servers that fall behind, where most logs are shortened. */
+const lagging: Runs = { store: "memory", servers: 3, moving: false, faults: ["partition", "kill"] };
+
 /** Faults in what takes the log's place, or makes up for what is lost of it. */
 export const snapshots: readonly Mutant[] = [
   {
@@ -241,5 +250,57 @@ export const snapshots: readonly Mutant[] = [
     why: "Another term at the same index is a conflict (Raft §5.3).",
     invariants: ["L3", "L7"],
     runs: damaged,
+  },
+  {
+    id: "conflicting-suffix-kept-at-an-install",
+    bug: "BS03",
+    file: "src/core/term_index.ts",
+    find: "  log.firstIndex = index + 1;\n  log.lastIndex = index;\n",
+    replace: "  if (index < log.lastIndex) return compactTerms(log, index + 1);\n" +
+      "  log.firstIndex = index + 1;\n  log.lastIndex = index;\n",
+    why: "What comes after a snapshot's end stays (Raft §7).",
+    invariants: ["S2"],
+    runs: diverging,
+  },
+  {
+    id: "ended-transfer-taken-for-one-under-way",
+    bug: "BS07",
+    file: "src/driver/snapshot_sender.ts",
+    find: "    if (this.#transfers.get(to) === transfer) this.#transfers.delete(to);\n",
+    replace: "",
+    why: "The next one takes its place.",
+    invariants: ["V2"],
+    runs: lagging,
+  },
+  {
+    id: "no-snapshot-while-the-log-is-empty",
+    bug: "BS08",
+    file: "src/core/replication.ts",
+    find: 'if (progress.state === "snapshot") askForSnapshot(',
+    replace: 'if (progress.state === "snapshot" && progress.nextIndex <= state.log.lastIndex) askForSnapshot(',
+    why: "A peer lacks what there is to send from its next index on.",
+    invariants: ["V2"],
+    runs: lagging,
+  },
+  {
+    id: "candidate-ignores-snapshots",
+    bug: "BS18",
+    file: "src/core/install.ts",
+    find: 'if (request.term < state.term) return respond(step, from, request, "refused");',
+    replace: "if (request.term < state.term || state.campaign !== undefined) {\n" +
+      '    return respond(step, from, request, "refused");\n  }',
+    why: "Whoever campaigns follows nobody, and a leader that wins offers it again.",
+    invariants: ["E5"],
+    runs: { store: "memory", servers: 3, moving: false, steps: 4000, faults: ["partition"] },
+  },
+  {
+    id: "no-election-while-a-snapshot-is-waited-for",
+    bug: "BS18",
+    file: "src/core/membership.ts",
+    find: "if (state.installing !== undefined || state.removedAt",
+    replace: "if (state.installing !== undefined || state.wantedBeyond !== undefined || state.removedAt",
+    why: "Its machine is about to begin anew: who has no state can't lead.",
+    invariants: ["V1"],
+    runs: { store: "memory", servers: 3, moving: false, faults: ["kill"], ambush: 0.3 },
   },
 ];
