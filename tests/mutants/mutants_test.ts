@@ -68,6 +68,12 @@ test("mutants: only what a checker found is a kill, and it must be found from ev
   const table = describeTable([{ ...verdict, trials: [killed, survived] }, { ...verdict, trials: [killed] }]);
   assert(table.endsWith("1 of 2 mutants killed"), table);
   assert(table.includes("3 >60"), table);
+  const runs = { faults: ["kill"], client: { clients: 1 } } as const;
+  const lines = describeTable([{ ...verdict, mutant: { ...verdict.mutant, runs }, trials: [killed] }, {
+    ...verdict,
+    trials: [killed],
+  }]).split("\n");
+  assertEquals(lines.map((line) => line.split(/ {2,}/)[2]), ["fixed", "faults, client", "-", undefined]);
   assert(describeVerdict({ ...verdict, trials: [survived] }).includes("SURVIVES nothing in 60 seeds"));
   assertEquals([median([3, 1, 2]), median([7])], [2, 7]);
   assert(stepsOf(0) < stepsOf(100) && stepsOf(100) < stepsOf(299));
