@@ -70,7 +70,8 @@ export const SURVIVABLE: Readonly<Record<DiskFault, { readonly outcome: Outcome;
   },
   "rot-beyond": {
     outcome: "refuses",
-    reason: "as for rot; more copies are damaged than others could repair, and whoever has one stays down",
+    reason:
+      "as for rot; more copies may be damaged than others could repair, so that nobody who has lost entries is started again",
   },
   "rot-above-mark": {
     outcome: "off",
