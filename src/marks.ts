@@ -46,6 +46,7 @@ const hits = {
   "transfer-succeeded": 0,
   "transfer-timed-out": 0,
   "command-answered-again": 0,
+  "key-answered-again": 0,
   "session-expired": 0,
   "session-made-room": 0,
   // Snapshots.

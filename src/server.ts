@@ -179,7 +179,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
 
   applyEntry(entry: LooseEntry<Command>, options: ApplyOptions = {}): Promise<Applied<Result>> {
     if (options.key === undefined) return this.#applyAs(entry, undefined, options);
-    return keyBlock(options.key).then((block) => this.#applyAs(entry, block, options));
+    return keyBlock(options.key, this.#environment).then((block) => this.#applyAs(entry, block, options));
   }
 
   #applyAs(

@@ -74,12 +74,12 @@ export function marked(entry: ProposalEntry, block: ClientBlock | undefined): Pr
 }
 
 /** The client block of a command that is known by a key: what the key's digest begins with. */
-export async function keyBlock(key: string): Promise<ClientBlock> {
+export async function keyBlock(key: string, { digest }: Pick<Environment, "digest">): Promise<ClientBlock> {
   if (typeof key !== "string" || key.length < 1 || key.length > 1_024) {
     throw new TypeError("Cannot apply the command as 'key' must be text of 1 to 1024 characters");
   }
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key)));
-  const view = new DataView(digest.buffer);
+  const { buffer, byteOffset } = await digest(new TextEncoder().encode(key));
+  const view = new DataView(buffer, byteOffset);
   const part = (at: number) => (view.getUint32(at) & 0xf_ffff) * 2 ** 32 + view.getUint32(at + 4);
   return { session: KEY_SESSION_MIN + part(0), sequence: part(8) };
 }

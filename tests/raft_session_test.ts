@@ -1,6 +1,7 @@
 import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { SessionExpiredError } from "../src/errors.ts";
 import { createRaft } from "../src/raft.ts";
+import { systemEnvironment } from "../src/driver/environment.ts";
 import { keyBlock } from "../src/session.ts";
 import { memoryStore } from "../src/store/memory.ts";
 import { memoryNetwork } from "../src/transport/memory.ts";
@@ -138,7 +139,7 @@ test("Raft.apply() with a key is applied once on whatever server it is tried, an
 });
 
 test("keyBlock(): 52 and 52 bits of the digest, in the range of keys", async () => {
-  const blocks = await Promise.all(Array.from({ length: 50 }, (_, i) => keyBlock(`key ${i}`)));
+  const blocks = await Promise.all(Array.from({ length: 50 }, (_, i) => keyBlock(`key ${i}`, systemEnvironment)));
   assertEquals(new Set(blocks.map(({ session, sequence }) => `${session} ${sequence}`)).size, 50);
   assertEquals(
     blocks.every(({ session, sequence }) =>
@@ -146,5 +147,5 @@ test("keyBlock(): 52 and 52 bits of the digest, in the range of keys", async () 
     ),
     true,
   );
-  assertEquals(await keyBlock("key 1"), blocks[1]);
+  assertEquals(await keyBlock("key 1", systemEnvironment), blocks[1]);
 });

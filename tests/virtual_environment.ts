@@ -5,7 +5,7 @@
  * @module
  */
 import { setImmediate } from "node:timers";
-import type { Environment } from "../src/driver/environment.ts";
+import { type Environment, systemEnvironment } from "../src/driver/environment.ts";
 
 interface Timer {
   readonly at: number;
@@ -28,6 +28,8 @@ export class VirtualEnvironment implements Environment {
   /** Milliseconds that the wall clock is ahead of the monotonic one. */
   wallOffsetMs = 1_700_000_000_000;
 
+  /** See {@linkcode Environment}. */
+  digest: Environment["digest"] = systemEnvironment.digest;
   /** See {@linkcode Environment}. */
   observe?: NonNullable<Environment["observe"]>;
 

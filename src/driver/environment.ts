@@ -24,6 +24,8 @@ export interface Environment {
    * event loop sees one after the other, are taken together. Like `defer` where there is nothing of the kind.
    */
   gather?(callback: () => void): void;
+  /** The SHA-256 of these bytes, or whatever else tells them from all others in 16 bytes. */
+  digest(bytes: Uint8Array): Promise<Uint8Array>;
   /** A random integer in `[0, 2^53)`. */
   randomSeed(): number;
   /** Shown every core before its first step, with the entries behind it: for checkers, which must change neither. */
@@ -38,6 +40,7 @@ export const systemEnvironment: Environment = {
   clearTimeout: (handle) => clearTimeout(handle as ReturnType<typeof setTimeout>),
   defer: (callback) => queueMicrotask(callback),
   gather: nextTurn,
+  digest: async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>)),
   randomSeed: () => {
     const [high, low] = crypto.getRandomValues(new Uint32Array(2));
     return (high! & 0x1fffff) * 2 ** 32 + low!;

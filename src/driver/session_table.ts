@@ -83,7 +83,7 @@ export class SessionTable {
     this.#use(key, session, entry.timeMs);
     const kept = session.results.get(sequence);
     if (kept !== undefined) {
-      mark("command-answered-again");
+      mark(number >= KEY_SESSION_MIN ? "key-answered-again" : "command-answered-again");
       return answered(decodeResult(kept));
     }
     if (number >= KEY_SESSION_MIN) return this.#toApply(block);

@@ -27,6 +27,8 @@ export type SimInput =
    */
   | { readonly type: "once"; readonly command: SimCommand; readonly after: number }
   | { readonly type: "own"; readonly key: string }
+  /** A command that is known by a key, which whoever sends it again gives again; as patient as that. */
+  | { readonly type: "keyed"; readonly command: SimCommand; readonly after: number }
   | TouchInput
   | MoveInput;
 
@@ -43,6 +45,16 @@ interface Call {
   readonly settle: (isAnswered: boolean) => void;
 }
 
+/** A command with a key. For clients it is one, however often they send it. */
+interface KeyedCommand {
+  readonly command: SimCommand;
+  readonly called: number;
+  readonly client: string;
+  /** What it must see at least. */
+  readonly floor: number;
+  isAnswered: boolean;
+}
+
 /** All calls of a run. */
 export class Calls {
   readonly #world: World;
@@ -51,6 +63,8 @@ export class Calls {
   /** What was last seen on each life without asking anybody. */
   readonly #stale = new WeakMap<Life, Map<string, number>>();
   readonly #sessions = new ClientSessions();
+  /** What became known of each command with a key, by its value, since it was sent first. */
+  readonly #keyed = new Map<string, KeyedCommand>();
   readonly oracle: Oracle;
   /** Every call of a key that has ended. */
   readonly history: SimOperation[] = [];
@@ -116,6 +130,8 @@ export class Calls {
         return this.#apply(call, input);
       case "once":
         return this.#applyOnce(call, input);
+      case "keyed":
+        return this.#applyKeyed(call, input);
       case "own":
         return this.#readOwn(call, input.key);
       case "move":
@@ -166,6 +182,41 @@ export class Calls {
       if (error instanceof SessionExpiredError) this.#sessions.onExpired(call.life, error.session);
       if (signal.aborted && error === signal.reason) this.#end(call, "unknown");
       else this.#failed(call, error);
+    }
+  }
+
+  /** K1: what is sent with a key is applied once, whichever servers get it and however often. */
+  async #applyKeyed(call: Call, { command, after }: Extract<SimInput, { type: "keyed" }>): Promise<void> {
+    const ghost = this.#ghost;
+    const { floor } = this.#askKeyed(call, command);
+    const signal = abortAfter(this.#world, after);
+    try {
+      const { index, result } = await call.life.raft!.applyEntry({ data: command }, { key: command.value, signal });
+      if (!this.#open.has(call)) return;
+      this.#end(call, "ok", result);
+      this.oracle.answered(command, floor, result);
+      ghost.readFloor = Math.max(ghost.readFloor, index);
+      ghost.later.push(() => answeredOnce(ghost, command, result));
+    } catch (error) {
+      if (signal.aborted && error === signal.reason) this.#end(call, "unknown");
+      else this.#failed(call, error);
+    }
+  }
+
+  #askKeyed({ called, client }: Call, command: SimCommand): KeyedCommand {
+    const before = this.#keyed.get(command.value);
+    if (before !== undefined) return before;
+    this.oracle.ask(command.key);
+    const keyed = { command, called, client, floor: this.oracle.floor(command.key), isAnswered: false };
+    this.#keyed.set(command.value, keyed);
+    return keyed;
+  }
+
+  /** Commands with a key that nobody was answered: at the end they belong to the history. */
+  *unanswered(): Iterable<SimOperation> {
+    for (const { command, called, client, isAnswered } of this.#keyed.values()) {
+      if (isAnswered) continue;
+      yield { key: command.key, input: command, outcome: "unknown", called, returned: this.#world.events, client };
     }
   }
 
@@ -300,11 +351,25 @@ export class Calls {
     if (input.type === "lease" && outcome === "ok" && output !== undefined) {
       this.#record(call, { type: "get", key: input.key }, "ok", output);
     }
+    if (input.type === "keyed") return this.#endKeyed(input.command, outcome, output);
     const asked = input.type === "once" ? input.command : input;
     if (isKeyInput(asked) && asked.type !== "fail") this.#record(call, asked, outcome, output);
   }
 
-  #record({ called, client }: Call, input: KeyInput, outcome: SimOperation["outcome"], output?: SimResult): void {
+  /** The first answer is everybody's: that they all say the same is checked where they come. */
+  #endKeyed(command: SimCommand, outcome: SimOperation["outcome"], output: SimResult | undefined): void {
+    const keyed = this.#keyed.get(command.value)!;
+    if (outcome !== "ok" || keyed.isAnswered) return;
+    keyed.isAnswered = true;
+    this.#record(keyed, command, outcome, output);
+  }
+
+  #record(
+    { called, client }: Pick<Call, "called" | "client">,
+    input: KeyInput,
+    outcome: SimOperation["outcome"],
+    output?: SimResult,
+  ): void {
     if (typeof output === "string") this.seen.set(input.key, output);
     this.history.push({ key: input.key, input, outcome, output, called, returned: this.#world.events, client });
   }

@@ -286,6 +286,7 @@ function clientsOf(random: Random, heartbeat: number, election: number): ClientB
     // Where next to nothing is written a server that was cut off is not behind, and may be elected later.
     leaseShare: random.split("lease share").pick([LEASE_SHARE, LEASE_SHARE, LEASE_SHARE, 0.98]),
     sessions: random.split("sessions").pick([0, 0, 0.2, 0.8]),
+    keyed: random.split("keyed").pick([0, 0.3]),
   };
 }
 

@@ -45,6 +45,8 @@ export interface ClientBehaviour {
   readonly leaseShare?: number;
   /** Chance that a command is one of a session, or a read one of what a session has seen; 0 by default. */
   readonly sessions?: number;
+  /** Chance that a command is known by a key, under which clients send it again, answered or not; 0 by default. */
+  readonly keyed?: number;
   /** Keys that hold lists. */
   readonly lists: boolean;
   /** A call of something else; see {@linkcode TOUCHES}. */
@@ -74,6 +76,10 @@ function stepKey(before: SimState, { input, outcome, output }: Operation<ModelIn
   return { ok: isFree || output === result, state };
 }
 
+/** How many of the last commands that are known by a key are sent again, and how often instead of another one. */
+const KEYED_RECENT = 8;
+const KEYED_AGAIN = 0.5;
+
 /** How often a call of a client is instead an operator's, who lets a machine begin anew. */
 const INSTALL_CHANCE = 0.01;
 
@@ -87,6 +93,8 @@ export class Workload implements Clients {
   readonly #swaps: Random;
   readonly #sessions: Random;
   readonly #installs: Random;
+  readonly #keyed: Random;
+  readonly #keyedRecent: SimCommand[] = [];
   readonly #calls: Calls;
   /** Calls of each key so far, of which each so many make a new one. */
   readonly #ofKey: number[];
@@ -110,6 +118,7 @@ export class Workload implements Clients {
     this.#swaps = random.split("swaps");
     this.#sessions = random.split("sessions");
     this.#installs = random.split("installs");
+    this.#keyed = random.split("keyed");
     this.#ofKey = new Array(config.client.keys).fill(0);
   }
 
@@ -138,7 +147,7 @@ export class Workload implements Clients {
    * happened; one that was applied had happened, with that answer, when it was first applied.
    */
   settledHistory(): readonly Operation<ModelInput, SimResult>[] {
-    return this.history.map((operation) => missed(this.#settled(operation)));
+    return [...this.history, ...this.#calls.unanswered()].map((operation) => missed(this.#settled(operation)));
   }
 
   #settled(operation: SimOperation): SimOperation {
@@ -258,12 +267,34 @@ export class Workload implements Clients {
       [isList ? { type: "append", key, value } : this.#drawWrite(random, key, value), 59],
       [{ type: "fail", key, value }, 1],
     ]);
+    if (input.type !== "get" && input.type !== "fail" && this.#keyed.chance(this.#keyedChance())) {
+      return this.#drawKeyed(input);
+    }
     const isOfSession = this.#sessions.chance(this.#config.client.sessions ?? 0) && input.type !== "fail";
     if (!isOfSession) return input;
     if (input.type === "get") return { type: "own", key };
-    // Longer than a leader is waited for, and not for ever: who was removed never hears of one.
+    return { type: "once", command: input, after: this.#drawPatience(this.#sessions) };
+  }
+
+  /** Longer than a leader is waited for, and not for ever: who was removed never hears of one. */
+  #drawPatience(random: Random): number {
     const patience = this.#config.settings.leaderWaitMs! * 1000;
-    return { type: "once", command: input, after: this.#sessions.spread(patience, patience * 8) };
+    return random.spread(patience, patience * 8);
+  }
+
+  /** None where keys are forgotten so soon that what is sent again may rightly be applied again. */
+  #keyedChance(): number {
+    const { settings: { sessionTtlMs, sessionsMax }, client: { keyed = 0 } } = this.#config;
+    return sessionTtlMs === undefined && sessionsMax === undefined ? keyed : 0;
+  }
+
+  #drawKeyed(fresh: SimCommand): SimInput {
+    const recent = this.#keyedRecent;
+    const isAgain = recent.length > 0 && this.#keyed.chance(KEYED_AGAIN);
+    const command = isAgain ? this.#keyed.pick(recent) : fresh;
+    if (!isAgain) recent.push(command);
+    if (recent.length > KEYED_RECENT) recent.shift();
+    return { type: "keyed", command, after: this.#drawPatience(this.#keyed) };
   }
 
   /** The latest configuration that anybody goes by. */

@@ -8,6 +8,9 @@ import type { Mutant } from "../mutant.ts";
 /** Clients that send again whatever was lost. */
 const client = { sessions: 0.8, clients: 6 };
 
+/** Clients that give their commands keys. */
+const keyed = { keyed: 0.8, leaseShare: 0.2, clients: 6 };
+
 /** Faults in sessions and outcomes. */
 export const sessions: readonly Mutant[] = [
   {
@@ -107,5 +110,26 @@ export const sessions: readonly Mutant[] = [
     why: "How long a session lives is a server's own setting.",
     invariants: ["A3", "A4", "K1", "K5"],
     runs: { faults: ["kill", "partition", "clock"], client },
+  },
+  {
+    id: "key-of-a-few-bits",
+    bug: "BK07",
+    file: "src/session.ts",
+    find: "return { session: KEY_SESSION_MIN + part(0), sequence: part(8) };",
+    replace: "return { session: KEY_SESSION_MIN + (part(0) % 1024), sequence: 1 };",
+    why: "A few bits of a good digest are enough to tell keys from one another.",
+    invariants: ["K3", "K1", "O2"],
+    runs: { client: keyed },
+  },
+  {
+    id: "key-is-not-a-session",
+    bug: "BK02",
+    file: "src/driver/session_table.ts",
+    find: "    const kept = session.results.get(sequence);\n    if (kept !== undefined) {\n",
+    replace:
+      "    const kept = session.results.get(sequence);\n    if (kept !== undefined && number < KEY_SESSION_MIN) {\n",
+    why: "A key has no session whose commands could be sent again.",
+    invariants: ["K1"],
+    runs: { client: keyed },
   },
 ];

@@ -1,8 +1,14 @@
 import { assertEquals } from "@std/assert";
 import { NotLeaderError, SessionExpiredError, ShutdownError } from "../../../src/errors.ts";
-import { Calls, type SimInput } from "../../../src/testing/sim/calls.ts";
+import { Calls, type SimInput, type SimOperation } from "../../../src/testing/sim/calls.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
-import { hashText, SimMachine, type SimResult, type SimState } from "../../../src/testing/sim/machine.ts";
+import {
+  hashText,
+  type SimCommand,
+  SimMachine,
+  type SimResult,
+  type SimState,
+} from "../../../src/testing/sim/machine.ts";
 import { Oracle } from "../../../src/testing/sim/oracle.ts";
 import type { Life } from "../../../src/testing/sim/server.ts";
 import { touch, type TouchInput, touchStopped } from "../../../src/testing/sim/touches.ts";
@@ -111,6 +117,42 @@ rule(
     await calls.make(lifeOf({ session: () => Promise.resolve(session) }), once("v1"), "c");
   },
 );
+
+const keyed = (value: string): SimInput => ({ type: "keyed", command: put(value), after: 1000 });
+
+rule(
+  "K3",
+  "a command with a key is answered with what it did, whoever sends it again",
+  async ({ ghost, calls }, isBad) => {
+    const lost = lifeOf({ applyEntry: () => Promise.reject(new ShutdownError("unknown")) });
+    await calls.make(lost, keyed("v1"), "c");
+    calls.oracle.ask("k");
+    committed(ghost, "v1", null);
+    await calls.make(lifeOf(answer(isBad ? "1:v0" : null, 2)), keyed("v1"), "c");
+    await calls.make(lifeOf(answer(isBad ? "1:v0" : null, 3)), keyed("v1"), "d");
+  },
+);
+
+rule("K1", "a command with a key that is sent again is applied no more", async ({ ghost, calls }, isBad) => {
+  committed(ghost, "v1", null);
+  for (const index of [1, 2]) await calls.make(lifeOf(answer(null, index)), keyed("v1"), "c");
+  if (isBad) ghost.noteApplied("v1", 2, 2, "1:v1");
+});
+
+test("sim clients: a command with a key is one operation, from when it was first sent to its first answer", async () => {
+  const ghost = new Ghost();
+  const world = new World(new Trace(), () => {});
+  const calls = new Calls(world, ghost);
+  const lost = lifeOf({ applyEntry: () => Promise.reject(new ShutdownError("unknown")) });
+  for (const value of ["v1", "v2"]) await calls.make(lost, keyed(value), "c");
+  assertEquals([calls.history, [...calls.unanswered()].length], [[], 2]);
+  committed(ghost, "v1", null);
+  for (const client of ["d", "e"]) await calls.make(lifeOf(answer(null)), keyed("v1"), client);
+  const named = (operations: Iterable<SimOperation>) =>
+    [...operations].map(({ input, outcome, client }) => [(input as SimCommand).value, outcome, client]);
+  assertEquals(named(calls.history), [["v1", "ok", "c"]]);
+  assertEquals(named(calls.unanswered()), [["v2", "unknown", "c"]]);
+});
 
 rule("K5", "also in a session nothing is applied that is said not to be", async ({ ghost, calls }, isBad) => {
   const error = new ShutdownError(isBad ? "not-applied" : "unknown");
