@@ -176,6 +176,7 @@ export class Assembly<Command, Result> {
     return new Sender(this.cache, this.#parts.store, {
       holds: (index) => index >= state.log.firstIndex,
       isLeading: (term) => !host.isStopped() && state.term === term && state.role === "leader",
+      isConnected: (to) => this.peers.isConnected(to),
       knowsLeases: (to) => this.peers.protocolOf(to) >= LEASE_PROTOCOL,
       transmit: (to, frame, checkedBytes) => this.peers.transmit(to, frame, checkedBytes),
       onDamage: host.onDamage,

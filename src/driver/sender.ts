@@ -23,6 +23,8 @@ export interface SenderHost {
   holds(index: LogIndex): boolean;
   /** Whether the core still leads in this term; asked again after each wait. */
   isLeading(term: Term): boolean;
+  /** Whether there is a connection to that peer. */
+  isConnected(to: ServerId): boolean;
   /** Whether that peer can be told that it is bound by no lease. */
   knowsLeases(to: ServerId): boolean;
   /**
@@ -54,10 +56,12 @@ export class Sender {
 
   /** Sends now when the entries are in memory, else when they were read. */
   replicate(request: Replicate): void {
-    const { from, end, entriesMax, bytesMax } = request;
+    const { to, term, sequence, from, end, entriesMax, bytesMax } = request;
     if (from >= end) return this.#send(request, []);
     const records = this.#cache.read(from, end, entriesMax, bytesMax);
     if (records !== undefined) return this.#send(request, records);
+    // For a peer that is down for long the disk would be read with every heartbeat.
+    if (!this.#host.isConnected(to)) return this.#host.report({ type: "send-failed", to, term, sequence });
     this.#readAndSend(request).catch((error) => this.#host.onFailure(error));
   }
 

@@ -19,13 +19,14 @@ async function setUp(cachedFrom = 1) {
   store.inner.write({ records: [all] });
   const cache = new LogCache(1e6, cachedFrom);
   if (cachedFrom <= 5) cache.append(all.slice(cachedFrom, 6));
-  const host = { firstIndex: 1, leadingTerm: 3, taken: true, protocol: 2 };
+  const host = { firstIndex: 1, leadingTerm: 3, taken: true, protocol: 2, connected: true };
   const sent: { to: string; frame: Uint8Array; checkedBytes: number }[] = [];
   const reports: Report[] = [];
   const failures: unknown[] = [];
   const sender = new Sender(cache, store, {
     holds: (index) => index >= host.firstIndex,
     isLeading: (term) => term === host.leadingTerm,
+    isConnected: () => host.connected,
     knowsLeases: () => host.protocol >= 2,
     transmit: (to, parts, checkedBytes) => {
       if (host.taken) sent.push({ to, frame: new Uint8Array(parts.flatMap((part) => [...part])), checkedBytes });
@@ -162,6 +163,17 @@ test("Sender.replicate() tells of a frame that was not taken after the disk was 
   sender.replicate(ask);
   await drain();
   assertEquals(reports, [{ type: "send-failed", to: "b", term: 3, sequence: 9 }]);
+});
+
+test("Sender.replicate() reads nothing from disk for a peer that is not there, and goes on when it is", async () => {
+  const { sender, sent, reports, host, store } = await setUp(6);
+  host.connected = false;
+  sender.replicate(ask);
+  assertEquals([reports, store.reads.length], [[{ type: "send-failed", to: "b", term: 3, sequence: 9 }], 0]);
+  host.connected = true;
+  sender.replicate(ask);
+  await drain();
+  assertEquals([sent.length, store.reads.length], [1, 1]);
 });
 
 test("Sender.replicate() reports a disk that can't be read, and sends nothing that looks like a success (BL12)", async () => {
