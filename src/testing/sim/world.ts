@@ -7,6 +7,9 @@ import { nextTurn } from "../../transport/next_turn.ts";
 import { EventQueue, Port, type SimEvent } from "./queue.ts";
 import type { Trace } from "./trace.ts";
 
+/** Turns that may go by until what is waited for, in no virtual time, counts as endless: a second or more. */
+const ENDLESS_TURNS = 1_000_000;
+
 /** Time and what happens in it. Nothing here waits for real time. */
 export class World {
   /** Microseconds of true time. */
@@ -19,11 +22,28 @@ export class World {
   /** Events of paused servers. */
   readonly #held = new Map<number, SimEvent[]>();
   readonly #afterEvent: () => void;
+  readonly #endlessTurns: number;
+  /** What no time passes before the end of, and whom to tell when there is none. */
+  readonly #awaited = new Set<() => void>();
 
   /** Calls `afterEvent` when an event and all that it led to is over. */
-  constructor(trace: Trace, afterEvent: () => void) {
+  constructor(trace: Trace, afterEvent: () => void, endlessTurns: number = ENDLESS_TURNS) {
     this.trace = trace;
     this.#afterEvent = afterEvent;
+    this.#endlessTurns = endlessTurns;
+  }
+
+  /**
+   * Lets nothing else happen before this is over. What a runtime does on a thread of its own, as when it compresses, takes
+   * any number of turns: so it takes no time at all.
+   *
+   * @param onEndless Told when it is not over after very many turns; time then goes on.
+   */
+  hold<T>(work: Promise<T>, onEndless: () => void): Promise<T> {
+    this.#awaited.add(onEndless);
+    const release = () => void this.#awaited.delete(onEndless);
+    work.then(release, release);
+    return work;
   }
 
   /** Lets something happen after `delay` microseconds. `origin` is who causes it, `server` whom it happens to. */
@@ -67,6 +87,7 @@ export class World {
   run(isDone: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const turn = (): void => {
+        if (this.#awaited.size > 0) return this.#wait(turn);
         try {
           if (isDone() || !this.#begin()) return resolve();
         } catch (error) {
@@ -75,6 +96,7 @@ export class World {
         nextTurn(end);
       };
       const end = (): void => {
+        if (this.#awaited.size > 0) return this.#wait(end);
         try {
           this.#afterEvent();
         } catch (error) {
@@ -84,6 +106,18 @@ export class World {
       };
       // What was asked for before the first event belongs to the past.
       nextTurn(turn);
+    });
+  }
+
+  /** Calls back in a turn in which nothing is awaited any more. */
+  #wait(then: () => void, turns = 1): void {
+    nextTurn(() => {
+      if (this.#awaited.size === 0) return then();
+      if (turns < this.#endlessTurns) return this.#wait(then, turns + 1);
+      const endless = [...this.#awaited];
+      this.#awaited.clear();
+      for (const tell of endless) tell();
+      then();
     });
   }
 
