@@ -52,4 +52,6 @@ export interface Host extends Clients {
   serve(servers: readonly SimServer[]): void;
   /** The machine of a life, which tells of every command that it applies. */
   machine(life: Life, tap: MachineTap): StateMachine<never, unknown>;
+  /** The hash of the state that is in the bytes of a machine's snapshot. */
+  stateIn(snapshot: ReadableStream<Uint8Array>): Promise<number>;
 }

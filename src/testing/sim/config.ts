@@ -117,7 +117,8 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
   const all = request.faults ?? drawFaults(random);
   const moving = request.moving !== false && movingOf(random.split("moving"), request.servers ?? drawn, all, request);
   const faults = moving === false ? all : all.filter((fault) => fault !== "rot-in-snapshots");
-  const servers = request.servers ?? (moving === false ? drawn : drawn + random.split("spares").between(1, 3));
+  const founders = (request.moving !== false ? request.moving?.voters : undefined) ?? drawn;
+  const servers = request.servers ?? (moving === false ? founders : founders + random.split("spares").between(1, 3));
   const timing = random.split("timing");
   const heartbeat = timing.pick([10, 50, 50, 100]);
   const election = heartbeat * timing.pick([4, 10, 10]);
@@ -189,18 +190,25 @@ function movingOf(
   faults: readonly Fault[],
   { servers, faults: asked, moving }: ConfigRequest,
 ): MovingBehaviour | false {
-  const isLossAsked = asked?.some((fault) =>
-    ["wipe", "old-copy", "replace-beyond", "rot-in-snapshots"].includes(fault)
-  );
   const isDrawn = random.chance(0.35) || moving !== undefined;
   const isOff = !isDrawn || servers === 1 || faults.some(isRotOfLogs);
-  // Nor are disks replaced where servers come and go; whoever asks for that wants it done.
-  if (isLossAsked === true) return false;
+  // Whoever asks for that wants it done.
+  if (asked?.some(isLossOfDisks) === true) return false;
   if (isOff) return false;
   const voters = servers === undefined ? drawn : random.between(1, servers - 1);
   const [chance, idlers] = [random.pick([0.02, 0.1, 0.3]), random.chance(0.4)];
   const swaps = idlers ? 0 : random.split("swaps").pick([0, 0, 0.3, 0.8]);
   return { voters, chance, idlers, swaps, ...moving === false ? {} : moving };
+}
+
+/** Whether servers stay who they are when this is asked for. */
+export function excludesMoves(fault: Fault): boolean {
+  return isRotOfLogs(fault) || isLossOfDisks(fault);
+}
+
+/** Where servers come and go, disks are not replaced either. */
+function isLossOfDisks(fault: Fault): boolean {
+  return ["wipe", "old-copy", "replace-beyond", "rot-in-snapshots"].includes(fault);
 }
 
 function isRotOfLogs(fault: Fault): boolean {

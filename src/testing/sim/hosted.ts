@@ -4,45 +4,40 @@
  * @module
  */
 import { RaftError } from "../../errors.ts";
-import type { ApplyContext, Codec, StateMachine } from "../../machine.ts";
+import type { Codec, StateMachine } from "../../machine.ts";
 import type { Raft } from "../../raft.ts";
 import type { LogIndex, Term } from "../../types.ts";
 import { checkLinearizability, type Model, type Operation } from "../linearizability.ts";
 import type { Host } from "./clients.ts";
 import type { SimConfig } from "./config.ts";
 import type { Ghost } from "./ghost.ts";
-import { hashText, type MachineTap } from "./machine.ts";
+import { HostedMachine, hostedStateIn, type HostedSubject, type Named } from "./hosted_machine.ts";
+import type { MachineTap } from "./machine.ts";
+import { drawMoveOf, move, type MoveInput, movesAfter } from "./moves.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { ScriptedCall } from "./script.ts";
 import type { Life, SimServer } from "./server.ts";
 import { textOf } from "./text.ts";
+import { touch } from "./touches.ts";
 import type { World } from "./world.ts";
 
 /** What a user brings, with all types that differ between users gone. */
-export interface Subject {
+export interface Subject extends HostedSubject {
   readonly codec: Codec<unknown>;
-  /** The machine of a life. */
-  machine(server: string): StateMachine<unknown, unknown>;
   drawCommand(random: Random): unknown;
   /** Undefined when there are no queries. */
   drawQuery(random: Random): { readonly query: unknown } | undefined;
   answer(machine: StateMachine<unknown, unknown>, query: unknown): unknown;
-  /** All that replicas must have in common; undefined when only results are compared. */
-  stateOf(machine: StateMachine<unknown, unknown>): { readonly state: unknown } | undefined;
   keyOf(input: unknown): string;
   readonly model: Model<unknown, unknown, unknown> | undefined;
-}
-
-/** A command with a name of its own, by which it is known again. */
-interface Named {
-  readonly value: string;
-  readonly command: unknown;
 }
 
 /** A call under way. */
 interface Call {
   readonly input: unknown;
+  /** Whether it is a command or a query. */
+  readonly isForMachine: boolean;
   readonly value: string | undefined;
   readonly called: number;
   readonly life: Life;
@@ -55,16 +50,26 @@ type Entry = Operation<unknown, unknown> & { readonly value: string | undefined 
 /** Steps of the model for one key. */
 const stepsMax = 2_000_000;
 
+/** How often a call is instead an operator's, who lets a machine begin anew. */
+const INSTALL_CHANCE = 0.06;
+
 /** Clients of a user's machine. */
 export class Hosted implements Host {
   readonly codec: Codec<never>;
   readonly calls: readonly ScriptedCall[] = [];
   progress = 0;
+  /** Snapshots that machines were asked for. */
+  snapshots = 0;
+  /** Machines that began with one. */
+  restores = 0;
   readonly #subject: Subject;
   readonly #world: World;
   readonly #ghost: Ghost;
   readonly #config: SimConfig;
   readonly #random: Random;
+  readonly #moves: Random;
+  readonly #installs: Random;
+  readonly #installChance: number;
   readonly #open = new Set<Call>();
   readonly #history: Entry[] = [];
   readonly #machines = new WeakMap<Life, HostedMachine>();
@@ -73,6 +78,7 @@ export class Hosted implements Host {
   #servers: readonly SimServer[] = [];
   #values = 0;
   #stopped = true;
+  #isSettled = false;
 
   /** Clients that don't call yet. */
   constructor(subject: Subject, world: World, ghost: Ghost, config: SimConfig, random: Random) {
@@ -81,6 +87,11 @@ export class Hosted implements Host {
     this.#ghost = ghost;
     this.#config = config;
     this.#random = random;
+    this.#moves = random.split("moves");
+    this.#installs = random.split("installs");
+    // Where nothing ever fails there is nothing to make up for.
+    const isOff = config.faults.length === 0 || config.disk.keepsSnapshots !== true;
+    this.#installChance = isOff ? 0 : INSTALL_CHANCE;
     this.codec = namedCodec(subject.codec) as Codec<unknown> as Codec<never>;
   }
 
@@ -91,11 +102,31 @@ export class Hosted implements Host {
 
   /** See {@linkcode Host.machine}. */
   machine(life: Life, tap: MachineTap): StateMachine<never, unknown> {
-    const machine = new HostedMachine(this.#subject, life.id, tap, (value, result) => {
-      if (!this.#results.has(value)) this.#results.set(value, result);
+    const machine = new HostedMachine(this.#subject, life.id, {
+      ...tap,
+      onResult: (value, result) => {
+        if (!this.#results.has(value)) this.#results.set(value, result);
+      },
+      onSnapshot: () => void this.snapshots++,
+      onRestored: () => void this.restores++,
+      must: (condition, invariant, detail) => this.#ghost.must(condition || life.isOver, invariant, detail),
+      hold: (what, work) =>
+        this.#world.hold(work, () => {
+          this.#ghost.must(life.isOver, "A7", () => {
+            return `the machine of "${life.id}" does not ${what}, and may wait for nothing but the bytes it is given`;
+          });
+        }),
+      get isOver() {
+        return life.isOver;
+      },
     });
     this.#machines.set(life, machine);
     return machine as StateMachine<Named, unknown> as StateMachine<never, unknown>;
+  }
+
+  /** See {@linkcode Host.stateIn}. */
+  stateIn(snapshot: ReadableStream<Uint8Array>): Promise<number> {
+    return hostedStateIn(snapshot);
   }
 
   get open(): number {
@@ -122,6 +153,7 @@ export class Hosted implements Host {
   }
 
   stop(): void {
+    this.#isSettled = true;
     this.#stopped = true;
   }
 
@@ -131,6 +163,16 @@ export class Hosted implements Host {
 
   endure(): void {
     // Whatever a machine holds, it must be what the others hold.
+  }
+
+  /** See {@linkcode Clients.moves}. */
+  moves(members: readonly SimServer[], random: Random): Iterable<MoveInput> {
+    return movesAfter(this.#servers, members, random);
+  }
+
+  /** See {@linkcode Clients.call}. */
+  call({ life }: SimServer, input: MoveInput, client: string): Promise<boolean> | undefined {
+    return life?.raft === undefined ? undefined : this.#begin(life, input, client, (call) => this.#move(call, input));
   }
 
   *probes(server: SimServer, random: Random): Iterable<readonly [what: string, answer: Promise<boolean> | undefined]> {
@@ -168,16 +210,43 @@ export class Hosted implements Host {
     const { thinkTime } = this.#config.client;
     this.#world.schedule(-1, Port.client, random.spread(1, thinkTime * 2), client, () => {
       if (this.#stopped) return;
-      const query = random.chance(0.4) ? this.#subject.drawQuery(random) : undefined;
-      const done = this.#call(
-        random.pick(this.#servers),
-        client,
-        query ?? {
-          command: this.#subject.drawCommand(random),
-        },
-      );
+      const done = this.#ask(client, random);
       if (done === undefined) this.#think(client, random);
       else void done.then(() => this.#think(client, random));
+    });
+  }
+
+  #ask(client: string, random: Random): Promise<boolean> | undefined {
+    const { moving } = this.#config;
+    const moves = this.#moves;
+    // The moves end with the faults: what follows is about the servers that there are then.
+    if (moving !== undefined && !this.#isSettled && moves.chance(moving.chance)) {
+      const input = drawMoveOf(this.#servers, moves, moves, `m${++this.#values}`, moving);
+      return this.call(moves.pick(this.#servers), input, client);
+    }
+    const installs = this.#installs.chance(this.#installChance) ? this.#installs.pick(this.#servers).life : undefined;
+    if (!this.#isSettled && installs?.raft !== undefined && this.#machines.get(installs)?.restore !== undefined) {
+      return this.#beginAnew(installs, client);
+    }
+    const query = random.chance(0.4) ? this.#subject.drawQuery(random) : undefined;
+    return this.#call(random.pick(this.#servers), client, query ?? { command: this.#subject.drawCommand(random) });
+  }
+
+  /** An operator's call: a machine that has run for a while takes what a snapshot has in place of what it has. */
+  #beginAnew(life: Life, client: string): Promise<boolean> {
+    const input = { type: "install-snapshot", value: `i${++this.#values}`, after: 0 } as const;
+    return this.#begin(life, input, client, async (call) => {
+      this.#end(call, await touch(this.#world, this.#ghost, life, input) ? "ok" : "failed");
+    });
+  }
+
+  /** A call that is not for the machine. */
+  #begin(life: Life, input: unknown, client: string, make: (call: Call) => Promise<void>): Promise<boolean> {
+    return new Promise((settle) => {
+      const called = this.#world.events;
+      const call: Call = { input, isForMachine: false, value: undefined, called, life, client, settle };
+      this.#open.add(call);
+      void make(call);
     });
   }
 
@@ -192,7 +261,7 @@ export class Hosted implements Host {
     const input = isCommand ? what.command : what.query;
     const value = isCommand ? `v${++this.#values}` : undefined;
     return new Promise((settle) => {
-      const call: Call = { input, value, called: this.#world.events, life, client, settle };
+      const call: Call = { input, isForMachine: true, value, called: this.#world.events, life, client, settle };
       this.#open.add(call);
       void (isCommand ? this.#apply(call) : this.#read(call));
     });
@@ -233,6 +302,17 @@ export class Hosted implements Host {
     }
   }
 
+  async #move(call: Call, input: MoveInput): Promise<void> {
+    try {
+      this.#end(call, await move(this.#ghost, call.life, input) ? "ok" : "failed");
+    } catch (error) {
+      if (this.#open.has(call)) {
+        this.#ghost.must(error instanceof RaftError, "K4", () => `a ${input.type} is answered with ${error}`);
+      }
+      this.#end(call, "failed");
+    }
+  }
+
   /** K3: what a client is told is what was committed. */
   #acknowledged({ value }: Call, index: LogIndex, term: Term): void {
     const ghost = this.#ghost;
@@ -249,55 +329,13 @@ export class Hosted implements Host {
 
   #end(call: Call, outcome: Entry["outcome"], output?: unknown): void {
     if (!this.#open.delete(call)) return;
+    call.settle(outcome === "ok");
     const { input, value, called, client } = call;
+    if (!call.isForMachine) return;
     const key = this.#subject.keyOf(input);
     // Without a command an answer that never came is a question that was never asked.
     const known = outcome === "unknown" && value === undefined ? "failed" : outcome;
     this.#history.push({ key, input, value, outcome: known, output, called, returned: this.#world.events, client });
-    call.settle(outcome === "ok");
-  }
-}
-
-/** The machine of one life, watched. */
-class HostedMachine implements StateMachine<Named, unknown> {
-  readonly inner: StateMachine<unknown, unknown>;
-  readonly #subject: Subject;
-  readonly #tap: MachineTap;
-  readonly #onResult: (value: string, result: unknown) => void;
-  #results = 0;
-
-  constructor(subject: Subject, server: string, tap: MachineTap, onResult: (value: string, result: unknown) => void) {
-    this.#subject = subject;
-    this.#tap = tap;
-    this.#onResult = onResult;
-    this.inner = subject.machine(server);
-  }
-
-  apply(named: Named, context: ApplyContext): unknown {
-    let result: unknown;
-    try {
-      result = this.inner.apply(named.command, context);
-    } catch (error) {
-      this.#tell(named, context, error);
-      throw error;
-    }
-    if (!(result instanceof Promise)) return this.#tell(named, context, result);
-    return result.then((value) => this.#tell(named, context, value), (error) => {
-      this.#tell(named, context, error);
-      throw error;
-    });
-  }
-
-  #tell({ value, command }: Named, { index, term }: ApplyContext, result: unknown): unknown {
-    const text = textOf(result);
-    const seen = this.#subject.stateOf(this.inner);
-    this.#results = hashText(text, this.#results);
-    const state = seen === undefined ? this.#results : hashText(textOf(seen.state), 0);
-    this.#onResult(value, result);
-    // The name stands for the command: checkers look at nothing else of it.
-    const put = { type: "put", key: textOf(command), value } as const;
-    this.#tap.onApplied(put, { index, term, state, result: hashText(text, 0) }, text);
-    return result;
   }
 }
 

@@ -7,7 +7,7 @@ import { serversAfter } from "../../core/change.ts";
 import type { Configuration, ConfigurationChange, LogIndex, ServerId } from "../../types.ts";
 import type { Ghost } from "./ghost.ts";
 import type { Random } from "./random.ts";
-import type { Life } from "./server.ts";
+import type { Life, SimServer } from "./server.ts";
 
 /** How servers change in a run. */
 export interface MovingBehaviour {
@@ -41,6 +41,51 @@ export interface Known {
 /** The address of a server in a simulation. */
 export function addressOf(id: ServerId): string {
   return `${id}:1`;
+}
+
+/** The latest configuration that anybody goes by. */
+function latestOf(servers: readonly SimServer[]): Known {
+  let latest: Known = { index: 0, configuration: { servers: [] } };
+  for (const { life } of servers) {
+    const known = life?.raft === undefined ? undefined : life.core.configurations.at(-1);
+    if (known !== undefined && known.index > latest.index) latest = known;
+  }
+  return latest;
+}
+
+/** Draws a call of somebody who knows the latest configuration: one of any kind, or of several votes at once. */
+export function drawMoveOf(
+  servers: readonly SimServer[],
+  random: Random,
+  swaps: Random,
+  value: string,
+  moving: MovingBehaviour,
+): MoveInput {
+  const ids = servers.map(({ id }) => id);
+  const latest = latestOf(servers);
+  const move = drawMove(random, value, ids, latest, moving);
+  return swaps.chance(moving.swaps ?? 0) ? drawSwap(swaps, value, ids, latest) ?? move : move;
+}
+
+/** Changes that a healthy cluster must make: each is drawn when the one before is made. */
+export function* movesAfter(
+  all: readonly SimServer[],
+  members: readonly SimServer[],
+  random: Random,
+): Iterable<MoveInput> {
+  const spare = all.find((server) => !members.includes(server));
+  if (spare !== undefined) {
+    const { id } = spare;
+    const change = { type: "add-voter", id, address: addressOf(id), priority: 1 } as const;
+    yield { type: "move", value: "after", changes: [change] };
+  }
+  const { servers } = latestOf(all).configuration;
+  const able = servers.filter(({ suffrage, priority }) => suffrage === "voter" && priority !== 0);
+  // One that is preferred would be handed over to at any moment.
+  if (able.length < 2 || able.some(({ priority }) => (priority ?? 1) !== 1)) return;
+  yield { type: "transfer", value: "after" };
+  const gone = random.pick(servers).id;
+  yield { type: "move", value: "after", changes: [{ type: "remove-server", id: gone }] };
 }
 
 /** Draws a call, made by somebody who knows of this configuration. */

@@ -53,8 +53,8 @@ export interface RunRequest extends ConfigRequest {
 
 /** Runs one seed. Never rejects for what the code under test does. */
 export function runSeed(seed: number, request: RunRequest = {}): Promise<RunReport> {
-  // Whoever brings a machine counts on every server.
-  const moving = request.host === undefined ? request.moving : false;
+  // Whoever brings a machine says whether servers come and go.
+  const moving = request.host === undefined ? request.moving : request.moving ?? false;
   const config = drawConfig(Random.seeded(seed).split("config"), { ...request, moving });
   return runConfig(seed, config, request);
 }

@@ -7,7 +7,7 @@ import type { Core } from "../../core/core.ts";
 import type { CoreState } from "../../core/state.ts";
 import type { Environment } from "../../driver/environment.ts";
 import { RaftError } from "../../errors.ts";
-import type { Codec } from "../../machine.ts";
+import type { Codec, StateMachine } from "../../machine.ts";
 import type { RaftSettings } from "../../options.ts";
 import type { Raft } from "../../raft.ts";
 import { startServer } from "../../server.ts";
@@ -20,7 +20,15 @@ import { type ClockBehaviour, SimClock, type SimTimer } from "./clock.ts";
 import type { Host } from "./clients.ts";
 import type { Replacement } from "./disk/disk_actions.ts";
 import { applyWrite, cloneView } from "./disk_view.ts";
-import { hashText, type MachineTap, type SimCommand, SimMachine, type SimResult, untilDiverged } from "./machine.ts";
+import {
+  hashText,
+  type MachineTap,
+  type SimCommand,
+  SimMachine,
+  type SimResult,
+  stateIn,
+  untilDiverged,
+} from "./machine.ts";
 import type { Network } from "./network.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
@@ -100,6 +108,7 @@ export class SimServer {
     this.index = index;
     this.storage = open({
       prefix: (index) => parts.tap.prefix(index),
+      stateIn: (snapshot) => parts.host?.stateIn(snapshot) ?? stateIn(snapshot),
       onDurable: (write) => {
         if (this.life !== undefined) parts.tap.onPersisted(this, this.life, write);
       },
@@ -341,8 +350,10 @@ export class SimServer {
   /** The disk's store, seen from outside. */
   #watched(life: Life): StoreFactory {
     const factory = this.storage.factory();
+    // Whoever brings a machine need not bring snapshots.
+    const { snapshot } = life.machine as StateMachine<SimCommand, SimResult>;
     return {
-      ...factory.snapshots === undefined ? {} : { snapshots: factory.snapshots },
+      ...factory.snapshots === undefined || snapshot === undefined ? {} : { snapshots: factory.snapshots },
       open: async (context) => {
         const store = await factory.open(context);
         const watched: Store = {

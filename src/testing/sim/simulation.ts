@@ -132,10 +132,8 @@ export class Simulation {
       machine: config.client,
       host,
     };
-    // Whoever brings a machine counts the commands that each server applies: none may be skipped.
-    const disk = host === undefined ? config.disk : { ...config.disk, keepsSnapshots: false };
     this.servers = ids.map((id, i) => {
-      const open = (tap: StorageTap) => openStorage(this.world, random.split(`disk ${id}`), i, id, disk, tap);
+      const open = (tap: StorageTap) => openStorage(this.world, random.split(`disk ${id}`), i, id, config.disk, tap);
       return new SimServer(parts, i, id, open, config.clocks[i]!, random.split(`server ${id}`));
     });
     for (const server of this.servers) this.ghost.disks.set(server.id, server.disk);

@@ -60,6 +60,8 @@ export type CrashKind = "kill" | "power";
 export interface StorageTap {
   /** The committed entries up to this one. */
   prefix(index: LogIndex): ChainLog;
+  /** The hash of the state that is in a machine's snapshot. */
+  stateIn(snapshot: ReadableStream<Uint8Array>): Promise<number>;
   /** A write is durable, and in the view. */
   onDurable(write: DurableWrite): void;
   /** A process was told that an operation failed. */

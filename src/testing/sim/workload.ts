@@ -9,7 +9,7 @@ import type { Clients } from "./clients.ts";
 import { LEASE_SHARE, type SimConfig } from "./config.ts";
 import type { Ghost } from "./ghost.ts";
 import { hashText, type SimCommand, type SimResult, type SimState, transition } from "./machine.ts";
-import { addressOf, drawMove, drawSwap, type Known, type MoveInput } from "./moves.ts";
+import { drawMoveOf, type MoveInput, movesAfter } from "./moves.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { ScriptedCall } from "./script.ts";
@@ -216,20 +216,8 @@ export class Workload implements Clients {
   }
 
   /** See {@linkcode Clients.moves}. */
-  *moves(members: readonly SimServer[], random: Random): Iterable<MoveInput> {
-    const spare = this.#servers.find((server) => !members.includes(server));
-    if (spare !== undefined) {
-      const { id } = spare;
-      const change = { type: "add-voter", id, address: addressOf(id), priority: 1 } as const;
-      yield { type: "move", value: "after", changes: [change] };
-    }
-    const { servers } = this.#latest().configuration;
-    const able = servers.filter(({ suffrage, priority }) => suffrage === "voter" && priority !== 0);
-    // One that is preferred would be handed over to at any moment.
-    if (able.length < 2 || able.some(({ priority }) => (priority ?? 1) !== 1)) return;
-    yield { type: "transfer", value: "after" };
-    const gone = random.pick(servers).id;
-    yield { type: "move", value: "after", changes: [{ type: "remove-server", id: gone }] };
+  moves(members: readonly SimServer[], random: Random): Iterable<MoveInput> {
+    return movesAfter(this.#servers, members, random);
   }
 
   /** R4. */
@@ -248,10 +236,7 @@ export class Workload implements Clients {
     const { moving } = this.#config;
     // The moves end with the faults: what follows is about the servers that there are then.
     if (moving !== undefined && !this.#isSettled && random.chance(moving.chance)) {
-      const ids = this.#servers.map(({ id }) => id);
-      const latest = this.#latest();
-      const move = drawMove(random, value, ids, latest, moving);
-      return this.#swaps.chance(moving.swaps ?? 0) ? drawSwap(this.#swaps, value, ids, latest) ?? move : move;
+      return drawMoveOf(this.#servers, random, this.#swaps, value, moving);
     }
     if (!this.#isSettled && this.#installs.chance(this.#config.disk.keepsSnapshots === true ? INSTALL_CHANCE : 0)) {
       return { type: "install-snapshot", value, after: 0 };
@@ -295,16 +280,6 @@ export class Workload implements Clients {
     if (!isAgain) recent.push(command);
     if (recent.length > KEYED_RECENT) recent.shift();
     return { type: "keyed", command, after: this.#drawPatience(this.#keyed) };
-  }
-
-  /** The latest configuration that anybody goes by. */
-  #latest(): Known {
-    let latest: Known = { index: 0, configuration: { servers: [] } };
-    for (const { life } of this.#servers) {
-      const known = life?.raft === undefined ? undefined : life.core.configurations.at(-1);
-      if (known !== undefined && known.index > latest.index) latest = known;
-    }
-    return latest;
   }
 
   /** A write whose answer is not a boolean, on a key of its own kind. */

@@ -1,5 +1,6 @@
 import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { WalDisk } from "../../../src/testing/sim/disk/wal_disk.ts";
+import { stateIn } from "../../../src/testing/sim/machine.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
 import type { DiskBehaviour, StorageTap } from "../../../src/testing/sim/storage.ts";
 
@@ -17,6 +18,6 @@ export function instantDisk(
     end() {},
     stall() {},
   };
-  const tap = { prefix: () => new ChainLog(), onDurable() {}, onFailed() {}, onRetried() {}, onExamined };
+  const tap = { prefix: () => new ChainLog(), stateIn, onDurable() {}, onFailed() {}, onRetried() {}, onExamined };
   return new WalDisk("a", { segmentBytes: 4096, ...behaviour } as DiskBehaviour, operations, Random.seeded(seed), tap);
 }

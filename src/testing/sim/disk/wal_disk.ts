@@ -11,7 +11,6 @@ import type { ServerId } from "../../../types.ts";
 import { openSnapshot } from "../../../wire/snapshot_reader.ts";
 import { loseAll, MemoryFiles } from "../../memory_files.ts";
 import { cloneView, viewOf } from "../disk_view.ts";
-import { stateIn } from "../machine.ts";
 import type { Random } from "../random.ts";
 import type { CrashKind, DiskBehaviour, Operations, Storage, StorageTap } from "../storage.ts";
 import type { DiskView } from "../view.ts";
@@ -149,7 +148,7 @@ export class WalDisk implements Storage {
     for (const meta of await snapshots.list()) {
       if (await snapshots.verify(meta.id)) newest ??= meta;
     }
-    const state = newest && await stateOf(snapshots, newest);
+    const state = newest && await stateOf(snapshots, newest, this.#tap);
     await snapshots.close();
     const [damaged] = snapshots.damaged;
     if (damaged !== undefined && !inSnapshots) {
@@ -168,10 +167,10 @@ export class WalDisk implements Storage {
 }
 
 /** The hash of the machine's state; NaN, which no state has, when it can't be read. */
-async function stateOf(snapshots: SnapshotStore, { id }: SnapshotMeta): Promise<number> {
+async function stateOf(snapshots: SnapshotStore, { id }: SnapshotMeta, tap: StorageTap): Promise<number> {
   try {
     const { user } = await openSnapshot((offset, bytesMax) => snapshots.read(id, offset, bytesMax));
-    return await stateIn(user);
+    return await tap.stateIn(user);
   } catch {
     return NaN;
   }
