@@ -6,9 +6,10 @@
 import { msgpackCodec } from "../codec.ts";
 import type { Codec, StateMachine } from "../machine.ts";
 import type { Model } from "./linearizability.ts";
-import { type Fault, FAULTS } from "./sim/config.ts";
+import { excludesMoves, type Fault, FAULTS } from "./sim/config.ts";
 import { Hosted, type Subject } from "./sim/hosted.ts";
 import type { Random } from "./sim/random.ts";
+import { describeReport } from "./sim/report.ts";
 import { type RunReport, runSeed } from "./sim/run.ts";
 
 /** Where the draws of {@linkcode SimulateOptions} come from: the same for the same seed. */
@@ -62,6 +63,13 @@ export interface SimulateOptions<Command, Result, Machine, Query = never, State 
   /** Voters, 1 to 7; drawn for each seed by default. */
   readonly servers?: number;
   /**
+   * Whether servers also come, go and hand over: there are up to three more, which start empty and are asked for a machine
+   * when they start. Not in seeds that draw faults by which disks rot.
+   *
+   * @default {false}
+   */
+  readonly membership?: boolean;
+  /**
    * The first seed.
    *
    * @default {0}
@@ -96,7 +104,9 @@ export type SimulatedFault = Fault;
 
 /** What {@linkcode simulate} did. */
 export interface SimulateReport {
-  /** Seeds that were run. */
+  /** The first seed. */
+  readonly seed: number;
+  /** Seeds that were run: this one and those that follow it. */
   readonly seeds: number;
   /** Commands and queries that clients asked for. */
   readonly operations: number;
@@ -104,6 +114,10 @@ export interface SimulateReport {
   readonly steps: number;
   /** Times that a server's process or machine died. */
   readonly crashes: number;
+  /** Snapshots that machines were asked for. */
+  readonly snapshots: number;
+  /** Times that a machine began with one: at a start, or as a leader sent it. */
+  readonly restores: number;
   /** Virtual milliseconds. */
   readonly timeMs: number;
 }
@@ -114,7 +128,10 @@ export class SimulationFailure extends Error {
   override readonly name = "SimulationFailure";
   /** Runs the same again, given to {@linkcode simulate} as its only one. */
   readonly seed: number;
-  /** What does not hold: `A3` a state, `A4` a result that differs between replicas, `R4` the history, … */
+  /**
+   * What does not hold: `A3` a state, `A4` a result that differs between replicas, `S1` what a snapshot was restored to, `R4`
+   * the history, …
+   */
   readonly invariant: string;
 
   /** Takes what failed, with all that there is to say. */
@@ -130,8 +147,11 @@ export class SimulationFailure extends Error {
  * and checks that all replicas agree and, given a model, that clients were answered as it says. Each seed is a run of
  * its own that nothing but the seed decides, and that waits for no real time.
  *
- * The machine must be as deterministic as any, and may not wait for real time: an `apply` that returns a promise has one
- * turn of the event loop.
+ * A machine that has both `snapshot` and `restore` uses them: servers start from snapshots, and get them from others. What is
+ * restored must be what the snapshot was taken of.
+ *
+ * The machine must be as deterministic as any, and may not wait for real time: no virtual time passes until a promise of
+ * its, or a piece of its stream, is there.
  *
  * @example A machine that forgets that its log is applied anew when it starts
  * ```ts
@@ -162,27 +182,34 @@ export async function simulate<
   machine: (server: SimulatedServer) => Machine,
   options: SimulateOptions<Command, Result, Machine, Query, State>,
 ): Promise<SimulateReport> {
-  const { seed: start = 0, seeds = 10, servers, faults, steps = 3000 } = options;
+  const { seed: start = 0, seeds = 10, servers, membership = false, faults, steps = 3000 } = options;
   integer("seed", start, 0, Number.MAX_SAFE_INTEGER);
   integer("seeds", seeds, 1, Number.MAX_SAFE_INTEGER - start);
   integer("steps", steps, 1, Number.MAX_SAFE_INTEGER);
   if (servers !== undefined) integer("servers", servers, 1, 7);
   const unknown = faults?.find((fault) => !FAULTS.includes(fault));
   if (unknown !== undefined) throw new RangeError(`Cannot use faults "${unknown}": there are ${FAULTS.join(", ")}`);
-  const done = { seeds: 0, operations: 0, steps: 0, crashes: 0, timeMs: 0 };
+  const excluding = membership ? faults?.find(excludesMoves) : undefined;
+  if (excluding !== undefined) {
+    throw new RangeError(`Cannot use faults "${excluding}" with membership: servers that come and go keep their disks`);
+  }
+  const moving = membership && (servers === undefined ? {} : { voters: servers });
+  const request = { servers: membership ? undefined : servers, moving, faults, steps, keepsLines: true };
+  const done = { seed: start, seeds: 0, operations: 0, steps: 0, crashes: 0, snapshots: 0, restores: 0, timeMs: 0 };
   for (let seed = start; seed < start + seeds; seed++) {
     const subject = subjectOf((id) => machine({ id, seed }), options);
-    const run = () =>
-      runSeed(seed, {
-        ...{ servers, faults, steps },
-        host: (world, ghost, config, random) => new Hosted(subject, world, ghost, config, random),
-      });
-    const report = await run();
+    let hosted!: Hosted;
+    const report = await runSeed(seed, {
+      ...request,
+      host: (world, ghost, config, random) => hosted = new Hosted(subject, world, ghost, config, random),
+    });
     if (report.violation !== undefined) throw failure(report);
     done.seeds++;
     done.operations += report.operations;
     done.steps += report.steps;
     done.crashes += report.crashes;
+    done.snapshots += hosted.snapshots;
+    done.restores += hosted.restores;
     done.timeMs += report.timeMs;
   }
   return done;
@@ -211,16 +238,9 @@ function integer(name: string, value: number, min: number, max: number): void {
   throw new RangeError(`Cannot use ${name} ${value}: it must be an integer from ${min} to ${max}`);
 }
 
-function failure({ seed, violation, config, events, timeMs, crashes }: RunReport): SimulationFailure {
-  const { invariant, message } = violation!;
-  return new SimulationFailure(
-    seed,
-    invariant,
-    [
-      `seed ${seed}: ${message}`,
-      `  after ${events} events, ${(timeMs / 1000).toFixed(3)} virtual seconds and ${crashes} crashes of ` +
-      `${config.servers} servers; faults: ${config.faults.join(", ") || "none"}`,
-      `  replay: simulate(machine, { ...options, seed: ${seed}, seeds: 1 })`,
-    ].join("\n"),
-  );
+/** Machines that aren't deterministic do not do the same again: the events are those of the run that failed. */
+function failure(report: RunReport): SimulationFailure {
+  const { seed, violation } = report;
+  const replay = `simulate(machine, { ...options, seed: ${seed}, seeds: 1 })`;
+  return new SimulationFailure(seed, violation!.invariant, describeReport(report, replay));
 }

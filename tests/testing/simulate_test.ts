@@ -158,6 +158,133 @@ test("simulate: commands go through the codec that is given", async () => {
   );
 });
 
+/** Accounts that are closed when nothing is left on them. */
+class Bank extends Accounts {
+  override apply(deposit: Deposit): number {
+    const sum = super.apply(deposit);
+    if (sum % 7 === 0) this.sums.delete(deposit.to);
+    return sum;
+  }
+
+  snapshot(): ReadableStream<Uint8Array> {
+    return new Response(JSON.stringify([...this.sums])).body!;
+  }
+
+  async restore(bytes: ReadableStream<Uint8Array>): Promise<void> {
+    const sums: [string, number][] = await new Response(bytes).json();
+    this.sums.clear();
+    for (const [to, sum] of sums) this.sums.set(to, sum);
+  }
+}
+
+class ForgetfulBank extends Bank {
+  override snapshot(): ReadableStream<Uint8Array> {
+    return new Response(JSON.stringify([...this.sums].slice(1))).body!;
+  }
+}
+
+class MergingBank extends Bank {
+  override async restore(bytes: ReadableStream<Uint8Array>): Promise<void> {
+    for (const [to, sum] of await new Response(bytes).json()) this.sums.set(to, sum);
+  }
+}
+
+/** What streams do on a thread of its own takes any number of turns. */
+class ZippedBank extends Bank {
+  override snapshot(): ReadableStream<Uint8Array> {
+    return super.snapshot().pipeThrough(new CompressionStream("gzip") as ReadableWritablePair<Uint8Array, Uint8Array>);
+  }
+
+  override restore(bytes: ReadableStream<Uint8Array>): Promise<void> {
+    const unzip = new DecompressionStream("gzip") as ReadableWritablePair<Uint8Array, Uint8Array>;
+    return super.restore(bytes.pipeThrough(unzip));
+  }
+}
+
+const banks = { ...options, hash: (bank: Accounts) => bank.sums, seeds: 4 };
+
+test("simulate: a machine that has snapshots begins with them, and passes when they are right", async () => {
+  const report = await simulate(() => new Bank(), banks);
+  assert(report.snapshots > 10 && report.restores > 2, JSON.stringify(report));
+  assertEquals(await simulate(() => new Bank(), banks), report);
+  // Bytes that are others take other times.
+  const zipped = await simulate(() => new ZippedBank(), { ...banks, seeds: 2 });
+  assertEquals(await simulate(() => new ZippedBank(), { ...banks, seeds: 2 }), zipped);
+  const { snapshots, restores } = await simulate(() => new Accounts(), { ...banks, seeds: 2 });
+  assertEquals([snapshots, restores], [0, 0]);
+}, { timeoutMs: 300_000 });
+
+test("simulate: a snapshot that lacks a part of the state is found where servers die, and nowhere else", async () => {
+  const quiet = await simulate(() => new ForgetfulBank(), { ...banks, servers: 3, faults: [], seeds: 3 });
+  assert(quiet.snapshots > 0 && quiet.restores === 0);
+  const dying = { ...banks, servers: 3, faults: ["kill"], seeds: 10 } as const;
+  assertEquals((await failing(simulate(() => new ForgetfulBank(), dying))).invariant, "S1");
+}, { timeoutMs: 120_000 });
+
+test("simulate: a restore that leaves what was there before is found", async () => {
+  const cut = { ...banks, servers: 3, faults: ["partition", "pause"], seeds: 10 } as const;
+  assertEquals((await failing(simulate(() => new MergingBank(), cut))).invariant, "S1");
+}, { timeoutMs: 120_000 });
+
+test("simulate: what a restored machine answers is compared though its state is not", async () => {
+  const { hash: _hash, ...blind } = { ...banks, servers: 3, faults: ["kill", "power"], seeds: 10 } as const;
+  const { invariant, message } = await failing(simulate(() => new ForgetfulBank(), blind));
+  assertEquals(invariant, "A3", message);
+}, { timeoutMs: 120_000 });
+
+test("simulate: a machine that fails to give a snapshot is found", async () => {
+  class Failing extends Bank {
+    override snapshot(): ReadableStream<Uint8Array> {
+      throw new RangeError("not now");
+    }
+  }
+  const { invariant, message } = await failing(simulate(() => new Failing(), { ...banks, faults: [] }));
+  assertEquals(invariant, "V0");
+  assert(/V0: the machine of "s\d" fails to give a snapshot: RangeError: not now/.test(message), message);
+}, { timeoutMs: 120_000 });
+
+test("simulate: servers come and go when they are asked to", async () => {
+  const seen = new Map<string, number>();
+  const machine = ({ id }: SimulatedServer) => {
+    const bank = new Bank();
+    const apply = bank.apply.bind(bank);
+    bank.apply = (deposit) => {
+      seen.set(id, (seen.get(id) ?? 0) + 1);
+      return apply(deposit);
+    };
+    return bank;
+  };
+  const moving = { ...banks, servers: 2, membership: true, faults: ["kill"], seeds: 2 } as const;
+  await simulate(machine, moving);
+  assert(seen.get("s2")! > 0, [...seen.keys()].join());
+  seen.clear();
+  await simulate(machine, { ...moving, membership: false });
+  assertEquals([...seen.keys()].sort(), ["s0", "s1"]);
+}, { timeoutMs: 120_000 });
+
+test("simulate: a failure shows configuration and last events, a report its first seed", async () => {
+  const { seed, seeds } = await simulate(() => new Accounts(), {
+    ...options,
+    servers: 1,
+    faults: [],
+    seed: 7,
+    seeds: 2,
+  });
+  assertEquals([seed, seeds], [7, 2]);
+  // Another run of it would not fail alike.
+  let calls = 0;
+  const machine = () => ({ apply: ({ amount }: Deposit) => amount + calls++ });
+  const lines = (await failing(simulate(machine, { ...options, servers: 3, faults: [], seed: 7 }))).message.split("\n");
+  assert(/^seed 7: A3: /.test(lines[0]!), lines[0]);
+  assert(/^ {2}after \d+ events, \d+ steps, \d+\.\d{3} virtual seconds$/.test(lines[1]!), lines[1]);
+  const configuration = JSON.parse(lines[2]!.replace("  configuration ", ""));
+  assertEquals([configuration.servers, configuration.faults, configuration.steps], [3, [], 1500]);
+  assertEquals(lines[3], "  last events:");
+  assert(lines.slice(4, -1).every((line) => line.startsWith("    ")));
+  assertEquals(lines.filter((line) => /^ {4}\d+\.\d{3} ms #\d+ /.test(line)).length, 50);
+  assertEquals(lines.at(-1), "  replay: simulate(machine, { ...options, seed: 7, seeds: 1 })");
+}, { timeoutMs: 120_000 });
+
 test("simulate: what cannot be used is refused", async () => {
   const run = (wrong: object) => simulate(() => new Accounts(), { ...options, ...wrong });
   await assertRejects(() => run({ servers: 8 }), RangeError, "Cannot use servers 8: it must be an integer from 1 to 7");
@@ -166,5 +293,13 @@ test("simulate: what cannot be used is refused", async () => {
   await assertRejects(() => run({ seed: 0.5 }), RangeError, "Cannot use seed 0.5");
   await assertRejects(() => run({ seeds: 0 }), RangeError, "Cannot use seeds 0");
   await assertRejects(() => run({ steps: NaN }), RangeError, "Cannot use steps NaN");
+  const moving = { membership: true, servers: 3 };
+  const rot = 'Cannot use faults "rot" with membership: servers that come and go keep their disks';
+  await assertRejects(() => run({ ...moving, faults: ["kill", "rot"] }), RangeError, rot);
+  await assertRejects(
+    () => run({ ...moving, faults: ["wipe"] }),
+    RangeError,
+    'Cannot use faults "wipe" with membership',
+  );
   await assertRejects(() => run({ faults: ["flood"] }), RangeError, 'Cannot use faults "flood": there are loss,');
 });

@@ -13,14 +13,22 @@ import { type RunReport, type RunRequest, runSeed } from "./run.ts";
  */
 export async function describeFailure(report: RunReport, request: RunRequest, command: string): Promise<string> {
   const again = await runSeed(report.seed, { ...request, keepsLines: true });
-  const isSame = again.hash === report.hash;
+  return describeReport({ ...report, lines: again.lines }, command, again.hash === report.hash);
+}
+
+/**
+ * The same of a run that kept its last events.
+ *
+ * @param command What replays it.
+ */
+export function describeReport(report: RunReport, command: string, isAlike = true): string {
   return [
     `seed ${report.seed}: ${report.violation!.message}`,
     `  after ${report.events} events, ${report.steps} steps, ${(report.timeMs / 1000).toFixed(3)} virtual seconds`,
     `  configuration ${describeConfig(report.config)}`,
     "  last events:",
-    ...again.lines.map((line) => `    ${line.length > 600 ? line.slice(0, 600) + "…" : line}`),
-    ...isSame ? [] : ["  NOT REPLAYED ALIKE: the simulator is not deterministic here"],
+    ...report.lines.map((line) => `    ${line.length > 600 ? line.slice(0, 600) + "…" : line}`),
+    ...isAlike ? [] : ["  NOT REPLAYED ALIKE: the simulator is not deterministic here"],
     `  replay: ${command}`,
   ].join("\n");
 }
