@@ -188,7 +188,7 @@ export class HostedMachine implements StateMachine<Named, unknown> {
 async function pieceOf(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array | undefined> {
   const { done, value } = await reader.read();
   if (done) return undefined;
-  if (!(value instanceof Uint8Array)) throw new TypeError(`its stream gives ${textOf(value)}, which is no Uint8Array`);
+  if (!(value instanceof Uint8Array)) throw new TypeError(`Its stream gives ${textOf(value)}, which is no Uint8Array`);
   return value;
 }
 

@@ -110,7 +110,7 @@ test("hosted machine: V0: a snapshot that can't be given or restored is found", 
   ]);
   const wordy = lifeOf(new Wordy());
   await assertRejects(async () => await new Response(wordy.machine.snapshot!()).text(), TypeError);
-  assert(wordy.broken[0]?.includes('its stream gives "text", which is no Uint8Array'), wordy.broken[0]);
+  assert(wordy.broken[0]?.includes('Its stream gives "text", which is no Uint8Array'), wordy.broken[0]);
 });
 
 test("hosted machine: of a snapshot that breaks off a machine must not make a state", async () => {
