@@ -77,7 +77,9 @@ export const commits: Checker = {
 };
 
 /** C2: a leader commits by counting only what is on the disks of a quorum, and of its own term (Raft §5.4.2). */
-function byQuorum(ghost: Ghost, node: NodeView, { before }: StepView): void {
+function byQuorum(ghost: Ghost, node: NodeView, { before, event }: StepView): void {
+  // One that an earlier leader sent, and that is whole only now, has nothing in it but what that one had committed (C3).
+  if (event.type === "snapshot-received") return;
   const { id, core, log } = node;
   const { commitIndex } = core;
   const term = log.termAt(commitIndex);
