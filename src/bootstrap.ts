@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { systemEnvironment } from "./driver/environment.ts";
 import { isServerId, serverIdProblem } from "./options_check.ts";
 import { type Configuration, EntryType, type ServerAddress, type ServerId } from "./types.ts";
 import { encodeConfiguration, problemOf } from "./wire/configuration.ts";
@@ -61,8 +62,8 @@ export function bootstrapEntry(configuration: Configuration): Records {
 
 /** A name for the cluster that starts with this configuration: 32 hexadecimal digits of its SHA-256. */
 export async function fingerprint(configuration: Configuration): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", encodeConfiguration(configuration) as Uint8Array<ArrayBuffer>);
-  return Array.from(new Uint8Array(digest, 0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const digest = await systemEnvironment.digest(encodeConfiguration(configuration));
+  return Array.from(digest.subarray(0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /**

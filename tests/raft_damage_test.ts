@@ -71,6 +71,16 @@ class Disks {
   }
 }
 
+/** Three servers whose machines take snapshots, and a disk for each. */
+function snapshotCluster() {
+  const cluster = new VirtualCluster(3, (id, cluster) => {
+    const machine = new SnapshotJournal();
+    cluster.machines.set(id, machine);
+    return machine;
+  });
+  return { cluster, files: new Map(cluster.ids.map((id) => [id, new MemoryFiles()])) };
+}
+
 /** Flips a bit in the first place of a disk where this text is. */
 function damageText(files: MemoryDirectory, text: string): void {
   for (const name of files.names()) {
@@ -244,12 +254,7 @@ test("a follower whose key-value database lost and changed entries, its configur
 });
 
 test("damage below a leader's snapshot is mended in a cluster where nobody writes: the leader takes a newer one", async () => {
-  const cluster = new VirtualCluster(3, (id, cluster) => {
-    const machine = new SnapshotJournal();
-    cluster.machines.set(id, machine);
-    return machine;
-  });
-  const files = new Map(cluster.ids.map((id) => [id, new MemoryFiles()]));
+  const { cluster, files } = snapshotCluster();
   const start = (id: ServerId) => {
     let texts = 0;
     const options = { segmentBytes: 64 << 10, random: () => `${id}-${texts++}`, now: () => 0 };
@@ -288,12 +293,7 @@ test("damage below a leader's snapshot is mended in a cluster where nobody write
 });
 
 test("a leader whose only snapshot is damaged takes it again for a follower that needs it, though nothing happened since", async () => {
-  const cluster = new VirtualCluster(3, (id, cluster) => {
-    const machine = new SnapshotJournal();
-    cluster.machines.set(id, machine);
-    return machine;
-  });
-  const files = new Map(cluster.ids.map((id) => [id, new MemoryFiles()]));
+  const { cluster, files } = snapshotCluster();
   for (const id of cluster.ids) {
     const snapshots = fileSnapshots(files.get(id)!);
     await cluster.start(id, {

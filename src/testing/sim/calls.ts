@@ -8,7 +8,7 @@ import type { Operation } from "../linearizability.ts";
 import type { Ghost } from "./ghost.ts";
 import { hashText, Refusal, serialOf, type SimCommand, type SimResult, type SimState } from "./machine.ts";
 import { Oracle } from "./oracle.ts";
-import { move, type MoveInput } from "./moves.ts";
+import { judgedMove, type MoveInput } from "./moves.ts";
 import type { Life } from "./server.ts";
 import { answeredOnce, ClientSessions } from "./sessions.ts";
 import { abortAfter, touch, type TouchInput } from "./touches.ts";
@@ -165,7 +165,6 @@ export class Calls {
   /** K1: what is sent again is applied once; the session itself sends it while nobody knows what became of it. */
   async #applyOnce(call: Call, { command, after }: Extract<SimInput, { type: "once" }>): Promise<void> {
     const { oracle } = this;
-    const ghost = this.#ghost;
     const floor = oracle.floor(command.key);
     oracle.ask(command.key);
     const signal = abortAfter(this.#world, after);
@@ -174,33 +173,39 @@ export class Calls {
       if (!this.#open.has(call)) return;
       const result = await session.apply(command, { signal });
       if (!this.#open.has(call)) return;
-      this.#end(call, "ok", result);
-      oracle.answered(command, floor, result);
-      ghost.readFloor = Math.max(ghost.readFloor, session.seenIndex);
-      ghost.later.push(() => answeredOnce(ghost, command, result));
+      this.#endOnce(call, command, floor, session.seenIndex, result);
     } catch (error) {
       if (error instanceof SessionExpiredError) this.#sessions.onExpired(call.life, error.session);
-      if (signal.aborted && error === signal.reason) this.#end(call, "unknown");
-      else this.#failed(call, error);
+      this.#failedOnce(call, signal, error);
     }
   }
 
   /** K1: what is sent with a key is applied once, whichever servers get it and however often. */
   async #applyKeyed(call: Call, { command, after }: Extract<SimInput, { type: "keyed" }>): Promise<void> {
-    const ghost = this.#ghost;
     const { floor } = this.#askKeyed(call, command);
     const signal = abortAfter(this.#world, after);
     try {
       const { index, result } = await call.life.raft!.applyEntry({ data: command }, { key: command.value, signal });
       if (!this.#open.has(call)) return;
-      this.#end(call, "ok", result);
-      this.oracle.answered(command, floor, result);
-      ghost.readFloor = Math.max(ghost.readFloor, index);
-      ghost.later.push(() => answeredOnce(ghost, command, result));
+      this.#endOnce(call, command, floor, index, result);
     } catch (error) {
-      if (signal.aborted && error === signal.reason) this.#end(call, "unknown");
-      else this.#failed(call, error);
+      this.#failedOnce(call, signal, error);
     }
+  }
+
+  /** K3: the answer is what came of the one time that it was applied. */
+  #endOnce(call: Call, command: SimCommand, floor: number, index: number, result: SimResult): void {
+    const ghost = this.#ghost;
+    this.#end(call, "ok", result);
+    this.oracle.answered(command, floor, result);
+    ghost.readFloor = Math.max(ghost.readFloor, index);
+    ghost.later.push(() => answeredOnce(ghost, command, result));
+  }
+
+  /** Who gives up does not know what becomes of it. */
+  #failedOnce(call: Call, signal: AbortSignal, error: unknown): void {
+    if (signal.aborted && error === signal.reason) this.#end(call, "unknown");
+    else this.#failed(call, error);
   }
 
   #askKeyed({ called, client }: Call, command: SimCommand): KeyedCommand {
@@ -307,15 +312,8 @@ export class Calls {
 
   /** K4, and what {@linkcode move} makes of its answer. */
   async #move(call: Call, input: MoveInput): Promise<void> {
-    try {
-      const isDone = await move(this.#ghost, call.life, input);
-      this.#end(call, isDone ? "ok" : "failed");
-    } catch (error) {
-      if (this.#open.has(call)) {
-        this.#ghost.must(error instanceof RaftError, "K4", () => `a ${input.type} is answered with ${error}`);
-      }
-      this.#end(call, "failed");
-    }
+    const isDone = await judgedMove(this.#ghost, call.life, input, () => this.#open.has(call));
+    this.#end(call, isDone ? "ok" : "failed");
   }
 
   /** K3: what a client is told is what was committed. */

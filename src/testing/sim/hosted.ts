@@ -13,7 +13,7 @@ import type { SimConfig } from "./config.ts";
 import type { Ghost } from "./ghost.ts";
 import { HostedMachine, hostedStateIn, type HostedSubject, type Named } from "./hosted_machine.ts";
 import type { MachineTap } from "./machine.ts";
-import { drawMoveOf, move, type MoveInput, movesAfter } from "./moves.ts";
+import { drawMoveOf, judgedMove, type MoveInput, movesAfter } from "./moves.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { ScriptedCall } from "./script.ts";
@@ -303,14 +303,8 @@ export class Hosted implements Host {
   }
 
   async #move(call: Call, input: MoveInput): Promise<void> {
-    try {
-      this.#end(call, await move(this.#ghost, call.life, input) ? "ok" : "failed");
-    } catch (error) {
-      if (this.#open.has(call)) {
-        this.#ghost.must(error instanceof RaftError, "K4", () => `a ${input.type} is answered with ${error}`);
-      }
-      this.#end(call, "failed");
-    }
+    const isDone = await judgedMove(this.#ghost, call.life, input, () => this.#open.has(call));
+    this.#end(call, isDone ? "ok" : "failed");
   }
 
   /** K3: what a client is told is what was committed. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { serversAfter } from "../../core/change.ts";
+import { RaftError } from "../../errors.ts";
 import type { Configuration, ConfigurationChange, LogIndex, ServerId } from "../../types.ts";
 import type { Ghost } from "./ghost.ts";
 import type { Random } from "./random.ts";
@@ -160,6 +161,21 @@ function canLead({ servers }: Configuration, changes: readonly ConfigurationChan
   const after = serversAfter(servers, changes, new Set(changes.map(({ id }) => id)));
   const voters = after.filter(({ suffrage }) => suffrage !== "nonvoter");
   return voters.filter(({ priority, suffrage }) => suffrage === "voter" && priority !== 0).length * 2 > voters.length;
+}
+
+/** Makes it and judges the answer, while somebody waits for one (K4); true when it was made. */
+export async function judgedMove(
+  ghost: Ghost,
+  life: Life,
+  input: MoveInput,
+  isAwaited: () => boolean,
+): Promise<boolean> {
+  try {
+    return await move(ghost, life, input);
+  } catch (error) {
+    ghost.must(!isAwaited() || error instanceof RaftError, "K4", () => `a ${input.type} is answered with ${error}`);
+    return false;
+  }
 }
 
 /** Makes the call and judges its answer; true when it was done. */
