@@ -31,6 +31,17 @@ rule("C2", "a leader commits entries of its own term only (Raft, figure 8)", (st
   stage.step(a, { type: "drained" }, (core) => core.commitIndex = isBad ? 2 : 3);
 });
 
+rule("C2", "but for what an earlier leader's snapshot says, which may be whole only now", (stage, isBad) => {
+  const [a, b] = [stage.server("a", { terms: [1, 2] }), stage.server("b", { terms: [1, 2] })];
+  stage.lead(b, 2, a);
+  stage.step(b, { type: "drained" }, (core) => core.commitIndex = 2);
+  stage.end(b);
+  stage.lead(a, 3, b);
+  const received = { ...{ type: "snapshot-received", index: 2, term: 2 } as const, configurationIndex: 1 };
+  const { configuration } = a.core.configurations[0]!;
+  stage.step(a, isBad ? { type: "drained" } : { ...received, configuration }, (core) => core.commitIndex = 2);
+});
+
 rule("C2", "nobody knows of a commit before a leader made it", (stage, isBad) => {
   const [, b, c] = committed(stage);
   if (isBad) stage.ghost.commits.length = 1;
