@@ -334,6 +334,43 @@ test("a repair that is damaged itself repairs nothing, and a newer one counts", 
   assertEquals((await runHistory(twice, ["reopen", "reopen"])).isComplete, true);
 });
 
+/** Zeros the sectors in which these bytes are, wherever they are last. */
+function loseBatch(files: MemoryFiles, text: string): void {
+  const latin = new TextDecoder("latin1");
+  const name = files.names().findLast((name) => latin.decode(files.image(name)).includes(text))!;
+  const image = files.image(name);
+  const at = latin.decode(image).lastIndexOf(text);
+  image.fill(0, at - at % 512, at - at % 512 + 512);
+  files.setImage(name, image);
+}
+
+test("a repair that is lost leaves the next one's first entry damaged, whose term is the most that those before can have", async () => {
+  const steps: readonly Exclude<Step, string>[] = [
+    // More than a start would merge.
+    { records: [commandsOf(1, 1, "two".repeat(200))] },
+    ...[1, 2, 3, 4, 5, 6, 6].map((term, i) => ({ records: [commandsOf(i + 2, term, `entry ${i + 2}`)] })),
+    { records: [], vote: { term: 7, votedFor: "b" }, clusterId: "cluster" },
+  ];
+  const entries = entriesOf(steps);
+  const files = await written(steps);
+  for (const index of [3, 4, 5, 6, 7]) loseBatch(files, `entry ${index}`);
+  const store = smallStore(files);
+  const state = await store.open("a");
+  const rangesOf = ({ damaged }: StoreState) => damaged.map(({ from, end, isTermKnown }) => [from, end, isTermKnown]);
+  assertEquals(rangesOf(state), [[3, 8, false]]);
+  for (const index of [3, 4, 5]) await store.write({ records: [], repairs: [entries.get(index)!] });
+  await store.write({ records: [], vote: { term: 7, votedFor: "b" } });
+  files.crash(loseAll);
+  loseBatch(files, "entry 4");
+  const again = smallStore(files);
+  const found = await again.open("a");
+  assertEquals(rangesOf(found), [[4, 6, false], [6, 8, false]]);
+  assertEquals(found.terms.map(({ term, from }) => [term, from]), [[1, 1], [2, 3], [4, 4], [6, 6]]);
+  await assertHonest(again, found, entries, "while it is lost");
+  files.crash(loseAll);
+  await assertRepairable(files, steps.reduce(after, NOTHING), entries, "repaired once more");
+});
+
 test("walStore does not put a truncation that is lost with the end of a segment down to the next one", async () => {
   const files = new MemoryFiles();
   const store = smallStore(files);

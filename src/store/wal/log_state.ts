@@ -168,7 +168,13 @@ export class LogState {
   #repair(records: Records): void {
     const { from, end } = records;
     this.terms = replaceRuns(this.terms, this.lastIndex, termRunsOf(records), from, end);
-    this.damaged = removeDamage(this.damaged, from, end);
+    // Damage is repaired from its first entry on, so an earlier repair is lost. What that leaves has no last entry of which
+    // the term is known, unless this one stays with it.
+    const split = this.damaged.find((range) => !range.isTermKnown && range.from < from && from < range.end);
+    this.damaged = removeDamage(this.damaged, split === undefined ? from : from + 1, end);
+    if (split === undefined) return;
+    const known = [{ term: this.termAt(from), from: split.from }];
+    this.terms = replaceRuns(this.terms, this.lastIndex, known, split.from, from);
   }
 
   /** The log reaches this far, but nobody knows with what. */
