@@ -70,13 +70,15 @@ export function onDisk(step: Step, peer: ServerId, disk: Disk | undefined): void
   if (verdict === "replaced" || verdict === "older") forget(step, peer, progress, verdict);
 }
 
-/** What is not known of peers when a leadership begins is known of their disks. */
-export function distrustAll(step: Step): void {
-  const { state } = step;
-  for (const [id, progress] of state.leading!.progress) {
-    const verdict = verdictOn(state, id);
-    if (verdict === "replaced" || verdict === "older") forget(step, id, progress, verdict);
-  }
+/**
+ * A peer answers this leader for the first time: so the disk that it was last seen with is the one that it has. Before
+ * that, this server may have seen it before another one recorded the disk that it has now.
+ */
+export function onFirstAnswer(step: Step, peer: ServerId, progress: Progress): void {
+  progress.hasAnswered = true;
+  const verdict = verdictOn(step.state, peer);
+  if (progress.hasForgotten || (verdict !== "replaced" && verdict !== "older")) return;
+  forget(step, peer, progress, verdict);
 }
 
 /** Whether what this peer says is worth something: it upholds what it said before. */
@@ -158,7 +160,7 @@ export function diskChanges(state: CoreState, isFirst: boolean, isReady: (progre
     if (verdict === "known") return server;
     const isFree = verdict === "restarted" || progress === undefined || (isFirst && verdict === "new");
     if (isFree) return { ...server, disk };
-    if (verdict !== "new" && !isReady(progress)) return server;
+    if (verdict !== "new" && !(progress.hasForgotten && isReady(progress))) return server;
     if (state.commitIndex > progress.admitAfter) return { ...server, disk };
     waitsFor = Math.max(waitsFor, progress.admitAfter);
     return server;

@@ -74,6 +74,8 @@ export interface Progress {
   promisedAt: number;
   /** When the peer last answered in this term; -Infinity when never. */
   heardAt: number;
+  /** Whether the peer has answered in this term. */
+  hasAnswered: boolean;
   /** Whether the peer has lost what it acknowledged, and was not re-admitted since (M8). */
   hasForgotten: boolean;
   /** Whether the peer denied, once, what it had acknowledged: it is asked again. */
@@ -110,6 +112,7 @@ export function newProgress(nextIndex: LogIndex, now: number): Progress {
     askedRound: undefined,
     promisedAt: -Infinity,
     heardAt: now,
+    hasAnswered: false,
     hasForgotten: false,
     isDoubted: false,
     admitAfter: 0,

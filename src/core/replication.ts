@@ -23,7 +23,7 @@ import {
 } from "./progress.ts";
 import { allVoters, quorumValue } from "./quorum.ts";
 import { startReadRound, tryReadRound } from "./read.ts";
-import { distrustAll, isDenial, isRecorded, onDenial } from "./identity.ts";
+import { isDenial, isRecorded, onDenial, onFirstAnswer } from "./identity.ts";
 import { onCatchUp, partWithLeaving, reconfigure, recordDisks, watchStaging } from "./reconfiguration.ts";
 import { announceRole, becomeFollower, isCredible } from "./role.ts";
 import { allowCatchUp, askForSnapshot } from "./snapshot_transfer.ts";
@@ -61,7 +61,6 @@ export function becomeLeader(step: Step): void {
   };
   watchStaging(step);
   announceRole(step, "election-won");
-  distrustAll(step);
   // What is new about disks takes the place of the empty entry: nothing is committed before it.
   if (!recordDisks(step, true)) appendOwn(step, "noop", 1);
 }
@@ -275,6 +274,7 @@ export function onAppendResponse(step: Step, from: ServerId, response: AppendRes
   progress.heardAt = now;
   progress.ackedRound = Math.max(progress.ackedRound, Math.min(response.round, state.leading!.round));
   onRoundAnswered(progress);
+  if (!progress.hasAnswered) onFirstAnswer(step, from, progress);
   if (response.rejected !== undefined) onRejected(step, from, progress, response);
   else onAccepted(step, from, progress, response);
   tryReadRound(step);

@@ -166,6 +166,48 @@ for (const [what, now] of [["an empty", disk("X")], ["an older", disk("B", 0)]] 
   });
 }
 
+test("identity: a peer that was last seen before its disk was recorded is as good as any, once it says which it has", () => {
+  for (const seen of [disk("B", 1), disk("X", 7)]) {
+    const configuration = {
+      servers: known("b").servers.map((it) => it.id === "b" ? { ...it, disk: disk("B", 3) } : it),
+    };
+    const core = coreOf({
+      terms: [1],
+      state: { ...knowing(configuration, { b: seen, c: disk("C") }), ...campaigning(2), term: 2, votedFor: "a" },
+    });
+    const { effects } = receive(core, "c", voteResponse());
+    assertEquals([effects.filter(({ type }) => type === "announce-distrust"), recorded(effects)], [[], []]);
+    core.step({ type: "entries-persisted", end: 3, epoch: 0 }, 0);
+    core.step(drained, 0);
+    acknowledge(core, "c", 2);
+    assertEquals(core.state.commitIndex, 2);
+    const back = [...core.step(connects("b", disk("B", 4)), 0), ...core.step(drained, 0)];
+    assertEquals(back.filter(({ type }) => type === "announce-distrust"), []);
+    assertEquals(recorded(back), ["3: a=A.1 b=B.4 c=C.1"]);
+    assertEquals(core.state.leading!.progress.get("b")!.hasForgotten, false);
+  }
+});
+
+for (const [seen, reason] of [[disk("X"), "replaced"], [disk("B", 0), "older"]] as const) {
+  test(`identity: a peer that answers a new leader without having said which disk it has since is distrusted as ${reason}`, () => {
+    const core = coreOf({
+      terms: [1],
+      state: { ...knowing(known(), { ...all, b: seen }), ...campaigning(2), term: 2, votedFor: "a" },
+    });
+    receive(core, "c", voteResponse());
+    core.step({ type: "entries-persisted", end: 3, epoch: 0 }, 0);
+    core.step(drained, 0);
+    // What it acknowledges counts for nothing, the first time too.
+    const effects = acknowledge(core, "b", 2);
+    assertEquals(effects.filter(({ type }) => type === "announce-distrust"), [
+      { type: "announce-distrust", peer: "b", reason },
+    ]);
+    assertEquals([core.state.commitIndex, core.state.leading!.progress.get("b")!.hasForgotten], [0, true]);
+    acknowledge(core, "c", 2);
+    assertEquals(core.state.commitIndex, 2);
+  });
+}
+
 test("identity: a leader that only such a server answers steps down, and confirms no read by it", () => {
   const core = leader();
   core.step(connects("b", disk("X")), 0);

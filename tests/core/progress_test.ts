@@ -47,6 +47,7 @@ test("newProgress() probes from the next index, owes a heartbeat and counts as h
       promisedAt: -Infinity,
       ackedRound: 0,
       heardAt: 30,
+      hasAnswered: false,
       hasForgotten: false,
       isDoubted: false,
       admitAfter: 0,

@@ -105,7 +105,7 @@ export function leaderOf(given: GivenLeader = {}): Core {
   const progress = new Map<ServerId, Progress>();
   for (const { id: peer } of configuration(given.servers ?? "a b c").servers) {
     if (peer === id) continue;
-    const known = { ...base, state: "replicate" as const, heartbeatDue: false, sequence: 10 };
+    const known = { ...base, state: "replicate" as const, heartbeatDue: false, sequence: 10, hasAnswered: true };
     progress.set(peer, { ...known, inFlight: [], ...partial[peer] });
   }
   const leading: Leading = {

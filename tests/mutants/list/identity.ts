@@ -90,4 +90,14 @@ export const identity: readonly Mutant[] = [
     invariants: ["M8"],
     runs,
   },
+  {
+    id: "a-new-leader-never-looks-whom-it-has",
+    bug: "BD04",
+    file: "src/core/replication.ts",
+    find: "  if (!progress.hasAnswered) onFirstAnswer(step, from, progress);\n",
+    replace: "",
+    why: "Each peer has said which disk it has when it connected.",
+    invariants: ["V1"],
+    runs,
+  },
 ];
