@@ -125,7 +125,7 @@ function forget(step: Step, peer: ServerId, progress: Progress, reason: "replace
   progress.isDoubted = false;
   progress.admitAfter = state.log.lastIndex;
   progress.matchIndex = 0;
-  becomeProbing(progress, state.log.lastIndex + 1);
+  becomeProbing(progress, progress.nextIndex);
   progress.catchUp = { round: 1, target: state.log.lastIndex, startedAt: now, ready: false };
   state.leading!.reconfigures = true;
 }
