@@ -11,7 +11,8 @@ import { Oracle } from "./oracle.ts";
 import { judgedMove, type MoveInput } from "./moves.ts";
 import type { Life } from "./server.ts";
 import { answeredOnce, ClientSessions } from "./sessions.ts";
-import { abortAfter, touch, type TouchInput } from "./touches.ts";
+import { touch, type TouchInput } from "./touches.ts";
+import { abortAfter } from "./touch_scene.ts";
 import type { World } from "./world.ts";
 
 /** What a client asks of a key. */

@@ -295,6 +295,7 @@ function clientsOf(random: Random, heartbeat: number, election: number): ClientB
     leaseShare: random.split("lease share").pick([LEASE_SHARE, LEASE_SHARE, LEASE_SHARE, 0.98]),
     sessions: random.split("sessions").pick([0, 0, 0.2, 0.8]),
     keyed: random.split("keyed").pick([0, 0.3]),
+    asks: random.split("asks").pick([0, 0, 0.02, 0.1]),
   };
 }
 

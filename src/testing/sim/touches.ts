@@ -4,11 +4,12 @@
  * @module
  */
 import { RaftError, ShutdownError } from "../../errors.ts";
-import type { Raft } from "../../raft.ts";
+import { type Ask, asks } from "./asks.ts";
 import type { Ghost } from "./ghost.ts";
-import { Refusal, type SimCommand, type SimResult } from "./machine.ts";
-import { Port } from "./queue.ts";
+import { inspect } from "./inspect.ts";
+import { Refusal } from "./machine.ts";
 import type { Life } from "./server.ts";
+import { abortAfter, expect, reason, type Touching } from "./touch_scene.ts";
 import type { World } from "./world.ts";
 
 /** Which call; `value` is one of its own, `after` a time in microseconds. */
@@ -48,21 +49,10 @@ export const TOUCHES = [
 ] as const;
 
 /** Any touch. */
-export type Touch = (typeof TOUCHES)[number] | typeof INSTALL;
+export type Touch = (typeof TOUCHES)[number] | Ask | typeof INSTALL;
 
 /** The largest command of a simulation, bytes. */
 export const commandBytesMax = 4096;
-
-type Server = Raft<SimCommand, SimResult>;
-
-/** What a touch is done with. */
-interface Scene {
-  readonly world: World;
-  readonly ghost: Ghost;
-  readonly life: Life;
-  readonly raft: Server;
-  readonly input: TouchInput;
-}
 
 /** Makes the call and judges its answer; true when there was one. */
 export async function touch(world: World, ghost: Ghost, life: Life, input: TouchInput): Promise<boolean> {
@@ -75,7 +65,9 @@ export async function touch(world: World, ghost: Ghost, life: Life, input: Touch
   }
 }
 
-const touches: Readonly<Record<Touch, (scene: Scene) => Promise<boolean>>> = {
+const touches: Touching<Touch> = {
+  ...asks,
+
   async barrier({ ghost, life, raft }) {
     const floor = ghost.readFloor;
     const index = await raft.barrier();
@@ -87,8 +79,8 @@ const touches: Readonly<Record<Touch, (scene: Scene) => Promise<boolean>>> = {
     return true;
   },
 
-  inspect({ ghost, life, raft }) {
-    inspect(ghost, life, raft);
+  inspect({ ghost, life }) {
+    inspect(ghost, life);
     return Promise.resolve(true);
   },
 
@@ -113,19 +105,21 @@ const touches: Readonly<Record<Touch, (scene: Scene) => Promise<boolean>>> = {
     return true;
   },
 
-  async "apply-aborting"({ world, ghost, life, raft, input }) {
+  async "apply-aborting"(scene) {
+    const { world, ghost, life, raft, input } = scene;
     const signal = abortAfter(world, input.after);
     const error = await reason(raft.apply({ type: "put", key: "aborted", value: input.value }, { signal }));
     if (life.isOver) return false;
     if (error instanceof RaftError && error.outcome === "not-applied") ghost.noteNotApplied(input.value);
-    expect(ghost, life, input, signal, error);
+    expect(scene, signal, error);
     return true;
   },
 
-  async "read-aborting"({ world, ghost, life, raft, input }) {
+  async "read-aborting"(scene) {
+    const { world, life, raft, input } = scene;
     const signal = abortAfter(world, input.after);
     const error = await reason(raft.read(() => life.machine.get("aborted"), { signal }));
-    if (!life.isOver) expect(ghost, life, input, signal, error);
+    if (!life.isOver) expect(scene, signal, error);
     return true;
   },
 
@@ -213,59 +207,17 @@ export async function touchStopped(ghost: Ghost, life: Life): Promise<void> {
     await reason(raft.barrier()),
     await reason(raft.read(() => 0)),
     await reason(raft.read(() => 0, { consistency: "stale" })),
+    await reason(raft.readIndex()),
+    await reason(raft.verifyLeader()),
+    await reason(raft.wait({ term: 0 })),
+    await reason(raft.snapshot()),
+    await reason(raft.snapshots()),
   ];
-  await Promise.all([raft.shutdown(), raft[Symbol.asyncDispose]()]);
+  await Promise.all([raft.shutdown(), raft.drain(), raft[Symbol.asyncDispose]()]);
   const cause = await raft.closed;
   const refuses = errors.every((error) => error instanceof ShutdownError && error.outcome === "not-applied");
   ghost.must(refuses && cause === undefined && raft.state === "shutdown", "V8", () => {
     return `"${life.id}" has stopped as ${cause}, is ${raft.state} and answers ${errors.join(" and ")}`;
   });
   ghost.noteNotApplied(value);
-}
-
-/** K6: what a server says of itself at once is what it knows. */
-function inspect(ghost: Ghost, life: Life, raft: Server): void {
-  const { status } = raft;
-  const metrics = raft.metrics();
-  const { term, votedFor, commitIndex, log, role } = life.core;
-  const isOver = raft.state === "shutdown";
-  const agrees = status.term === term && status.votedFor === votedFor && status.commitIndex === commitIndex &&
-    status.lastIndex === log.lastIndex && (isOver || status.role === role) && raft.currentTerm === term &&
-    raft.commitIndex === commitIndex && raft.lastIndex === log.lastIndex && metrics.term === term;
-  ghost.must(agrees, "K6", () => `"${life.id}" says ${JSON.stringify(status)}, and is ${role} in ${term}`);
-  const { appliedIndex, durableIndex, lastIndex, servers } = status;
-  const isOrdered = appliedIndex <= commitIndex && commitIndex <= lastIndex && durableIndex <= lastIndex;
-  ghost.must(isOrdered, "A1", () => `"${life.id}" says ${JSON.stringify(status)}`);
-  const { proposalsPending, proposalsPendingBytes } = metrics;
-  ghost.must(proposalsPending >= 0 && proposalsPendingBytes >= 0, "V6", () => {
-    return `"${life.id}" counts ${proposalsPending} calls of ${proposalsPendingBytes} bytes`;
-  });
-  ghost.must((raft.leader?.id ?? life.core.leader) === life.core.leader, "K6", () => {
-    return `"${life.id}" names "${raft.leader?.id}" and follows "${life.core.leader}"`;
-  });
-  const isKnown = servers.length > 0 || life.core.configurations.length === 0;
-  ghost.must(isKnown && `${raft}` === `Raft ${life.id} [${raft.state}]`, "K6", () => `it is ${raft}`);
-}
-
-/** Somebody who gives up gets their own reason, unless the answer was there first. */
-function expect(ghost: Ghost, life: Life, { type }: TouchInput, signal: AbortSignal, error: unknown): void {
-  const isKnown = error === undefined || error instanceof RaftError || (signal.aborted && error === signal.reason);
-  ghost.must(isKnown, "K4", () => `an ${type} on "${life.id}" is answered with ${error}`);
-}
-
-/** Aborts after so many microseconds. */
-export function abortAfter(world: World, delay: number): AbortSignal {
-  const controller = new AbortController();
-  world.schedule(-1, Port.client, delay, "gives up", () => controller.abort(new Refusal("gave up")));
-  return controller.signal;
-}
-
-/** Why it rejects; undefined when it does not. */
-async function reason(promise: Promise<unknown>): Promise<unknown> {
-  try {
-    await promise;
-    return undefined;
-  } catch (error) {
-    return error;
-  }
 }

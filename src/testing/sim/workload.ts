@@ -4,6 +4,7 @@
  * @module
  */
 import { checkLinearizability, type Model, type Operation, type Step } from "../linearizability.ts";
+import { ASKS, SNAPSHOT_ASKS } from "./asks.ts";
 import { Calls, type KeyInput, type SimInput, type SimOperation } from "./calls.ts";
 import type { Clients } from "./clients.ts";
 import { LEASE_SHARE, type SimConfig } from "./config.ts";
@@ -51,6 +52,8 @@ export interface ClientBehaviour {
   readonly lists: boolean;
   /** A call of something else; see {@linkcode TOUCHES}. */
   readonly touchChance: number;
+  /** Chance that a call is one of {@linkcode ASKS}, or of {@linkcode SNAPSHOT_ASKS}; 0 by default. */
+  readonly asks?: number;
   /** A machine that works at a command for up to this long. */
   readonly workChance: number;
   readonly workMax: number;
@@ -95,6 +98,7 @@ export class Workload implements Clients {
   readonly #installs: Random;
   readonly #keyed: Random;
   readonly #keyedRecent: SimCommand[] = [];
+  readonly #asks: Random;
   readonly #calls: Calls;
   /** Calls of each key so far, of which each so many make a new one. */
   readonly #ofKey: number[];
@@ -119,6 +123,7 @@ export class Workload implements Clients {
     this.#sessions = random.split("sessions");
     this.#installs = random.split("installs");
     this.#keyed = random.split("keyed");
+    this.#asks = random.split("asks");
     this.#ofKey = new Array(config.client.keys).fill(0);
   }
 
@@ -231,7 +236,8 @@ export class Workload implements Clients {
 
   /** A call with a value of its own. */
   draw(random: Random): SimInput {
-    const { staleReads, leaseReads, leaseShare = LEASE_SHARE, lists, touchChance, quietMax } = this.#config.client;
+    const { staleReads, leaseReads, leaseShare = LEASE_SHARE, lists, touchChance, asks = 0, quietMax } =
+      this.#config.client;
     const value = `v${++this.#values}`;
     const { moving } = this.#config;
     // The moves end with the faults: what follows is about the servers that there are then.
@@ -240,6 +246,10 @@ export class Workload implements Clients {
     }
     if (!this.#isSettled && this.#installs.chance(this.#config.disk.keepsSnapshots === true ? INSTALL_CHANCE : 0)) {
       return { type: "install-snapshot", value, after: 0 };
+    }
+    if (this.#asks.chance(asks)) {
+      const types = this.#config.disk.keepsSnapshots === true ? [...ASKS, ...SNAPSHOT_ASKS] : ASKS;
+      return { type: this.#asks.pick(types), value, after: this.#asks.spread(1, Math.max(1, quietMax)) };
     }
     if (random.chance(touchChance)) {
       return { type: random.pick(TOUCHES), value, after: random.spread(1, Math.max(1, quietMax)) };

@@ -9,40 +9,11 @@ import {
   type SimResult,
   type SimState,
 } from "../../../src/testing/sim/machine.ts";
-import { Oracle } from "../../../src/testing/sim/oracle.ts";
-import type { Life } from "../../../src/testing/sim/server.ts";
-import { touch, type TouchInput, touchStopped } from "../../../src/testing/sim/touches.ts";
+import { touchStopped } from "../../../src/testing/sim/touches.ts";
 import { Trace } from "../../../src/testing/sim/trace.ts";
 import { World } from "../../../src/testing/sim/world.ts";
 import { test } from "../../harness.ts";
-import { coreOf } from "../../core/states.ts";
-
-/** A life whose server answers what a test says. */
-function lifeOf(raft: Record<string, unknown>): Life {
-  const machine = new SimMachine({ onApplied: () => {}, work: () => undefined });
-  const given = { id: "a", machine, isOver: false, hasStopped: false, core: coreOf().state, life: 1 };
-  return { ...given, raft } as unknown as Life;
-}
-
-interface Scene {
-  readonly ghost: Ghost;
-  readonly world: World;
-  readonly calls: Calls;
-  readonly oracle: Oracle;
-}
-
-/** The good course of events passes and the bad one breaks this very invariant. */
-function rule(invariant: string, what: string, play: (scene: Scene, isBad: boolean) => Promise<unknown> | void): void {
-  test(`sim clients: ${invariant}: ${what}`, async () => {
-    for (const isBad of [false, true]) {
-      const ghost = new Ghost();
-      const world = new World(new Trace(), () => {});
-      await play({ ghost, world, calls: new Calls(world, ghost), oracle: new Oracle(ghost) }, isBad);
-      for (const check of ghost.later.splice(0)) check();
-      assertEquals(ghost.violation?.invariant, isBad ? invariant : undefined, ghost.violation?.message);
-    }
-  });
-}
+import { lifeOf, rule, touched } from "./clients_stage.ts";
 
 const put = (value: string): SimInput & { type: "put" } => ({ type: "put", key: "k", value });
 
@@ -213,14 +184,6 @@ rule("A6", "nobody looks at a machine that is at work", async ({ calls }, isBad)
   await calls.make(life, { type: "get", key: "k" }, "c");
 });
 
-function touched(
-  { world, ghost }: Scene,
-  type: TouchInput["type"],
-  raft: Record<string, unknown>,
-): Promise<boolean> {
-  return touch(world, ghost, lifeOf(raft), { type, value: "v9", after: 1 });
-}
-
 rule("K4", "who has given up before is told so", (scene, isBad) => {
   const apply = (_: unknown, { signal }: { signal: AbortSignal }) =>
     isBad ? Promise.resolve(null) : Promise.reject(signal.reason);
@@ -252,33 +215,21 @@ rule("K6", "terms that a server tells of only grow", (scene, isBad) => {
   });
 });
 
-rule("K6", "a server says of itself what it knows", (scene, isBad) => {
-  const { state } = coreOf();
-  const { term, votedFor, commitIndex } = state;
-  const about = { term, votedFor, commitIndex, lastIndex: 1, appliedIndex: 0, durableIndex: 1, role: "follower" };
-  return touched(scene, "inspect", {
-    state: "follower",
-    status: { ...about, term: isBad ? 2 : 1, servers: [{}] },
-    metrics: () => ({ term: 1, proposalsPending: 0, proposalsPendingBytes: 0 }),
-    currentTerm: term,
-    commitIndex,
-    lastIndex: 1,
-    leader: undefined,
-    toString: () => "Raft a [follower]",
+for (const call of ["apply", "read", "readIndex", "verifyLeader", "wait", "snapshot", "snapshots"]) {
+  rule("V8", `a server that has stopped takes nothing more: no ${call}`, async ({ ghost }, isBad) => {
+    const no = () => Promise.reject(new ShutdownError());
+    const yes = () => Promise.resolve(1);
+    const done = () => Promise.resolve();
+    const life = lifeOf({
+      ...{ apply: no, barrier: no, read: no, readIndex: no, verifyLeader: no, wait: no, snapshot: no, snapshots: no },
+      ...{ shutdown: done, drain: done, [Symbol.asyncDispose]: done },
+      ...isBad ? { [call]: yes } : {},
+      closed: Promise.resolve(undefined),
+      state: "shutdown",
+    });
+    await touchStopped(ghost, life);
   });
-});
-
-rule("V8", "a server that has stopped takes nothing more", async ({ ghost }, isBad) => {
-  const no = () => Promise.reject(new ShutdownError());
-  const yes = () => Promise.resolve(1);
-  const done = () => Promise.resolve();
-  const life = lifeOf({
-    ...{ apply: no, barrier: no, read: isBad ? yes : no, shutdown: done, [Symbol.asyncDispose]: done },
-    closed: Promise.resolve(undefined),
-    state: "shutdown",
-  });
-  await touchStopped(ghost, life);
-});
+}
 
 for (const type of ["lease", "get"] as const) {
   rule("R1", `a ${type} sees what others had seen before it was asked`, async ({ calls, ghost }, isBad) => {

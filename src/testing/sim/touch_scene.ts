@@ -1,0 +1,48 @@
+/**
+ * What touches are done with, and how those end that are given up.
+ *
+ * @module
+ */
+import { RaftError } from "../../errors.ts";
+import type { Raft } from "../../raft.ts";
+import type { Ghost } from "./ghost.ts";
+import { Refusal, type SimCommand, type SimResult } from "./machine.ts";
+import { Port } from "./queue.ts";
+import type { Life } from "./server.ts";
+import type { TouchInput } from "./touches.ts";
+import type { World } from "./world.ts";
+
+/** What a touch is done with. */
+export interface Scene {
+  readonly world: World;
+  readonly ghost: Ghost;
+  readonly life: Life;
+  readonly raft: Raft<SimCommand, SimResult>;
+  readonly input: TouchInput;
+}
+
+/** Makes calls and judges their answers; true when there was one. */
+export type Touching<Name extends string> = Readonly<Record<Name, (scene: Scene) => Promise<boolean>>>;
+
+/** Somebody who gives up gets their own reason, unless the answer was there first. */
+export function expect({ ghost, life, input }: Scene, signal: AbortSignal, error: unknown): void {
+  const isKnown = error === undefined || error instanceof RaftError || (signal.aborted && error === signal.reason);
+  ghost.must(isKnown, "K4", () => `${input.type} on "${life.id}" is answered with ${error}`);
+}
+
+/** Aborts after so many microseconds. */
+export function abortAfter(world: World, delay: number): AbortSignal {
+  const controller = new AbortController();
+  world.schedule(-1, Port.client, delay, "gives up", () => controller.abort(new Refusal("gave up")));
+  return controller.signal;
+}
+
+/** Why it rejects; undefined when it does not. */
+export async function reason(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise;
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * A stage for clients: servers that answer what a test says.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { Calls } from "../../../src/testing/sim/calls.ts";
+import { Ghost } from "../../../src/testing/sim/ghost.ts";
+import { SimMachine } from "../../../src/testing/sim/machine.ts";
+import { Oracle } from "../../../src/testing/sim/oracle.ts";
+import type { Life } from "../../../src/testing/sim/server.ts";
+import { touch, type TouchInput } from "../../../src/testing/sim/touches.ts";
+import { Trace } from "../../../src/testing/sim/trace.ts";
+import { World } from "../../../src/testing/sim/world.ts";
+import { test } from "../../harness.ts";
+import { coreOf } from "../../core/states.ts";
+
+/** A life whose server answers what a test says. */
+export function lifeOf(raft: Record<string, unknown>): Life {
+  const machine = new SimMachine({ onApplied: () => {}, work: () => undefined });
+  const given = { id: "a", machine, isOver: false, hasStopped: false, core: coreOf().state, life: 1 };
+  return { ...given, raft } as unknown as Life;
+}
+
+/** What a test plays with. */
+export interface Scene {
+  readonly ghost: Ghost;
+  readonly world: World;
+  readonly calls: Calls;
+  readonly oracle: Oracle;
+}
+
+/** The good course of events passes and the bad one breaks this very invariant. */
+export function rule(
+  invariant: string,
+  what: string,
+  play: (scene: Scene, isBad: boolean) => Promise<unknown> | void,
+): void {
+  test(`sim clients: ${invariant}: ${what}`, async () => {
+    for (const isBad of [false, true]) {
+      const ghost = new Ghost();
+      const world = new World(new Trace(), () => {});
+      await play({ ghost, world, calls: new Calls(world, ghost), oracle: new Oracle(ghost) }, isBad);
+      for (const check of ghost.later.splice(0)) check();
+      assertEquals(ghost.violation?.invariant, isBad ? invariant : undefined, ghost.violation?.message);
+    }
+  });
+}
+
+/** A touch of a server that answers what a test says, and knows what it says of the core. */
+export function touched(
+  { world, ghost }: Scene,
+  type: TouchInput["type"],
+  raft: Record<string, unknown>,
+  core: Partial<Life["core"]> = {},
+): Promise<boolean> {
+  const life = lifeOf(raft);
+  Object.assign(life.core, core);
+  return touch(world, ghost, life, { type, value: "v9", after: 1 });
+}
