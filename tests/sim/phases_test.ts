@@ -60,3 +60,7 @@ fails("servers that say everything twice", ["V6"], (_state, event, now, step) =>
   const effects = step(event, now);
   return [...effects, ...effects.filter(({ type }) => type === "send")];
 });
+
+fails("a leader that hands over to nobody", ["V3"], (_state, event, now, step) => {
+  return step(event, now).filter((effect) => effect.type !== "send" || effect.message.type !== "timeout-now");
+});

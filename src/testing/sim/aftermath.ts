@@ -6,17 +6,14 @@
  */
 import type { Fault } from "./config.ts";
 import { LONGEST_DELAY } from "./delays.ts";
+import { handOver, takeSnapshots } from "./drill.ts";
+import { Patience } from "./patience.ts";
 import type { Infirmity } from "./plague.ts";
 import type { Random } from "./random.ts";
-import type { Life, SimServer } from "./server.ts";
+import { rest } from "./rest.ts";
+import type { SimServer } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
-import { entriesOf, hasConverged, hasLeader, isDamaged, isPreferred, leaderOf, membersOf, words } from "./standing.ts";
-
-/** Election timeouts that anything may take once the world is healed. */
-const patience = 40;
-
-/** How often as long it may take while it goes on. */
-const patienceMax = 10;
+import { entriesOf, hasConverged, hasLeader, isDamaged, isPreferred, leaderOf, membersOf } from "./standing.ts";
 
 /** What can be wrong with a server for good, and the faults one of which must be asked for. */
 const infirmities: readonly (readonly [Infirmity, readonly Fault[]])[] = [
@@ -31,6 +28,7 @@ const infirmities: readonly (readonly [Infirmity, readonly Fault[]])[] = [
 export class Aftermath {
   readonly #simulation: Simulation;
   readonly #random: Random;
+  readonly #patience: Patience;
   /** The servers that belong to the cluster. */
   #members: readonly SimServer[] = [];
 
@@ -38,6 +36,7 @@ export class Aftermath {
   constructor(simulation: Simulation, random: Random) {
     this.#simulation = simulation;
     this.#random = random;
+    this.#patience = new Patience(simulation);
   }
 
   /** Runs them all; rejects with the first violation. */
@@ -54,8 +53,8 @@ export class Aftermath {
     const { plague } = this.#simulation;
     plague.heal();
     // The last reset may not have been noticed.
-    await this.#pass(this.#simulation.config.settings.heartbeatMs! * 1000);
-    await this.#within(
+    await this.#patience.pass(this.#simulation.config.settings.heartbeatMs! * 1000);
+    await this.#patience.within(
       "V1",
       "start",
       () => this.#simulation.present.every(({ life }) => life?.raft !== undefined && !plague.stopping.has(life)),
@@ -79,8 +78,12 @@ export class Aftermath {
     if (this.#has(["kill", "power", "restart"])) await this.#handOver(well);
     await this.#converge(well);
     if (well.length < present.length) await this.#rejoin(well);
+    const [simulation, patience] = [this.#simulation, this.#patience];
+    await handOver({ simulation, members: present, patience, random: this.#random.split("transfer") });
+    await this.#converge(present);
     await this.#move();
-    await this.#rest();
+    await takeSnapshots({ simulation, members: this.#members, patience });
+    await rest(simulation, this.#members, patience);
     this.#scan();
   }
 
@@ -88,7 +91,7 @@ export class Aftermath {
   async #readmit(): Promise<void> {
     const { ghost, present } = this.#simulation;
     const isKnown = () => present.every(({ id }) => !ghost.forgetful.has(id));
-    if (!isKnown()) await this.#within("V1", "re-admit who has another disk", isKnown);
+    if (!isKnown()) await this.#patience.within("V1", "re-admit who has another disk", isKnown);
   }
 
   /** A quorum in half of the runs, and else everybody. */
@@ -122,7 +125,7 @@ export class Aftermath {
       return this.#members.length > 0 && workload.openOn(present) === 0 &&
         hasConverged(this.#simulation, this.#members);
     };
-    return this.#within("V2", "settle who its servers are", areSettled, () => entriesOf(present));
+    return this.#patience.within("V2", "settle who its servers are", areSettled, () => entriesOf(present));
   }
 
   /** Those with a vote. */
@@ -132,7 +135,7 @@ export class Aftermath {
     return this.#members.filter(({ id }) => servers.some((server) => server.id === id && server.suffrage === "voter"));
   }
 
-  /** V3: a healthy cluster takes somebody new, and hands over when it is asked to. */
+  /** V3: a healthy cluster takes somebody new, and lets somebody go. */
   async #move(): Promise<void> {
     const { config, workload } = this.#simulation;
     if (config.moving === undefined) return;
@@ -143,15 +146,13 @@ export class Aftermath {
       const isOfLeader = input.type === "move" && input.changes.some(({ id }) => id === leaderOf(this.#members)?.id);
       let isDone: boolean | undefined;
       workload.call?.(asks, input, "after")?.then((ok) => isDone = ok);
-      await this.#within("V3", `answer a ${input.type}`, () => isDone !== undefined);
+      await this.#patience.within("V3", `answer a ${input.type}`, () => isDone !== undefined);
       // Who comes back may be of a later term, when it did not ask before it campaigned.
-      // Whoever is to lead has to write its vote first.
-      const isStalled = input.type === "transfer" && config.disk.stallChance > 0;
-      const isExcused = isOfLeader || isStalled || config.settings.preVote !== true || asks.life!.installs > installs;
+      const isExcused = isOfLeader || config.settings.preVote !== true || asks.life!.installs > installs;
       this.#simulation.ghost.must(isDone! || isExcused, "V3", () => {
         return `"${asks.id}" refuses ${JSON.stringify(input)} in a healthy cluster`;
       });
-      this.#judge();
+      this.#patience.judge();
       await this.#settle();
     }
   }
@@ -179,10 +180,10 @@ export class Aftermath {
     for (const [what, answer] of this.#simulation.workload.probes(server, this.#random)) {
       let isAnswered: boolean | undefined;
       answer?.then((ok) => isAnswered = ok);
-      await this.#within(invariant, `answer ${what} on ${server.id}`, () => isAnswered !== undefined);
+      await this.#patience.within(invariant, `answer ${what} on ${server.id}`, () => isAnswered !== undefined);
       judge(what, isAnswered!);
     }
-    this.#judge();
+    this.#patience.judge();
   }
 
   /** V1: there is a leader again, and clients go on for a while. Without them nothing may be stuck either (V5). */
@@ -190,15 +191,15 @@ export class Aftermath {
     const { world, workload } = this.#simulation;
     workload.progress = 0;
     workload.start();
-    await this.#within("V1", "follow one leader", () => hasLeader(this.#simulation, well));
-    const until = world.time + this.#electionMax * this.#random.between(1, 3);
+    await this.#patience.within("V1", "follow one leader", () => hasLeader(this.#simulation, well));
+    const until = world.time + this.#patience.electionMax * this.#random.between(1, 3);
     await this.#simulation.run(() => world.time >= until);
     workload.stop();
   }
 
   /** V2. */
   #converge(well: readonly SimServer[]): Promise<void> {
-    return this.#within("V2", "converge", () => hasConverged(this.#simulation, well), () => entriesOf(well));
+    return this.#patience.within("V2", "converge", () => hasConverged(this.#simulation, well), () => entriesOf(well));
   }
 
   /** V4: nobody deposes a healthy leader: not who is ill, nor who comes back. */
@@ -214,7 +215,7 @@ export class Aftermath {
     ghost.must(!isPeaceful || (leader?.id === id && leader.core.term === term), "V4", () => {
       return `"${id}", a healthy leader of term ${term}, makes way for "${leader?.id}" of term ${leader?.core.term}`;
     });
-    this.#judge();
+    this.#patience.judge();
   }
 
   /** A leader that has given up a transfer leads on, and the last word of it is heeded whenever it comes. */
@@ -223,7 +224,7 @@ export class Aftermath {
     const until = handOverAt + Math.max(tailMax, LONGEST_DELAY * delayMax);
     if (world.time >= until) return;
     await this.#simulation.run(() => world.time >= until);
-    await this.#within("V1", "have a leader", () => leaderOf(well) !== undefined);
+    await this.#patience.within("V1", "have a leader", () => leaderOf(well) !== undefined);
   }
 
   /** V3: it takes commands and reads on every server. */
@@ -249,7 +250,7 @@ export class Aftermath {
       if (index === leader) continue;
       network.reset(leader, index);
       // Both ends notice, and then whoever doubts the leader has time to ask the others.
-      await this.#pass((heartbeatMs! + reconnectWaitMs!) * 1000);
+      await this.#patience.pass((heartbeatMs! + reconnectWaitMs!) * 1000);
       await this.#converge(well);
     }
   }
@@ -267,11 +268,11 @@ export class Aftermath {
     const { term } = leader.core;
     let hasStopped = false;
     this.#simulation.stop(old).then(() => hasStopped = true);
-    await this.#within("V8", `stop ${old.id}`, () => hasStopped);
+    await this.#patience.within("V8", `stop ${old.id}`, () => hasStopped);
     const others = well.filter((server) => server !== old);
     const stoppedAt = world.time;
     if (canFollow) {
-      await this.#within("V1", "follow another leader", () => hasLeader(this.#simulation, others));
+      await this.#patience.within("V1", "follow another leader", () => hasLeader(this.#simulation, others));
       const took = (world.time - stoppedAt) / 1000;
       // Without the question before elections another may be of a later term already.
       const isAsked = config.settings.preVote === true && config.settings.shutdownTransferMs! > 0;
@@ -303,50 +304,6 @@ export class Aftermath {
     await this.#converge(present);
   }
 
-  /** V6: with nothing to do, servers say little more than that they are there, and nothing is in the air for ever. */
-  async #rest(): Promise<void> {
-    const { ghost, config, servers } = this.#simulation;
-    const beats = 20;
-    const period = config.settings.heartbeatMs! * 1000;
-    // What was on its way arrives.
-    await this.#pass(period * 4);
-    const { sent } = this.#simulation;
-    await this.#pass(period * beats);
-    const isFaulty = config.faults.includes("clock");
-    const usual = 2 * (servers.length - 1) * (beats * (isFaulty ? 1.5 : 1) + 3);
-    // Who was away when it was removed, and does not ask before it campaigns, is of a later term than who could tell it.
-    const strangers = config.settings.preVote === true ? 0 : servers.length - this.#members.length;
-    const most = usual + strangers * servers.length * beats;
-    ghost.must(this.#simulation.sent - sent <= most, "V6", () => {
-      return `an idle cluster sends ${this.#simulation.sent - sent} messages in ${beats} heartbeats, not ${most}`;
-    });
-    // Whoever forwarded a command, and got no answer, counts it until that can't come any more, also when its caller has left.
-    const isCounting = () => this.#simulation.lives.some((life) => life.raft!.metrics().proposalsPending > 0);
-    if (isCounting()) await this.#pass(config.settings.leaderWaitMs! * 1000);
-    for (const life of this.#simulation.lives) this.#isIdle(life);
-    this.#judge();
-  }
-
-  #isIdle(life: Life): void {
-    const { ghost } = this.#simulation;
-    const { proposalsPending, proposalsPendingBytes } = life.raft!.metrics();
-    ghost.must(proposalsPending === 0 && proposalsPendingBytes === 0, "V6", () => {
-      return `"${life.id}" rests and counts ${proposalsPending} calls of ${proposalsPendingBytes} bytes`;
-    });
-    for (const [peer, progress] of life.core.leading?.progress ?? []) {
-      // Who was removed a moment ago gets what says so, for a while.
-      if (!this.#members.some(({ id }) => id === peer)) continue;
-      const { inFlight, inFlightBytes, probe, state } = progress;
-      ghost.must(
-        inFlight.length === 0 && inFlightBytes === 0 && probe === undefined && state === "replicate",
-        "V6",
-        () => {
-          return `leader "${life.id}" rests and has ${inFlight.length} appends on their way to "${peer}", as it ${state}s`;
-        },
-      );
-    }
-  }
-
   /** What was ever committed or seen is there, on every server. */
   #scan(): void {
     const { ghost, workload } = this.#simulation;
@@ -360,7 +317,7 @@ export class Aftermath {
       }
       workload.endure(life);
     }
-    this.#judge();
+    this.#patience.judge();
   }
 
   /** V8: every server stops in bounded time. Its disk holds what it held, however often that is asked. */
@@ -368,12 +325,12 @@ export class Aftermath {
     const { present } = this.#simulation;
     let left = present.length;
     for (const server of present) this.#simulation.stop(server).then(() => left--);
-    await this.#within("V8", "stop", () => left === 0);
+    await this.#patience.within("V8", "stop", () => left === 0);
     for (const server of present) {
       await server.recover();
       await server.recover();
     }
-    this.#judge();
+    this.#patience.judge();
   }
 
   /** K4, R4. */
@@ -381,38 +338,6 @@ export class Aftermath {
     const { ghost, workload } = this.#simulation;
     ghost.must(workload.open === 0, "K4", () => `${workload.open} calls were never answered`);
     workload.checkHistory();
-    this.#judge();
-  }
-
-  /** Microseconds. */
-  get #electionMax(): number {
-    return this.#simulation.config.settings.electionMaxMs! * 1000;
-  }
-
-  async #pass(time: number): Promise<void> {
-    const { world } = this.#simulation;
-    const until = world.time + time;
-    await this.#simulation.run(() => world.time >= until);
-  }
-
-  /** @param progress Grows while there is reason for more patience: one entry at a time over a narrow line takes long. */
-  async #within(invariant: string, what: string, holds: () => boolean, progress = () => 0): Promise<void> {
-    const { world, ghost, servers } = this.#simulation;
-    let before = -1;
-    for (let i = 0; i < patienceMax && !holds() && progress() > before; i++) {
-      before = progress();
-      const deadline = world.time + this.#electionMax * patience;
-      await this.#simulation.run(() => holds() || world.time > deadline);
-    }
-    ghost.must(holds(), invariant, () => {
-      return `the cluster does not ${what} within ${patience} election timeouts: ${servers.map(words).join("; ")}; ` +
-        `${this.#simulation.workload.open} open calls`;
-    });
-    this.#judge();
-  }
-
-  #judge(): void {
-    const { violation } = this.#simulation.ghost;
-    if (violation !== undefined) throw violation;
+    this.#patience.judge();
   }
 }

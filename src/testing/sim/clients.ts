@@ -20,6 +20,8 @@ export interface Clients {
   readonly ended: number;
   /** Every call that was made, in order; what a script is made of. */
   readonly calls: readonly ScriptedCall[];
+  /** Whether servers keep snapshots and their machines take them. */
+  readonly takesSnapshots: boolean;
   /** How far the run has come, from 0 to 1. */
   progress: number;
   /** Lets every client call, one call after the other. */

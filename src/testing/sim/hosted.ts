@@ -70,6 +70,8 @@ export class Hosted implements Host {
   readonly #moves: Random;
   readonly #installs: Random;
   readonly #installChance: number;
+  /** See {@linkcode Clients.takesSnapshots}. */
+  takesSnapshots = false;
   readonly #open = new Set<Call>();
   readonly #history: Entry[] = [];
   readonly #machines = new WeakMap<Life, HostedMachine>();
@@ -121,6 +123,7 @@ export class Hosted implements Host {
       },
     });
     this.#machines.set(life, machine);
+    this.takesSnapshots = machine.snapshot !== undefined && this.#config.disk.keepsSnapshots === true;
     return machine as StateMachine<Named, unknown> as StateMachine<never, unknown>;
   }
 

@@ -84,7 +84,6 @@ export function* movesAfter(
   const able = servers.filter(({ suffrage, priority }) => suffrage === "voter" && priority !== 0);
   // One that is preferred would be handed over to at any moment.
   if (able.length < 2 || able.some(({ priority }) => (priority ?? 1) !== 1)) return;
-  yield { type: "transfer", value: "after" };
   const gone = random.pick(servers).id;
   yield { type: "move", value: "after", changes: [{ type: "remove-server", id: gone }] };
 }

@@ -132,6 +132,11 @@ export class Workload implements Clients {
     return this.#calls.open;
   }
 
+  /** See {@linkcode Clients.takesSnapshots}. */
+  get takesSnapshots(): boolean {
+    return this.#config.disk.keepsSnapshots === true;
+  }
+
   /** See {@linkcode Clients.ended}. */
   get ended(): number {
     return this.history.length;
@@ -244,11 +249,11 @@ export class Workload implements Clients {
     if (moving !== undefined && !this.#isSettled && random.chance(moving.chance)) {
       return drawMoveOf(this.#servers, random, this.#swaps, value, moving);
     }
-    if (!this.#isSettled && this.#installs.chance(this.#config.disk.keepsSnapshots === true ? INSTALL_CHANCE : 0)) {
+    if (!this.#isSettled && this.#installs.chance(this.takesSnapshots ? INSTALL_CHANCE : 0)) {
       return { type: "install-snapshot", value, after: 0 };
     }
     if (this.#asks.chance(asks)) {
-      const types = this.#config.disk.keepsSnapshots === true ? [...ASKS, ...SNAPSHOT_ASKS] : ASKS;
+      const types = this.takesSnapshots ? [...ASKS, ...SNAPSHOT_ASKS] : ASKS;
       return { type: this.#asks.pick(types), value, after: this.#asks.spread(1, Math.max(1, quietMax)) };
     }
     if (random.chance(touchChance)) {

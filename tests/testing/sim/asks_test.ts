@@ -11,7 +11,7 @@ import { Workload } from "../../../src/testing/sim/workload.ts";
 import { World } from "../../../src/testing/sim/world.ts";
 import { test } from "../../harness.ts";
 import { configuration, coreOf } from "../../core/states.ts";
-import { rule, type Scene, touched } from "./clients_stage.ts";
+import { rule, type Scene, sceneOf, touched } from "./clients_stage.ts";
 
 rule("R1", "an index to read at is not below what was acknowledged before it was asked for", (scene, isBad) => {
   scene.ghost.readFloor = 5;
@@ -129,7 +129,6 @@ rule("S1", "a snapshot has all that was applied when it was asked for", (scene, 
 });
 
 rule("S1", "a snapshot has nothing that is not applied", (scene, isBad) => {
-  scene.ghost.commits.length = 0;
   committed(scene.ghost);
   const raft = { appliedIndex: 2, snapshot: () => Promise.resolve(snapshot(isBad ? last : { index: 2, term: 1 })) };
   return touched(scene, "snapshot", raft);
@@ -152,11 +151,10 @@ rule("S1", "there is nothing new to take where the last snapshot has all", async
 });
 
 test("sim asks: no snapshot is no answer", async () => {
-  const ghost = new Ghost();
-  const scene = { ghost, world: new World(new Trace(), () => {}) } as Scene;
+  const scene = sceneOf();
   const no = () => Promise.reject(new NoSnapshotsError("a restore is under way"));
   assertEquals(await touched(scene, "snapshot", { appliedIndex: 3, snapshot: no }), false);
-  assertEquals(ghost.violation, undefined);
+  assertEquals(scene.ghost.violation, undefined);
 });
 
 function listed(scene: Scene, ...found: readonly ReturnType<typeof snapshot>[]): Promise<boolean> {

@@ -30,6 +30,12 @@ export interface Scene {
   readonly oracle: Oracle;
 }
 
+/** One in which nothing has happened. */
+export function sceneOf(): Scene {
+  const [ghost, world] = [new Ghost(), new World(new Trace(), () => {})];
+  return { ghost, world, calls: new Calls(world, ghost), oracle: new Oracle(ghost) };
+}
+
 /** The good course of events passes and the bad one breaks this very invariant. */
 export function rule(
   invariant: string,
@@ -38,9 +44,9 @@ export function rule(
 ): void {
   test(`sim clients: ${invariant}: ${what}`, async () => {
     for (const isBad of [false, true]) {
-      const ghost = new Ghost();
-      const world = new World(new Trace(), () => {});
-      await play({ ghost, world, calls: new Calls(world, ghost), oracle: new Oracle(ghost) }, isBad);
+      const scene = sceneOf();
+      const { ghost } = scene;
+      await play(scene, isBad);
       for (const check of ghost.later.splice(0)) check();
       assertEquals(ghost.violation?.invariant, isBad ? invariant : undefined, ghost.violation?.message);
     }

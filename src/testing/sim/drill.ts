@@ -1,0 +1,68 @@
+/**
+ * What operators ask of a cluster that is well: V3.
+ *
+ * @module
+ */
+import { move } from "./moves.ts";
+import type { Patience } from "./patience.ts";
+import type { Random } from "./random.ts";
+import type { SimServer } from "./server.ts";
+import type { Simulation } from "./simulation.ts";
+import { leaderOf } from "./standing.ts";
+import { touch } from "./touches.ts";
+
+/** A cluster in which everybody who belongs to it is well, and those. */
+export interface DrillParts {
+  readonly simulation: Simulation;
+  readonly members: readonly SimServer[];
+  readonly patience: Patience;
+  readonly random: Random;
+}
+
+/** Whether there is somebody to hand over to, who would keep it: one that is preferred would get it back at any moment. */
+function canFollow(members: readonly SimServer[]): boolean {
+  const leader = leaderOf(members)!;
+  const { servers } = leader.core.configurations.at(-1)!.configuration;
+  const able = servers.filter(({ suffrage, priority }) => suffrage === "voter" && priority !== 0);
+  const isLevel = able.every(({ priority }) => (priority ?? 1) === 1);
+  return isLevel && able.some(({ id }) => id !== leader.id && members.some((member) => member.id === id));
+}
+
+/** Its leader hands over when any server is asked for that, where there is somebody to hand over to. */
+export async function handOver({ simulation, members, patience, random }: DrillParts): Promise<void> {
+  if (!canFollow(members)) return;
+  const { ghost, config: { disk, moving, settings } } = simulation;
+  const { id, core: { term } } = leaderOf(members)!;
+  const asked = random.pick(members);
+  let isDone: boolean | undefined;
+  const answer = move(ghost, asked.life!, { type: "transfer", value: "after" });
+  let why: unknown;
+  answer.then((done) => isDone = done, (error) => {
+    why = error;
+    isDone = false;
+  });
+  await patience.within("V3", `answer a transfer on ${asked.id}`, () => isDone !== undefined);
+  // Whoever is to lead has to write its vote first, and who was removed and does not ask before it campaigns is in the way.
+  const isExcused = disk.stallChance > 0 || (moving !== undefined && settings.preVote !== true);
+  ghost.must(isDone! || isExcused, "V3", () => `"${asked.id}" refuses to let "${id}" hand over: ${why}`);
+  const others = [...ghost.leaders].some(([later, { leader }]) => later > term && leader !== id);
+  ghost.must(!isDone! || others, "V3", () => {
+    return `"${asked.id}" says that "${id}" has handed over, and nobody leads a later term than ${term}`;
+  });
+  patience.judge();
+}
+
+/** Every server takes a snapshot, where there are any: by then it has all that is applied. */
+export async function takeSnapshots({ simulation, members, patience }: Omit<DrillParts, "random">): Promise<void> {
+  const { world, ghost, workload } = simulation;
+  if (!workload.takesSnapshots) return;
+  for (const { id, life } of members) {
+    const { installs } = life!;
+    let isDone: boolean | undefined;
+    touch(world, ghost, life!, { type: "snapshot", value: "after", after: 0 }).then((done) => isDone = done);
+    await patience.within("V3", `answer a snapshot on ${id}`, () => isDone !== undefined);
+    // One of a leader's that comes in between has more.
+    ghost.must(isDone! || life!.installs > installs, "V3", () => `"${id}" takes no snapshot in a healthy cluster`);
+    patience.judge();
+  }
+}

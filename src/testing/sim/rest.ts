@@ -1,0 +1,54 @@
+/**
+ * What a cluster does that has nothing to do: V6.
+ *
+ * @module
+ */
+import type { Patience } from "./patience.ts";
+import type { Life, SimServer } from "./server.ts";
+import type { Simulation } from "./simulation.ts";
+
+/** How long it is watched, in heartbeats. */
+const beats = 20;
+
+/** V6: servers say little more than that they are there, and nothing is in the air for ever. */
+export async function rest(simulation: Simulation, members: readonly SimServer[], patience: Patience): Promise<void> {
+  const { config, lives, ghost } = simulation;
+  const period = config.settings.heartbeatMs! * 1000;
+  // What was on its way arrives.
+  await patience.pass(period * 4);
+  const { sent } = simulation;
+  await patience.pass(period * beats);
+  const most = messagesMax(simulation, members);
+  ghost.must(simulation.sent - sent <= most, "V6", () => {
+    return `an idle cluster sends ${simulation.sent - sent} messages in ${beats} heartbeats, not ${most}`;
+  });
+  // Whoever forwarded a command, and got no answer, counts it until that can't come any more, also when its caller has left.
+  const isCounting = () => lives.some((life) => life.raft!.metrics().proposalsPending > 0);
+  if (isCounting()) await patience.pass(config.settings.leaderWaitMs! * 1000);
+  for (const life of simulation.lives) isIdle(simulation, life, members);
+  patience.judge();
+}
+
+function messagesMax({ config, servers }: Simulation, members: readonly SimServer[]): number {
+  const isFaulty = config.faults.includes("clock");
+  const usual = 2 * (servers.length - 1) * (beats * (isFaulty ? 1.5 : 1) + 3);
+  // Who was away when it was removed, and does not ask before it campaigns, is of a later term than who could tell it.
+  const strangers = config.settings.preVote === true ? 0 : servers.length - members.length;
+  return usual + strangers * servers.length * beats;
+}
+
+function isIdle({ ghost }: Simulation, life: Life, members: readonly SimServer[]): void {
+  const { proposalsPending, proposalsPendingBytes } = life.raft!.metrics();
+  ghost.must(proposalsPending === 0 && proposalsPendingBytes === 0, "V6", () => {
+    return `"${life.id}" rests and counts ${proposalsPending} calls of ${proposalsPendingBytes} bytes`;
+  });
+  for (const [peer, progress] of life.core.leading?.progress ?? []) {
+    // Who was removed a moment ago gets what says so, for a while.
+    if (!members.some(({ id }) => id === peer)) continue;
+    const { inFlight, inFlightBytes, probe, state } = progress;
+    const isQuiet = inFlight.length === 0 && inFlightBytes === 0 && probe === undefined && state === "replicate";
+    ghost.must(isQuiet, "V6", () => {
+      return `leader "${life.id}" rests and has ${inFlight.length} appends on their way to "${peer}", as it ${state}s`;
+    });
+  }
+}
