@@ -61,6 +61,13 @@ fails("servers that say everything twice", ["V6"], (_state, event, now, step) =>
   return [...effects, ...effects.filter(({ type }) => type === "send")];
 });
 
+fails("a server that writes whenever it hears its leader", ["V6"], (state, event, now, step) => {
+  const effects = step(event, now);
+  const isHeard = event.type === "message-received" && event.message.type === "append-request" && state.id === "s1";
+  const { voteAsked: sequence, term, votedFor } = state;
+  return isHeard ? [...effects, { type: "persist-vote", sequence, term, votedFor }] : effects;
+});
+
 fails("a leader that hands over to nobody", ["V3"], (_state, event, now, step) => {
   return step(event, now).filter((effect) => effect.type !== "send" || effect.message.type !== "timeout-now");
 });

@@ -10,20 +10,31 @@ import type { Simulation } from "./simulation.ts";
 /** How long it is watched, in heartbeats. */
 const beats = 20;
 
-/** V6: servers say little more than that they are there, and nothing is in the air for ever. */
+/** Operations of one disk meanwhile: a mark after the last write, and the end of a compaction. */
+const operationsMax = 10;
+
+/** V6: servers say little more than that they are there, write nothing, and nothing is in the air for ever. */
 export async function rest(simulation: Simulation, members: readonly SimServer[], patience: Patience): Promise<void> {
-  const { config, lives, ghost } = simulation;
+  const { config, ghost } = simulation;
   const period = config.settings.heartbeatMs! * 1000;
+  const { stallChance, stallMax } = config.disk;
   // What was on its way arrives.
-  await patience.pass(period * 4);
+  await patience.pass(Math.max(period * 4, stallChance > 0 ? stallMax : 0));
   const { sent } = simulation;
+  const before = members.map(({ storage }) => storage.operations);
   await patience.pass(period * beats);
   const most = messagesMax(simulation, members);
   ghost.must(simulation.sent - sent <= most, "V6", () => {
     return `an idle cluster sends ${simulation.sent - sent} messages in ${beats} heartbeats, not ${most}`;
   });
+  for (const [i, { id, storage }] of members.entries()) {
+    const count = storage.operations - before[i]!;
+    ghost.must(count <= operationsMax, "V6", () => {
+      return `"${id}" rests and asks its disk for ${count} operations in ${beats} heartbeats, not ${operationsMax}`;
+    });
+  }
   // Whoever forwarded a command, and got no answer, counts it until that can't come any more, also when its caller has left.
-  const isCounting = () => lives.some((life) => life.raft!.metrics().proposalsPending > 0);
+  const isCounting = () => simulation.lives.some((life) => life.raft!.metrics().proposalsPending > 0);
   if (isCounting()) await patience.pass(config.settings.leaderWaitMs! * 1000);
   for (const life of simulation.lives) isIdle(simulation, life, members);
   patience.judge();

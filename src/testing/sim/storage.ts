@@ -78,6 +78,8 @@ export interface Storage {
   readonly view: DiskView;
   /** Whether there is something that a power cut could take. */
   readonly hasUnsynced: boolean;
+  /** How many operations it was asked for so far. */
+  readonly operations: number;
   /** The store of the next life. */
   factory(): StoreFactory;
   /** The life ends. */
@@ -128,6 +130,8 @@ export interface DiskFaults {
 
 /** Operations that take time. */
 export interface Operations {
+  /** How many were asked for so far. */
+  readonly count: number;
   /** Resolves when one is done. */
   later(what: string, file?: string): Promise<void>;
   /** As `later`, but where a {@linkcode DiskPoint} is on it may take long. */

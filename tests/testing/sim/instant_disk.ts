@@ -11,6 +11,7 @@ export function instantDisk(
   onExamined: StorageTap["onExamined"] = () => {},
 ): WalDisk {
   const operations = {
+    count: 0,
     laterAt: () => Promise.resolve(),
     slow() {},
     heal() {},

@@ -33,6 +33,7 @@ export class Latency implements Operations {
   #slowBy = 0;
   #isKind = false;
   #life = 0;
+  count = 0;
 
   /** Takes whose disk it is and how it behaves. */
   constructor(world: World, random: Random, server: number, id: ServerId, behaviour: DiskBehaviour) {
@@ -54,6 +55,7 @@ export class Latency implements Operations {
   }
 
   #later(what: string, file: string, extra: number): Promise<void> {
+    this.count++;
     const waiting = this.#waiting;
     if (waiting === undefined) return this.#begin(what, file, extra);
     return new Promise<void>((resolve) => waiting.push(() => this.#begin(what, file, extra).then(resolve)));

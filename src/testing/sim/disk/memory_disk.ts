@@ -41,6 +41,10 @@ export class MemoryDisk implements Storage {
     if (behaviour.keepsSnapshots === true) this.#snapshots = memorySnapshotStore();
   }
 
+  get operations(): number {
+    return this.#operations.count;
+  }
+
   factory(): StoreFactory {
     const store = this.#store;
     const snapshots = this.#snapshots;

@@ -78,6 +78,10 @@ export class WalDisk implements Storage {
     return this.#files.hasUnsynced;
   }
 
+  get operations(): number {
+    return this.#operations.count;
+  }
+
   factory(): StoreFactory {
     const open: StoreFactory["open"] = ({ onSync }) => Promise.resolve(this.#store(this.#files, onSync));
     if (!this.#keepsSnapshots) return { open };

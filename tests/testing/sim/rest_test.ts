@@ -1,0 +1,27 @@
+import type { Patience } from "../../../src/testing/sim/patience.ts";
+import { rest } from "../../../src/testing/sim/rest.ts";
+import type { SimServer } from "../../../src/testing/sim/server.ts";
+import type { Simulation } from "../../../src/testing/sim/simulation.ts";
+import { rule, type Scene } from "./clients_stage.ts";
+
+/** Three servers, and what each does, and all of them send, while they are watched. */
+function rested({ ghost }: Scene, operations: number, messages: number): Promise<void> {
+  const storages = ["a", "b", "c"].map((id) => ({ id, storage: { operations: 100 } }));
+  const config = { settings: { heartbeatMs: 50, preVote: true }, disk: { stallChance: 0 }, faults: [] };
+  const simulation = { ghost, config, sent: 500, servers: storages, lives: [] };
+  let passes = 0;
+  const pass = () => {
+    // What was on its way before is not counted.
+    const isWatched = ++passes === 2;
+    simulation.sent += isWatched ? messages : 1000;
+    storages[1]!.storage.operations += isWatched ? operations : 1000;
+    return Promise.resolve();
+  };
+  const patience = { pass, judge: () => {} } as unknown as Patience;
+  return rest(simulation as unknown as Simulation, storages as unknown as readonly SimServer[], patience);
+}
+
+rule("V6", "a server that rests asks next to nothing of its disk", (scene, isBad) => rested(scene, isBad ? 11 : 10, 0));
+
+// Each of two peers is told and answers, once in each of 20 heartbeats and thrice more.
+rule("V6", "a cluster that rests says next to nothing", (scene, isBad) => rested(scene, 0, isBad ? 93 : 92));
