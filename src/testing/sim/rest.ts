@@ -10,7 +10,10 @@ import type { Simulation } from "./simulation.ts";
 /** How long it is watched, in heartbeats. */
 const beats = 20;
 
-/** Operations of one disk meanwhile: a mark after the last write, and the end of a compaction. */
+/** Microseconds after its last write until a disk has what follows on it: a mark, and the end of a compaction. */
+const tidyMax = 500_000;
+
+/** Operations of one disk meanwhile. */
 const operationsMax = 10;
 
 /** V6: servers say little more than that they are there, write nothing, and nothing is in the air for ever. */
@@ -18,8 +21,8 @@ export async function rest(simulation: Simulation, members: readonly SimServer[]
   const { config, ghost } = simulation;
   const period = config.settings.heartbeatMs! * 1000;
   const { stallChance, stallMax } = config.disk;
-  // What was on its way arrives.
-  await patience.pass(Math.max(period * 4, stallChance > 0 ? stallMax : 0));
+  // What was on its way arrives, and a disk that nothing was written to for a while is marked and tidied up.
+  await patience.pass(Math.max(period * 4, tidyMax, stallChance > 0 ? stallMax : 0));
   const { sent } = simulation;
   const before = members.map(({ storage }) => storage.operations);
   await patience.pass(period * beats);
