@@ -8,21 +8,13 @@ import type { Fault } from "./config.ts";
 import { LONGEST_DELAY } from "./delays.ts";
 import { handOver, takeSnapshots } from "./drill.ts";
 import { Patience } from "./patience.ts";
-import type { Infirmity } from "./plague.ts";
+import { INFIRMITIES, type Infirmity } from "./plague.ts";
 import type { Random } from "./random.ts";
 import { rest } from "./rest.ts";
 import type { SimServer } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
-import { entriesOf, hasConverged, hasLeader, isDamaged, isPreferred, leaderOf, membersOf } from "./standing.ts";
-
-/** What can be wrong with a server for good, and the faults one of which must be asked for. */
-const infirmities: readonly (readonly [Infirmity, readonly Fault[]])[] = [
-  ["dead", ["kill", "power"]],
-  ["isolated", ["partition"]],
-  ["deaf", ["partition"]],
-  ["mute", ["partition"]],
-  ["paused", ["pause"]],
-];
+import { entriesOf, hasConverged, hasLeader, isDamaged, isPreferred, leaderOf, membersOf, words } from "./standing.ts";
+import { canBeLed } from "./survivors.ts";
 
 /** The last phases of a run. */
 export class Aftermath {
@@ -31,6 +23,8 @@ export class Aftermath {
   readonly #patience: Patience;
   /** The servers that belong to the cluster. */
   #members: readonly SimServer[] = [];
+  /** Whether nobody was left who could lead. */
+  hasHalted = false;
 
   /** Takes a simulation whose faults are to end. */
   constructor(simulation: Simulation, random: Random) {
@@ -42,7 +36,7 @@ export class Aftermath {
   /** Runs them all; rejects with the first violation. */
   async run(): Promise<void> {
     await this.#heal();
-    if (this.#simulation.plague.atlas.isQuorumLeft) await this.#recover();
+    if (await this.#mustGoOn()) await this.#recover();
     else await this.#standStill();
     await this.#shutDown();
     this.#checkHistory();
@@ -59,6 +53,17 @@ export class Aftermath {
       "start",
       () => this.#simulation.present.every(({ life }) => life?.raft !== undefined && !plague.stopping.has(life)),
     );
+  }
+
+  /** Whether enough is left. Where damage does not go beyond what can be survived, whoever is up is enough. */
+  async #mustGoOn(): Promise<boolean> {
+    const { plague: { atlas }, config: { network } } = this.#simulation;
+    if (!atlas.goesBeyond) return atlas.isQuorumLeft;
+    // A log may become longer by what is on its way, and another one too short to lead.
+    await this.#patience.pass(
+      this.#patience.electionMax + Math.max(network.lateMax, network.tailMax, LONGEST_DELAY * network.delayMax),
+    );
+    return canBeLed(this.#simulation, this.#simulation.present);
   }
 
   /** What is left takes commands again. */
@@ -112,7 +117,7 @@ export class Aftermath {
   }
 
   get #infirmities(): Infirmity[] {
-    return infirmities.filter(([, faults]) => this.#has(faults)).map(([infirmity]) => infirmity);
+    return INFIRMITIES.filter(([, faults]) => this.#has(faults)).map(([infirmity]) => infirmity);
   }
 
   /** V2: who belongs to the cluster is settled, and everybody who does knows it. From now on this is about them. */
@@ -157,18 +162,26 @@ export class Aftermath {
     }
   }
 
-  /** D2: too much is damaged. Nobody guesses what it was: nothing is committed any more, and no read is answered. */
+  /**
+   * D2: too much is damaged. Nobody guesses what it was: nobody leads, nothing is committed any more, and no read is
+   * answered.
+   */
   async #standStill(): Promise<void> {
     const { ghost, present } = this.#simulation;
-    const committed = ghost.commits.length;
+    const [committed, led] = [ghost.commits.length, ghost.leaders.size];
+    this.hasHalted = true;
     for (const server of present) {
       await this.#probe(server, "K4", (what, isAnswered) => {
-        ghost.must(!isAnswered, "D2", () => `"${server.id}" answers ${what} although no quorum is left`);
+        ghost.must(!isAnswered, "D2", () => `"${server.id}" answers ${what} although nobody is left who may lead`);
       });
     }
     ghost.must(ghost.commits.length === committed, "D2", () => {
-      return `${ghost.commits.length - committed} entries are committed although no quorum is left`;
+      return `${ghost.commits.length - committed} entries are committed although nobody is left who may lead`;
     });
+    ghost.must(ghost.leaders.size === led && leaderOf(present) === undefined, "D2", () => {
+      return `somebody leads although nobody is left who may: ${present.map(words).join("; ")}`;
+    });
+    this.#patience.judge();
   }
 
   /** Calls a server for this and that, one after the other. There is an answer, good or bad, in bounded time. */

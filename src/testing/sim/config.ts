@@ -142,8 +142,6 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
     disk: {
       ...disk,
       ...snapshots === undefined ? {} : { keepsSnapshots: true },
-      // Beyond what others can make up for, nobody would go on.
-      repairs: !faults.includes("rot-beyond"),
       points: DISK_POINTS.filter(() => points.chance(0.25)),
     },
     clocks: clocksOf(random.split("clocks"), servers, faults.includes("clock")),

@@ -83,5 +83,6 @@ export async function viewOf(
       next = records.end;
     }
   }
-  return { term: vote.term, votedFor: vote.votedFor, log, snapshot: 0 };
+  const lost = new Set(damaged.flatMap(({ from, end }) => Array.from({ length: end - from }, (_, i) => from + i)));
+  return { term: vote.term, votedFor: vote.votedFor, log, snapshot: 0, damaged: lost };
 }

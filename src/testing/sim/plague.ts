@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isInTime } from "./config.ts";
+import { type Fault, isInTime } from "./config.ts";
 import { Atlas } from "./disk/atlas.ts";
 import type { DiskAction } from "./disk/disk_actions.ts";
 import { calm } from "./lines.ts";
@@ -19,6 +19,15 @@ const restartAfter = 500_000;
 
 /** What can be wrong with a server for good. */
 export type Infirmity = "dead" | "isolated" | "deaf" | "mute" | "paused";
+
+/** Each of them, and the faults one of which must be asked for. */
+export const INFIRMITIES: readonly (readonly [Infirmity, readonly Fault[]])[] = [
+  ["dead", ["kill", "power"]],
+  ["isolated", ["partition"]],
+  ["deaf", ["partition"]],
+  ["mute", ["partition"]],
+  ["paused", ["pause"]],
+];
 
 /** What is broken now. */
 export class Plague {

@@ -7,12 +7,14 @@ import { takeMarks } from "../../marks.ts";
 import { Aftermath } from "./aftermath.ts";
 import { drawAmbush, drawCompany, drawLateAnswer, drawTrap } from "./ambush.ts";
 import { type ConfigRequest, drawConfig, type SimConfig } from "./config.ts";
+import { drawSpread } from "./disk/disk_actions.ts";
 import { InvariantViolation } from "./ghost.ts";
 import { drawLeaseTrap, type LeaseTrap } from "./lease_traps.ts";
 import { type Action, drawAction } from "./nemesis.ts";
 import { Port } from "./queue.ts";
 import { Random } from "./random.ts";
 import { type Distortion, isCall, mergeDecisions, type Script, type ScriptedCall } from "./script.ts";
+import { lostEntries } from "./survivors.ts";
 import { Simulation, type SimulationOptions } from "./simulation.ts";
 
 /** How a run ended. */
@@ -32,6 +34,10 @@ export interface RunReport {
   readonly crashes: number;
   /** Servers that found damage on their disk and never started again. */
   readonly lost: number;
+  /** Whether nobody was left who could lead, so that nothing was to be served any more. */
+  readonly hasHalted: boolean;
+  /** Committed entries that nobody had any more at the end. */
+  readonly lostEntries: number;
   /** Equal for equal seeds, on every runtime. */
   readonly hash: string;
   /** The last events, when they were asked for. */
@@ -100,6 +106,8 @@ async function runConfig(
     elections: ghost.leaders.size,
     crashes: plague.performed.filter(({ action }) => action.type === "crash").length,
     lost: simulation.servers.length - simulation.present.length,
+    hasHalted: run.hasHalted,
+    lostEntries: lostEntries(simulation),
     hash: world.trace.hash,
     lines: world.trace.lines(),
     marks: { ...takeMarks(), ...simulation.marks.hits, ...simulation.moves.hits },
@@ -121,7 +129,10 @@ class Run {
   readonly #traps: Random;
   readonly #answers: Random;
   readonly #leases: Random;
+  readonly #spread: Random;
   #isRelieved = false;
+  /** Whether nobody was left who could lead. */
+  hasHalted = false;
   /** Microseconds; undefined before. */
   faultsEndedAt: number | undefined;
 
@@ -134,6 +145,7 @@ class Run {
     this.#traps = random.split("traps");
     this.#answers = random.split("answers");
     this.#leases = random.split("leases");
+    this.#spread = random.split("spread");
   }
 
   /** Draws what happens, or takes it from a script. */
@@ -143,7 +155,8 @@ class Run {
     await (script === undefined ? this.#draw() : this.#play(script));
     this.faultsEndedAt = world.time;
     workload.stop();
-    await new Aftermath(this.#simulation, this.#aftermath).run();
+    const aftermath = new Aftermath(this.#simulation, this.#aftermath);
+    await aftermath.run().finally(() => this.hasHalted = aftermath.hasHalted);
   }
 
   async #draw(): Promise<void> {
@@ -213,7 +226,8 @@ class Run {
     if (!this.#isRoom || this.faultsEndedAt !== undefined) return;
     const { config, leader, plague, servers, workload, world } = this.#simulation;
     const company = leader && drawCompany(this.#company, config, action, leader.index);
-    for (const it of company?.actions ?? [action]) plague.perform(it);
+    const actions = company?.actions ?? [action, ...drawSpread(this.#spread, config, action)];
+    for (const it of actions) plague.perform(it);
     if (company === undefined || company.writes === 0) return;
     world.schedule(-1, Port.client, 1, "rush", () => {
       workload.rush?.(servers[leader!.index]!, company.writes, this.#company);

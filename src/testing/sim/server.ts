@@ -198,6 +198,7 @@ export class SimServer {
     tap.onExamined(this, this.disk, durable);
     tap.onRecovered(this, { possible, found: durable, isDurable: true, isDamaged });
     if (found !== durable) tap.onRecovered(this, { possible, found, isDurable: false, isDamaged });
+    this.storage.faults?.findDamaged(durable.damaged ?? new Set());
     this.#possible = [durable, found];
     return found;
   }

@@ -31,8 +31,6 @@ export interface DiskBehaviour {
   readonly keepsCopies: boolean;
   /** Whether there are snapshots; undefined in runs from before there were. */
   readonly keepsSnapshots?: boolean;
-  /** Whether a server goes on with a damaged disk, and gets what it lost from others; else it stays down. */
-  readonly repairs?: boolean;
   /** Where it is unkind now and then; undefined for nowhere. */
   readonly points?: readonly DiskPoint[];
 }
@@ -118,6 +116,8 @@ export interface DiskFaults {
   heal(): void;
   /** The damage, if there was any, has turned out to be harmless, or is repaired. */
   absolve(isRepaired?: boolean): void;
+  /** These entries are damaged, of those that may be: the others were read. */
+  findDamaged(damaged: ReadonlySet<LogIndex>): void;
   /** Whether the process that lives was told of an error, or will be. */
   readonly hasFailed: boolean;
   /** Whether damage may keep a store from opening. */

@@ -71,7 +71,7 @@ export const SURVIVABLE: Readonly<Record<DiskFault, { readonly outcome: Outcome;
   "rot-beyond": {
     outcome: "refuses",
     reason:
-      "as for rot; more copies may be damaged than others could repair, so that nobody who has lost entries is started again",
+      "as for rot; where nobody has a whole log that reaches as far as a quorum's nobody leads, and nothing is served",
   },
   "rot-above-mark": {
     outcome: "off",

@@ -21,6 +21,8 @@ export interface DiskView {
   snapshot: LogIndex;
   /** Hash of the machine's state in it, where somebody has looked. */
   readonly state?: number | undefined;
+  /** Entries of the log that can't be had from the disk any more; undefined for none. */
+  readonly damaged?: ReadonlySet<LogIndex> | undefined;
 }
 
 /** What a server goes by. */

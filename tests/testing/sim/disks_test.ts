@@ -55,6 +55,22 @@ rule("D2", "who can't read all of its log does not lead", (stage, isBad) => {
   stage.step(b);
 });
 
+rule("D2", "who has lost an entry does not lead, though it believes to have it", (stage, isBad) => {
+  const [a, b] = [stage.server("a"), stage.server("b")];
+  for (const { disk } of isBad ? [a, b] : [b]) Object.assign(disk, { damaged: new Set([1]) });
+  stage.reign(a, 2, b);
+});
+
+test("D4: what nothing has happened to is found, what is damaged need not be", () => {
+  const finds = (...damaged: number[]) =>
+    broken((ghost) => {
+      ghost.disks.set("a", { ...before, damaged: new Set([2]) });
+      const found = { ...before, damaged: new Set(damaged) };
+      disks.onRecovered!(ghost, "a", { possible: [before], found, isDurable: true, isDamaged: true });
+    });
+  assertEquals([finds(), finds(2), finds(1, 2)], [undefined, undefined, "D4"]);
+});
+
 test("D2: a damaged disk that can be read holds all that it held", () => {
   const finds = (found: DiskView) =>
     broken((ghost) => disks.onRecovered!(ghost, "a", { possible: [before], found, isDurable: true, isDamaged: true }));

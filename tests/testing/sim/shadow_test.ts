@@ -6,6 +6,7 @@ import type { Store, StoreWrite } from "../../../src/store/store.ts";
 import { walStore } from "../../../src/store/wal/wal_store.ts";
 import { loseAll, MemoryFiles } from "../../../src/testing/memory_files.ts";
 import { ChainLog } from "../../../src/testing/sim/chain.ts";
+import { Copies } from "../../../src/testing/sim/disk/copies.ts";
 import { layoutOf } from "../../../src/testing/sim/disk/layout.ts";
 import { LogShadow } from "../../../src/testing/sim/disk/shadow.ts";
 import { SNAPSHOTS_NAME } from "../../../src/testing/sim/disk/snapshot_layout.ts";
@@ -221,10 +222,12 @@ test("LogShadow goes on after a start that had to say a damaged batch again", as
   // Of the start's two batches the mark is lost, and an entry of the other one.
   const [{ name, batches }] = layoutOf(files.durableFiles());
   const image = files.image(name);
+  const copies = new Copies(files);
   image[new TextDecoder("latin1").decode(image).indexOf("two")]! ^= 1;
   image.fill(0, batches[1]!.offset, batches[1]!.end);
   files.setImage(name, image);
-  shadow.rebuildDamaged(files);
+  shadow.rebuildDamaged(files, copies.wholeIn(files));
+  assertEquals([...shadow.view.damaged!], [2]);
   const { store, damaged } = await started();
   assertEquals(damaged.map(({ from, end }) => [from, end]), [[2, 3]]);
   await store.write({ records: [commandsOf(4, 7, "four")], vote: { term: 7, votedFor: "b" } });

@@ -4,13 +4,19 @@
  * @module
  */
 import { cloneView, isSameLog, isSameView } from "../disk_view.ts";
+import type { ServerId } from "../../../types.ts";
+import type { Ghost } from "../ghost.ts";
 import type { DiskView } from "../view.ts";
 import type { Checker } from "./checker.ts";
 
 /** What a crash may leave, and what recovery makes of it. */
 export const disks: Checker = {
-  /** D2: who can't read all of its log neither campaigns nor leads (BD02). */
-  onStep(ghost, { id, core }) {
+  /** D2: who can't read all of its log neither campaigns nor leads (BD02), whatever it takes for damaged. */
+  onStep(ghost, { id, core, disk }, { before }) {
+    if (core.role === "leader" && before.role !== "leader") {
+      const [lost] = disk.damaged ?? [];
+      ghost.must(lost === undefined, "D2", () => `"${id}" leads and its entry ${lost} is damaged`);
+    }
     if (core.role === "follower" || core.damaged.length + core.repairing.length === 0) return;
     const { from, end } = core.damaged[0] ?? core.repairing[0]!;
     ghost.must(false, "D2", () => `"${id}" is ${core.role} and its entries ${from} to ${end - 1} are damaged`);
@@ -29,11 +35,12 @@ export const disks: Checker = {
    * D4: what was durable is there; the write that was under way is there as a whole or not at all, and so is the snapshot.
    * D2: so it is on a disk that was damaged, when it can be read at all; a snapshot that was damaged is none.
    */
-  onRecovered(ghost, id, { possible, found, isDamaged }) {
+  onRecovered(ghost, id, { possible, found, isDurable, isDamaged }) {
     const hasSnapshot = isDamaged || possible.some(({ snapshot }) => found.snapshot >= snapshot);
     ghost.must(hasSnapshot && possible.some((disk) => isSameLog(disk, found)), isDamaged ? "D2" : "D4", () => {
       return `the disk of "${id}" had to hold ${possible.map(words).join(" or ")}; a crash left ${words(found)}`;
     });
+    if (isDurable) findsNoMore(ghost, id, found);
   },
 
   /** D3, D4: however often it is asked, and whatever interrupts it, recovery finds just what was made durable. */
@@ -44,6 +51,14 @@ export const disks: Checker = {
     });
   },
 };
+
+/** D4: an entry that nothing has happened to is found. */
+function findsNoMore(ghost: Ghost, id: ServerId, { damaged }: DiskView): void {
+  const known = ghost.disks.get(id)?.damaged;
+  for (const index of damaged ?? []) {
+    ghost.must(known?.has(index) === true, "D4", () => `"${id}" takes entry ${index} for damaged, and its disk has it`);
+  }
+}
 
 function words({ term, votedFor, log, snapshot }: DiskView): string {
   return `${log.last} entries (hash ${

@@ -1,8 +1,9 @@
 /**
  * Which servers' copies of the log may be damaged or lost, so that what is in them can be had elsewhere.
  *
- * A server that finds damage refuses to start, and all its copies are out of reach with the damaged one: the atlas counts
- * servers, not entries. One that has another disk counts for nothing until it is re-admitted (M8).
+ * A server that finds damage votes for whoever has as much as it had, but does not lead, and whoever leads needs a whole
+ * log. Other entries that are damaged elsewhere may leave nobody who has one, though there is a copy of each: the atlas
+ * counts servers, not entries. One that has another disk counts for nothing until it is re-admitted (M8).
  *
  * @module
  */
@@ -14,7 +15,8 @@ import type { DiskView } from "../view.ts";
 export class Atlas {
   readonly #servers: number;
   readonly #most: number;
-  readonly #goesBeyond: boolean;
+  /** Whether more may be damaged than can be survived. */
+  readonly goesBeyond: boolean;
   readonly #damaged = new Set<number>();
   readonly #lost = new Set<number>();
   readonly #ghost: Pick<Ghost, "forgetful" | "disks" | "commits">;
@@ -23,21 +25,22 @@ export class Atlas {
 
   /**
    * Takes how many servers there are, all of them voters. Unless damage goes beyond what can be survived, of no entry as
-   * many copies as a quorum has are damaged (one of every quorum is whole then), and a quorum stays up.
+   * many copies as a quorum has are damaged (one of every quorum is whole then), and a quorum stays up. Beyond that it is
+   * judged at the end whether what is left suffices, see survivors.ts.
    */
   constructor(servers: number, isBeyond: boolean, ghost: Pick<Ghost, "forgetful" | "disks" | "commits">) {
     this.#ghost = ghost;
     const quorum = Math.floor(servers / 2) + 1;
     this.#servers = servers;
     this.#most = Math.min(quorum - 1, servers - quorum);
-    this.#goesBeyond = isBeyond;
+    this.goesBeyond = isBeyond;
   }
 
   /** Whether this server's disk may be damaged now. */
   allows(server: number): boolean {
     if (this.#lost.has(server)) return false;
     // Who has forgotten is re-admitted by a quorum of others.
-    const goesBeyond = this.#goesBeyond && this.#forgetful.length === 0;
+    const goesBeyond = this.goesBeyond && this.#forgetful.length === 0;
     return this.#canSpare(server, goesBeyond ? this.#servers : this.#most);
   }
 

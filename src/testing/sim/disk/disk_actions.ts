@@ -106,5 +106,32 @@ export function diskChoices(
     ["rot-in-snapshots", { type: "damage", ...common, how, inSnapshots: true, pick }],
   ];
   // Most of what rots is not what a server would miss.
-  return all.map(([fault, action]) => [faults.includes(fault) ? action : undefined, fault === "rot" ? 4 : 1]);
+  return all.map(([fault, action]) => [faults.includes(fault) ? action : undefined, isRot(fault) ? 4 : 1]);
+}
+
+function isRot(fault: DiskFault): boolean {
+  return fault === "rot" || fault === "rot-beyond";
+}
+
+/**
+ * Damage that falls on others at the same moment, where it may be more than can be survived: one after the other they
+ * would repair what they have lost.
+ */
+export function drawSpread(
+  random: Random,
+  { servers, faults }: { readonly servers: number; readonly faults: readonly string[] },
+  action: { readonly type: string },
+): readonly DiskAction[] {
+  if (!faults.includes("rot-beyond") || !isDamageOfLog(action) || servers === 1 || random.chance(0.5)) return [];
+  const others = Array.from({ length: servers }, (_, i) => i).filter((server) => server !== action.server);
+  return random.shuffle(others).slice(0, random.between(1, others.length)).map((server) => {
+    // Much else keeps a server from starting, and is no matter for the others.
+    return { ...action, server, how: random.pick(["flip", "zeros", action.how]), pick: random.u32() };
+  });
+}
+
+type Damage = Extract<DiskAction, { type: "damage" }>;
+
+function isDamageOfLog(action: { readonly type: string }): action is Damage {
+  return action.type === "damage" && (action as Damage).inSnapshots !== true;
 }

@@ -57,4 +57,5 @@ export class MemoryFaults implements DiskFaults {
   fill(): void {}
   misread(): void {}
   absolve(): void {}
+  findDamaged(): void {}
 }

@@ -35,6 +35,8 @@ export class LogShadow implements DurabilityObserver {
   #firstIndex: LogIndex = 1;
   /** How often entries were truncated; undefined before the first batch. */
   #truncations: number | undefined;
+  /** Entries that are damaged: what comes later takes them away, or brings them again. */
+  #damaged = new Set<LogIndex>();
   /** What the log was, for what is not there: gone with its segment, or damaged. */
   #known: ChainLog = new ChainLog();
 
@@ -82,7 +84,7 @@ export class LogShadow implements DurabilityObserver {
     const segments = layoutOf(files);
     const last = segments.findLast(({ batches }) => batches.length > 0)?.batches.at(-1)?.head;
     this.#known = this.view.log;
-    this.view = emptyView();
+    this.view = { ...emptyView(), damaged: this.#damaged };
     this.#segments.clear();
     this.#sequence = 0;
     this.#truncations = undefined;
@@ -98,12 +100,19 @@ export class LogShadow implements DurabilityObserver {
     this.findSnapshots(root);
   }
 
-  /** Begins anew with what damage left: the view stays what it was. */
-  rebuildDamaged(root: DurableDirectory): void {
+  /** Begins anew with what damage left: the view stays what it was, but all entries except these may be damaged. */
+  rebuildDamaged(root: DurableDirectory, whole: ReadonlySet<LogIndex>): void {
     const { term, votedFor, log } = this.view;
+    for (let i = this.#firstIndex; i <= log.last; i++) if (!whole.has(i)) this.#damaged.add(i);
     this.rebuild(root);
     Object.assign(this.view, { term, votedFor });
     this.view.log.fill(log, log.last + 1);
+  }
+
+  /** These are damaged, and no others. */
+  findDamaged(damaged: ReadonlySet<LogIndex>): void {
+    this.#damaged.clear();
+    for (const index of damaged) this.#damaged.add(index);
   }
 
   /** Whether the log and the snapshots that are whole leave no gap. */
@@ -134,7 +143,9 @@ export class LogShadow implements DurabilityObserver {
       // With entries of it damaged, it is said again as it is: the view has all of it.
       if (batch === undefined && sequence !== this.#sequence) return;
       tracked.end = found.end;
-      if (batch !== undefined) this.#onBatch(this.#apply(batch));
+      if (batch === undefined) continue;
+      this.#mend(batch.head);
+      this.#onBatch(this.#apply(batch));
     }
   }
 
@@ -162,5 +173,14 @@ export class LogShadow implements DurabilityObserver {
     applyWrite(this.view, write, this.#prefix);
     if (compactTo !== undefined) this.#firstIndex = compactTo.firstIndex;
     return write;
+  }
+
+  /** Not where it begins anew: what a crash has left besides is told by recovery. */
+  #mend({ truncateFrom = Infinity, compactTo, repaired }: PlacedBatch["head"]): void {
+    for (const index of this.#damaged) {
+      const isGone = index >= truncateFrom || index < (compactTo?.firstIndex ?? 0);
+      const isRepaired = repaired.some(({ from, count }) => index >= from && index < from + count);
+      if (isGone || isRepaired) this.#damaged.delete(index);
+    }
   }
 }

@@ -37,7 +37,6 @@ export class WalDisk implements Storage {
   readonly #id: ServerId;
   readonly #segmentBytes: number;
   readonly #keepsSnapshots: boolean;
-  readonly #repairs: boolean;
   readonly #random: Random;
   /** What examinations draw from: how often there is one changes nothing else. */
   readonly #examiner: Random;
@@ -51,7 +50,6 @@ export class WalDisk implements Storage {
     this.#id = id;
     this.#segmentBytes = behaviour.segmentBytes;
     this.#keepsSnapshots = behaviour.keepsSnapshots === true;
-    this.#repairs = behaviour.repairs === true;
     this.#random = random;
     this.#examiner = random.split("examiner");
     this.#operations = operations;
@@ -94,8 +92,7 @@ export class WalDisk implements Storage {
     if (kind === "kill") return this.#files.kill();
     this.examine();
     this.#files.crash(drawCrash(this.#random));
-    // What is damaged is told from the rest by recovery alone, unless it is known what it was.
-    if (!this.faults.isDamaged || this.#repairs) this.#shadow.rebuild(this.#files);
+    this.#shadow.rebuild(this.#files);
   }
 
   async recover(durableOnly: boolean): Promise<DiskView> {
@@ -137,7 +134,7 @@ export class WalDisk implements Storage {
   async #viewOf(files: MemoryFiles, said: DiskView, flaws: Flaws): Promise<DiskView> {
     const store = this.#store(files);
     const state = await store.open(this.#id);
-    const view = await viewOf(store, state, this.#tap.prefix, flaws.inLog && this.#repairs ? said.log : undefined);
+    const view = await viewOf(store, state, this.#tap.prefix, flaws.inLog ? said.log : undefined);
     await store.close();
     return this.#keepsSnapshots ? { ...view, ...await this.#newestSnapshot(files, flaws) } : view;
   }

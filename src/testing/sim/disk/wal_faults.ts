@@ -4,11 +4,12 @@
  * @module
  */
 import { CorruptionError } from "../../../errors.ts";
-import type { Disk } from "../../../types.ts";
+import type { Disk, LogIndex } from "../../../types.ts";
 import { loseAll, type MemoryFiles } from "../../memory_files.ts";
 import { Random } from "../random.ts";
 import type { DiskFaults, Operations } from "../storage.ts";
 import type { DiskFault } from "../survivable.ts";
+import { Copies } from "./copies.ts";
 import { cutTail, damageAboveMark, damageAtRest, unprovenOf } from "./damage.ts";
 import type { DamageKind, ErrorTarget, Replacement } from "./disk_actions.ts";
 import { identityIn, layoutOf } from "./layout.ts";
@@ -86,8 +87,9 @@ export class WalFaults implements DiskFaults {
     const random = Random.seeded(pick);
     this.isDamaged = true;
     if (!inSnapshots) {
+      const copies = new Copies(this.#files);
       const where = damageAtRest(this.#files, random, how);
-      this.#shadow.rebuildDamaged(this.#files);
+      this.#shadow.rebuildDamaged(this.#files, copies.wholeIn(this.#files));
       return where;
     }
     const where = damageSnapshot(this.#files, random, how);
@@ -118,6 +120,7 @@ export class WalFaults implements DiskFaults {
       this.wasDamaged = false;
       this.#files.crash(loseAll);
     }
+    this.#shadow.findDamaged(new Set());
     this.#shadow.rebuild(this.#files);
   }
 
@@ -134,8 +137,13 @@ export class WalFaults implements DiskFaults {
     this.isDamaged = false;
     this.wasDamaged = isRepaired;
     if (isRepaired) return;
+    this.#shadow.findDamaged(new Set());
     // A mark may be gone, so that the log goes on where the shadow does not expect it.
     this.#shadow.rebuild(this.#files);
+  }
+
+  findDamaged(damaged: ReadonlySet<LogIndex>): void {
+    this.#shadow.findDamaged(damaged);
   }
 
   explain(error: unknown): DiskFault | undefined {

@@ -1,0 +1,81 @@
+/**
+ * Which entries a disk may have lost by damage: told by the bytes that were there before, without asking recovery.
+ *
+ * @module
+ */
+import type { LogIndex } from "../../../types.ts";
+import { decodeRecords, RECORD_HEADER_BYTES, type Records } from "../../../wire/record.ts";
+import type { DurableDirectory, Inode } from "../../memory_file.ts";
+import { layoutOf, type PlacedBatch } from "./layout.ts";
+
+/** Bytes `[from, end)` of a file. */
+interface Piece {
+  readonly name: string;
+  readonly from: number;
+  readonly end: number;
+}
+
+/** A log as it is on a disk that is about to be damaged; batches that are damaged already are not known. */
+export class Copies {
+  readonly #before: ReadonlyMap<string, Uint8Array>;
+  /** Of each entry all that must be whole for it to be found and read. */
+  readonly #needs = new Map<LogIndex, readonly Piece[]>();
+
+  /** Notes where everything is. */
+  constructor(root: DurableDirectory) {
+    const files = root.durableFiles();
+    this.#before = imagesOf(files);
+    for (const { name, batches } of layoutOf(files)) {
+      for (const batch of batches) this.#place(name, batch, files.get(name)!, batches[0]!);
+    }
+  }
+
+  /** The entries of which nothing has changed, now that this is there: recovery must find them. */
+  wholeIn(root: DurableDirectory): Set<LogIndex> {
+    const now = imagesOf(root.durableFiles());
+    const isWhole = (piece: Piece) => isSame(this.#before.get(piece.name)!, now.get(piece.name), piece);
+    return new Set([...this.#needs].filter(([, pieces]) => pieces.every(isWhole)).map(([index]) => index));
+  }
+
+  /** What a batch takes away, and what it brings. */
+  #place(name: string, { head, records, offset }: PlacedBatch, { durable }: Inode, first: PlacedBatch): void {
+    const { before, truncateFrom, compactTo, repaired, headBytes } = head;
+    const from = compactTo?.firstIndex ?? before.firstIndex;
+    const end = Math.min(truncateFrom ?? Infinity, before.nextIndex);
+    for (const index of this.#needs.keys()) if (index < from || index >= end) this.#needs.delete(index);
+    const ofHead = { name, from: offset, end: offset + headBytes };
+    // Where a later batch is in the place of a segment's first one, those between them are not looked for.
+    const heads = [{ name, from: first.offset, end: first.offset + first.head.headBytes }, ofHead];
+    // Where a truncation is lost, all that is known is how far down the latest ones have gone.
+    const doubtful = truncateFrom === undefined ? Infinity : Math.min(truncateFrom, before.truncatedFrom || Infinity);
+    for (const [index, pieces] of this.#needs) if (index >= doubtful) this.#needs.set(index, [...pieces, ofHead]);
+    let at = offset + headBytes;
+    for (const { from, bytes } of repaired) {
+      this.#placeRecords(decodeRecords(durable.view(at, at + bytes), from), at, name, heads);
+      at += bytes;
+    }
+    this.#placeRecords(records, at, name, heads);
+  }
+
+  /** Without a record's header nothing tells where the next one is, nor whether the others are those of the batch. */
+  #placeRecords({ offsets, from, count }: Records, start: number, name: string, heads: readonly Piece[]): void {
+    const headers: Piece[] = [...heads];
+    for (const offset of offsets.subarray(0, count)) {
+      headers.push({ name, from: start + offset, end: start + offset + RECORD_HEADER_BYTES });
+    }
+    for (let i = 0; i < count; i++) {
+      const body = { name, from: start + offsets[i]! + RECORD_HEADER_BYTES, end: start + offsets[i + 1]! };
+      this.#needs.set(from + i, [...headers, body]);
+    }
+  }
+}
+
+function imagesOf(files: ReadonlyMap<string, Inode>): ReadonlyMap<string, Uint8Array> {
+  return new Map([...files].map(([name, { durable }]) => [name, durable.copy()]));
+}
+
+function isSame(before: Uint8Array, now: Uint8Array | undefined, { from, end }: Piece): boolean {
+  if (now === undefined || now.length < end) return false;
+  for (let at = from; at < end; at++) if (before[at] !== now[at]) return false;
+  return true;
+}

@@ -1,0 +1,65 @@
+/**
+ * What is left where disks are damaged beyond what others can make up for: whether somebody may lead, and what is lost.
+ *
+ * @module
+ */
+import type { ServerId } from "../../types.ts";
+import type { ChainLog } from "./chain.ts";
+import type { Atlas } from "./disk/atlas.ts";
+import type { Ghost } from "./ghost.ts";
+import type { DiskView } from "./view.ts";
+
+/** A server as far as this is about it. */
+export interface Survivor {
+  readonly id: ServerId;
+  /** Its place among the servers. */
+  readonly index: number;
+  readonly disk: DiskView;
+  /** While it is up. */
+  readonly life: { readonly log: ChainLog } | undefined;
+}
+
+/** All servers, and what became of them. */
+export interface Cluster {
+  readonly servers: readonly Survivor[];
+  readonly ghost: Pick<Ghost, "forgetful" | "commits">;
+  readonly plague: { readonly atlas: Pick<Atlas, "isLost"> };
+}
+
+/**
+ * Whether one of these servers can be elected by them: one whose log is whole, and goes at least as far as those of a
+ * majority. It brings everybody whatever they have lost. Where there is none nobody may lead, though of every entry
+ * there may be a copy somewhere.
+ */
+export function canBeLed({ ghost, servers, plague }: Cluster, some: readonly Survivor[]): boolean {
+  // Nobody counts the vote of another disk than the one that is recorded.
+  const voters = some.filter(({ id, index }) => !plague.atlas.isLost(index) && !ghost.forgetful.has(id));
+  return voters.some((candidate) => {
+    const votes = voters.filter((voter) => reachesAsFar(logOf(candidate), logOf(voter)));
+    return isWhole(candidate) && votes.length * 2 > servers.length;
+  });
+}
+
+/** How many committed entries nobody has any more, in a log or in a snapshot. */
+export function lostEntries({ ghost, servers, plague }: Cluster): number {
+  const present = servers.filter(({ index }) => !plague.atlas.isLost(index));
+  return ghost.commits.filter(({ hash }, i) => {
+    const index = i + 1;
+    return !present.some(({ disk: { log, snapshot, damaged } }) => {
+      return index <= snapshot || (log.hashAt(index) === hash && damaged?.has(index) !== true);
+    });
+  }).length;
+}
+
+function isWhole({ disk: { damaged } }: Survivor): boolean {
+  return (damaged?.size ?? 0) === 0;
+}
+
+/** What it has said that it holds, or is about to: what is on its way to its disk counts, too. */
+function logOf({ life, disk }: Survivor): ChainLog {
+  return life?.log ?? disk.log;
+}
+
+function reachesAsFar(log: ChainLog, other: ChainLog): boolean {
+  return log.lastTerm > other.lastTerm || (log.lastTerm === other.lastTerm && log.last >= other.last);
+}
