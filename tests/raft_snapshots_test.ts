@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { NoSnapshotsError, ShutdownError, SnapshotNotFoundError } from "../src/errors.ts";
 import { memoryStore } from "../src/store/memory.ts";
+import { memorySnapshotStore } from "../src/store/memory_snapshots.ts";
 import { test } from "./harness.ts";
 import { SnapshotJournal, VirtualCluster, withCluster } from "./virtual_cluster.ts";
 
@@ -38,4 +39,35 @@ test("Raft.snapshots() of a server without a place for them says so", async () =
   const raft = await cluster.start("a", { store: memoryStore() });
   await assertRejects(() => raft.snapshots(), NoSnapshotsError);
   await cluster.stopAll();
+});
+
+test("Raft.shutdown() waits for the store to answer who asked for its snapshots (K4)", async () => {
+  const cluster = new VirtualCluster(1, () => new SnapshotJournal());
+  const [asked, store] = [Promise.withResolvers<void>(), memorySnapshotStore()];
+  const order: string[] = [];
+  let isSlow = false;
+  cluster.snapshots.set("a", {
+    ...{ isDurable: false, damaged: [], open: () => store.open(), create: (origin) => store.create(origin) },
+    ...{ read: (...at) => store.read(...at), verify: (id) => store.verify(id), hold: (id) => store.hold(id) },
+    remove: (id) => store.remove(id),
+    list: async () => {
+      order.push("asked");
+      if (isSlow) await asked.promise;
+      return await store.list();
+    },
+    close: () => {
+      order.push("closed");
+      return store.close();
+    },
+  });
+  const raft = await cluster.start("a");
+  order.length = 0;
+  isSlow = true;
+  const listed = raft.snapshots().then(() => order.push("answered"));
+  const stopped = raft.shutdown().then(() => order.push("stopped"));
+  await cluster.settled(Promise.resolve());
+  assertEquals(order, ["asked"]);
+  asked.resolve();
+  await cluster.settled(Promise.all([listed, stopped]));
+  assertEquals(order, ["asked", "answered", "closed", "stopped"]);
 });

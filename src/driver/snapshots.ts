@@ -47,6 +47,8 @@ export class Snapshots<Command, Result> {
   readonly #sender: SnapshotSender;
   readonly #receiver: SnapshotReceiver;
   readonly #reinstaller: Reinstaller;
+  /** What callers have the store do. */
+  readonly #uses = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
   /** Nothing happens before `start`. */
@@ -124,7 +126,7 @@ export class Snapshots<Command, Result> {
   async list(): Promise<readonly SnapshotMeta[]> {
     const { store } = this.#parts;
     if (store === undefined) throw new NoSnapshotsError("it has no store for them");
-    return await store.list();
+    return await this.#use(store.list());
   }
 
   /** The bytes of one, held while they are read. */
@@ -133,10 +135,10 @@ export class Snapshots<Command, Result> {
     let release: (() => void) | undefined;
     let offset = 0;
     return new ReadableStream<Uint8Array>({
-      async pull(controller) {
+      pull: async (controller) => {
         try {
           release ??= store.hold(id);
-          const bytes = await store.read(id, offset, SNAPSHOT_CHUNK_BYTES_MAX);
+          const bytes = await this.#use(store.read(id, offset, SNAPSHOT_CHUNK_BYTES_MAX));
           offset += bytes.length;
           if (bytes.length > 0) return controller.enqueue(bytes);
           release();
@@ -201,7 +203,14 @@ export class Snapshots<Command, Result> {
       this.#snapshotter?.close(),
       this.#sender.close(),
       this.#receiver.close(),
+      Promise.allSettled(this.#uses),
     ]).then(() => {});
+  }
+
+  #use<T>(use: Promise<T>): Promise<T> {
+    const ended = use.finally(() => this.#uses.delete(ended));
+    this.#uses.add(ended);
+    return ended;
   }
 }
 
