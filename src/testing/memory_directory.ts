@@ -246,8 +246,10 @@ export class MemoryDirectory implements Files, DurableDirectory {
 
   /** Makes creations, renames and removals durable. */
   async syncDirectory(): Promise<void> {
-    const changes = [...this.#unsynced];
+    const begun = [...this.#unsynced];
     await this.#perform({ kind: "sync-directory", name: this.#path, bytes: 0 });
+    // Without those that another sync has made durable meanwhile: what came after them stays.
+    const changes = begun.filter((change) => this.#unsynced.includes(change));
     for (const change of changes) applyDirectory(this.#durable, change);
     this.#unsynced = this.#unsynced.filter((change) => !changes.includes(change));
     const { observer } = this.#machine;

@@ -119,6 +119,26 @@ test("MemoryFiles: names may vanish or come back until the directory is synced, 
   assertEquals(files.names().join(""), "gh");
 });
 
+test("MemoryFiles: a directory's sync that ends after a later one takes nothing of that back", async () => {
+  const waiting: (() => void)[] = [];
+  const schedule = ({ kind }: { readonly kind: string }) =>
+    kind === "sync-directory" ? new Promise<void>((resolve) => waiting.push(resolve)) : Promise.resolve();
+  const told: string[] = [];
+  const observer = { onDurable: () => {}, onNamed: (name: string) => void told.push(name) };
+  const files = new MemoryFiles({ schedule, observer });
+  await files.open("f", { create: true, durable: false });
+  const first = files.syncDirectory();
+  await files.rename("f", "g");
+  const second = files.syncDirectory();
+  waiting[1]!();
+  await second;
+  waiting[0]!();
+  await first;
+  assertEquals(told, ["f", "g", "f"]);
+  files.crash(loseAll);
+  assertEquals(files.names(), ["g"]);
+});
+
 test("MemoryFiles: what a failed sync did not write is read until the crash, and no later sync writes it", async () => {
   const files = new MemoryFiles();
   const file = await fileOf(files, 2);
