@@ -1,17 +1,24 @@
 import { assert, assertEquals } from "@std/assert";
-import { NoSnapshotsError, NothingNewToSnapshotError, NotLeaderError, ShutdownError } from "../../../src/errors.ts";
+import {
+  NoSnapshotsError,
+  NothingNewToSnapshotError,
+  NotLeaderError,
+  ShutdownError,
+  SnapshotNotFoundError,
+} from "../../../src/errors.ts";
 import type { RaftStatus } from "../../../src/status.ts";
-import { ASKS, SNAPSHOT_ASKS } from "../../../src/testing/sim/asks.ts";
+import { ASKS, readWhole, SNAPSHOT_ASKS } from "../../../src/testing/sim/asks.ts";
 import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { drawConfig } from "../../../src/testing/sim/config.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
+import type { Life } from "../../../src/testing/sim/server.ts";
 import { Trace } from "../../../src/testing/sim/trace.ts";
 import { Workload } from "../../../src/testing/sim/workload.ts";
 import { World } from "../../../src/testing/sim/world.ts";
 import { test } from "../../harness.ts";
 import { configuration, coreOf } from "../../core/states.ts";
-import { rule, type Scene, sceneOf, touched } from "./clients_stage.ts";
+import { lifeOf, rule, type Scene, sceneOf, touched } from "./clients_stage.ts";
 
 rule("R1", "an index to read at is not below what was acknowledged before it was asked for", (scene, isBad) => {
   scene.ghost.readFloor = 5;
@@ -171,7 +178,30 @@ rule("S1", "every snapshot that is listed ends with what is committed there", (s
   return listed(scene, snapshot(last), snapshot({ index: 2, term: isBad ? 2 : 1 }));
 });
 
-rule("S1", "a snapshot is given with all its bytes", (scene, isBad) => listed(scene, snapshot(last, isBad ? 7 : 8)));
+/** Reads all of it, one event after the other. */
+async function read({ world, ghost }: Scene, life: Life, snapshot: Parameters<typeof readWhole>[3]): Promise<void> {
+  let isDone = false;
+  const reading = readWhole(world, ghost, life, snapshot).then(() => isDone = true);
+  await world.run(() => isDone);
+  await reading;
+}
+
+rule("S1", "a snapshot is given with all its bytes", (scene, isBad) => {
+  return read(scene, lifeOf({}), snapshot(last, isBad ? 7 : 8));
+});
+
+rule(
+  "K4",
+  "a snapshot that can't be read ends with an error of this library, unless its server has ended",
+  async (scene, isBad) => {
+    const broken = (error: Error) => ({
+      ...snapshot(last),
+      open: () => new ReadableStream({ pull: (controller) => controller.error(error) }),
+    });
+    await read(scene, { ...lifeOf({}), isOver: true }, broken(new Error("gone")));
+    await read(scene, lifeOf({}), broken(isBad ? new Error("gone") : new SnapshotNotFoundError("x")));
+  },
+);
 
 /** A server that says of itself what its core knows, but for this. */
 function inspected(scene: Scene, wrong: Record<string, unknown>): Promise<boolean> {
