@@ -68,7 +68,8 @@ test("D4: what nothing has happened to is found, what is damaged need not be", (
       const found = { ...before, damaged: new Set(damaged) };
       disks.onRecovered!(ghost, "a", { possible: [before], found, isDurable: true, isDamaged: true });
     });
-  assertEquals([finds(), finds(2), finds(1, 2)], [undefined, undefined, "D4"]);
+  assertEquals([finds(), finds(2), finds(2, 3)], [undefined, undefined, undefined]);
+  assertEquals([finds(1, 2), finds(2, 3, 4)], ["D4", "D4"]);
 });
 
 test("D2: a damaged disk that can be read holds all that it held", () => {

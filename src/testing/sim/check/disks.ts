@@ -52,11 +52,12 @@ export const disks: Checker = {
   },
 };
 
-/** D4: an entry that nothing has happened to is found. */
+/** D4: an entry that nothing has happened to is found; but the one after those that are damaged may stay with them. */
 function findsNoMore(ghost: Ghost, id: ServerId, { damaged }: DiskView): void {
   const known = ghost.disks.get(id)?.damaged;
   for (const index of damaged ?? []) {
-    ghost.must(known?.has(index) === true, "D4", () => `"${id}" takes entry ${index} for damaged, and its disk has it`);
+    const isKnown = known?.has(index) === true || known?.has(index - 1) === true;
+    ghost.must(isKnown, "D4", () => `"${id}" takes entry ${index} for damaged, and its disk has it`);
   }
 }
 

@@ -52,6 +52,8 @@ export class Copies {
     let at = offset + headBytes;
     for (const { from, bytes } of repaired) {
       this.#placeRecords(decodeRecords(durable.view(at, at + bytes), from), at, name, heads);
+      // Where the repair before it is lost, it stays with what that leaves damaged: nothing else bounds the terms there.
+      this.#needs.set(from, [...this.#needs.get(from)!, ...this.#needs.get(from - 1) ?? []]);
       at += bytes;
     }
     this.#placeRecords(records, at, name, heads);
