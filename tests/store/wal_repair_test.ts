@@ -371,6 +371,32 @@ test("a repair that is lost leaves the next one's first entry damaged, whose ter
   await assertRepairable(files, steps.reduce(after, NOTHING), entries, "repaired once more");
 });
 
+test("walStore removes a segment of which nothing counts any more before those after it", async () => {
+  const files = await written([
+    { records: [commandsOf(1, 1, "one", "two".repeat(70), "three")], vote: { term: 1, votedFor: "a" } },
+    { records: [], vote: { term: 2, votedFor: "b" } },
+  ]);
+  // All but the last batch.
+  const image = files.image(FIRST);
+  files.setImage(FIRST, image.fill(0, 512, usedBytes(image) - 512));
+  let store = smallStore(files);
+  assertEquals((await store.open("a")).damaged.map(({ from, end }) => [from, end]), [[1, 4]]);
+  await store.close();
+  // The segment that this start has begun says again what is left of the first one.
+  store = smallStore(files);
+  await store.open("a");
+  await store.write({ records: [commandsOf(4, 2, "four")], compactTo: { firstIndex: 4, prevTerm: 1 } });
+  for (let index = 5; index < 20; index++) {
+    const compactTo = { firstIndex: index, prevTerm: 2 };
+    await store.write({ records: [commandsOf(index, 2, "x".repeat(3_500))], compactTo });
+  }
+  await store.write({ records: [], vote: { term: 3, votedFor: "b" } });
+  await store.close();
+  assertEquals(files.names().includes(FIRST), false, files.names().join());
+  const { firstIndex, lastIndex, damaged } = await smallStore(files).open("a");
+  assertEquals([firstIndex, lastIndex, damaged], [19, 19, []]);
+});
+
 test("walStore does not put a truncation that is lost with the end of a segment down to the next one", async () => {
   const files = new MemoryFiles();
   const store = smallStore(files);

@@ -22,6 +22,7 @@
  */
 import { CorruptionError, ProtocolError } from "../../errors.ts";
 import { mark } from "../../marks.ts";
+import type { LogIndex } from "../../types.ts";
 import { type DecodedBatchHead, type LogBefore, SECTOR_BYTES } from "../../wire/batch.ts";
 import type { Files } from "../files.ts";
 import type { DamagePlace } from "../store.ts";
@@ -37,7 +38,7 @@ import { SEGMENT_HEADER_BYTES, type SegmentHeader, segmentName } from "./segment
 export interface Recovered {
   /** With the last batch. */
   readonly state: LogState;
-  /** The segments that hold batches, in order. */
+  /** The segments up to the last one that holds a batch, in order. */
   readonly walked: readonly WalkedSegment[];
   /** Where repaired entries are. */
   readonly repairs: RepairTable;
@@ -82,6 +83,8 @@ class Recovery {
   readonly #repairs = new RepairTable();
   readonly #segments: Segment[] = [];
   readonly #walked: WalkedSegment[] = [];
+  /** The latest of them, since the last one of which a batch counts: nothing in them does. */
+  #void: WalkedSegment[] = [];
   /** The latest batch, which is not in the state yet. */
   #last: { readonly batch: ScannedBatch; readonly segment: Segment } | undefined;
   /** Sequence and checksum of the latest batch. */
@@ -173,6 +176,11 @@ class Recovery {
       }
       segment.end = offset;
     });
+    if (this.#segments.at(-1) !== segment) {
+      // Kept like a damaged one until the log is compacted up to here: left behind, it would pass for its beginning then.
+      walked.isDamaged = true;
+      this.#void.push(walked);
+    }
     // Nothing of a file that is damaged is ever cut off.
     if (walked.isDamaged) segment.end = Infinity;
   }
@@ -225,6 +233,7 @@ class Recovery {
     const { segment } = walked;
     const { head, offset } = batch;
     const { before } = head;
+    for (const walked of this.#void.splice(0)) this.#keep(walked, before.nextIndex);
     let problem: string | undefined;
     if (!this.#isBegun) {
       if (before.firstIndex > 1) mark("compacted-log-recovered");
@@ -241,11 +250,7 @@ class Recovery {
     // In its place: never torn, and not what was lost.
     if (problem !== undefined) throw new CorruptionError(location, offset, problem);
     if (this.#segments.at(-1) === segment) segment.entries.skipTo(before.nextIndex);
-    else {
-      segment.entries.from = before.nextIndex;
-      this.#segments.push(segment);
-      this.#walked.push(walked);
-    }
+    else this.#keep(walked, before.nextIndex);
     this.#last = { batch, segment };
     this.#sequence = head.sequence;
     this.#chain = head.checksum;
@@ -253,6 +258,12 @@ class Recovery {
     this.#loss = undefined;
     if (batch.isComplete) return;
     this.#lose({ segment: segment.sequence, file: location, offset, detail: batch.problem! });
+  }
+
+  #keep(walked: WalkedSegment, nextIndex: LogIndex): void {
+    walked.segment.entries.from = nextIndex;
+    this.#segments.push(walked.segment);
+    this.#walked.push(walked);
   }
 
   /** Takes what a batch says of the log before it for what was lost, in that segment. */
