@@ -4,11 +4,10 @@
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import { isDamaged } from "../../src/damage.ts";
 import { CorruptionError, DamagedEntryError } from "../../src/errors.ts";
-import type { Store, StoreState } from "../../src/store/store.ts";
-import { loseAll, MemoryFiles } from "../../src/testing/memory_files.ts";
+import { MemoryFiles } from "../../src/testing/memory_files.ts";
 import { commandsOf, textsOf } from "../../src/testing/store_cases.ts";
-import type { Records } from "../../src/wire/record.ts";
 import { test } from "../harness.ts";
+import { assertRepairable, entriesOf, FIRST, flip, usedBytes, written } from "./damaged_wal.ts";
 import {
   after,
   type Content,
@@ -21,8 +20,6 @@ import {
   type Step,
 } from "./scenario.ts";
 
-const FIRST = "0000000000000001.wal";
-
 /** Short, so that each byte can be tried. */
 const steps: readonly Step[] = [
   // Not so little that a start would merge it with what comes next.
@@ -33,110 +30,6 @@ const steps: readonly Step[] = [
   { records: [commandsOf(4, 2, "four"), commandsOf(5, 3, "five", "x".repeat(600)), commandsOf(7, 4, "seven")] },
   { records: [], vote: { term: 5, votedFor: "c" } },
 ];
-
-/** The log's entries after these steps, each by itself. */
-function entriesOf(steps: readonly Step[]): Map<number, Records> {
-  const entries = new Map<number, Records>();
-  for (const step of steps) {
-    if (typeof step === "string") continue;
-    const from = step.truncateFrom ?? Infinity;
-    for (const index of [...entries.keys()]) {
-      if (index >= from || index < (step.compactTo?.firstIndex ?? 0)) entries.delete(index);
-    }
-    for (const part of step.records) {
-      for (let index = part.from; index < part.end; index++) entries.set(index, part.slice(index, index + 1));
-    }
-  }
-  return entries;
-}
-
-/** A disk with these steps on it, closed (which writes a mark) or killed. */
-async function written(steps: readonly Step[], end: "close" | "kill" = "close"): Promise<MemoryFiles> {
-  const files = new MemoryFiles();
-  let store = smallStore(files);
-  await store.open("a");
-  for (const step of steps) {
-    if (step === "mark") await store.mark!();
-    else if (step === "reopen") {
-      await store.close();
-      store = smallStore(files);
-      await store.open("a");
-    } else await store.write(step);
-  }
-  if (end === "close") await store.close();
-  else files.crash(loseAll);
-  return files;
-}
-
-function flip(files: MemoryFiles, name: string, at: number): MemoryFiles {
-  const damaged = files.clone();
-  const bytes = damaged.image(name);
-  bytes[at]! ^= 1 << at % 8;
-  damaged.setImage(name, bytes);
-  return damaged;
-}
-
-function usedBytes(image: Uint8Array): number {
-  return Math.ceil((image.findLastIndex((byte) => byte !== 0) + 1) / 512) * 512;
-}
-
-/** Checks each entry by itself: damaged, and refused; or what it was. */
-async function assertHonest(
-  store: Store,
-  state: StoreState,
-  entries: Map<number, Records>,
-  where: string,
-): Promise<void> {
-  const runs = state.terms;
-  for (let index = state.firstIndex; index <= state.lastIndex; index++) {
-    const term = runs.findLast(({ from }) => from <= index)!.term;
-    const entry = entries.get(index)!;
-    const range = state.damaged.find(({ from, end }) => from <= index && index < end);
-    if (range === undefined) {
-      assertEquals(textsOf(await store.read(index, index + 1, 0)), textsOf([entry]), where);
-      assertEquals(term, entry.term(index), where);
-    } else {
-      await assertRejects(async () => await store.read(index, index + 1, 0), DamagedEntryError, `entry ${index} `);
-      if (range.isTermKnown || index === range.end - 1) assertEquals(term, entry.term(index), where);
-      else assert(term >= entry.term(index), where);
-    }
-  }
-}
-
-/** Opens, checks that nothing but entries is lost, repairs them, and finds everything, now and after a crash. */
-async function assertRepairable(
-  files: MemoryFiles,
-  whole: Content,
-  entries: Map<number, Records>,
-  where: string,
-): Promise<number> {
-  const store = smallStore(files);
-  const state = await store.open("a");
-  const { vote, firstIndex, prevTerm, lastIndex, identity } = state;
-  const found = { vote, firstIndex, prevTerm, count: lastIndex - firstIndex + 1, clusterId: identity.clusterId };
-  const { entries: all, ...rest } = whole;
-  // The cluster is told by the next leader.
-  assert([whole.clusterId, ""].includes(identity.clusterId), where);
-  assertEquals(found, { ...rest, count: all.length, clusterId: identity.clusterId }, where);
-  await assertHonest(store, state, entries, where);
-  const count = state.damaged.reduce((sum, { from, end }) => sum + end - from, 0);
-  files.crash(loseAll);
-  const again = smallStore(files);
-  assertEquals(
-    (await again.open("a")).damaged.map(({ from, end }) => [from, end]),
-    state.damaged.map(({ from, end }) => [from, end]),
-    where,
-  );
-  for (const { from, end } of state.damaged) {
-    const repairs = Array.from({ length: end - from }, (_, i) => entries.get(from + i)!);
-    await again.write({ records: [], repairs, clusterId: whole.clusterId });
-  }
-  if (state.damaged.length === 0) await again.write({ records: [], vote, clusterId: whole.clusterId });
-  files.crash(loseAll);
-  assertEquals((await contentOf(files, "close")).content, whole, where);
-  assertEquals((await contentOf(files)).content, whole, where);
-  return count;
-}
 
 const whole: Content = steps.reduce(after, NOTHING);
 
@@ -332,69 +225,6 @@ test("a repair that is damaged itself repairs nothing, and a newer one counts", 
   await again.close();
   assertEquals((await contentOf(twice)).content.entries.length, 4);
   assertEquals((await runHistory(twice, ["reopen", "reopen"])).isComplete, true);
-});
-
-/** Zeros the sectors in which these bytes are, wherever they are last. */
-function loseBatch(files: MemoryFiles, text: string): void {
-  const latin = new TextDecoder("latin1");
-  const name = files.names().findLast((name) => latin.decode(files.image(name)).includes(text))!;
-  const image = files.image(name);
-  const at = latin.decode(image).lastIndexOf(text);
-  image.fill(0, at - at % 512, at - at % 512 + 512);
-  files.setImage(name, image);
-}
-
-test("a repair that is lost leaves the next one's first entry damaged, whose term is the most that those before can have", async () => {
-  const steps: readonly Exclude<Step, string>[] = [
-    // More than a start would merge.
-    { records: [commandsOf(1, 1, "two".repeat(200))] },
-    ...[1, 2, 3, 4, 5, 6, 6].map((term, i) => ({ records: [commandsOf(i + 2, term, `entry ${i + 2}`)] })),
-    { records: [], vote: { term: 7, votedFor: "b" }, clusterId: "cluster" },
-  ];
-  const entries = entriesOf(steps);
-  const files = await written(steps);
-  for (const index of [3, 4, 5, 6, 7]) loseBatch(files, `entry ${index}`);
-  const store = smallStore(files);
-  const state = await store.open("a");
-  const rangesOf = ({ damaged }: StoreState) => damaged.map(({ from, end, isTermKnown }) => [from, end, isTermKnown]);
-  assertEquals(rangesOf(state), [[3, 8, false]]);
-  for (const index of [3, 4, 5]) await store.write({ records: [], repairs: [entries.get(index)!] });
-  await store.write({ records: [], vote: { term: 7, votedFor: "b" } });
-  files.crash(loseAll);
-  loseBatch(files, "entry 4");
-  const again = smallStore(files);
-  const found = await again.open("a");
-  assertEquals(rangesOf(found), [[4, 6, false], [6, 8, false]]);
-  assertEquals(found.terms.map(({ term, from }) => [term, from]), [[1, 1], [2, 3], [4, 4], [6, 6]]);
-  await assertHonest(again, found, entries, "while it is lost");
-  files.crash(loseAll);
-  await assertRepairable(files, steps.reduce(after, NOTHING), entries, "repaired once more");
-});
-
-test("walStore removes a segment of which nothing counts any more before those after it", async () => {
-  const files = await written([
-    { records: [commandsOf(1, 1, "one", "two".repeat(70), "three")], vote: { term: 1, votedFor: "a" } },
-    { records: [], vote: { term: 2, votedFor: "b" } },
-  ]);
-  // All but the last batch.
-  const image = files.image(FIRST);
-  files.setImage(FIRST, image.fill(0, 512, usedBytes(image) - 512));
-  let store = smallStore(files);
-  assertEquals((await store.open("a")).damaged.map(({ from, end }) => [from, end]), [[1, 4]]);
-  await store.close();
-  // The segment that this start has begun says again what is left of the first one.
-  store = smallStore(files);
-  await store.open("a");
-  await store.write({ records: [commandsOf(4, 2, "four")], compactTo: { firstIndex: 4, prevTerm: 1 } });
-  for (let index = 5; index < 20; index++) {
-    const compactTo = { firstIndex: index, prevTerm: 2 };
-    await store.write({ records: [commandsOf(index, 2, "x".repeat(3_500))], compactTo });
-  }
-  await store.write({ records: [], vote: { term: 3, votedFor: "b" } });
-  await store.close();
-  assertEquals(files.names().includes(FIRST), false, files.names().join());
-  const { firstIndex, lastIndex, damaged } = await smallStore(files).open("a");
-  assertEquals([firstIndex, lastIndex, damaged], [19, 19, []]);
 });
 
 test("walStore does not put a truncation that is lost with the end of a segment down to the next one", async () => {

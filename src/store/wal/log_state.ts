@@ -64,6 +64,8 @@ export class LogState {
       this.truncations = before.truncations;
     }
     if (before.firstIndex > this.firstIndex) this.#compactTo(before);
+    // What is unknown and was cut may have had a lower term than its last entry.
+    this.settle(before.lastTerm);
     if (before.nextIndex > this.lastIndex + 1 && before.lastTerm < this.lastTerm) {
       return `it follows an entry of term ${before.lastTerm}, but there is one of term ${this.lastTerm} before`;
     }
@@ -168,8 +170,8 @@ export class LogState {
   #repair(records: Records): void {
     const { from, end } = records;
     this.terms = replaceRuns(this.terms, this.lastIndex, termRunsOf(records), from, end);
-    // Damage is repaired from its first entry on, so an earlier repair is lost. What that leaves has no last entry of which
-    // the term is known, unless this one stays with it.
+    // Damage is repaired from its first entry on, so what was whole before this one then is lost since. What that leaves has
+    // no last entry of which the term is known, unless this one stays with it.
     const split = this.damaged.find((range) => !range.isTermKnown && range.from < from && from < range.end);
     this.damaged = removeDamage(this.damaged, split === undefined ? from : from + 1, end);
     if (split === undefined) return;
@@ -184,7 +186,7 @@ export class LogState {
     // What is unknown right before may have been cut: then the term of its last entry isn't known either.
     const last = this.damaged[this.damaged.length - 1];
     const isTermKnown = this.lastTerm === lastTerm && !(last?.isTermKnown === false && last.end === from);
-    if (this.terms.length === 0 || !isTermKnown) this.terms.push({ term: lastTerm, from });
+    if (this.terms.at(-1)?.term !== lastTerm) this.terms.push({ term: lastTerm, from });
     this.lastIndex = nextIndex - 1;
     this.damaged = addDamage(this.damaged, { ...place, from, end: nextIndex, isTermKnown });
   }

@@ -4,7 +4,7 @@
  * @module
  */
 import { StorageFullError } from "../../errors.ts";
-import type { LogIndex, LogStart, Vote } from "../../types.ts";
+import type { LogIndex, LogStart, Term, Vote } from "../../types.ts";
 import { BATCH_HEAD_BYTES_MAX, type BatchHead, encodeBatch, type EncodedBatch } from "../../wire/batch.ts";
 import type { Records } from "../../wire/record.ts";
 import type { FileHandle, Files } from "../files.ts";
@@ -218,7 +218,7 @@ export class LogWriter {
 
   #headOf(content: BatchContent, segment: Segment = this.#current()): BatchHead {
     const { state } = this;
-    const { clusterId, vote = state.vote, truncateFrom, compactTo } = content;
+    const { clusterId, vote = state.vote, truncateFrom, compactTo, repairs = [] } = content;
     const isFirst = segment.end === SEGMENT_HEADER_BYTES;
     const previous = this.segments.findLast(({ sequence }) => sequence < segment.sequence);
     const truncatedFrom = Math.min(segment.truncatedFrom, previous?.truncatedFrom ?? Infinity);
@@ -233,7 +233,7 @@ export class LogWriter {
       vote,
       clusterId: isFirst ? clusterId ?? state.clusterId : clusterId,
       truncateFrom,
-      truncateTerm: truncateFrom === undefined ? undefined : state.termAt(truncateFrom - 1),
+      truncateTerm: truncateFrom === undefined ? undefined : termAfter(state, repairs, truncateFrom - 1),
       compactTo,
     };
   }
@@ -322,6 +322,12 @@ export class LogWriter {
   #current(): Segment {
     return this.segments[this.segments.length - 1];
   }
+}
+
+/** The term of an entry once it is repaired: before that, only the most that it may be known. */
+function termAfter(state: LogState, repairs: readonly Records[], index: LogIndex): Term {
+  const repair = repairs.find(({ from, end }) => from <= index && index < end);
+  return repair === undefined ? state.termAt(index) : repair.term(index);
 }
 
 function bytesOf(records: readonly Records[]): number {
