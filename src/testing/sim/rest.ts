@@ -37,8 +37,12 @@ export async function rest(simulation: Simulation, members: readonly SimServer[]
     });
   }
   // Whoever forwarded a command, and got no answer, counts it until that can't come any more, also when its caller has left.
+  // One that a leader had no room for waits for that, then for a leader, and then for its answer.
+  const slowest = Math.min(...config.clocks.map(({ rate }) => rate));
   const isCounting = () => simulation.lives.some((life) => life.raft!.metrics().proposalsPending > 0);
-  if (isCounting()) await patience.pass(config.settings.leaderWaitMs! * 1000);
+  for (let waits = 0; waits < 3 && isCounting(); waits++) {
+    await patience.pass(config.settings.leaderWaitMs! * 1000 / slowest);
+  }
   for (const life of simulation.lives) isIdle(simulation, life, members);
   patience.judge();
 }

@@ -2,14 +2,22 @@ import type { Patience } from "../../../src/testing/sim/patience.ts";
 import { rest } from "../../../src/testing/sim/rest.ts";
 import type { SimServer } from "../../../src/testing/sim/server.ts";
 import type { Simulation } from "../../../src/testing/sim/simulation.ts";
-import { rule, type Scene } from "./clients_stage.ts";
+import { lifeOf, rule, type Scene } from "./clients_stage.ts";
 
-/** Three servers, and what each does, and all of them send, while they are watched. */
-function rested({ ghost }: Scene, operations: number, messages: number): Promise<void> {
+/**
+ * Three servers, and what each does, and all of them send, while they are watched; a call is left on one of them for so
+ * many waits after that.
+ */
+function rested({ ghost }: Scene, operations: number, messages: number, waits = 0): Promise<void> {
   const storages = ["a", "b", "c"].map((id) => ({ id, storage: { operations: 100 } }));
-  const config = { settings: { heartbeatMs: 50, preVote: true }, disk: { stallChance: 0 }, faults: [] };
-  const simulation = { ghost, config, sent: 500, servers: storages, lives: [] };
+  const config = {
+    settings: { heartbeatMs: 50, leaderWaitMs: 500, preVote: true },
+    ...{ disk: { stallChance: 0 }, faults: [], clocks: [{ rate: 1 }] },
+  };
   let passes = 0;
+  const metrics = () => ({ proposalsPending: passes < 2 + waits ? 1 : 0, proposalsPendingBytes: 0 });
+  const lives = [{ ...lifeOf({ metrics }), id: "d" }];
+  const simulation = { ghost, config, sent: 500, servers: storages, lives };
   const pass = () => {
     // What was on its way before is not counted.
     const isWatched = ++passes === 2;
@@ -25,3 +33,5 @@ rule("V6", "a server that rests asks next to nothing of its disk", (scene, isBad
 
 // Each of two peers is told and answers, once in each of 20 heartbeats and thrice more.
 rule("V6", "a cluster that rests says next to nothing", (scene, isBad) => rested(scene, 0, isBad ? 93 : 92));
+
+rule("V6", "no call is left in a cluster that rests", (scene, isBad) => rested(scene, 0, 0, isBad ? 4 : 3));
