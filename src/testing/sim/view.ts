@@ -23,6 +23,8 @@ export interface DiskView {
   readonly state?: number | undefined;
   /** Entries of the log that can't be had from the disk any more; undefined for none. */
   readonly damaged?: ReadonlySet<LogIndex> | undefined;
+  /** The first entry of each repair that is there. */
+  readonly repairs?: ReadonlySet<LogIndex> | undefined;
 }
 
 /** What a server goes by. */

@@ -64,12 +64,12 @@ rule("D2", "who has lost an entry does not lead, though it believes to have it",
 test("D4: what nothing has happened to is found, what is damaged need not be", () => {
   const finds = (...damaged: number[]) =>
     broken((ghost) => {
-      ghost.disks.set("a", { ...before, damaged: new Set([2]) });
+      ghost.disks.set("a", { ...before, damaged: new Set([2]), repairs: new Set([3, 6]) });
       const found = { ...before, damaged: new Set(damaged) };
       disks.onRecovered!(ghost, "a", { possible: [before], found, isDurable: true, isDamaged: true });
     });
   assertEquals([finds(), finds(2), finds(2, 3)], [undefined, undefined, undefined]);
-  assertEquals([finds(1, 2), finds(2, 3, 4)], ["D4", "D4"]);
+  assertEquals([finds(1, 2), finds(2, 3, 4), finds(2, 6)], ["D4", "D4", "D4"]);
 });
 
 test("D2: a damaged disk that can be read holds all that it held", () => {

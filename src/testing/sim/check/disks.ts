@@ -52,11 +52,11 @@ export const disks: Checker = {
   },
 };
 
-/** D4: an entry that nothing has happened to is found; but the one after those that are damaged may stay with them. */
-function findsNoMore(ghost: Ghost, id: ServerId, { damaged }: DiskView): void {
-  const known = ghost.disks.get(id)?.damaged;
-  for (const index of damaged ?? []) {
-    const isKnown = known?.has(index) === true || known?.has(index - 1) === true;
+/** D4: an entry that nothing has happened to is found; but a repair's first one may stay with damage right before it. */
+function findsNoMore(ghost: Ghost, id: ServerId, { damaged: found = new Set() }: DiskView): void {
+  const { damaged, repairs } = ghost.disks.get(id) ?? {};
+  for (const index of found) {
+    const isKnown = damaged?.has(index) === true || (repairs?.has(index) === true && found.has(index - 1));
     ghost.must(isKnown, "D4", () => `"${id}" takes entry ${index} for damaged, and its disk has it`);
   }
 }

@@ -20,6 +20,8 @@ export class Copies {
   readonly #before: ReadonlyMap<string, Uint8Array>;
   /** Of each entry all that must be whole for it to be found and read. */
   readonly #needs = new Map<LogIndex, readonly Piece[]>();
+  /** The first entry of each repair: where what was whole before it is lost, it stays with that, as its term is known. */
+  readonly #begins = new Set<LogIndex>();
 
   /** Notes where everything is. */
   constructor(root: DurableDirectory) {
@@ -34,7 +36,12 @@ export class Copies {
   wholeIn(root: DurableDirectory): Set<LogIndex> {
     const now = imagesOf(root.durableFiles());
     const isWhole = (piece: Piece) => isSame(this.#before.get(piece.name)!, now.get(piece.name), piece);
-    return new Set([...this.#needs].filter(([, pieces]) => pieces.every(isWhole)).map(([index]) => index));
+    const whole = new Set<LogIndex>();
+    for (const [index, pieces] of [...this.#needs].sort(([a], [b]) => a - b)) {
+      const stays = this.#begins.has(index) && this.#needs.has(index - 1) && !whole.has(index - 1);
+      if (!stays && pieces.every(isWhole)) whole.add(index);
+    }
+    return whole;
   }
 
   /** What a batch takes away, and what it brings. */
@@ -52,8 +59,7 @@ export class Copies {
     let at = offset + headBytes;
     for (const { from, bytes } of repaired) {
       this.#placeRecords(decodeRecords(durable.view(at, at + bytes), from), at, name, heads);
-      // Where the repair before it is lost, it stays with what that leaves damaged: nothing else bounds the terms there.
-      this.#needs.set(from, [...this.#needs.get(from)!, ...this.#needs.get(from - 1) ?? []]);
+      this.#begins.add(from);
       at += bytes;
     }
     this.#placeRecords(records, at, name, heads);

@@ -37,6 +37,8 @@ export class LogShadow implements DurabilityObserver {
   #truncations: number | undefined;
   /** Entries that are damaged: what comes later takes them away, or brings them again. */
   #damaged = new Set<LogIndex>();
+  /** The first entry of each repair. */
+  #repairs = new Set<LogIndex>();
   /** What the log was, for what is not there: gone with its segment, or damaged. */
   #known: ChainLog = new ChainLog();
 
@@ -84,7 +86,8 @@ export class LogShadow implements DurabilityObserver {
     const segments = layoutOf(files);
     const last = segments.findLast(({ batches }) => batches.length > 0)?.batches.at(-1)?.head;
     this.#known = this.view.log;
-    this.view = { ...emptyView(), damaged: this.#damaged };
+    this.#repairs = new Set();
+    this.view = { ...emptyView(), damaged: this.#damaged, repairs: this.#repairs };
     this.#segments.clear();
     this.#sequence = 0;
     this.#truncations = undefined;
@@ -151,6 +154,7 @@ export class LogShadow implements DurabilityObserver {
 
   #apply({ head, records }: PlacedBatch): DurableWrite {
     this.#sequence = head.sequence;
+    for (const { from } of head.repaired) this.#repairs.add(from);
     const { before } = head;
     const { log } = this.view;
     // Every batch says it.
