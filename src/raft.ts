@@ -127,7 +127,7 @@ export interface Snapshot {
   readonly meta: SnapshotMeta;
   /**
    * Its bytes, checksums included, to be kept elsewhere. The stream fails with a {@linkcode SnapshotNotFoundError} when newer
-   * ones have taken its place before it was opened.
+   * ones have taken its place before it was opened, and with a {@linkcode ShutdownError} when the server stops.
    */
   open(): ReadableStream<Uint8Array>;
 }

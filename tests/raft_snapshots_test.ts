@@ -41,33 +41,42 @@ test("Raft.snapshots() of a server without a place for them says so", async () =
   await cluster.stopAll();
 });
 
-test("Raft.shutdown() waits for the store to answer who asked for its snapshots (K4)", async () => {
+test("Raft.shutdown() waits for the store to answer who asked for snapshots or their bytes (K4); nobody gets more", async () => {
   const cluster = new VirtualCluster(1, () => new SnapshotJournal());
-  const [asked, store] = [Promise.withResolvers<void>(), memorySnapshotStore()];
+  const [answers, store] = [Promise.withResolvers<void>(), memorySnapshotStore()];
   const order: string[] = [];
   let isSlow = false;
+  const slowly = async <T>(what: string, use: () => Promise<T>): Promise<T> => {
+    if (!isSlow) return await use();
+    order.push(what);
+    await answers.promise;
+    return await use();
+  };
   cluster.snapshots.set("a", {
     ...{ isDurable: false, damaged: [], open: () => store.open(), create: (origin) => store.create(origin) },
-    ...{ read: (...at) => store.read(...at), verify: (id) => store.verify(id), hold: (id) => store.hold(id) },
-    remove: (id) => store.remove(id),
-    list: async () => {
-      order.push("asked");
-      if (isSlow) await asked.promise;
-      return await store.list();
-    },
+    ...{ verify: (id) => store.verify(id), hold: (id) => store.hold(id), remove: (id) => store.remove(id) },
+    list: () => slowly("list", () => store.list()),
+    read: (...at) => slowly("read", () => store.read(...at)),
     close: () => {
       order.push("closed");
       return store.close();
     },
   });
   const raft = await cluster.start("a");
-  order.length = 0;
+  await cluster.leader();
+  await cluster.settled(raft.apply("one"));
+  const reader = (await cluster.settled(raft.snapshot())).open().getReader();
   isSlow = true;
-  const listed = raft.snapshots().then(() => order.push("answered"));
+  const listed = raft.snapshots().then(() => order.push("listed"));
+  const given = reader.read().then(() => order.push("given"));
   const stopped = raft.shutdown().then(() => order.push("stopped"));
   await cluster.settled(Promise.resolve());
-  assertEquals(order, ["asked"]);
-  asked.resolve();
-  await cluster.settled(Promise.all([listed, stopped]));
-  assertEquals(order, ["asked", "answered", "closed", "stopped"]);
+  assertEquals(order, ["list", "read"]);
+  answers.resolve();
+  await cluster.settled(Promise.all([listed, given, stopped]));
+  assertEquals([order.slice(0, 4).sort(), order.slice(4)], [["given", "list", "listed", "read"], [
+    "closed",
+    "stopped",
+  ]]);
+  await assertRejects(() => reader.read(), ShutdownError);
 });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { NoSnapshotsError, StorageError } from "../errors.ts";
+import { NoSnapshotsError, ShutdownError, StorageError } from "../errors.ts";
 import type { StateMachine } from "../machine.ts";
 import type {
   SnapshotChunk,
@@ -126,7 +126,7 @@ export class Snapshots<Command, Result> {
   async list(): Promise<readonly SnapshotMeta[]> {
     const { store } = this.#parts;
     if (store === undefined) throw new NoSnapshotsError("it has no store for them");
-    return await this.#use(store.list());
+    return await this.#use(() => store.list());
   }
 
   /** The bytes of one, held while they are read. */
@@ -138,7 +138,7 @@ export class Snapshots<Command, Result> {
       pull: async (controller) => {
         try {
           release ??= store.hold(id);
-          const bytes = await this.#use(store.read(id, offset, SNAPSHOT_CHUNK_BYTES_MAX));
+          const bytes = await this.#use(() => store.read(id, offset, SNAPSHOT_CHUNK_BYTES_MAX));
           offset += bytes.length;
           if (bytes.length > 0) return controller.enqueue(bytes);
           release();
@@ -207,10 +207,12 @@ export class Snapshots<Command, Result> {
     ]).then(() => {});
   }
 
-  #use<T>(use: Promise<T>): Promise<T> {
-    const ended = use.finally(() => this.#uses.delete(ended));
-    this.#uses.add(ended);
-    return ended;
+  /** Has the store do something for a caller; an end of the server waits for that. */
+  async #use<T>(use: () => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined) throw new ShutdownError("not-applied");
+    const done = use().finally(() => this.#uses.delete(done));
+    this.#uses.add(done);
+    return await done;
   }
 }
 
