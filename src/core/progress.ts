@@ -72,9 +72,9 @@ export interface Progress {
   askedRound: { readonly round: number; readonly at: number } | undefined;
   /** When the latest such round began that the peer has answered; -Infinity when none did. */
   promisedAt: number;
-  /** When the peer last answered in this term; -Infinity when never. */
+  /** When the peer last answered an append of this leadership; when that began, before it has. */
   heardAt: number;
-  /** Whether the peer has answered in this term. */
+  /** Whether the peer has answered an append of this leadership. */
   hasAnswered: boolean;
   /** Whether the peer has lost what it acknowledged, and was not re-admitted since (M8). */
   hasForgotten: boolean;

@@ -1,5 +1,6 @@
 /**
- * How many branches of src/core the simulator alone takes: `deno task sim:coverage [--seeds N] [--start N]`.
+ * How many branches of src/core the simulator alone takes: `deno task sim:coverage [--seeds N] [--start N]`. Ends with
+ * status 1 when they are too few.
  *
  * The branches are those of the source; the counts come from Node, which blanks types out and so keeps every offset.
  * Assertions (`invariant(…)`) are left out: their other branch is a bug.
@@ -12,6 +13,9 @@ import { ROOT } from "../../tools/paths.ts";
 import { findRunner } from "../../tools/runners.ts";
 
 const folder = "src/core";
+
+/** The least part of the branches that must be taken. */
+const leastPart = 0.95;
 
 /** A file's branches. */
 export interface FileBranches {
@@ -117,6 +121,9 @@ async function main(args: readonly string[]): Promise<void> {
   }
   for (const line of [...missed, "", ...table]) console.log(line);
   console.log(`${taken} of ${all} branches of ${folder} are taken: ${(taken / all * 100).toFixed(1)} %`);
+  if (taken >= all * leastPart) return;
+  console.error(`that is less than ${leastPart * 100} %`);
+  Deno.exit(1);
 }
 
 function describe(path: string, source: string, { kind, at }: Branch): string {

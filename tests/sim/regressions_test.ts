@@ -3,12 +3,23 @@ import { describeScript, parseRegression, readRegression, regressionNames } from
 import { runScript, runSeed } from "../../src/testing/sim/run.ts";
 import { test } from "../harness.ts";
 import { UsageError } from "./args.ts";
+import { BUGS, distortionOf } from "./bugs.ts";
 
 for (const name of await regressionNames()) {
   test(`sim: ${name} does not come back`, async () => {
     const { script } = await readRegression(name);
     const { violation } = await runScript(script);
     assertEquals(violation?.message, undefined);
+  }, { timeoutMs: 120_000 });
+}
+
+for (const name of await regressionNames()) {
+  const bug = BUGS.find(({ id }) => name.startsWith(`${id}-`));
+  if (bug === undefined) continue;
+  test(`sim: ${name} is what ${bug.id} does`, async () => {
+    const { invariant, script } = await readRegression(name);
+    const { violation } = await runScript(script, { distort: distortionOf(bug.id) });
+    assertEquals(violation?.invariant, invariant);
   }, { timeoutMs: 120_000 });
 }
 
