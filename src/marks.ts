@@ -57,6 +57,7 @@ const hits = {
   "snapshot-overtaken": 0,
   "snapshot-taken-anew": 0,
   "snapshot-replaced-conflict": 0,
+  "snapshot-joined-log": 0,
   "snapshot-leftover-removed": 0,
   "snapshot-found-damaged": 0,
   "older-snapshot-used": 0,

@@ -9,7 +9,7 @@ import type { LogIndex, ServerId, Term } from "../types.ts";
 import { acknowledgePersisted, advanceCommit, hearLeader } from "./append.ts";
 import { adoptSnapshot } from "./compaction.ts";
 import type { Event } from "./event.ts";
-import { forgetDamage, mendsDamage } from "./damage.ts";
+import { announceDamage, forgetDamage, mendsDamage } from "./damage.ts";
 import { invariant } from "./invariant.ts";
 import { replaceConfigurations } from "./membership.ts";
 import { becomeFollower, isCredible, send } from "./role.ts";
@@ -25,10 +25,12 @@ export function onSnapshotRequest(step: Step, from: ServerId, request: SnapshotR
   if (request.term < state.term) return respond(step, from, request, "refused");
   if (!isCredible(step, request.term)) return;
   hearLeader(step, from, request);
+  const { index, lastTerm } = request;
   // It would take what we have beyond it away; a later one, or one at our end, makes up for what is damaged.
-  if (mendsDamage(state, request.index) && request.index < state.log.lastIndex) {
+  if (mendsDamage(state, index) && index < state.log.lastIndex && !joins(state, index, lastTerm)) {
     return respond(step, from, request, "refused");
   }
+  if (joins(state, index, lastTerm)) return void step.effects.push({ type: "receive-snapshot", from, request });
   if (hasEntries(step, request.index, request.lastTerm) && !isWanted(state, request.index)) {
     mark("snapshot-offered-for-nothing");
     takeForCommitted(step, request.index);
@@ -60,6 +62,18 @@ function hasEntries(step: Step, index: LogIndex, term: Term): boolean {
 }
 
 /**
+ * Whether all that is damaged is in a snapshot that ends before our log does, with the entry that we have there: then it
+ * takes the place of the log's beginning, and what comes after it stays.
+ */
+function joins(state: CoreState, index: LogIndex, term: Term): boolean {
+  const { log, damaged, repairing, persistedIndex, commitIndex } = state;
+  if (damaged.length === 0 || repairing.length > 0 || index <= commitIndex || index >= log.lastIndex) return false;
+  const { end, isTermKnown } = damaged[damaged.length - 1]!;
+  const isKnown = isTermKnown || index >= end - 1;
+  return end <= index + 1 && isKnown && index <= persistedIndex && termAt(log, index) === term;
+}
+
+/**
  * The machine is to begin anew, or not any more: it holds what it should not. Votes, log and what is acknowledged know of no
  * machine, so they go on as they are.
  */
@@ -86,6 +100,7 @@ export function onSnapshotReceived(step: Step, event: Extract<Event, { type: "sn
   const { state } = step;
   const { index, term } = event;
   if (index <= state.snapshot.index) return;
+  if (joins(state, index, term)) return join(step, event);
   if (!hasEntries(step, index, term)) return install(step, event);
   mark("snapshot-overtaken");
   takeForCommitted(step, index);
@@ -127,7 +142,27 @@ function install(step: Step, event: Extract<Event, { type: "snapshot-received" }
   state.ackOwed = undefined;
   oweAnswer(step);
   effects.push({ type: "install-snapshot", index, term, truncateFrom, epoch: state.epoch });
-  replaceConfigurations(step, { index: configurationIndex, configuration });
+  replaceConfigurations(step, [{ index: configurationIndex, configuration }]);
+}
+
+/** The snapshot takes the place of the log's beginning, where entries are damaged; the log goes on after it as it was. */
+function join(step: Step, event: Extract<Event, { type: "snapshot-received" }>): void {
+  const { state, effects } = step;
+  const { index, term, configuration, configurationIndex } = event;
+  mark("snapshot-joined-log");
+  state.snapshot = { index, term };
+  state.commitIndex = index;
+  state.verifiedIndex = Math.max(state.verifiedIndex, index);
+  if (isWanted(state, index)) state.wantedBeyond = undefined;
+  // Once the machine has begun with it: what trails would be damaged.
+  state.compactionTarget = index;
+  forgetDamage(step, 0, index + 1);
+  const later = state.configurations.filter((it) => it.index > index);
+  replaceConfigurations(step, [{ index: configurationIndex, configuration }, ...later]);
+  effects.push({ type: "restore-snapshot", index });
+  announceDamage(step);
+  oweAnswer(step);
+  acknowledgePersisted(step);
 }
 
 /** The leader that is followed learns of it when it is durable. */

@@ -110,9 +110,9 @@ export function forgetConfigurations(step: Step, index: LogIndex): void {
   }
 }
 
-/** A snapshot has taken the log's place: its configuration is the only one. */
-export function replaceConfigurations(step: Step, configuration: IndexedConfiguration): void {
-  step.state.configurations = [configuration];
+/** A snapshot has taken the place of the log, or of its beginning: its configuration is the first one. */
+export function replaceConfigurations(step: Step, configurations: readonly IndexedConfiguration[]): void {
+  step.state.configurations = [...configurations];
   announceConfiguration(step);
 }
 

@@ -176,18 +176,29 @@ test("damage: a leader that hears of it forgets what was acknowledged, and sends
   assertEquals(receive(plain, "b", answer).changes["b.matchIndex"], undefined);
 });
 
-test("damage: a snapshot makes up for it when it reaches our end, and takes nothing away before", () => {
+test("damage: a snapshot makes up for it when it reaches our end, or joins what is whole after it; nothing is taken away", () => {
   const request = {
     type: "snapshot-request" as const,
     ...{ term: 3, id: 1, index: 4, lastTerm: 2, bytes: 1, checksum: 0, version: 1, timeMs: 0 },
     configuration: { servers: [] },
     configurationIndex: 1,
   };
-  const offer = (index: number, lastTerm: number) =>
-    receive(follower(known(3)), "b", { ...request, index, lastTerm } as never).effects.map((effect) =>
+  const offer = (index: number, lastTerm: number, damaged = known(3), state: Partial<Core["state"]> = {}) => {
+    const core = follower(damaged);
+    Object.assign(core.state, { persistedIndex: 5, ...state });
+    return receive(core, "b", { ...request, index, lastTerm } as never).effects.map((effect) =>
       effect.type === "send" && effect.message.type === "snapshot-response" ? effect.message.status : effect.type
     );
-  assertEquals(offer(4, 2), ["refused"]);
+  };
+  for (const damaged of [known(3), known(3, 5), unknown(2, 5), unknown(2, 4)]) {
+    assertEquals(offer(4, 2, damaged), ["receive-snapshot"]);
+  }
+  // It does not cover all of it, ends with another entry than ours, or with one of which nobody knows what ours is.
+  for (const [index, lastTerm, damaged] of [[4, 2, known(3, 6)], [4, 1, known(3)], [3, 2, unknown(2, 5)]] as const) {
+    assertEquals(offer(index, lastTerm, damaged), ["refused"]);
+  }
+  assertEquals(offer(4, 2, known(3), { persistedIndex: 3 }), ["refused"]);
+  assertEquals(offer(4, 2, known(3), { repairing: [{ from: 2, end: 3, sequence: 1 }] }), ["refused"]);
   assertEquals(offer(5, 3), ["receive-snapshot"]);
   assertEquals(offer(9, 3), ["receive-snapshot"]);
   // What is not damaged is as before.
@@ -195,6 +206,30 @@ test("damage: a snapshot makes up for it when it reaches our end, and takes noth
     receive(follower(known(5)), "b", { ...request, index: 4, lastTerm: 2 } as never).effects.at(-1)?.type,
     "send",
   );
+});
+
+test("damage: a snapshot that joins the log takes the place of what is before its end, and the rest stays", () => {
+  const core = follower(known(2, 4));
+  Object.assign(core.state, { persistedIndex: 5, commitIndex: 1, appliedIndex: 1 });
+  const about = { index: 4, term: 2, configuration: configuration("a b c d"), configurationIndex: 3 };
+  const { effects } = take(core, { type: "snapshot-received", ...about });
+  assertEquals(effects.map(({ type }) => type), [
+    ...["announce-configuration", "restore-snapshot", "announce-damage", "send"],
+  ]);
+  assertEquals(effects.at(-1), {
+    type: "send",
+    to: "b",
+    message: accepted({ term: 3, sequence: 0, matchIndex: 4 }),
+  });
+  const { log, commitIndex, damaged, snapshot, persistedIndex, installing } = core.state;
+  assertEquals([log.lastIndex, commitIndex, damaged, persistedIndex, installing], [5, 4, [], 5, undefined]);
+  assertEquals([snapshot, core.state.configurations.map(({ index }) => index)], [{ index: 4, term: 2 }, [3]]);
+  // The machine has begun with it: nothing of it trails.
+  assertEquals(take(core, { type: "applied", upTo: 4 }).effects, [{ type: "compact", firstIndex: 5, prevTerm: 2 }]);
+  assertEquals(receive(core, "b", append({ term: 3, prevIndex: 5, prevTerm: 3, commitIndex: 5 })).effects[0], {
+    type: "apply",
+    upTo: 5,
+  });
 });
 
 test("damage: a snapshot that ends where the damaged log is committed to is acknowledged when it is durable", () => {

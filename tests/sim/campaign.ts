@@ -52,6 +52,7 @@ const RARE_MARKS: readonly string[] = [
   "transfer-target-crashed",
   "disk-older",
   "snapshot-replaced-conflict",
+  "snapshot-joined-log",
   "older-snapshot-used",
   "log-reset-to-snapshot",
   "crashed-in-joint",

@@ -58,7 +58,11 @@ export const SURVIVABLE: Readonly<Record<DiskFault, { readonly outcome: Outcome;
     reason: "as for writes that fail: what was to be synced is written anew elsewhere, once",
   },
   "name-error": { outcome: "stops", reason: "no segment can be begun" },
-  "disk-full": { outcome: "stops", reason: "the room that is kept in the current segment is for votes and marks: when that is used up, too, nothing goes on" },
+  "disk-full": {
+    outcome: "stops",
+    reason:
+      "the room that is kept in the current segment is for votes and marks: when that is used up, too, nothing goes on",
+  },
   misread: {
     outcome: "stops",
     reason: "what the log reads wrongly is read again, then had from others; a snapshot is not",
