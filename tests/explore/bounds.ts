@@ -29,6 +29,8 @@ export interface Bounds {
   readonly symmetry: boolean;
   /** Whether messages that nothing can come of are forgotten. */
   readonly prune: boolean;
+  /** Whether states that differ in messages alone are one, see pool.ts. */
+  readonly pool: boolean;
   /** Budgets: exploring ends there, whatever is left. */
   readonly states: number;
   readonly seconds: number;
@@ -50,6 +52,7 @@ export const defaults: Bounds = {
   entriesPerAppend: 8,
   symmetry: true,
   prune: true,
+  pool: false,
   states: 30_000_000,
   seconds: 600,
 };
@@ -90,6 +93,7 @@ const switches: Readonly<Record<string, { readonly key: keyof Bounds; readonly h
   "slow-disks": { key: "slowDisks", help: "writes take time" },
   symmetry: { key: "symmetry", help: "states that differ in names alone are one" },
   prune: { key: "prune", help: "messages that nothing can come of are forgotten" },
+  pool: { key: "pool", help: "states that differ in messages alone are one; with any number of duplicates" },
 };
 
 /** Wrong options. */
@@ -113,6 +117,9 @@ export function boundsOf(args: readonly string[]): Bounds {
     else throw new UsageError(`unknown option "${flag}"\n\n${usage()}`);
   }
   const bounds = { ...defaults, ...given } as Bounds;
+  if (bounds.pool && bounds.duplicates < Infinity) {
+    throw new UsageError("--pool on takes --duplicates any: messages stay under way, or states could not be one");
+  }
   return "timeouts" in given ? bounds : { ...bounds, timeouts: bounds.terms };
 }
 
@@ -142,6 +149,7 @@ export function usage(): string {
       name: `--${name} <on|off>`,
       text: `${help}. Default: ${defaults[key] ? "on" : "off"}.`,
     })),
+    { name: "--jobs <n>", text: "cores for --pool on. Default: all." },
     { name: "--replay <n.n.…>", text: "shows the steps of a violation that was found under the same bounds." },
   ];
   return `Options:\n${rows.map(({ name, text }) => `  ${name.padEnd(32)}${text}`).join("\n")}`;

@@ -6,11 +6,10 @@
  * @module
  */
 import type { AppendResponse, VoteResponse } from "../../src/message.ts";
-import type { Term } from "../../src/types.ts";
 import type { Local, Packet } from "./model.ts";
 
-/** Whether delivering the message is without any effect from now on. */
-export function isDead({ from, message }: Packet, sender: Local, receiver: Local, termMax: Term): boolean {
+/** Whether delivering the message is without any effect from now on; `senderIsLast`: no later term can be told its sender. */
+export function isDead({ from, message }: Packet, senderIsLast: boolean, receiver: Local): boolean {
   const { disk } = receiver;
   switch (message.type) {
     case "append-response":
@@ -19,9 +18,9 @@ export function isDead({ from, message }: Packet, sender: Local, receiver: Local
       return message.term <= disk.term && isDeadVote(message, from, receiver);
     case "append-request":
       // It would be answered with a later term, which the sender can't be told any more.
-      return message.term < disk.term && sender.disk.term >= termMax;
+      return message.term < disk.term && senderIsLast;
     case "vote-request":
-      return !message.pre && message.term < disk.term && sender.disk.term >= termMax;
+      return !message.pre && message.term < disk.term && senderIsLast;
     case "timeout-now":
       // Obeyed by followers of this very term alone.
       return message.term < disk.term;

@@ -49,6 +49,18 @@ function hashOf(text: string): number {
   return hash >>> 0;
 }
 
+const keySets = new Map<number, { readonly keys: readonly string[]; readonly hash: number }[]>();
+
+/** The same for records of the same fields: there are few kinds, and all too many records to read their names each time. */
+function hashOfKeys(keys: readonly string[]): number {
+  let alike = keySets.get(keys.length);
+  if (alike === undefined) keySets.set(keys.length, alike = []);
+  for (const known of alike) if (known.keys.every((key, i) => key === keys[i])) return known.hash;
+  const hash = hashOf(keys.join());
+  alike.push({ keys, hash });
+  return hash;
+}
+
 /** Writes rows. */
 export class Encoder {
   readonly row: number[] = [];
@@ -156,11 +168,12 @@ export class Encoder {
   }
 
   #record(fields: Readonly<Record<string, unknown>>): void {
-    const hash = hashOf(Object.keys(fields).join());
+    const keys = Object.keys(fields);
+    const hash = hashOfKeys(keys);
     this.row.push(tags.record, hash >>> 16, hash & 0xffff);
-    for (const [key, value] of Object.entries(fields)) {
-      if (key === "withheld") this.#unordered(value as unknown[]);
-      else if (!constant.has(key)) this.value(value);
+    for (const key of keys) {
+      if (key === "withheld") this.#unordered(fields[key] as unknown[]);
+      else if (!constant.has(key)) this.value(fields[key]);
     }
   }
 

@@ -1,6 +1,6 @@
 /**
- * What `deno task explore` looks at without options: small spaces, each looked at in full. Together they would be too
- * many states, so each has another thing that there is more of.
+ * What `deno task explore` looks at without options: small spaces, each looked at in full, and each with another thing
+ * that there is more of. With `--full` it is all of that together.
  *
  * @module
  */
@@ -46,3 +46,20 @@ export const plan: readonly Plan[] = [
     bounds: { ...plain, terms: 2, timeouts: 2, crashes: 1, slowDisks: true },
   },
 ];
+
+/**
+ * Everything in one space: two elections after the founding term, two commands, a crash, and any message any number of
+ * times, or never. A crash comes between writes: what a server does at once it writes at once.
+ */
+export const full: Bounds = {
+  ...defaults,
+  terms: 2,
+  timeouts: 2,
+  entries: 2,
+  crashes: 1,
+  duplicates: Infinity,
+  slowDisks: false,
+  pool: true,
+  states: 200_000_000,
+  seconds: 1_000_000,
+};

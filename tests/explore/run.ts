@@ -3,9 +3,12 @@
  *
  * @module
  */
+import { availableParallelism } from "node:os";
+import { commitName } from "../sim/explain.ts";
 import { type Bounds, boundsOf, optionsText, usage, UsageError } from "./bounds.ts";
 import { type Ending, explore, type Report } from "./explorer.ts";
-import { plan } from "./plan.ts";
+import { full, plan } from "./plan.ts";
+import { explorePools, type PoolReport } from "./pools.ts";
 import { replay } from "./trace.ts";
 
 type Print = (line: string) => void;
@@ -13,20 +16,22 @@ type Print = (line: string) => void;
 /**
  * Explores the plan, or with options one space of these bounds.
  *
- * @returns The exit status: 0 exhausted, 1 a violation, 2 wrong options, 3 a budget ended it.
+ * @returns The exit status: 0 exhausted, 1 a violation, 2 wrong options, 3 it did not come to an end.
  */
-export function run(args: readonly string[], print: Print): number {
+export async function run(args: readonly string[], print: Print): Promise<number> {
   try {
     if (args.includes("--help")) {
       print(
-        `Looks at every state that a small cluster can reach. Without options: ${plan.length} spaces.\n\n${usage()}`,
+        `Looks at every state that a small cluster can reach. Without options: ${plan.length} spaces; with --full: ` +
+          `${optionsText(full)}.\n\n${usage()}`,
       );
       return 0;
     }
     if (args.length === 0) return runPlan(print);
-    const { choices, rest } = takeReplay(args);
+    const { choices, jobs, rest } = takeOthers(args);
     const bounds = boundsOf(rest);
     if (choices !== undefined) return show(bounds, choices, print) ? 1 : 0;
+    if (bounds.pool) return await runPools(bounds, jobs, print);
     return statusOf[runOne(bounds, print).ending];
   } catch (error) {
     if (!(error instanceof UsageError || error instanceof RangeError)) throw error;
@@ -73,13 +78,70 @@ function runOne(bounds: Bounds, print: Print): Report {
   return report;
 }
 
-function takeReplay(args: readonly string[]): { readonly choices: number[] | undefined; readonly rest: string[] } {
-  const at = args.indexOf("--replay");
-  const rest = [...args];
-  if (at < 0) return { choices: undefined, rest };
-  const [, text = ""] = rest.splice(at, 2);
-  if (!/^\d+(\.\d+)*$/.test(text)) throw new UsageError(`--replay takes numbers like 0.4.2, not "${text}"`);
-  return { choices: text.split(".").map(Number), rest };
+async function runPools(bounds: Bounds, jobs: number, print: Print): Promise<number> {
+  print(`bounds: ${optionsText(bounds)}`);
+  let said = performance.now();
+  const report = await explorePools(bounds, {
+    jobs,
+    onProgress: (pools, transitions, about) => {
+      if (performance.now() - said < 10_000) return;
+      said = performance.now();
+      print(`… ${grouped(pools)} pools, ${grouped(transitions)} transitions, ${about}`);
+    },
+  });
+  const { ending, suspicion, reached } = report;
+  print(`longest log ${reached.entries}, committed ${reached.committed}, last term ${reached.term}`);
+  if (ending !== "suspect") {
+    print(poolText(report, bounds, jobs));
+    return ending === "exhausted" ? 0 : 3;
+  }
+  // A pool may mix messages of different pasts.
+  print(`in a pool breaks ${suspicion}\nlooking for a state in which it does`);
+  const { ending: found } = runOne({ ...bounds, pool: false }, print);
+  if (found === "violation") return 1;
+  print("NOT exhausted: an invariant breaks in a pool, and no state was found in which it does; nothing is known");
+  return 3;
+}
+
+function poolText(report: PoolReport, bounds: Bounds, jobs: number): string {
+  const { ending, pools, transitions, visits, depth, seconds } = report;
+  const end = ending === "suspect" ? "violation" : ending;
+  return `${endings[end]}: states ${grouped(pools)} (those that differ in messages alone are one), ` +
+    `transitions ${grouped(transitions)}, visits ${grouped(visits)}, depth ${depth}, bounds ${optionsText(bounds)}, ` +
+    `${seconds.toFixed(0)} s, jobs ${jobs}, commit ${commitName()}`;
+}
+
+interface Others {
+  readonly choices: number[] | undefined;
+  readonly jobs: number;
+  readonly rest: readonly string[];
+}
+
+/** Takes the options that are no bounds; `--full` stands for some that are. */
+function takeOthers(args: readonly string[]): Others {
+  const rest = args.flatMap((arg) => arg === "--full" ? fullOptions() : [arg]);
+  const text = takeOption(rest, "--replay");
+  if (text !== undefined && !/^\d+(\.\d+)*$/.test(text)) {
+    throw new UsageError(`--replay takes numbers like 0.4.2, not "${text}"`);
+  }
+  const jobs = takeOption(rest, "--jobs");
+  if (jobs !== undefined && !/^[1-9]\d?$/.test(jobs)) {
+    throw new UsageError(`--jobs takes a whole number from 1 to 99, not "${jobs}"`);
+  }
+  return {
+    choices: text?.split(".").map(Number),
+    jobs: jobs === undefined ? availableParallelism() : Number(jobs),
+    rest,
+  };
+}
+
+function fullOptions(): string[] {
+  return [...optionsText(full).split(" "), "--states", `${full.states}`, "--seconds", `${full.seconds}`];
+}
+
+function takeOption(args: string[], name: string): string | undefined {
+  const at = args.indexOf(name);
+  return at < 0 ? undefined : args.splice(at, 2)[1] ?? "";
 }
 
 /** Whether an invariant broke. */

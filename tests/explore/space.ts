@@ -34,7 +34,10 @@ export interface Action {
   readonly duplicates: boolean;
 }
 
-interface Transition {
+/** What an event leads to at one server. */
+export interface Transition {
+  readonly number: number;
+  /** The server after it; -1 when it can't happen. */
   readonly local: number;
   readonly packets: readonly number[];
   readonly truncatedFrom: number | undefined;
@@ -53,7 +56,14 @@ const shifts: Readonly<Record<Budget, number>> = {
   transfers: 24,
 };
 
-const impossible: Transition = { local: -1, packets: [], truncatedFrom: undefined, news: false, error: undefined };
+const impossible: Transition = {
+  number: -1,
+  local: -1,
+  packets: [],
+  truncatedFrom: undefined,
+  news: false,
+  error: undefined,
+};
 const codes = {
   timeout: 0,
   heartbeat: 1,
@@ -78,6 +88,7 @@ export class Space {
   readonly #stepper: Stepper;
   readonly #known = new PairMap();
   readonly #transitions: Transition[] = [];
+  readonly #memories = new PairMap();
   readonly #pairs = new PairMap();
   readonly #durable = new PairMap();
 
@@ -98,12 +109,8 @@ export class Space {
   }
 
   /** How much of a budget is left. */
-  #left(state: State, budget: Budget): number {
-    return this.bounds[budget] - this.#spent(state, budget);
-  }
-
-  #spent(state: State, budget: Budget): number {
-    return (state.spent >> shifts[budget]) & 15;
+  #left(spent: number, budget: Budget): number {
+    return this.bounds[budget] - spentOf(spent, budget);
   }
 
   /**
@@ -125,25 +132,31 @@ export class Space {
   }
 
   #localActions(state: State, visit: (action: Action) => boolean): boolean {
-    const once = { uses: undefined, duplicates: false };
     for (const [server, id] of state.locals.entries()) {
-      const { core, writes } = this.locals.items[id]!;
-      const events: LocalEvent[] = [];
-      if (writes.length > 0) events.push({ type: "persist" });
-      if (core.role === "leader") {
-        const command = this.#spent(state, "entries");
-        if (this.#left(state, "entries") > 0) events.push({ type: "propose", command });
-        if (this.#left(state, "heartbeats") > 0) events.push({ type: "heartbeat" });
-        if (this.#left(state, "stepDowns") > 0) events.push({ type: "step-down" });
-        if (core.leading!.transfer !== undefined) events.push({ type: "give-up" });
-        else if (this.#left(state, "transfers") > 0) events.push(...this.#transfers(core.id));
-      } else if (core.term <= this.bounds.terms && this.#left(state, "timeouts") > 0) {
-        events.push({ type: "timeout" });
+      for (const event of this.ownEvents(id, state.spent)) {
+        if (!visit({ server, event, uses: undefined, duplicates: false })) return false;
       }
-      if (this.#left(state, "crashes") > 0) events.push({ type: "restart" });
-      for (const event of events) if (!visit({ server, event, ...once })) return false;
     }
     return true;
+  }
+
+  /** What can happen at a server without any message, when so much is spent. */
+  ownEvents(local: number, spent: number): LocalEvent[] {
+    const { core, writes } = this.locals.items[local]!;
+    const events: LocalEvent[] = [];
+    if (writes.length > 0) events.push({ type: "persist" });
+    if (core.role === "leader") {
+      const command = spentOf(spent, "entries");
+      if (this.#left(spent, "entries") > 0) events.push({ type: "propose", command });
+      if (this.#left(spent, "heartbeats") > 0) events.push({ type: "heartbeat" });
+      if (this.#left(spent, "stepDowns") > 0) events.push({ type: "step-down" });
+      if (core.leading!.transfer !== undefined) events.push({ type: "give-up" });
+      else if (this.#left(spent, "transfers") > 0) events.push(...this.#transfers(core.id));
+    } else if (core.term <= this.bounds.terms && this.#left(spent, "timeouts") > 0) {
+      events.push({ type: "timeout" });
+    }
+    if (this.#left(spent, "crashes") > 0) events.push({ type: "restart" });
+    return events;
   }
 
   #transfers(leader: ServerId): LocalEvent[] {
@@ -153,24 +166,29 @@ export class Space {
 
   #deliveries(state: State, packets: readonly number[], visit: (action: Action) => boolean): void {
     const staysAnyway = this.bounds.duplicates === Infinity;
-    const mayDuplicate = this.#left(state, "duplicates") > 0;
+    const mayDuplicate = this.#left(state.spent, "duplicates") > 0;
     let last = -1;
     for (const uses of packets) {
       if (uses === last) continue;
       last = uses;
-      const packet = this.packets.items[uses]!;
-      const server = indexOf(packet.to);
-      const { core } = this.locals.items[state.locals[server]!]!;
-      const lapses = packet.message.type === "vote-request" && core.leaderHeardAt !== -Infinity;
-      for (const lapsed of lapses ? [false, true] : [false]) {
-        const event: LocalEvent = { type: "deliver", packet, lapsed };
+      const server = indexOf(this.packets.items[uses]!.to);
+      for (const event of this.deliveries(state.locals[server]!, uses)) {
         if (!staysAnyway && !visit({ server, event, uses, duplicates: false })) return;
         if (mayDuplicate && !visit({ server, event, uses, duplicates: true })) return;
       }
     }
   }
 
-  #transition(local: number, { event, uses }: Action): Transition {
+  /** The ways in which a message may come to a server. */
+  deliveries(local: number, uses: number): LocalEvent[] {
+    const packet = this.packets.items[uses]!;
+    const { core } = this.locals.items[local]!;
+    const lapses = packet.message.type === "vote-request" && core.leaderHeardAt !== -Infinity;
+    return (lapses ? [false, true] : [false]).map((lapsed) => ({ type: "deliver", packet, lapsed }));
+  }
+
+  /** What an event leads to at a server; `uses` is the number of the message that is delivered. */
+  transition(local: number, event: LocalEvent, uses: number | undefined): Transition {
     let code: number = codes[event.type];
     if (event.type === "propose") code += event.command;
     else if (event.type === "transfer") code += indexOf(event.to);
@@ -192,7 +210,8 @@ export class Space {
       const { local: after, truncatedFrom } = outcome;
       const packets = outcome.packets.map((packet) => this.packets.idOf(packet));
       const news = isNews({ before, after, truncatedFrom });
-      return { local: this.locals.idOf(after), packets, truncatedFrom, news, error: undefined };
+      const number = this.#transitions.length;
+      return { number, local: this.locals.idOf(after), packets, truncatedFrom, news, error: undefined };
     } catch (error) {
       return { ...impossible, error: error as Error };
     }
@@ -206,29 +225,50 @@ export class Space {
   after(state: State, action: Action): State | undefined {
     const { server, uses } = action;
     const local = state.locals[server]!;
-    const transition = this.#transition(local, action);
+    const transition = this.transition(local, action.event, uses);
     if (transition.error !== undefined) throw transition.error;
-    if (transition.local < 0 || (transition.local === local && transition.packets.length === 0)) return;
+    if (isIdle(transition, local)) return;
     const locals = [...state.locals];
     locals[server] = transition.local;
     const packets = [...state.packets];
     if (uses !== undefined && !action.duplicates) packets.splice(packets.indexOf(uses), 1);
-    const next = { locals, ghost: state.ghost, spent: state.spent + this.#cost(action), packets };
-    if (transition.news) {
-      const before = this.locals.items[local]!;
-      const after = this.locals.items[transition.local]!;
-      const servers = locals.map((id) => this.locals.items[id]!);
-      const { truncatedFrom } = transition;
-      const ghost = judgeStep({ before, after, truncatedFrom }, servers, this.ghosts.items[state.ghost]!);
-      next.ghost = this.ghosts.idOf(ghost);
-    }
+    const next = {
+      locals,
+      ghost: state.ghost,
+      spent: state.spent + this.cost(action.event, action.duplicates),
+      packets,
+    };
+    if (transition.news) next.ghost = this.remember(transition, local, locals, state.ghost);
     const isSet = this.bounds.duplicates === Infinity;
     for (const packet of transition.packets) if (!isSet || !packets.includes(packet)) insert(packets, packet);
     if (this.bounds.prune) this.#forget(packets, server, next);
     return next;
   }
 
-  #cost({ event, duplicates }: Action): number {
+  /**
+   * Judges a step by what all servers are after it; what the world remembers from then on.
+   *
+   * @throws {Violation}
+   */
+  remember(
+    { number, local, truncatedFrom }: Transition,
+    from: number,
+    locals: readonly number[],
+    ghost: number,
+  ): number {
+    const { items } = this.locals;
+    const stepped = { before: items[from]!, after: items[local]!, truncatedFrom };
+    const after = judgeStep(stepped, locals.map((id) => items[id]!), this.ghosts.items[ghost]!);
+    // What is remembered does not depend on the other servers, only whether it is right does.
+    const known = this.#memories.get(number, ghost);
+    if (known >= 0) return known;
+    const id = this.ghosts.idOf(after);
+    this.#memories.add(number, ghost, id);
+    return id;
+  }
+
+  /** What an event adds to what is spent. */
+  cost(event: LocalEvent, duplicates: boolean): number {
     switch (event.type) {
       case "timeout":
         return 1 << shifts.timeouts;
@@ -261,10 +301,15 @@ export class Space {
 
   #isDead(id: number, { locals }: State): boolean {
     const packet = this.packets.items[id]!;
-    const sender = this.locals.items[locals[indexOf(packet.from)]!]!;
+    const sender = locals[indexOf(packet.from)]!;
     const receiver = this.locals.items[locals[indexOf(packet.to)]!]!;
+    return isDead(packet, this.isLast(sender), receiver);
+  }
+
+  /** Whether a server is in the last term that there can be, for good. */
+  isLast(local: number): boolean {
     const { terms, transfers } = this.bounds;
-    return isDead(packet, sender, receiver, 1 + terms + transfers);
+    return this.locals.items[local]!.disk.term >= 1 + terms + transfers;
   }
 
   /**
@@ -283,6 +328,17 @@ export class Space {
     let count = 0;
     for (let i = 0; i < locals.length; i++) count += this.#holds(locals[i]!, ghost);
     must(2 * count > locals.length, "C5", () => `only ${count} disks hold all that was committed`);
+  }
+
+  /**
+   * Judges a state by all its servers.
+   *
+   * @throws {Violation}
+   */
+  judgeAll(locals: number[], ghost: number): void {
+    const state = { locals, ghost, spent: 0, packets: [] };
+    for (let server = 1; server < locals.length; server++) this.judge(state, server);
+    if (locals.length === 1) this.judge(state, 0);
   }
 
   #holds(local: number, ghost: number): number {
@@ -306,7 +362,17 @@ export class Space {
   }
 }
 
-function indexOf(id: ServerId): number {
+/** Whether nothing is different after it. */
+export function isIdle(transition: Transition, local: number): boolean {
+  return transition.local < 0 || (transition.local === local && transition.packets.length === 0);
+}
+
+function spentOf(spent: number, budget: Budget): number {
+  return (spent >> shifts[budget]) & 15;
+}
+
+/** The number of a server. */
+export function indexOf(id: ServerId): number {
   return id.charCodeAt(0) - 97;
 }
 
