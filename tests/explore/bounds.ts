@@ -149,6 +149,10 @@ export function usage(): string {
       name: `--${name} <on|off>`,
       text: `${help}. Default: ${defaults[key] ? "on" : "off"}.`,
     })),
+    {
+      name: "--full",
+      text: "two elections, two commands, a crash, any duplicates, pooled; options after it change that.",
+    },
     { name: "--jobs <n>", text: "cores for --pool on. Default: all." },
     { name: "--replay <n.n.…>", text: "shows the steps of a violation that was found under the same bounds." },
   ];

@@ -243,3 +243,8 @@ export const faults: readonly Fault[] = [
     invariant: /^E7: /,
   },
 ];
+
+/** The core with the fault of that name; without one as it is. */
+export function stepOf(name: string | undefined): StepCore {
+  return name === undefined ? realStep : faults.find((fault) => fault.name === name)!.step;
+}

@@ -186,34 +186,34 @@ test("explorer: a state under new names has the row of the state that servers of
   assertEquals(rows.size, 3);
 });
 
-function ran(...args: string[]): { readonly status: number; readonly said: string } {
+async function ran(...args: string[]): Promise<{ readonly status: number; readonly said: string }> {
   const lines: string[] = [];
-  const status = run(args, (line) => lines.push(line));
+  const status = await run(args, (line) => lines.push(line));
   return { status, said: lines.join("\n") };
 }
 
-test("explore: prints bounds, states, depth and how it ended", () => {
-  const { status, said } = ran("--servers=2", "--terms=1", "--entries=0", "--crashes=0");
+test("explore: prints bounds, states, depth and how it ended", async () => {
+  const { status, said } = await ran("--servers=2", "--terms=1", "--entries=0", "--crashes=0");
   assertEquals(status, 0);
   assertStringIncludes(said, "bounds: --servers 2 --terms 1 --entries 0 --crashes 0 --duplicates any --heartbeats 0");
   assertMatch(said, /\nstates \d+, transitions \d+, depth \d+, \d/);
   assertStringIncludes(said, "\nexhausted: every state within the bounds was looked at, and no invariant broke");
 });
 
-test("explore: a budget that ends it is told, in the exit status too", () => {
-  const { status, said } = ran("--states", "100");
+test("explore: a budget that ends it is told, in the exit status too", async () => {
+  const { status, said } = await ran("--states", "100");
   assertEquals(status, 3);
   assertStringIncludes(said, "NOT exhausted: the budget of states ended it");
 });
 
-test("explore: shows the steps of a trace, and refuses one that there is not", () => {
-  const { status, said } = ran("--replay", "0.0.0");
+test("explore: shows the steps of a trace, and refuses one that there is not", async () => {
+  const { status, said } = await ran("--replay", "0.0.0");
   assertEquals(status, 0);
   assertMatch(said, /^1\. timeout a\n {5}a candidate term=2 .*\n/);
   assertStringIncludes(said, "no invariant broke");
-  assertEquals(ran("--replay", "0.99"), { status: 2, said: "step 2 has no action 99" });
-  assertEquals(ran("--replay", "x"), { status: 2, said: '--replay takes numbers like 0.4.2, not "x"' });
-  assertEquals(ran("--servers", "9").status, 2);
+  assertEquals(await ran("--replay", "0.99"), { status: 2, said: "step 2 has no action 99" });
+  assertEquals(await ran("--replay", "x"), { status: 2, said: '--replay takes numbers like 0.4.2, not "x"' });
+  assertEquals((await ran("--servers", "9")).status, 2);
 });
 
 test("explore: the plan has three servers, two elections, two commands, a crash, doubled messages, a transfer", () => {
@@ -243,6 +243,7 @@ for (
     ["--duplicates some", '--duplicates takes a whole number from 0 to 7 or "any", not "some"'],
     ["--duplicates 8", '--duplicates takes a whole number from 0 to 7 or "any", not "8"'],
     ["--colour red", 'unknown option "--colour"'],
+    ["--pool on --duplicates 1", "--pool on takes --duplicates any"],
     ["terms 3", 'unknown option "terms"'],
   ] as const
 ) {

@@ -5,11 +5,10 @@
  */
 import { InvariantError } from "../../src/errors.ts";
 import type { Bounds } from "./bounds.ts";
-import { faults } from "./broken.ts";
+import { stepOf } from "./broken.ts";
 import { Letterbox, type Mail, Outbox } from "./mail.ts";
 import { Violation } from "./model.ts";
 import { Part } from "./pool.ts";
-import { realStep } from "./stepper.ts";
 
 /** How to begin. */
 export interface Start {
@@ -56,9 +55,8 @@ export class PartJob {
   #hasBegun = false;
 
   constructor({ bounds, fault, part, parts }: Start) {
-    const stepCore = fault === undefined ? realStep : faults.find(({ name }) => name === fault)!.step;
     const forward = (owner: number, row: Int32Array) => this.#outboxes[owner]!.add(row);
-    this.#part = new Part(bounds, stepCore, part, parts, forward);
+    this.#part = new Part(bounds, stepOf(fault), part, parts, forward);
     this.#outboxes = Array.from({ length: parts }, () => new Outbox(this.#part));
     this.#letterboxes = Array.from({ length: parts }, () => new Letterbox(this.#part));
   }

@@ -16,27 +16,15 @@
 import type { StepCore } from "../core/cluster.ts";
 import type { Bounds } from "./bounds.ts";
 import { isDead } from "./dead.ts";
-import type { LocalEvent } from "./model.ts";
+import { type Move, Moves } from "./moves.ts";
 import { IntList, mix, PairMap } from "./number_table.ts";
 import { emptySet, PacketSets } from "./packet_sets.ts";
 import { progressOf } from "./progress.ts";
 import { Renamer } from "./rename.ts";
-import { indexOf, isIdle, Space, type Transition } from "./space.ts";
+import { indexOf, Space } from "./space.ts";
 
 /** Pools of as much spent, by how far their servers have come. */
 export const bucketsPerSpent: number = 1 << 16;
-
-/** A step of one server, and what it costs. */
-interface Move {
-  readonly transition: Transition;
-  /** Of the server before it. */
-  readonly from: number;
-  /** What it sends, as one set for each receiver. */
-  readonly outs: readonly number[];
-  readonly cost: number;
-  /** The same for moves that lead to the same. */
-  readonly kind: number;
-}
 
 /** Servers, memory, budgets, one set of messages for each server, distance: each by its number in one part. */
 export type Row = Int32Array;
@@ -67,11 +55,7 @@ export class Part {
   readonly #renamedGhosts = new IntList();
   readonly #renamedSets = new IntList();
   readonly #ranks = new IntList();
-  readonly #ownMoves = new PairMap();
-  readonly #inboxMoves = new PairMap();
-  readonly #moves: (readonly Move[])[] = [];
-  readonly #moveOf = new Map<Transition, Move>();
-  readonly #kinds = new Map<string, number>();
+  readonly #moves: Moves;
   readonly #alive = new PairMap();
   // What a step leads to, before and after it gets its right names.
   readonly #locals: number[] = [];
@@ -80,6 +64,7 @@ export class Part {
 
   constructor(bounds: Bounds, stepCore: StepCore, own: number, parts: number, forward: Forward) {
     this.space = new Space(bounds, stepCore);
+    this.#moves = new Moves(this.space, this.sets);
     this.#own = own;
     this.#parts = parts;
     this.#forward = forward;
@@ -143,7 +128,7 @@ export class Part {
     let moves = 0;
     for (let server = 0; server < n; server++) {
       const local = locals[server]!;
-      for (const lists of [this.#movesWithout(local, spent), this.#movesBy(local, inboxes[server]!)]) {
+      for (const lists of [this.#moves.without(local, spent), this.#moves.by(local, inboxes[server]!)]) {
         moves += lists.length;
         for (const move of lists) this.#take(move, server, locals, ghost, spent, inboxes, depth + 1);
       }
@@ -174,57 +159,6 @@ export class Part {
     for (let i = 0; i < this.#servers; i++) if (this.#isLast(locals[i]!)) lasts |= 1 << i;
     for (let i = 0; i < this.#servers; i++) inboxes[i] = this.#aliveOf(inboxes[i]!, locals[i]!, lasts);
     this.#arrive(locals, remembered, spent + cost, inboxes, depth);
-  }
-
-  /** What a server can do without a message. */
-  #movesWithout(local: number, spent: number): readonly Move[] {
-    const known = this.#ownMoves.get(local, spent);
-    if (known >= 0) return this.#moves[known]!;
-    const moves = this.space.ownEvents(local, spent).map((event) => this.#move(local, event, undefined));
-    return this.#keep(this.#ownMoves, local, spent, moves);
-  }
-
-  /** What any of these messages makes of a server. */
-  #movesBy(local: number, inbox: number): readonly Move[] {
-    const known = this.#inboxMoves.get(local, inbox);
-    if (known >= 0) return this.#moves[known]!;
-    const moves: Move[] = [];
-    for (const packet of this.sets.items[inbox]!) {
-      for (const event of this.space.deliveries(local, packet)) moves.push(this.#move(local, event, packet));
-    }
-    return this.#keep(this.#inboxMoves, local, inbox, moves);
-  }
-
-  /** Several messages may do the same: that is one move. */
-  #keep(known: PairMap, a: number, b: number, moves: readonly Move[]): readonly Move[] {
-    const kinds = new Set<number>();
-    const kept: Move[] = [];
-    for (const move of moves) {
-      const { transition, from, kind } = move;
-      if ((transition.error === undefined && isIdle(transition, from)) || kinds.has(kind)) continue;
-      kinds.add(kind);
-      kept.push(move);
-    }
-    known.add(a, b, this.#moves.length);
-    this.#moves.push(kept);
-    return kept;
-  }
-
-  #move(local: number, event: LocalEvent, uses: number | undefined): Move {
-    const transition = this.space.transition(local, event, uses);
-    const known = this.#moveOf.get(transition);
-    if (known !== undefined) return known;
-    const outs = Array.from({ length: this.#servers }, (_, server) => {
-      const { items } = this.space.packets;
-      return this.sets.idOf(transition.packets.filter((packet) => indexOf(items[packet]!.to) === server));
-    });
-    const cost = this.space.cost(event, false);
-    const text = [local, transition.local, transition.truncatedFrom, transition.error, cost, ...outs].join();
-    const kind = this.#kinds.get(text) ?? this.#kinds.size;
-    this.#kinds.set(text, kind);
-    const move = { transition, from: local, outs, cost, kind };
-    if (transition.local >= 0) this.#moveOf.set(transition, move);
-    return move;
   }
 
   #isLast(local: number): boolean {
@@ -320,7 +254,7 @@ export class Part {
     if (known < 0) return this.#add(row);
     const { page, at } = this.#place(known);
     for (let i = 0; i < n + 2; i++) {
-      if (page[at + i] !== row[i]) throw new Error("two states have the same 64 bits: change the seed of the hashes");
+      if (page[at + i] !== row[i]) throw new Error("two states have the same 64 bits: one of them would be lost");
     }
     let changed = false;
     for (let i = n + 2; i < 2 * n + 2; i++) {

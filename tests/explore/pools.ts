@@ -30,7 +30,7 @@ export interface PoolOptions {
   /** How many workers; 1: none, here. */
   readonly jobs?: number;
   /** Name of a fault of broken.ts that the core has. */
-  readonly fault?: string;
+  readonly fault?: string | undefined;
   /** Called after each round; `about`: how much is spent of all budgets together, and how far the servers have come. */
   readonly onProgress?: (pools: number, transitions: number, about: string) => void;
 }

@@ -6,9 +6,10 @@
 import type { Local } from "./model.ts";
 
 /** Grows with every message that changes something, but for a few; a restart may make it less. */
-export function progressOf({ core, log, verified }: Local): number {
+export function progressOf({ core, log, verified, writes }: Local): number {
   const { term, role, votedFor, termLeader, campaign, commitIndex, leading } = core;
-  let within = verified + commitIndex;
+  // A broken server that asks for ever more writes must not keep all others from getting on.
+  let within = verified + commitIndex + writes.length;
   if (votedFor !== undefined) within++;
   if (termLeader !== undefined) within++;
   if (campaign !== undefined) within += campaign.votes.size;

@@ -9,6 +9,9 @@ import { type Bounds, boundsOf, optionsText, usage, UsageError } from "./bounds.
 import { type Ending, explore, type Report } from "./explorer.ts";
 import { full, plan } from "./plan.ts";
 import { explorePools, type PoolReport } from "./pools.ts";
+import { stepOf } from "./broken.ts";
+import { realStep } from "./stepper.ts";
+import type { StepCore } from "../core/cluster.ts";
 import { replay } from "./trace.ts";
 
 type Print = (line: string) => void;
@@ -16,9 +19,10 @@ type Print = (line: string) => void;
 /**
  * Explores the plan, or with options one space of these bounds.
  *
+ * @param fault Name of a fault of broken.ts that the core has.
  * @returns The exit status: 0 exhausted, 1 a violation, 2 wrong options, 3 it did not come to an end.
  */
-export async function run(args: readonly string[], print: Print): Promise<number> {
+export async function run(args: readonly string[], print: Print, fault?: string): Promise<number> {
   try {
     if (args.includes("--help")) {
       print(
@@ -31,7 +35,7 @@ export async function run(args: readonly string[], print: Print): Promise<number
     const { choices, jobs, rest } = takeOthers(args);
     const bounds = boundsOf(rest);
     if (choices !== undefined) return show(bounds, choices, print) ? 1 : 0;
-    if (bounds.pool) return await runPools(bounds, jobs, print);
+    if (bounds.pool) return await runPools(bounds, jobs, print, fault);
     return statusOf[runOne(bounds, print).ending];
   } catch (error) {
     if (!(error instanceof UsageError || error instanceof RangeError)) throw error;
@@ -59,10 +63,11 @@ function runPlan(print: Print): number {
   return 0;
 }
 
-function runOne(bounds: Bounds, print: Print): Report {
+function runOne(bounds: Bounds, print: Print, stepCore: StepCore = realStep): Report {
   print(`bounds: ${optionsText(bounds)}`);
   let said = performance.now();
   const report = explore(bounds, {
+    stepCore,
     onProgress: (states, depth) => {
       if (performance.now() - said < 10_000) return;
       said = performance.now();
@@ -73,16 +78,17 @@ function runOne(bounds: Bounds, print: Print): Report {
   if (report.violation !== undefined) {
     const { choices } = report.violation;
     print(`\nto replay: deno task explore ${optionsText(bounds)} --replay ${choices.join(".")}\n`);
-    show(bounds, choices, print);
+    show(bounds, choices, print, stepCore);
   }
   return report;
 }
 
-async function runPools(bounds: Bounds, jobs: number, print: Print): Promise<number> {
+async function runPools(bounds: Bounds, jobs: number, print: Print, fault?: string): Promise<number> {
   print(`bounds: ${optionsText(bounds)}`);
   let said = performance.now();
   const report = await explorePools(bounds, {
     jobs,
+    fault,
     onProgress: (pools, transitions, about) => {
       if (performance.now() - said < 10_000) return;
       said = performance.now();
@@ -97,7 +103,7 @@ async function runPools(bounds: Bounds, jobs: number, print: Print): Promise<num
   }
   // A pool may mix messages of different pasts.
   print(`in a pool breaks ${suspicion}\nlooking for a state in which it does`);
-  const { ending: found } = runOne({ ...bounds, pool: false }, print);
+  const { ending: found } = runOne({ ...bounds, pool: false }, print, stepOf(fault));
   if (found === "violation") return 1;
   print("NOT exhausted: an invariant breaks in a pool, and no state was found in which it does; nothing is known");
   return 3;
@@ -145,8 +151,8 @@ function takeOption(args: string[], name: string): string | undefined {
 }
 
 /** Whether an invariant broke. */
-function show(bounds: Bounds, choices: readonly number[], print: Print): boolean {
-  const { lines, broken } = replay(bounds, choices);
+function show(bounds: Bounds, choices: readonly number[], print: Print, stepCore: StepCore = realStep): boolean {
+  const { lines, broken } = replay(bounds, choices, stepCore);
   print(lines.join("\n"));
   print(broken === undefined ? "no invariant broke" : `broken: ${broken}`);
   return broken !== undefined;
