@@ -49,7 +49,9 @@ const hits = {
   "key-answered-again": 0,
   "session-expired": 0,
   "session-made-room": 0,
+  "session-result-forgotten": 0,
   // Snapshots.
+  "snapshot-due-for-bytes": 0,
   "log-compacted": 0,
   "compaction-waited-for-peer": 0,
   "snapshot-offered-for-nothing": 0,

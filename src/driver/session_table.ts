@@ -176,6 +176,7 @@ export class SessionTable {
     for (const [sequence, { bytes }] of results) {
       if (this.#bytes <= this.#limits.bytesMax) return;
       if (bytes.length === 0) continue;
+      mark("session-result-forgotten");
       results.set(sequence, LOST);
       this.#bytes -= bytes.length;
     }

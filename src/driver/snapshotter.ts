@@ -7,6 +7,7 @@ import { configurationAt } from "../core/membership.ts";
 import { termAt } from "../core/term_index.ts";
 import { InvariantError, NoSnapshotsError, NothingNewToSnapshotError, ShutdownError } from "../errors.ts";
 import type { StateMachine } from "../machine.ts";
+import { mark } from "../marks.ts";
 import type { SnapshotMeta, SnapshotSink, SnapshotStore } from "../store/snapshot_store.ts";
 import { encodeSnapshot, type SnapshotContent } from "../wire/snapshot.ts";
 import type { Applier } from "./applier.ts";
@@ -117,7 +118,10 @@ export class Snapshotter<Command, Result> {
     const entries = this.#applier.appliedIndex - this.#host.state.snapshot.index;
     if (entries <= 0) return false;
     const { snapshotThreshold, snapshotThresholdBytes } = this.#settings;
-    return entries >= snapshotThreshold || this.#applier.appliedBytes - this.#bytesBefore >= snapshotThresholdBytes;
+    if (entries >= snapshotThreshold) return true;
+    const isDue = this.#applier.appliedBytes - this.#bytesBefore >= snapshotThresholdBytes;
+    if (isDue) mark("snapshot-due-for-bytes");
+    return isDue;
   }
 
   /** Consensus goes on without a snapshot: the log is longer meanwhile, that is all. */

@@ -8,6 +8,7 @@ import type { ClockBehaviour } from "../../src/testing/sim/clock.ts";
 import { drawConfig, LEASE_SHARE, type SimConfig } from "../../src/testing/sim/config.ts";
 import { calm } from "../../src/testing/sim/lines.ts";
 import { Random } from "../../src/testing/sim/random.ts";
+import { RETAIN } from "../../src/testing/sim/rare_settings.ts";
 import { isCall, type Script } from "../../src/testing/sim/script.ts";
 import { UsageError } from "./args.ts";
 
@@ -54,12 +55,12 @@ export function parseRegression(text: string, name: string): Regression {
 
 function complete(config: Partial<SimConfig>): SimConfig {
   const request = { servers: config.servers ?? 3, faults: [], moving: false } as const;
-  const { foundedLate: _, ...drawn } = drawConfig(Random.seeded(0), request);
+  const { foundedLate: _1, shutdownOnRemove: _2, ...drawn } = drawConfig(Random.seeded(0), request);
   const quiet = {
     ...drawn,
     termStart: 0,
     network: calm(drawn.network),
-    disk: { ...drawn.disk, keepsSnapshots: false, points: [] },
+    disk: { ...drawn.disk, keepsSnapshots: false, retain: RETAIN, points: [] },
     client: { ...drawn.client, workChance: 0, leaseShare: LEASE_SHARE },
   };
   const clocks = (config.clocks ?? drawn.clocks).map((clock: Partial<ClockBehaviour>) => {

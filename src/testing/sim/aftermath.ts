@@ -4,9 +4,11 @@
  *
  * @module
  */
+import type { ConfigurationChange, ServerId } from "../../types.ts";
 import type { Fault } from "./config.ts";
 import { LONGEST_DELAY } from "./delays.ts";
 import { handOver, takeSnapshots } from "./drill.ts";
+import type { MoveInput } from "./moves.ts";
 import { Patience } from "./patience.ts";
 import { INFIRMITIES, type Infirmity } from "./plague.ts";
 import type { Random } from "./random.ts";
@@ -51,7 +53,11 @@ export class Aftermath {
     await this.#patience.within(
       "V1",
       "start",
-      () => this.#simulation.present.every(({ life }) => life?.raft !== undefined && !plague.stopping.has(life)),
+      () =>
+        this.#simulation.present.every((server) => {
+          const { life } = server;
+          return plague.isRetired(server) || (life?.raft !== undefined && !plague.stopping.has(life));
+        }),
     );
   }
 
@@ -122,11 +128,12 @@ export class Aftermath {
 
   /** V2: who belongs to the cluster is settled, and everybody who does knows it. From now on this is about them. */
   #settle(): Promise<void> {
-    const { config, present, workload } = this.#simulation;
+    const { config, plague, present, workload } = this.#simulation;
     this.#members = present;
     if (config.moving === undefined) return Promise.resolve();
     const areSettled = () => {
       this.#members = membersOf(present);
+      plague.recall(this.#members);
       return this.#members.length > 0 && workload.openOn(present) === 0 &&
         hasConverged(this.#simulation, this.#members);
     };
@@ -142,18 +149,32 @@ export class Aftermath {
 
   /** V3: a healthy cluster takes somebody new, and lets somebody go. */
   async #move(): Promise<void> {
-    const { config, workload } = this.#simulation;
+    const { config, plague, servers, workload } = this.#simulation;
     if (config.moving === undefined) return;
     const asks = this.#random.pick(this.#members);
     const { installs } = asks.life!;
     for (const input of workload.moves?.(this.#members, this.#random) ?? []) {
       // Who is removed hands over, which may come before its answer.
-      const isOfLeader = input.type === "move" && input.changes.some(({ id }) => id === leaderOf(this.#members)?.id);
+      const leader = leaderOf(this.#members);
+      const isOfLeader = input.type === "move" && input.changes.some(({ id }) => id === leader?.id);
+      // Who stops as it is removed may do so before it is answered.
+      const isOwn = config.shutdownOnRemove === true && isAbout(input, "remove-server", asks.id);
+      const coming = servers.filter(({ id }) => isAbout(input, "add-voter", id));
+      plague.recall(coming);
+      await this.#patience.within(
+        "V1",
+        "start who is to come",
+        () => coming.every(({ life }) => life?.raft !== undefined),
+      );
       let isDone: boolean | undefined;
       workload.call?.(asks, input, "after")?.then((ok) => isDone = ok);
-      await this.#patience.within("V3", `answer a ${input.type}`, () => isDone !== undefined);
+      await this.#patience.within("V3", `answer a ${input.type}`, () => {
+        // Who asks for votes before it hears of that is told once more that it was removed.
+        plague.recall(coming);
+        return isDone !== undefined;
+      });
       // Who comes back may be of a later term, when it did not ask before it campaigned.
-      const isExcused = isOfLeader || config.settings.preVote !== true || asks.life!.installs > installs;
+      const isExcused = isOfLeader || isOwn || config.settings.preVote !== true || asks.life!.installs > installs;
       this.#simulation.ghost.must(isDone! || isExcused, "V3", () => {
         return `"${asks.id}" refuses ${JSON.stringify(input)} in a healthy cluster`;
       });
@@ -353,4 +374,9 @@ export class Aftermath {
     workload.checkHistory();
     this.#patience.judge();
   }
+}
+
+/** Whether this is asked for a server. */
+function isAbout(input: MoveInput, type: ConfigurationChange["type"], id: ServerId): boolean {
+  return input.type === "move" && input.changes.some((change) => change.type === type && change.id === id);
 }

@@ -10,7 +10,7 @@ import { hashText, Refusal, serialOf, type SimCommand, type SimResult, type SimS
 import { Oracle } from "./oracle.ts";
 import { judgedMove, type MoveInput } from "./moves.ts";
 import type { Life } from "./server.ts";
-import { answeredOnce, ClientSessions } from "./sessions.ts";
+import { answeredOnce, ClientSessions, isResultLost } from "./sessions.ts";
 import { touch, type TouchInput } from "./touches.ts";
 import { abortAfter } from "./touch_scene.ts";
 import type { World } from "./world.ts";
@@ -205,7 +205,9 @@ export class Calls {
 
   /** Who gives up does not know what becomes of it. */
   #failedOnce(call: Call, signal: AbortSignal, error: unknown): void {
-    if (signal.aborted && error === signal.reason) this.#end(call, "unknown");
+    const { input } = call;
+    const isLost = "command" in input && isResultLost(this.#ghost, input.command, error);
+    if (isLost || (signal.aborted && error === signal.reason)) this.#end(call, "unknown");
     else this.#failed(call, error);
   }
 

@@ -9,6 +9,7 @@ import { DELAY_SHAPES } from "./delays.ts";
 import type { NetworkBehaviour } from "./lines.ts";
 import type { MovingBehaviour } from "./moves.ts";
 import type { Random } from "./random.ts";
+import { drawRareSettings, drawRetain } from "./rare_settings.ts";
 import { DISK_FAULTS, type DiskFault, SURVIVABLE } from "./survivable.ts";
 import { DISK_POINTS, type DiskBehaviour } from "./storage.ts";
 import { commandBytesMax } from "./touches.ts";
@@ -77,6 +78,8 @@ export interface SimConfig {
   readonly moving?: MovingBehaviour;
   /** Servers start empty and are told within so many microseconds to begin; undefined where each begins at its start. */
   readonly foundedLate?: number;
+  /** Whether servers stop by themselves when they learn that they were removed; not by default. */
+  readonly shutdownOnRemove?: boolean;
 }
 
 /** What a caller may fix; the rest is drawn. */
@@ -127,11 +130,17 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
   const compacts = disk.store === "memory" || random.split("wal snapshots").chance(0.6);
   const snapshots = compacts ? snapshotsOf(random.split("snapshots"), heartbeat) : undefined;
   const points = random.split("points");
+  const rare = random.split("rare settings");
   return {
     servers,
     settings: {
       ...settingsOf(random.split("settings"), heartbeat, election),
       ...snapshots,
+      ...drawRareSettings(rare, {
+        heartbeatMs: heartbeat,
+        electionMinMs: election,
+        snapshots: snapshots !== undefined,
+      }),
       // Where disks stall of themselves, a leader might give up for that in a healthy cluster.
       ...disk.stallChance > 0 ? {} : { diskStallMs: heartbeat * points.pick([10, 40, 200]) },
     },
@@ -141,7 +150,7 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
     },
     disk: {
       ...disk,
-      ...snapshots === undefined ? {} : { keepsSnapshots: true },
+      ...snapshots === undefined ? {} : { keepsSnapshots: true, retain: drawRetain(rare.split("retain")) },
       points: DISK_POINTS.filter(() => points.chance(0.25)),
     },
     clocks: clocksOf(random.split("clocks"), servers, faults.includes("clock")),
@@ -163,6 +172,7 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
     ]]),
     ...moving === false ? {} : { moving },
     ...points.chance(0.2) ? { foundedLate: election * 1000 } : {},
+    ...moving !== false && rare.split("removal").chance(0.4) ? { shutdownOnRemove: true } : {},
   };
 }
 

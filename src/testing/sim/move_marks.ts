@@ -26,6 +26,7 @@ const none = {
   "leader-removed-itself": 0,
   "removed-server-campaigned": 0,
   "removed-server-told": 0,
+  "shut-down-when-removed": 0,
   "transfer-to-higher-priority": 0,
 };
 

@@ -40,6 +40,8 @@ export class Plague {
   readonly atlas: Atlas;
   /** Lives that are being shut down, some for a while as they hand over first: nothing may be asked of them. */
   readonly stopping: WeakSet<Life> = new WeakSet();
+  /** Those that have stopped as they were removed, since the faults ended. */
+  readonly #retired = new Set<SimServer>();
   /** Grows when all faults end: what was to end later has ended. */
   #era = 0;
 
@@ -170,6 +172,22 @@ export class Plague {
     return true;
   }
 
+  /** A server has stopped as it was removed. Somebody starts it again until the faults are over, then it must be needed. */
+  onLeft(server: SimServer): void {
+    if (this.#era > 0) this.#retired.add(server);
+    else this.#after(restartAfter, `${server.id} is tried again`, () => this.#start(server));
+  }
+
+  /** Whether a server stays down as it was removed. */
+  isRetired(server: SimServer): boolean {
+    return this.#retired.has(server);
+  }
+
+  /** These belong to the cluster, or are about to. */
+  recall(servers: readonly SimServer[]): void {
+    for (const server of servers) if (this.#retired.delete(server)) this.start(server);
+  }
+
   #start(server: SimServer): void {
     if (this.atlas.isLost(server.index)) return;
     const disk = server.life === undefined ? server.storage.faults?.identityAfter(undefined) : undefined;
@@ -203,7 +221,7 @@ export class Plague {
       faults?.heal();
       // What failed in the background would stop it yet.
       if (faults?.hasFailed === true || doubting.includes(server)) this.#simulation.crash(server.index, "kill");
-      this.#start(server);
+      if (!this.isRetired(server)) this.#start(server);
     }
   }
 

@@ -20,15 +20,8 @@ import { type ClockBehaviour, SimClock, type SimTimer } from "./clock.ts";
 import type { Host } from "./clients.ts";
 import type { Replacement } from "./disk/disk_actions.ts";
 import { applyWrite, cloneView } from "./disk_view.ts";
-import {
-  hashText,
-  type MachineTap,
-  type SimCommand,
-  SimMachine,
-  type SimResult,
-  stateIn,
-  untilDiverged,
-} from "./machine.ts";
+import { digestAtOnce } from "./digest.ts";
+import { type MachineTap, type SimCommand, SimMachine, type SimResult, stateIn, untilDiverged } from "./machine.ts";
 import type { Network } from "./network.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
@@ -55,6 +48,7 @@ export interface ServerParts {
   readonly foundedLate?: number | undefined;
   /** The term that every disk holds at first. */
   readonly termStart: number;
+  readonly shutdownOnRemove?: boolean | undefined;
   /** How machines work. */
   readonly machine: Pick<ClientBehaviour, "workChance" | "workMax">;
   /** Brings another machine. */
@@ -67,7 +61,7 @@ export interface Life extends NodeView {
   readonly machine: SimMachine;
   /** Set when it crashed or has stopped. */
   isOver: boolean;
-  /** Set when it was asked to shut down. */
+  /** Set when it was asked to shut down, or does so by itself. */
   isStopping: boolean;
   /** Set when it was shut down, and did. */
   hasStopped: boolean;
@@ -142,7 +136,7 @@ export class SimServer {
     const found = await this.recover();
     // A disk with holes is another one from here on: what the start writes is added to what was found.
     (life as { disk: DiskView }).disk = this.disk;
-    const { settings, bootstrap, network, tap, termStart, host, foundedLate } = this.#parts;
+    const { settings, bootstrap, network, tap, termStart, host, foundedLate, shutdownOnRemove } = this.#parts;
     // One that is to be added starts empty.
     const isFounder = this.id in bootstrap;
     if (isFounder && found.term < termStart) await this.#age(life);
@@ -155,13 +149,16 @@ export class SimServer {
       transport: network.transport(this.index),
       ...isFounder && foundedLate === undefined ? { bootstrap } : {},
       clusterId,
+      ...shutdownOnRemove === true ? { shutdownOnRemove } : {},
     }, this.#environment(life));
     if (life.isOver) return;
     life.raft = raft;
     if (isFounder && foundedLate !== undefined) this.#found(life, this.#random.below(foundedLate));
     void untilDiverged(raft, (error) => life.isOver || tap.onTrouble(this, "hold the same", error));
     raft.closed.then((error: RaftError | undefined) => {
-      if (error !== undefined && !life.isOver) tap.onDown(this, "stop", error);
+      if (life.isOver) return;
+      if (error !== undefined) tap.onDown(this, "stop", error);
+      else tap.onStopped(this, life);
     });
   }
 
@@ -391,12 +388,4 @@ export class SimServer {
     await store.write(write);
     if (!life.isOver) this.#inFlight = undefined;
   }
-}
-
-/** What the runtime's own digest says, it says in real time. */
-function digestAtOnce(bytes: Uint8Array): Uint8Array {
-  const text = new TextDecoder().decode(bytes);
-  const view = new DataView(new ArrayBuffer(16));
-  for (let at = 0; at < 16; at += 4) view.setInt32(at, hashText(text, at));
-  return new Uint8Array(view.buffer);
 }

@@ -39,6 +39,8 @@ export interface ServerTap {
   onRetried(server: SimServer, operation: FileOperation): void;
   /** A disk is another one now. */
   onReplaced(server: SimServer, before: DiskView, by: Replacement): void;
+  /** A server has stopped as it should: it was asked to, or was removed. */
+  onStopped(server: SimServer, life: Life): void;
   /** A server did not start, or stopped. */
   onDown(server: SimServer, what: "start" | "stop", error: unknown): void;
   /** A server does what it must not, whatever is checked. */

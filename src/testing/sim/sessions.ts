@@ -83,3 +83,13 @@ export function answeredOnce(ghost: Ghost, { value }: SimCommand, result: SimRes
     return `"${value}" of a session is answered with ${result}, and was applied at ${index} with another result`;
   });
 }
+
+/**
+ * Whether this says that the command was applied, and that its result was not kept as there is too much of them
+ * (`sessionsBytesMax`). K3: then it was applied.
+ */
+export function isResultLost(ghost: Ghost, { value }: SimCommand, error: unknown): boolean {
+  if (!(error instanceof Error) || !error.message.startsWith("The command was applied before")) return false;
+  ghost.must(ghost.appliedAt.has(value), "K3", () => `"${value}" is said to be applied, and no machine has seen it`);
+  return true;
+}

@@ -97,6 +97,8 @@ export class Simulation {
   readonly #ofSends: readonly Checker[];
   readonly #ofEvents: readonly Checker[];
   readonly #dirty = new Set<Life>();
+  /** Lives that end as their server was removed. */
+  readonly #leaving = new WeakSet<Life>();
   #hasLed = false;
 
   /** Builds everything from one stream of chance. */
@@ -129,6 +131,7 @@ export class Simulation {
       distort: options.distort,
       termStart: config.termStart,
       foundedLate: config.foundedLate,
+      shutdownOnRemove: config.shutdownOnRemove,
       machine: config.client,
       host,
     };
@@ -182,11 +185,23 @@ export class Simulation {
   /** Shuts a server down; whether it did, as it may crash meanwhile. K4: by then it has answered everybody. */
   async stop(server: SimServer): Promise<boolean> {
     const life = await server.stop();
-    if (life === undefined) return false;
+    if (life !== undefined) this.#onStopped(life);
+    return life !== undefined;
+  }
+
+  #onStopped(life: Life): void {
     // Its answers are on their way to their callers.
     this.ghost.later.push(() => this.workload.onOver(life));
     void touchStopped(this.ghost, life);
-    return true;
+  }
+
+  /** A server has stopped by itself, as it was removed. */
+  #onLeft(server: SimServer, life: Life): void {
+    this.moves.hits["shut-down-when-removed"]++;
+    life.hasStopped = true;
+    server.crash("kill");
+    this.#onStopped(life);
+    this.plague.onLeft(server);
   }
 
   /** Ends a server's life. */
@@ -247,6 +262,9 @@ export class Simulation {
         this.network.forget(server.index);
         for (const checker of this.#checkers) checker.onReplaced?.(ghost, server.id, before, server.disk, by);
       },
+      onStopped: (server, life) => {
+        if (this.#leaving.has(life)) this.#onLeft(server, life);
+      },
       onDown: (server, what, error) => {
         if (this.plague.onDown(server.index, error)) return;
         const detail = error instanceof Error ? error.stack ?? error.message : String(error);
@@ -270,6 +288,12 @@ export class Simulation {
       trace.say(() => `      ${life.id} ${JSON.stringify(step.event)} → ${JSON.stringify(step.effects)}`);
     }
     for (const checker of this.#ofSteps) checker.onStep!(this.ghost, life, step);
+    const isRemoved = step.effects.some(({ type }) => type === "announce-removed");
+    if (isRemoved && this.config.shutdownOnRemove === true) {
+      life.isStopping = true;
+      this.#leaving.add(life);
+      this.plague.stopping.add(life);
+    }
     const isDamaged = this.servers[life.index]!.storage.faults?.isDamaged === true;
     const isRepaired = isDamaged && life.core.damaged.length === 0 &&
       step.effects.some((effect) => effect.type === "announce-damage" && effect.damaged.length === 0);

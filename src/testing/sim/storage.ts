@@ -31,6 +31,8 @@ export interface DiskBehaviour {
   readonly keepsCopies: boolean;
   /** Whether there are snapshots; undefined in runs from before there were. */
   readonly keepsSnapshots?: boolean;
+  /** How many snapshots it keeps, as far as it holds files; undefined in runs that keep as many as by default. */
+  readonly retain?: number;
   /** Where it is unkind now and then; undefined for nowhere. */
   readonly points?: readonly DiskPoint[];
 }

@@ -284,8 +284,8 @@ export class Workload implements Clients {
 
   /** None where keys are forgotten so soon that what is sent again may rightly be applied again. */
   #keyedChance(): number {
-    const { settings: { sessionTtlMs, sessionsMax }, client: { keyed = 0 } } = this.#config;
-    return sessionTtlMs === undefined && sessionsMax === undefined ? keyed : 0;
+    const { settings: { sessionTtlMs, sessionsMax, sessionsBytesMax }, client: { keyed = 0 } } = this.#config;
+    return [sessionTtlMs, sessionsMax, sessionsBytesMax].every((limit) => limit === undefined) ? keyed : 0;
   }
 
   #drawKeyed(fresh: SimCommand): SimInput {

@@ -75,6 +75,26 @@ rule("M6", "a leader without a vote makes way", (stage, isBad) => {
   for (let i = 0; i < 30; i++) stage.step(a, { type: "drained" }, () => {}, [], i === 0 ? 0 : isBad ? 2001 : 1999);
 });
 
+rule("M6", "who is told that it is removed is in no committed configuration any more", (stage, isBad) => {
+  const [a, b] = [stage.server("a"), stage.server("b")];
+  stage.reign(a, 2, b);
+  change(stage, a, isBad ? "a b c ~d" : "a b");
+  stage.follow(a, b);
+  stage.end(a, b);
+  stage.step(stage.server("c"), { type: "drained" }, () => {}, [{ type: "announce-removed", index: a.log.last }]);
+  for (const check of stage.ghost.later.splice(0)) check();
+});
+
+rule("M6", "who is told that it is removed is so by what is committed", (stage, isBad) => {
+  const [a, b] = [stage.server("a"), stage.server("b")];
+  stage.reign(a, 2, b);
+  change(stage, a, "a b");
+  if (!isBad) stage.follow(a, b);
+  stage.end(a, b);
+  stage.step(stage.server("c"), { type: "drained" }, () => {}, [{ type: "announce-removed", index: a.log.last }]);
+  for (const check of stage.ghost.later.splice(0)) check();
+});
+
 rule("M7", "somebody has a vote", (stage, isBad) => {
   stage.end(stage.server("a", { servers: isBad ? "~a ~b" : "a ~b" }));
 });

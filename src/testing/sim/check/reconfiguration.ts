@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Configuration, IndexedConfiguration, ServerId } from "../../../types.ts";
+import type { Configuration, IndexedConfiguration, LogIndex, ServerId } from "../../../types.ts";
 import type { Ghost } from "../ghost.ts";
 import type { NodeView, StepView } from "../view.ts";
 import { type Checker, configurationIn, isQuorum, setsOf } from "./checker.ts";
@@ -20,7 +20,7 @@ export const reconfiguration: Checker = {
     const { core } = node;
     for (const effect of step.effects) {
       if (effect.type === "append" && effect.source === "configuration") appended(ghost, node, effect.from);
-      if (effect.type === "announce-removed") ghost.removed.set(node, effect.index);
+      if (effect.type === "announce-removed") removed(ghost, node, effect.index);
     }
     if (core.role === "leader") voteless(ghost, node, step.now);
     else ghost.voteless.delete(node);
@@ -49,6 +49,22 @@ function appended(ghost: Ghost, { id, core, log }: NodeView, index: number): voi
   const [incoming, next] = [setsOf(before.configuration)[0]!, setsOf(after.configuration)[0]!];
   ghost.must(`${[...incoming].sort()}` === `${[...next].sort()}`, "M5", () => {
     return `leader "${id}" leaves the joint configuration of {${incoming}} for {${next}}`;
+  });
+}
+
+/** M6: who is told that an entry has removed it, and may stop for that, is not in it, and it is committed. */
+function removed(ghost: Ghost, node: NodeView, index: LogIndex): void {
+  ghost.removed.set(node, index);
+  // An enemy says so of the first one.
+  if (index === 1) return;
+  ghost.later.push(() => {
+    const configuration = ghost.commits[index - 1]?.configuration;
+    const isIn = configuration?.servers.some(({ id }) => id === node.id);
+    ghost.must(isIn === false, "M6", () => {
+      return `"${node.id}" is said to be removed by entry ${index}, which ${
+        configuration === undefined ? "is no committed configuration" : "knows it"
+      }`;
+    });
   });
 }
 

@@ -12,6 +12,7 @@ import { openSnapshot } from "../../../wire/snapshot_reader.ts";
 import { loseAll, MemoryFiles } from "../../memory_files.ts";
 import { cloneView, viewOf } from "../disk_view.ts";
 import type { Random } from "../random.ts";
+import { RETAIN } from "../rare_settings.ts";
 import type { CrashKind, DiskBehaviour, Operations, Storage, StorageTap } from "../storage.ts";
 import type { DiskView } from "../view.ts";
 import { drawCrash } from "./crash.ts";
@@ -37,6 +38,7 @@ export class WalDisk implements Storage {
   readonly #id: ServerId;
   readonly #segmentBytes: number;
   readonly #keepsSnapshots: boolean;
+  readonly #retain: number;
   readonly #random: Random;
   /** What examinations draw from: how often there is one changes nothing else. */
   readonly #examiner: Random;
@@ -50,6 +52,7 @@ export class WalDisk implements Storage {
     this.#id = id;
     this.#segmentBytes = behaviour.segmentBytes;
     this.#keepsSnapshots = behaviour.keepsSnapshots === true;
+    this.#retain = behaviour.retain ?? RETAIN;
     this.#random = random;
     this.#examiner = random.split("examiner");
     this.#operations = operations;
@@ -83,7 +86,7 @@ export class WalDisk implements Storage {
   factory(): StoreFactory {
     const open: StoreFactory["open"] = ({ onSync }) => Promise.resolve(this.#store(this.#files, onSync));
     if (!this.#keepsSnapshots) return { open };
-    return { open, snapshots: { open: () => Promise.resolve(snapshotsOf(this.#files)) } };
+    return { open, snapshots: { open: () => Promise.resolve(this.#snapshots(this.#files)) } };
   }
 
   crash(kind: CrashKind): void {
@@ -121,7 +124,7 @@ export class WalDisk implements Storage {
   async #interrupt(files: MemoryFiles): Promise<void> {
     files.haltAfter(this.#examiner.below(interruptMax));
     await this.#store(files).open(this.#id).catch(() => {});
-    if (this.#keepsSnapshots) await snapshotsOf(files).open().catch(() => {});
+    if (this.#keepsSnapshots) await this.#snapshots(files).open().catch(() => {});
     files.crash(drawCrash(this.#examiner));
   }
 
@@ -141,7 +144,7 @@ export class WalDisk implements Storage {
 
   /** The newest snapshot that is whole; nothing else may be left. */
   async #newestSnapshot(files: MemoryFiles, { inSnapshots }: Flaws): Promise<Pick<DiskView, "snapshot" | "state">> {
-    const snapshots = snapshotsOf(files);
+    const snapshots = this.#snapshots(files);
     await snapshots.open();
     const left = files.child(SNAPSHOTS_NAME).names().find((name) => name.endsWith(".tmp"));
     if (left !== undefined) throw new Error(`the start leaves "${left}"`);
@@ -156,6 +159,10 @@ export class WalDisk implements Storage {
       throw new Error(`"${damaged.id}" is no good as ${damaged.problem}`);
     }
     return { snapshot: newest?.index ?? 0, state };
+  }
+
+  #snapshots(files: MemoryFiles): SnapshotStore {
+    return fileSnapshots(files.directory(SNAPSHOTS_NAME), { retain: this.#retain });
   }
 
   #store(files: MemoryFiles, onSync?: (ms: number) => void): Store {
@@ -175,8 +182,4 @@ async function stateOf(snapshots: SnapshotStore, { id }: SnapshotMeta, tap: Stor
   } catch {
     return NaN;
   }
-}
-
-function snapshotsOf(files: MemoryFiles): SnapshotStore {
-  return fileSnapshots(files.directory(SNAPSHOTS_NAME));
 }
