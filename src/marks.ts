@@ -23,6 +23,7 @@ const hits = {
   "append-rejected-for-gap": 0,
   "append-rejected-for-term": 0,
   "append-again-accepted": 0,
+  "append-from-before-log": 0,
   "append-truncated": 0,
   "commit-capped-by-verified": 0,
   "write-before-truncation-ignored": 0,
@@ -50,6 +51,7 @@ const hits = {
   "session-expired": 0,
   "session-made-room": 0,
   "session-result-forgotten": 0,
+  "command-of-forgotten-session": 0,
   // Snapshots.
   "snapshot-due-for-bytes": 0,
   "log-compacted": 0,

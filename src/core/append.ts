@@ -42,6 +42,7 @@ export function onAppendRequest(step: Step, from: ServerId, request: AppendReque
     mark("append-rejected-for-term");
     return reject(step, from, request, hint);
   }
+  if (ours === undefined) mark("append-from-before-log");
   takeEntries(step, from, request);
   // Only what this leader's requests have verified may be taken as committed (BC03), not all that the log holds.
   state.verifiedIndex = Math.max(state.verifiedIndex, request.end - 1);

@@ -75,7 +75,10 @@ export class SessionTable {
     const key = keyOf(block);
     const session = this.#sessions.get(key);
     if (session === undefined) {
-      if (number < KEY_SESSION_MIN) return answered({ ok: false, error: new SessionExpiredError(number) });
+      if (number < KEY_SESSION_MIN) {
+        if (sequence > 0) mark("command-of-forgotten-session");
+        return answered({ ok: false, error: new SessionExpiredError(number) });
+      }
       this.#sessions.set(key, { usedMs: entry.timeMs, high: 0, results: new Map() });
       this.#bytes += OVERHEAD_BYTES;
       return this.#toApply(block);

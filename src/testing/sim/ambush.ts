@@ -136,6 +136,21 @@ export function drawCompany(random: Random, config: SimConfig, action: Action, l
   return { actions: [cut, stall], writes: random.pick([1, 4]) };
 }
 
+/**
+ * Draws that such a leader is asked for so much at once that others have to remove a long tail from its log when it is
+ * back; undefined where it stays as it is.
+ */
+export function drawCrowd(random: Random, { settings }: SimConfig, company: Company): Company | undefined {
+  // Whoever has to wait for room brings nothing into the log.
+  const hasRoom = settings.inFlightCountMax === undefined && settings.inFlightBytesMax === undefined;
+  if (!hasRoom || !random.chance(0.15)) return undefined;
+  const [cut, ...rest] = company.actions;
+  if (cut?.type !== "cut") return undefined;
+  // Long enough for the others to go on without it.
+  const lasting = { ...cut, for: Math.max(cut.for, settings.electionMaxMs! * 1000 * 3) };
+  return { actions: [lasting, ...rest], writes: random.between(100, 200) };
+}
+
 /** Whether too few are left that hear this server and are heard by it. */
 function isCutOff({ servers }: SimConfig, directions: readonly Direction[], server: number): boolean {
   const lost = new Set(directions.filter((direction) => direction.includes(server)).flat());

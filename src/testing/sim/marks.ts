@@ -16,11 +16,13 @@ const none = {
   "leader-deposed-by-append-request": 0,
   "leader-deposed-by-append-response": 0,
   "leader-deposed-by-vote-request": 0,
+  "leader-deposed-by-snapshot-response": 0,
   "leader-paused-beyond-election": 0,
   "leader-crashed": 0,
   "transfer-target-crashed": 0,
   "truncated-one": 0,
   "truncated-many": 0,
+  "truncated-hundred": 0,
   "truncated-entry-came-back": 0,
   "commit-waited-for-own-disk": 0,
   "earlier-term-committed-by-own-entry": 0,
@@ -105,6 +107,7 @@ export class MarkObserver implements Checker {
     const count = lastIndex - from + 1;
     if (count === 1) this.hits["truncated-one"]++;
     if (count >= many) this.hits["truncated-many"]++;
+    if (count >= 100) this.hits["truncated-hundred"]++;
     const gone = this.#truncated.get(node) ?? new Set();
     this.#truncated.set(node, gone);
     // The log's view still has what was just removed.

@@ -16,6 +16,10 @@ const none = {
   "joint-truncated": 0,
   "crashed-in-joint": 0,
   "leader-crashed-in-joint": 0,
+  "leader-crashed-in-joint-uncommitted": 0,
+  "leader-crashed-in-joint-committed": 0,
+  "leader-crashed-in-joint-half-known": 0,
+  "leader-crashed-leaving-joint": 0,
   "configuration-reverted": 0,
   "staging-promoted": 0,
   "staging-promoted-by-next-leader": 0,
@@ -56,11 +60,29 @@ export class MoveObserver implements Checker {
     }
   }
 
-  /** A server is about to crash. */
-  onCrash(node: NodeView): void {
-    if (node.core === undefined || configurationIn(node)?.outgoing === undefined) return;
-    this.hits["crashed-in-joint"]++;
-    if (node.core.role === "leader") this.hits["leader-crashed-in-joint"]++;
+  /** A server is about to crash, one of these lives. */
+  onCrash(node: NodeView, lives: readonly NodeView[]): void {
+    const { core } = node;
+    const [before, last] = core?.configurations.slice(-2) ?? [];
+    const inForce = last ?? before;
+    if (inForce === undefined) return;
+    const { hits } = this;
+    const isLeader = core.role === "leader";
+    const isCommitted = inForce.index <= core.commitIndex;
+    if (inForce.configuration.outgoing === undefined) {
+      const isLeaving = last !== undefined && before!.configuration.outgoing !== undefined;
+      if (isLeader && isLeaving && !isCommitted) hits["leader-crashed-leaving-joint"]++;
+      return;
+    }
+    hits["crashed-in-joint"]++;
+    if (!isLeader) return;
+    hits["leader-crashed-in-joint"]++;
+    hits[isCommitted ? "leader-crashed-in-joint-committed" : "leader-crashed-in-joint-uncommitted"]++;
+    // Of those that go on without it some know the joint configuration and others don't.
+    const hash = node.log.hashAt(inForce.index);
+    const others = lives.filter((other) => other !== node && setsOf(inForce.configuration).flat().includes(other.id));
+    const count = others.filter(({ log }) => log.hashAt(inForce.index) === hash).length;
+    if (count > 0 && count < others.length) hits["leader-crashed-in-joint-half-known"]++;
   }
 
   #onEffect(node: NodeView, effect: Effect): void {

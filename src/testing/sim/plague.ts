@@ -164,7 +164,8 @@ export class Plague {
     const server = this.#simulation.servers[index]!;
     const fault = server.storage.faults?.explain(error);
     const outcome = fault && SURVIVABLE[fault].outcome;
-    if (outcome !== "stops" && outcome !== "refuses") return false;
+    if (fault === undefined || (outcome !== "stops" && outcome !== "refuses")) return false;
+    this.#simulation.troubles.onDown(index, fault);
     this.#simulation.world.trace.say(() => `    ${server.id} is down by ${fault}: ${(error as Error).message}`);
     this.#simulation.crash(index, "kill");
     if (outcome === "refuses") this.atlas.lose(index);

@@ -5,7 +5,7 @@
  */
 import { takeMarks } from "../../marks.ts";
 import { Aftermath } from "./aftermath.ts";
-import { drawAmbush, drawCompany, drawLateAnswer, drawTrap } from "./ambush.ts";
+import { drawAmbush, drawCompany, drawCrowd, drawLateAnswer, drawTrap } from "./ambush.ts";
 import { type ConfigRequest, drawConfig, type SimConfig } from "./config.ts";
 import { drawSpread } from "./disk/disk_actions.ts";
 import { InvariantViolation } from "./ghost.ts";
@@ -110,7 +110,7 @@ async function runConfig(
     lostEntries: lostEntries(simulation),
     hash: world.trace.hash,
     lines: world.trace.lines(),
-    marks: { ...takeMarks(), ...simulation.marks.hits, ...simulation.moves.hits },
+    marks: { ...takeMarks(), ...simulation.marks.hits, ...simulation.moves.hits, ...simulation.troubles.hits },
     script: { seed, config, until, decisions: mergeDecisions(plague.performed, callsUntil(workload.calls, until)) },
   };
 }
@@ -126,6 +126,7 @@ class Run {
   readonly #aftermath: Random;
   readonly #ambushes: Random;
   readonly #company: Random;
+  readonly #crowds: Random;
   readonly #traps: Random;
   readonly #answers: Random;
   readonly #leases: Random;
@@ -142,6 +143,7 @@ class Run {
     this.#aftermath = random.split("aftermath");
     this.#ambushes = random.split("ambush");
     this.#company = random.split("company");
+    this.#crowds = random.split("crowds");
     this.#traps = random.split("traps");
     this.#answers = random.split("answers");
     this.#leases = random.split("leases");
@@ -226,11 +228,13 @@ class Run {
     if (!this.#isRoom || this.faultsEndedAt !== undefined) return;
     const { config, leader, plague, servers, workload, world } = this.#simulation;
     const company = leader && drawCompany(this.#company, config, action, leader.index);
-    const actions = company?.actions ?? [action, ...drawSpread(this.#spread, config, action)];
+    const crowd = company && drawCrowd(this.#crowds, config, company);
+    const actions = crowd?.actions ?? company?.actions ?? [action, ...drawSpread(this.#spread, config, action)];
     for (const it of actions) plague.perform(it);
-    if (company === undefined || company.writes === 0) return;
+    const writes = crowd?.writes ?? company?.writes ?? 0;
+    if (writes === 0) return;
     world.schedule(-1, Port.client, 1, "rush", () => {
-      workload.rush?.(servers[leader!.index]!, company.writes, this.#company);
+      workload.rush?.(servers[leader!.index]!, writes, crowd === undefined ? this.#company : this.#crowds);
     });
   }
 

@@ -21,6 +21,7 @@ import { stale } from "./check/stale.ts";
 import type { Clients, Host } from "./clients.ts";
 import { isInTime, type SimConfig } from "./config.ts";
 import { Ghost } from "./ghost.ts";
+import { DiskObserver } from "./disk_marks.ts";
 import { MarkObserver } from "./marks.ts";
 import { MoveObserver } from "./move_marks.ts";
 import { addressOf } from "./moves.ts";
@@ -87,6 +88,7 @@ export class Simulation {
   steps = 0;
   readonly marks: MarkObserver;
   readonly moves: MoveObserver = new MoveObserver();
+  readonly troubles: DiskObserver = new DiskObserver();
   /** Messages sent so far. */
   sent = 0;
   /** When a leader last told a server to take over, virtual microseconds. */
@@ -106,7 +108,7 @@ export class Simulation {
     this.config = config;
     this.marks = new MarkObserver(config.servers);
     this.ghost.keepsTime = config.clocks.every(({ rate }) => isInTime(config, rate));
-    this.#checkers = [...options.checkers ?? CHECKERS, this.marks, this.moves];
+    this.#checkers = [...options.checkers ?? CHECKERS, this.marks, this.moves, this.troubles];
     this.#ofSteps = this.#checkers.filter(({ onStep }) => onStep !== undefined);
     this.#ofSends = this.#checkers.filter(({ onSend }) => onSend !== undefined);
     this.#ofEvents = this.#checkers.filter(({ onEvent }) => onEvent !== undefined);
@@ -210,7 +212,8 @@ export class Simulation {
     const { life } = server;
     if (life !== undefined) {
       this.marks.onCrash(life, this.lives);
-      this.moves.onCrash(life);
+      this.moves.onCrash(life, this.lives);
+      this.troubles.onCrash(life);
     }
     // A machine that is paused and loses power is not paused any more.
     this.world.resume(index);
