@@ -64,7 +64,7 @@ export interface SimulateOptions<Command, Result, Machine, Query = never, State 
   readonly servers?: number;
   /**
    * Whether servers also come, go and hand over: there are up to three more, which start empty and are asked for a machine
-   * when they start. Not in seeds that draw faults by which disks rot.
+   * when they start. Not in seeds that draw more damage to disks than can be survived.
    *
    * @default {false}
    */

@@ -294,8 +294,8 @@ test("simulate: what cannot be used is refused", async () => {
   await assertRejects(() => run({ seeds: 0 }), RangeError, "Cannot use seeds 0");
   await assertRejects(() => run({ steps: NaN }), RangeError, "Cannot use steps NaN");
   const moving = { membership: true, servers: 3 };
-  const rot = 'Cannot use faults "rot" with membership: servers that come and go keep their disks';
-  await assertRejects(() => run({ ...moving, faults: ["kill", "rot"] }), RangeError, rot);
+  const rot = 'Cannot use faults "rot-beyond" with membership: servers that come and go keep their disks';
+  await assertRejects(() => run({ ...moving, faults: ["kill", "rot-beyond"] }), RangeError, rot);
   await assertRejects(
     () => run({ ...moving, faults: ["wipe"] }),
     RangeError,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ConfigurationChange, ServerId } from "../../types.ts";
+import type { ConfigurationChange, Server, ServerId } from "../../types.ts";
 import type { Fault } from "./config.ts";
 import { LONGEST_DELAY } from "./delays.ts";
 import { handOver, takeSnapshots } from "./drill.ts";
@@ -38,8 +38,9 @@ export class Aftermath {
   /** Runs them all; rejects with the first violation. */
   async run(): Promise<void> {
     await this.#heal();
-    if (await this.#mustGoOn()) await this.#recover();
-    else await this.#standStill();
+    const mustGoOn = await this.#mustGoOn();
+    if (mustGoOn === true) await this.#recover();
+    else if (mustGoOn === false) await this.#standStill();
     await this.#shutDown();
     this.#checkHistory();
   }
@@ -61,10 +62,13 @@ export class Aftermath {
     );
   }
 
-  /** Whether enough is left. Where damage does not go beyond what can be survived, whoever is up is enough. */
-  async #mustGoOn(): Promise<boolean> {
-    const { plague: { atlas }, config: { network } } = this.#simulation;
-    if (!atlas.goesBeyond) return atlas.isQuorumLeft;
+  /**
+   * Whether enough is left. Where damage does not go beyond what can be survived, whoever is up is enough. Undefined where
+   * that depends on which of several configurations is going to be in force.
+   */
+  async #mustGoOn(): Promise<boolean | undefined> {
+    const { plague: { atlas }, config: { moving, network } } = this.#simulation;
+    if (!atlas.goesBeyond) return atlas.isQuorumLeft || (moving === undefined ? false : undefined);
     // A log may become longer by what is on its way, and another one too short to lead.
     await this.#patience.pass(
       this.#patience.electionMax + Math.max(network.lateMax, network.tailMax, LONGEST_DELAY * network.delayMax),
@@ -112,7 +116,7 @@ export class Aftermath {
     const voters = this.#voters;
     // Those that never lead may have what those lack that would have to, and so may anybody what is damaged elsewhere.
     const canSpare = this.#infirmities.length > 0 && moving?.idlers !== true && !present.some(isDamaged);
-    const all = moving === undefined ? this.#simulation.servers.length : voters.length;
+    const all = this.#votersInAll;
     const some = this.#random.shuffle(voters).slice(0, this.#random.between((all >> 1) + 1, voters.length));
     const areAll = this.#random.chance(0.5) || !canSpare;
     return areAll ? present : some.sort((a, b) => a.index - b.index);
@@ -140,26 +144,38 @@ export class Aftermath {
     return this.#patience.within("V2", "settle who its servers are", areSettled, () => entriesOf(present));
   }
 
-  /** Those with a vote. */
+  /** Those with a vote that are there. */
   get #voters(): readonly SimServer[] {
     if (this.#simulation.config.moving === undefined) return this.#members;
-    const { servers } = leaderOf(this.#members)!.core.configurations.at(-1)!.configuration;
-    return this.#members.filter(({ id }) => servers.some((server) => server.id === id && server.suffrage === "voter"));
+    return this.#members.filter(({ id }) => this.#servers.some((it) => it.id === id && it.suffrage === "voter"));
+  }
+
+  /** How many have a vote, also of those that never start again. */
+  get #votersInAll(): number {
+    const { config, servers } = this.#simulation;
+    if (config.moving === undefined) return servers.length;
+    return this.#servers.filter(({ suffrage }) => suffrage === "voter").length;
+  }
+
+  /** Those that are in force. */
+  get #servers(): readonly Server[] {
+    return leaderOf(this.#members)!.core.configurations.at(-1)!.configuration.servers;
   }
 
   /** V3: a healthy cluster takes somebody new, and lets somebody go. */
   async #move(): Promise<void> {
-    const { config, plague, servers, workload } = this.#simulation;
-    if (config.moving === undefined) return;
+    const { config, plague, present, workload } = this.#simulation;
+    // Where one of them never starts again the others may rightly have to stay.
+    if (config.moving === undefined || this.#servers.length > this.#members.length) return;
     const asks = this.#random.pick(this.#members);
     const { installs } = asks.life!;
-    for (const input of workload.moves?.(this.#members, this.#random) ?? []) {
+    for (const input of workload.moves?.(present, this.#members, this.#random) ?? []) {
       // Who is removed hands over, which may come before its answer.
       const leader = leaderOf(this.#members);
       const isOfLeader = input.type === "move" && input.changes.some(({ id }) => id === leader?.id);
       // Who stops as it is removed may do so before it is answered.
       const isOwn = config.shutdownOnRemove === true && isAbout(input, "remove-server", asks.id);
-      const coming = servers.filter(({ id }) => isAbout(input, "add-voter", id));
+      const coming = present.filter(({ id }) => isAbout(input, "add-voter", id));
       plague.recall(coming);
       await this.#patience.within(
         "V1",
@@ -295,7 +311,7 @@ export class Aftermath {
     const leader = leaderOf(well)!;
     const old = well.find(({ life }) => life === leader)!;
     const voters = this.#voters.filter((server) => well.includes(server) && server !== old);
-    const all = config.moving === undefined ? config.servers : this.#voters.length;
+    const all = this.#votersInAll;
     // Without a quorum nobody could follow, and who never leads can't either.
     const canFollow = voters.length * 2 > all && config.moving?.idlers !== true;
     if (config.moving !== undefined && !canFollow) return;

@@ -34,8 +34,8 @@ export interface Clients {
   onOver(life: Life): void;
   /** Calls that a healthy server must answer, made when they are asked for: what they are, and whether they are answered. */
   probes(server: SimServer, random: Random): Iterable<readonly [what: string, answer: Promise<boolean> | undefined]>;
-  /** Changes of the servers that a healthy cluster must make, each drawn when the one before is made. */
-  moves?(members: readonly SimServer[], random: Random): Iterable<MoveInput>;
+  /** Changes of the servers, by those that are present, that a healthy cluster must make, each drawn when the one before is made. */
+  moves?(present: readonly SimServer[], members: readonly SimServer[], random: Random): Iterable<MoveInput>;
   /** One call to a server that is up; undefined when it is not. */
   call?(server: SimServer, input: MoveInput, client: string): Promise<boolean> | undefined;
   /** Writes that all come to one server at once. */

@@ -117,9 +117,9 @@ export function isInTime(config: Pick<SimConfig, "settings">, rate: number): boo
 /** A configuration: each fault and feature on or off, so that each is also met without the others. */
 export function drawConfig(random: Random, request: ConfigRequest = {}): SimConfig {
   const drawn = random.weighted<number>([[1, 1], [2, 2], [3, 8], [4, 2], [5, 6], [7, 1]]);
-  const all = request.faults ?? drawFaults(random);
-  const moving = request.moving !== false && movingOf(random.split("moving"), request.servers ?? drawn, all, request);
-  const faults = moving === false ? all : all.filter((fault) => fault !== "rot-in-snapshots");
+  const faults = request.faults ?? drawFaults(random);
+  const moving = request.moving !== false &&
+    movingOf(random.split("moving"), request.servers ?? drawn, faults, request);
   const founders = (request.moving !== false ? request.moving?.voters : undefined) ?? drawn;
   const servers = request.servers ?? (moving === false ? founders : founders + random.split("spares").between(1, 3));
   const timing = random.split("timing");
@@ -189,8 +189,8 @@ function drawFaults(random: Random): readonly Fault[] {
 }
 
 /**
- * Not where disks are damaged: of how many copies that may be depends on who the servers are. A new server believes in
- * no term that is far from its own, so those don't begin with one.
+ * Not where more is damaged than can be survived. A new server believes in no term that is far from its own, so those
+ * don't begin with one.
  */
 function movingOf(
   random: Random,
@@ -199,28 +199,24 @@ function movingOf(
   { servers, faults: asked, moving }: ConfigRequest,
 ): MovingBehaviour | false {
   const isDrawn = random.chance(0.35) || moving !== undefined;
-  const isOff = !isDrawn || servers === 1 || faults.some(isRotOfLogs);
-  // Whoever asks for that wants it done.
-  if (asked?.some(isLossOfDisks) === true) return false;
-  if (isOff) return false;
+  if (!isDrawn || servers === 1) return false;
+  // Those of disks that are replaced are left out where they are drawn. Whoever asks for them wants them done.
+  if (faults.some((fault) => excludesMoves(fault) && !isLossOfDisks(fault))) return false;
+  if (asked?.some((fault) => isLossOfDisks(fault) || (moving === undefined && fault.startsWith("rot")))) return false;
   const voters = servers === undefined ? drawn : random.between(1, servers - 1);
   const [chance, idlers] = [random.pick([0.02, 0.1, 0.3]), random.chance(0.4)];
   const swaps = idlers ? 0 : random.split("swaps").pick([0, 0, 0.3, 0.8]);
   return { voters, chance, idlers, swaps, ...moving === false ? {} : moving };
 }
 
-/** Whether servers stay who they are when this is asked for. */
+/** Whether servers stay who they are when this is asked for, or drawn: nothing could say what is left of a quorum. */
 export function excludesMoves(fault: Fault): boolean {
-  return isRotOfLogs(fault) || isLossOfDisks(fault);
+  return ["rot-beyond", "rot-above-mark", "lost-tail"].includes(fault) || isLossOfDisks(fault);
 }
 
-/** Where servers come and go, disks are not replaced either. */
+/** Where servers come and go, disks are not replaced. */
 function isLossOfDisks(fault: Fault): boolean {
-  return ["wipe", "old-copy", "replace-beyond", "rot-in-snapshots"].includes(fault);
-}
-
-function isRotOfLogs(fault: Fault): boolean {
-  return fault.startsWith("rot") && fault !== "rot-in-snapshots";
+  return ["wipe", "old-copy", "replace-beyond"].includes(fault);
 }
 
 function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number): Partial<RaftSettings> {

@@ -169,8 +169,8 @@ export class Hosted implements Host {
   }
 
   /** See {@linkcode Clients.moves}. */
-  moves(members: readonly SimServer[], random: Random): Iterable<MoveInput> {
-    return movesAfter(this.#servers, members, random);
+  moves(present: readonly SimServer[], members: readonly SimServer[], random: Random): Iterable<MoveInput> {
+    return movesAfter(present, members, random);
   }
 
   /** See {@linkcode Clients.call}. */

@@ -4,8 +4,10 @@
  * @module
  */
 import { type Fault, isInTime } from "./config.ts";
+import type { ChainLog } from "./chain.ts";
 import { Atlas } from "./disk/atlas.ts";
 import type { DiskAction } from "./disk/disk_actions.ts";
+import { electorates } from "./disk/electorates.ts";
 import { calm } from "./lines.ts";
 import type { Action } from "./nemesis.ts";
 import { Port } from "./queue.ts";
@@ -48,8 +50,18 @@ export class Plague {
   /** Nothing is broken yet. */
   constructor(simulation: Simulation) {
     this.#simulation = simulation;
-    const { servers, faults } = simulation.config;
-    this.atlas = new Atlas(servers, faults.includes("rot-beyond"), simulation.ghost);
+    const { config: { servers, faults, moving }, ghost } = simulation;
+    const deciding = moving === undefined ? undefined : () => electorates(ghost, this.#logs());
+    this.atlas = new Atlas(servers, faults.includes("rot-beyond"), ghost, deciding);
+  }
+
+  /** All logs, on disk and in memory, of servers that may be up again. */
+  *#logs(): Generator<ChainLog> {
+    for (const { index, disk, life } of this.#simulation.servers) {
+      if (this.atlas.isLost(index)) continue;
+      yield disk.log;
+      if (life !== undefined) yield life.log;
+    }
   }
 
   /** Performs a fault, and schedules its end. */

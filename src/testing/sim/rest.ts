@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ServerId } from "../../types.ts";
 import type { Patience } from "./patience.ts";
 import type { Life, SimServer } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
@@ -39,11 +40,12 @@ export async function rest(simulation: Simulation, members: readonly SimServer[]
   // Whoever forwarded a command, and got no answer, counts it until that can't come any more, also when its caller has left.
   // One that a leader had no room for waits for that, then for a leader, and then for its answer.
   const slowest = Math.min(...config.clocks.map(({ rate }) => rate));
-  const isCounting = () => simulation.lives.some((life) => life.raft!.metrics().proposalsPending > 0);
+  const lives = simulation.lives.filter((life) => !isStuck(life, members));
+  const isCounting = () => lives.some((life) => life.raft!.metrics().proposalsPending > 0);
   for (let waits = 0; waits < 3 && isCounting(); waits++) {
     await patience.pass(config.settings.leaderWaitMs! * 1000 / slowest);
   }
-  for (const life of simulation.lives) isIdle(simulation, life, members);
+  for (const life of lives) isIdle(simulation, life, members);
   patience.judge();
 }
 
@@ -53,6 +55,11 @@ function messagesMax({ config, servers }: Simulation, members: readonly SimServe
   // Who was away when it was removed, and does not ask before it campaigns, is of a later term than who could tell it.
   const strangers = config.settings.preVote === true ? 0 : servers.length - members.length;
   return usual + strangers * servers.length * beats;
+}
+
+/** Whether a server was removed and can't apply what it has lost: nobody is left who would give it that again. */
+export function isStuck({ id, core }: Life, members: readonly { readonly id: ServerId }[]): boolean {
+  return core.damaged.length + core.repairing.length > 0 && !members.some((member) => member.id === id);
 }
 
 function isIdle({ ghost }: Simulation, life: Life, members: readonly SimServer[]): void {

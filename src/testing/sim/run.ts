@@ -188,9 +188,9 @@ class Run {
       workload.progress = this.#simulation.steps / config.steps;
       // A cluster that hardly ever has a leader takes few steps: there are no new faults until it has taken them.
       this.#isRelieved = world.events > config.steps * 3;
+      if (workload.progress >= 1 || world.events > config.steps * 10) return true;
       // One that has no quorum any more takes none.
-      const { isQuorumLeft } = this.#simulation.plague.atlas;
-      return workload.progress >= 1 || world.events > config.steps * (isQuorumLeft ? 10 : 1);
+      return world.events > config.steps && !this.#simulation.plague.atlas.isQuorumLeft;
     });
     const quietUntil = world.time + config.quietTail;
     // A script does not know of it, and sessions are what would tell.

@@ -56,8 +56,10 @@ export function hasConverged(simulation: Simulation, well: readonly SimServer[])
   const leader = leaderOf(well)!;
   const { commitIndex, log, configurations } = leader.core;
   const configuration = configurations.at(-1)?.configuration;
+  // Who never starts again never catches up.
+  const isGone = (id: ServerId) => simulation.present.every((server) => server.id !== id);
   const isSettled = configuration?.outgoing === undefined &&
-    configuration?.servers.every(({ suffrage }) => suffrage !== "staging") === true;
+    configuration?.servers.every(({ id, suffrage }) => suffrage !== "staging" || isGone(id)) === true;
   if (commitIndex !== log.lastIndex || !isSettled || !isAnswered(simulation, leader, well)) return false;
   return well.every(({ life }) => {
     const { core, raft } = life!;

@@ -226,8 +226,8 @@ export class Workload implements Clients {
   }
 
   /** See {@linkcode Clients.moves}. */
-  moves(members: readonly SimServer[], random: Random): Iterable<MoveInput> {
-    return movesAfter(this.#servers, members, random);
+  moves(present: readonly SimServer[], members: readonly SimServer[], random: Random): Iterable<MoveInput> {
+    return movesAfter(present, members, random);
   }
 
   /** R4. */

@@ -1,7 +1,9 @@
+import { assertEquals } from "@std/assert";
 import type { Patience } from "../../../src/testing/sim/patience.ts";
-import { rest } from "../../../src/testing/sim/rest.ts";
-import type { SimServer } from "../../../src/testing/sim/server.ts";
+import { isStuck, rest } from "../../../src/testing/sim/rest.ts";
+import type { Life, SimServer } from "../../../src/testing/sim/server.ts";
 import type { Simulation } from "../../../src/testing/sim/simulation.ts";
+import { test } from "../../harness.ts";
 import { lifeOf, rule, type Scene } from "./clients_stage.ts";
 
 /**
@@ -35,3 +37,11 @@ rule("V6", "a server that rests asks next to nothing of its disk", (scene, isBad
 rule("V6", "a cluster that rests says next to nothing", (scene, isBad) => rested(scene, 0, isBad ? 93 : 92));
 
 rule("V6", "no call is left in a cluster that rests", (scene, isBad) => rested(scene, 0, 0, isBad ? 4 : 3));
+
+test("sim: who was removed and can't read its log waits for nobody, and whoever belongs to the cluster is repaired", () => {
+  const life = (...damaged: unknown[]) => ({ id: "c", core: { damaged, repairing: [] } }) as unknown as Life;
+  const entry = { from: 3, end: 4 };
+  assertEquals(isStuck(life(entry), [{ id: "a" }]), true);
+  assertEquals(isStuck(life(entry), [{ id: "a" }, { id: "c" }]), false);
+  assertEquals(isStuck(life(), [{ id: "a" }]), false);
+});

@@ -13,8 +13,8 @@ import type { DiskView } from "../view.ts";
 
 /** Damage of a whole cluster. */
 export class Atlas {
-  readonly #servers: number;
-  readonly #most: number;
+  /** Sets of servers, by their places, a majority of each of which must be able to go on. */
+  readonly #sets: () => readonly (readonly number[])[];
   /** Whether more may be damaged than can be survived. */
   readonly goesBeyond: boolean;
   readonly #damaged = new Set<number>();
@@ -24,15 +24,19 @@ export class Atlas {
   isBeyond = false;
 
   /**
-   * Takes how many servers there are, all of them voters. Unless damage goes beyond what can be survived, of no entry as
-   * many copies as a quorum has are damaged (one of every quorum is whole then), and a quorum stays up. Beyond that it is
-   * judged at the end whether what is left suffices, see survivors.ts.
+   * Takes how many servers there are, all of them voters, unless it is told who may decide. Unless damage goes beyond what
+   * can be survived, of no entry as many copies as a quorum has are damaged (one of every quorum is whole then), and a
+   * quorum stays up. Beyond that it is judged at the end whether what is left suffices, see survivors.ts.
    */
-  constructor(servers: number, isBeyond: boolean, ghost: Pick<Ghost, "forgetful" | "disks" | "commits">) {
+  constructor(
+    servers: number,
+    isBeyond: boolean,
+    ghost: Pick<Ghost, "forgetful" | "disks" | "commits">,
+    deciding?: () => readonly (readonly ServerId[])[],
+  ) {
     this.#ghost = ghost;
-    const quorum = Math.floor(servers / 2) + 1;
-    this.#servers = servers;
-    this.#most = Math.min(quorum - 1, servers - quorum);
+    const all = Array.from({ length: servers }, (_, i) => i);
+    this.#sets = () => deciding?.().map((voters) => voters.map((id) => this.#places.indexOf(id))) ?? [all];
     this.goesBeyond = isBeyond;
   }
 
@@ -41,7 +45,7 @@ export class Atlas {
     if (this.#lost.has(server)) return false;
     // Who has forgotten is re-admitted by a quorum of others.
     const goesBeyond = this.goesBeyond && this.#forgetful.length === 0;
-    return this.#canSpare(server, goesBeyond ? this.#servers : this.#most);
+    return goesBeyond || this.#canSpare(server);
   }
 
   /**
@@ -49,7 +53,7 @@ export class Atlas {
    * committed, by which disk it was known, and can tell.
    */
   allowsReplacement(server: number, now: Disk): boolean {
-    if (this.#lost.has(server) || this.#damaged.has(server) || !this.#canSpare(server, this.#most)) return false;
+    if (this.#lost.has(server) || this.#damaged.has(server) || !this.#canSpare(server)) return false;
     const id = this.#idOf(server);
     return this.#others(server).every((disk) => {
       const recorded = diskIn(this.#committedIn(disk), id);
@@ -57,10 +61,12 @@ export class Atlas {
     });
   }
 
-  /** Whether no more than `most` copies are out of reach, this server's included. */
-  #canSpare(server: number, most: number): boolean {
+  /** Whether of every set that this server belongs to a majority is left when its copy is out of reach, too. */
+  #canSpare(server: number): boolean {
     const without = new Set([...this.#damaged, ...this.#forgetful]);
-    return without.has(server) || without.size < most;
+    if (without.has(server)) return true;
+    without.add(server);
+    return this.#sets().every((voters) => !voters.includes(server) || isMajorityLeft(voters, without));
   }
 
   /** Whether one that has an older copy of its disk would pass for what it was, as it was started often enough since. */
@@ -73,13 +79,16 @@ export class Atlas {
     });
   }
 
+  get #places(): readonly ServerId[] {
+    return [...this.#ghost.disks.keys()];
+  }
+
   #idOf(server: number): ServerId {
-    return [...this.#ghost.disks.keys()][server]!;
+    return this.#places[server]!;
   }
 
   get #forgetful(): number[] {
-    const ids = [...this.#ghost.disks.keys()];
-    return [...this.#ghost.forgetful.keys()].map((id) => ids.indexOf(id));
+    return [...this.#ghost.forgetful.keys()].map((id) => this.#places.indexOf(id));
   }
 
   /** What is on the disks of those that have not forgotten anything. */
@@ -115,10 +124,14 @@ export class Atlas {
     return this.#lost.has(server);
   }
 
-  /** Whether those that are left are a quorum. */
+  /** Whether those that are left are a quorum of everybody who may decide. */
   get isQuorumLeft(): boolean {
-    return (this.#servers - this.#lost.size) * 2 > this.#servers;
+    return this.#lost.size === 0 || this.#sets().every((voters) => isMajorityLeft(voters, this.#lost));
   }
+}
+
+function isMajorityLeft(voters: readonly number[], without: ReadonlySet<number>): boolean {
+  return voters.filter((voter) => !without.has(voter)).length * 2 > voters.length;
 }
 
 function diskIn(configuration: Configuration | undefined, id: ServerId): Disk | undefined {

@@ -1,0 +1,97 @@
+import { assertEquals, assertGreater } from "@std/assert";
+import { ChainLog } from "../../../src/testing/sim/chain.ts";
+import { drawConfig } from "../../../src/testing/sim/config.ts";
+import { Atlas } from "../../../src/testing/sim/disk/atlas.ts";
+import { electorates } from "../../../src/testing/sim/disk/electorates.ts";
+import { emptyView } from "../../../src/testing/sim/disk_view.ts";
+import { Ghost } from "../../../src/testing/sim/ghost.ts";
+import { Random } from "../../../src/testing/sim/random.ts";
+import { runSeed } from "../../../src/testing/sim/run.ts";
+import type { Configuration } from "../../../src/types.ts";
+import { configuration } from "../../core/states.ts";
+import { test } from "../../harness.ts";
+
+/** A log with these configurations, of terms 1, 2, …, and nothing else. */
+function logWith(...configurations: Configuration[]): ChainLog {
+  const log = new ChainLog();
+  for (const [i, it] of configurations.entries()) {
+    log.add(i + 1, 0);
+    log.configure(i + 1, it);
+  }
+  return log;
+}
+
+/** A ghost of so many servers who knows that this log is committed. */
+function ghostOf(servers: number, committed: ChainLog): Ghost {
+  const ghost = new Ghost();
+  for (let i = 0; i < servers; i++) ghost.disks.set(`s${i}`, emptyView());
+  for (const { index, configuration } of committed.configurations) {
+    const [term, hash] = [committed.termAt(index), committed.hashAt(index)];
+    ghost.commits.push({ term, hash, committedIn: term, sets: [], configuration });
+  }
+  return ghost;
+}
+
+test("electorates: whoever votes in the last committed configuration, or in one that somebody has in mind", () => {
+  const [one, two] = [configuration("s0 s1 s2"), configuration("s0 s1 ~s2")];
+  const joint = configuration("s0 s3 s4 / s0 s1");
+  const ghost = ghostOf(5, logWith(one, two));
+  const sets = (...logs: ChainLog[]) => electorates(ghost, logs).map((voters) => voters.join(" "));
+  assertEquals(sets(), ["s0 s1"]);
+  // What came before is over, whoever still goes by it.
+  assertEquals(sets(logWith(one), logWith(one, two)), ["s0 s1"]);
+  assertEquals(sets(logWith(one, two, joint)), ["s0 s1", "s0 s3 s4", "s0 s1"]);
+  assertEquals(electorates(new Ghost(), [logWith(one)]), [["s0", "s1", "s2"]]);
+});
+
+function atlasOf(servers: number, ...sets: string[]): Atlas {
+  return new Atlas(servers, false, ghostOf(servers, logWith()), () => sets.map((voters) => voters.split(" ")));
+}
+
+test("Atlas: where servers come and go those count that may decide, in either half", () => {
+  const three = atlasOf(5, "s0 s1 s2");
+  // Without a vote nobody is needed.
+  for (const server of [3, 4, 0]) {
+    assertEquals(three.allows(server), true);
+    three.damage(server);
+  }
+  assertEquals([three.allows(1), three.allows(2), three.allows(0)], [false, false, true]);
+  for (const server of [3, 4, 0]) three.lose(server);
+  assertEquals(three.isQuorumLeft, true);
+  three.lose(1);
+  assertEquals(three.isQuorumLeft, false);
+
+  const apart = atlasOf(5, "s0 s1 s2", "s2 s3 s4");
+  apart.damage(0);
+  assertEquals([1, 2, 3, 4].map((server) => apart.allows(server)), [false, false, true, true]);
+  const common = atlasOf(5, "s0 s1 s2", "s2 s3 s4");
+  common.damage(2);
+  assertEquals([0, 1, 3, 4].map((server) => common.allows(server)), [false, false, false, false]);
+  // One that votes in a change that may yet be made can't be spared, though it can be today.
+  assertEquals(atlasOf(3, "s0 s1 s2", "s0 s1").allows(1), false);
+  assertEquals(atlasOf(3, "s0 s1 s2", "s0 s1").allows(2), true);
+});
+
+test("disks rot where servers come and go, and what is lost is had from others", async () => {
+  const faults = ["rot", "kill", "power", "partition"] as const;
+  let [damaged, repaired] = [0, 0];
+  for (let seed = 0; seed < 12; seed++) {
+    const { violation, marks, script } = await runSeed(seed, { steps: 2000, store: "wal", faults, moving: {} });
+    if (violation !== undefined) throw violation;
+    if (script.decisions.some((it) => "action" in it && it.action.type === "damage")) damaged++;
+    repaired += marks["damage-repaired"]!;
+  }
+  assertGreater(damaged, 6);
+  assertGreater(repaired, 0);
+}, { runtimes: ["deno"], timeoutMs: 240_000 });
+
+test("seeds draw rot with servers that come and go, and neither with damage beyond what can be survived", () => {
+  let both = 0;
+  for (let seed = 0; seed < 600; seed++) {
+    const { moving, faults } = drawConfig(Random.seeded(seed));
+    if (moving === undefined) continue;
+    if (faults.includes("rot") || faults.includes("rot-in-snapshots")) both++;
+    assertEquals(faults.includes("rot-beyond"), false);
+  }
+  assertGreater(both, 10);
+});
