@@ -62,6 +62,14 @@ const RARE_MARKS: readonly string[] = [
   "joint-left-by-next-leader",
   "promotion-refused",
   "change-refused-for-quorum",
+  "leader-crashed-in-joint-half-known",
+  "leader-crashed-leaving-joint",
+  "snapshot-received-in-joint",
+  "stopped-for-write-error",
+  "stopped-for-sync-error",
+  "stopped-for-full-disk",
+  "started-after-full-disk",
+  "full-disk-has-room",
 ];
 
 /** A seed that runs longer than this hangs, unless something else is asked for. */

@@ -151,6 +151,13 @@ export function drawCrowd(random: Random, { settings }: SimConfig, company: Comp
   return { actions: [lasting, ...rest], writes: random.between(100, 200) };
 }
 
+/** Draws that a server whose disk has just become full dies, and has to start on that. */
+export function drawFullStart(random: Random, { faults }: SimConfig, action: Action): Action | undefined {
+  const crashes = (["kill", "power"] as const).filter((kind) => faults.includes(kind));
+  if (action.type !== "disk-full" || crashes.length === 0 || !random.chance(0.3)) return undefined;
+  return { type: "crash", server: action.server, kind: random.pick(crashes), for: Math.floor(action.for / 4) };
+}
+
 /** Whether too few are left that hear this server and are heard by it. */
 function isCutOff({ servers }: SimConfig, directions: readonly Direction[], server: number): boolean {
   const lost = new Set(directions.filter((direction) => direction.includes(server)).flat());

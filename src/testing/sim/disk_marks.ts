@@ -12,7 +12,6 @@ const none = {
   "crashed-while-receiving-snapshot": 0,
   "crashed-while-installing-snapshot": 0,
   "snapshot-received-in-joint": 0,
-  "snapshot-received-again": 0,
   "snapshot-installed-twice": 0,
   "two-snapshots-pending": 0,
   "log-emptied-under-probe": 0,
@@ -42,8 +41,6 @@ export class DiskObserver implements Checker {
   readonly #receiving = new WeakSet<NodeView>();
   /** How many snapshots have taken the log's place in a life. */
   readonly #installs = new WeakMap<NodeView, number>();
-  /** The end of the last one that was whole. */
-  readonly #received = new WeakMap<NodeView, LogIndex>();
   /** Servers that have stopped as their disk was full. */
   readonly #filled = new Set<number>();
 
@@ -85,13 +82,11 @@ export class DiskObserver implements Checker {
 
   #onReceived(
     node: NodeView,
-    { index, configuration }: Extract<StepView["event"], { type: "snapshot-received" }>,
+    { configuration }: Extract<StepView["event"], { type: "snapshot-received" }>,
   ): void {
     this.#receiving.delete(node);
     const isJoint = configuration.outgoing !== undefined || configurationIn(node)?.outgoing !== undefined;
     if (isJoint) this.hits["snapshot-received-in-joint"]++;
-    if (this.#received.get(node) === index) this.hits["snapshot-received-again"]++;
-    this.#received.set(node, index);
   }
 
   #onInstall(node: NodeView): void {

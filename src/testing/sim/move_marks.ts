@@ -16,8 +16,6 @@ const none = {
   "joint-truncated": 0,
   "crashed-in-joint": 0,
   "leader-crashed-in-joint": 0,
-  "leader-crashed-in-joint-uncommitted": 0,
-  "leader-crashed-in-joint-committed": 0,
   "leader-crashed-in-joint-half-known": 0,
   "leader-crashed-leaving-joint": 0,
   "configuration-reverted": 0,
@@ -68,16 +66,15 @@ export class MoveObserver implements Checker {
     if (inForce === undefined) return;
     const { hits } = this;
     const isLeader = core.role === "leader";
-    const isCommitted = inForce.index <= core.commitIndex;
     if (inForce.configuration.outgoing === undefined) {
+      // It is left as soon as it is committed.
       const isLeaving = last !== undefined && before!.configuration.outgoing !== undefined;
-      if (isLeader && isLeaving && !isCommitted) hits["leader-crashed-leaving-joint"]++;
+      if (isLeader && isLeaving && inForce.index > core.commitIndex) hits["leader-crashed-leaving-joint"]++;
       return;
     }
     hits["crashed-in-joint"]++;
     if (!isLeader) return;
     hits["leader-crashed-in-joint"]++;
-    hits[isCommitted ? "leader-crashed-in-joint-committed" : "leader-crashed-in-joint-uncommitted"]++;
     // Of those that go on without it some know the joint configuration and others don't.
     const hash = node.log.hashAt(inForce.index);
     const others = lives.filter((other) => other !== node && setsOf(inForce.configuration).flat().includes(other.id));

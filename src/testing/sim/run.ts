@@ -5,7 +5,7 @@
  */
 import { takeMarks } from "../../marks.ts";
 import { Aftermath } from "./aftermath.ts";
-import { drawAmbush, drawCompany, drawCrowd, drawLateAnswer, drawTrap } from "./ambush.ts";
+import { drawAmbush, drawCompany, drawCrowd, drawFullStart, drawLateAnswer, drawTrap } from "./ambush.ts";
 import { type ConfigRequest, drawConfig, type SimConfig } from "./config.ts";
 import { drawSpread } from "./disk/disk_actions.ts";
 import { InvariantViolation } from "./ghost.ts";
@@ -127,6 +127,7 @@ class Run {
   readonly #ambushes: Random;
   readonly #company: Random;
   readonly #crowds: Random;
+  readonly #fullStarts: Random;
   readonly #traps: Random;
   readonly #answers: Random;
   readonly #leases: Random;
@@ -144,6 +145,7 @@ class Run {
     this.#ambushes = random.split("ambush");
     this.#company = random.split("company");
     this.#crowds = random.split("crowds");
+    this.#fullStarts = random.split("full starts");
     this.#traps = random.split("traps");
     this.#answers = random.split("answers");
     this.#leases = random.split("leases");
@@ -231,6 +233,8 @@ class Run {
     const crowd = company && drawCrowd(this.#crowds, config, company);
     const actions = crowd?.actions ?? company?.actions ?? [action, ...drawSpread(this.#spread, config, action)];
     for (const it of actions) plague.perform(it);
+    const start = drawFullStart(this.#fullStarts, config, action);
+    if (start !== undefined) plague.perform(start);
     const writes = crowd?.writes ?? company?.writes ?? 0;
     if (writes === 0) return;
     world.schedule(-1, Port.client, 1, "rush", () => {

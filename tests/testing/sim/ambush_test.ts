@@ -1,5 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
-import { drawAmbush, drawCompany, drawLateAnswer, drawTrap } from "../../../src/testing/sim/ambush.ts";
+import {
+  drawAmbush,
+  drawCompany,
+  drawCrowd,
+  drawFullStart,
+  drawLateAnswer,
+  drawTrap,
+} from "../../../src/testing/sim/ambush.ts";
 import { drawConfig, type SimConfig } from "../../../src/testing/sim/config.ts";
 import type { Action } from "../../../src/testing/sim/nemesis.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
@@ -197,3 +204,34 @@ test("ambush: a script has them as well", async () => {
   }
   throw new Error("no seed has ambushes");
 }, { timeoutMs: 60_000 });
+
+test("ambush: now and then a leader that is cut off is asked for more than a hundred commands, if it has room", () => {
+  const cut: Action = { type: "cut", shape: "isolate", directions: [[0, 1]], for: 1000 };
+  const draws = (settings: SimConfig["settings"]) => {
+    const random = Random.seeded(4);
+    return Array.from({ length: 300 }, () => drawCrowd(random, { ...config, settings }, { actions: [cut], writes: 1 }));
+  };
+  const { inFlightCountMax: _1, inFlightBytesMax: _2, ...roomy } = config.settings;
+  const crowds = draws(roomy).filter((crowd) => crowd !== undefined);
+  assert(crowds.length > 15 && crowds.length < 90, `${crowds.length}`);
+  for (const { actions: [first], writes } of crowds) {
+    assert(writes >= 100 && writes <= 200, `${writes}`);
+    assert(first?.type === "cut" && first.for >= config.settings.electionMaxMs! * 3000, "others go on without it");
+  }
+  assertEquals(draws({ ...roomy, inFlightBytesMax: 100 }).filter((crowd) => crowd !== undefined), []);
+});
+
+test("ambush: now and then a server dies on a disk that has just become full, and starts while it still is", () => {
+  const random = Random.seeded(4);
+  const draws = (action: Action, faults: SimConfig["faults"]) =>
+    Array.from({ length: 200 }, () => drawFullStart(random, { ...config, faults }, action)).filter((it) =>
+      it !== undefined
+    );
+  const full = { type: "disk-full", server: 3, for: 4000 } as const;
+  const deaths = draws(full, ["kill", "disk-full"]);
+  assert(deaths.length > 20 && deaths.length < 120, `${deaths.length}`);
+  assertEquals(new Set(deaths.map((it) => JSON.stringify(it))).size, 1);
+  assertEquals(deaths[0], { type: "crash", server: 3, kind: "kill", for: 1000 });
+  assertEquals(draws(full, ["disk-full"]), []);
+  assertEquals(draws({ type: "disk-stall", server: 3, for: 4000 }, ["kill"]), []);
+});
