@@ -326,10 +326,7 @@ export class Simulation {
       world.trace.add(commitIndex * 2 ** 24 + life.log.last);
     }
     this.#dirty.clear();
-    // One disk after the other.
-    if (world.events % EXAMINE_EVERY === 0) {
-      this.servers[world.events / EXAMINE_EVERY % this.servers.length]!.storage.examine();
-    }
+    if (world.events % EXAMINE_EVERY === 0) { for (const { storage } of this.servers) storage.examine(); }
     if (ghost.later.length > 0) { for (const check of ghost.later.splice(0)) check(); }
     if (ghost.violation !== undefined) throw ghost.violation;
   }

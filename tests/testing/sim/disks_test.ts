@@ -5,7 +5,9 @@ import { disks } from "../../../src/testing/sim/check/disks.ts";
 import { elections } from "../../../src/testing/sim/check/elections.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
 import type { DiskView } from "../../../src/testing/sim/view.ts";
+import { commandsOf } from "../../../src/testing/store_cases.ts";
 import { test } from "../../harness.ts";
+import { instantMemory } from "./instant_disk.ts";
 import { rule } from "./stage.ts";
 
 function disk(term: number, votedFor: string | undefined, ...contents: number[]): DiskView {
@@ -108,4 +110,29 @@ const segment = "0000000000000001.wal";
 
 test("D1: what has failed is not tried again", () => {
   assertEquals(broken((ghost) => disks.onRetried!(ghost, "a", operation("sync", segment))), "D1");
+});
+
+test("D4: a store in memory is looked up entry by entry, where its log begins by now", async () => {
+  const ghost = new Ghost();
+  let count = 0;
+  const disk = instantMemory((said, found) => {
+    count++;
+    disks.onExamined!(ghost, "a", said, found);
+  });
+  const examine = async () => {
+    disk.examine();
+    for (let i = 0; i < 10; i++) await Promise.resolve();
+    return [count, ghost.violation?.invariant];
+  };
+  assertEquals(await examine(), [0, undefined], "nobody has it open");
+  const store = await disk.factory().open({});
+  await store.open("a");
+  assertEquals(await examine(), [1, undefined], "it is empty");
+  await store.write({ records: [commandsOf(1, 1, "x"), commandsOf(2, 1, "y")] });
+  assertEquals(await examine(), [2, undefined]);
+  await store.write({ records: [commandsOf(2, 2, "z")], truncateFrom: 2 });
+  assertEquals(await examine(), [3, undefined]);
+  // An entry that nobody has given it.
+  disk.view.log.add(2, 9);
+  assertEquals(await examine(), [4, "D4"]);
 });

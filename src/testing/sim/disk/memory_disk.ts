@@ -7,7 +7,7 @@ import { memoryStore } from "../../../store/memory.ts";
 import { memorySnapshotStore } from "../../../store/memory_snapshots.ts";
 import type { SnapshotStore } from "../../../store/snapshot_store.ts";
 import type { Store, StoreFactory, StoreWrite } from "../../../store/store.ts";
-import type { ServerId } from "../../../types.ts";
+import type { LogIndex, ServerId } from "../../../types.ts";
 import { applyWrite, cloneView, emptyView, viewOf } from "../disk_view.ts";
 import type { Random } from "../random.ts";
 import type { DiskBehaviour, Operations, Storage, StorageTap } from "../storage.ts";
@@ -26,6 +26,9 @@ export class MemoryDisk implements Storage {
   readonly #tap: StorageTap;
   #snapshots: SnapshotStore | undefined;
   #wiped = 0;
+  #isOpen = false;
+  /** Where the log begins. */
+  #firstIndex: LogIndex = 1;
   #inFlight: StoreWrite | undefined;
   readonly #looksUp: boolean;
 
@@ -50,7 +53,10 @@ export class MemoryDisk implements Storage {
     const snapshots = this.#snapshots;
     const delayed: Store = {
       isDurable: false,
-      open: (serverId) => store.open(serverId),
+      open: (serverId) => {
+        this.#isOpen = true;
+        return store.open(serverId);
+      },
       write: async (write) => {
         this.#inFlight = write;
         // A snapshot takes the log's place.
@@ -63,7 +69,10 @@ export class MemoryDisk implements Storage {
         await this.#operations.later("read");
         return await store.read(from, end, bytesMax);
       },
-      close: () => store.close(),
+      close: () => {
+        this.#isOpen = false;
+        return store.close();
+      },
     };
     const open = () => Promise.resolve(delayed);
     if (snapshots === undefined) return { open };
@@ -113,6 +122,7 @@ export class MemoryDisk implements Storage {
   }
 
   crash(): void {
+    this.#isOpen = false;
     this.#operations.end();
     this.view = cloneView(this.view);
     if (this.#inFlight !== undefined && this.#random.chance(0.5)) this.#apply();
@@ -125,6 +135,7 @@ export class MemoryDisk implements Storage {
   #wipe(): void {
     const incarnation = `disk of ${this.#id}, ${++this.#wiped}`;
     this.view = emptyView();
+    this.#firstIndex = 1;
     this.#store = memoryStore({ random: () => incarnation });
     if (this.#snapshots !== undefined) this.#snapshots = memorySnapshotStore();
   }
@@ -136,12 +147,27 @@ export class MemoryDisk implements Storage {
     return { ...view, snapshot: this.view.snapshot };
   }
 
+  /** Whether the store holds what it was given; what it has while nobody has it open, its next start says. */
   examine(): void {
-    // The store is the view, but for its form.
+    if (!this.#isOpen) return;
+    const said = cloneView(this.view);
+    void this.#examine(said, this.#firstIndex).then((found) => this.#tap.onExamined(said, found));
+  }
+
+  async #examine(said: DiskView, from: LogIndex): Promise<DiskView | Error> {
+    const log = this.#tap.prefix(from - 1);
+    try {
+      const { last } = said.log;
+      if (last >= from) { for (const records of await this.#store.read(from, last + 1, Infinity)) log.append(records); }
+      return { ...said, log };
+    } catch (error) {
+      return error as Error;
+    }
   }
 
   #apply(): void {
     this.#store.write(this.#inFlight!);
+    this.#firstIndex = this.#inFlight!.compactTo?.firstIndex ?? this.#firstIndex;
     applyWrite(this.view, this.#inFlight!, this.#tap.prefix);
     this.#inFlight = undefined;
   }
