@@ -191,7 +191,7 @@ export async function simulate<
   if (unknown !== undefined) throw new RangeError(`Cannot use faults "${unknown}": there are ${FAULTS.join(", ")}`);
   const excluding = membership ? faults?.find(excludesMoves) : undefined;
   if (excluding !== undefined) {
-    throw new RangeError(`Cannot use faults "${excluding}" with membership: servers that come and go keep their disks`);
+    throw new RangeError(`Cannot use faults "${excluding}" with membership: nothing says what is left of a quorum`);
   }
   const moving = membership && (servers === undefined ? {} : { voters: servers });
   const request = { servers: membership ? undefined : servers, moving, faults, steps, keepsLines: true };

@@ -294,12 +294,12 @@ test("simulate: what cannot be used is refused", async () => {
   await assertRejects(() => run({ seeds: 0 }), RangeError, "Cannot use seeds 0");
   await assertRejects(() => run({ steps: NaN }), RangeError, "Cannot use steps NaN");
   const moving = { membership: true, servers: 3 };
-  const rot = 'Cannot use faults "rot-beyond" with membership: servers that come and go keep their disks';
+  const rot = 'Cannot use faults "rot-beyond" with membership: nothing says what is left of a quorum';
   await assertRejects(() => run({ ...moving, faults: ["kill", "rot-beyond"] }), RangeError, rot);
   await assertRejects(
-    () => run({ ...moving, faults: ["wipe"] }),
+    () => run({ ...moving, faults: ["replace-beyond"] }),
     RangeError,
-    'Cannot use faults "wipe" with membership',
+    'Cannot use faults "replace-beyond" with membership',
   );
   await assertRejects(() => run({ faults: ["flood"] }), RangeError, 'Cannot use faults "flood": there are loss,');
 });

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import type { ConfigurationChange, Server, ServerId } from "../../types.ts";
+import type { Server } from "../../types.ts";
 import type { Fault } from "./config.ts";
 import { LONGEST_DELAY } from "./delays.ts";
 import { handOver, takeSnapshots } from "./drill.ts";
-import type { MoveInput } from "./moves.ts";
+import { asksFor } from "./moves.ts";
 import { Patience } from "./patience.ts";
 import { INFIRMITIES, type Infirmity } from "./plague.ts";
 import type { Random } from "./random.ts";
@@ -68,7 +68,8 @@ export class Aftermath {
    */
   async #mustGoOn(): Promise<boolean | undefined> {
     const { plague: { atlas }, config: { moving, network } } = this.#simulation;
-    if (!atlas.goesBeyond) return atlas.isQuorumLeft || (moving === undefined ? false : undefined);
+    if (moving !== undefined) return atlas.isQuorumSound ? true : undefined;
+    if (!atlas.goesBeyond) return atlas.isQuorumLeft;
     // A log may become longer by what is on its way, and another one too short to lead.
     await this.#patience.pass(
       this.#patience.electionMax + Math.max(network.lateMax, network.tailMax, LONGEST_DELAY * network.delayMax),
@@ -104,8 +105,12 @@ export class Aftermath {
 
   /** V1: the log knows everybody by the disk that they have. */
   async #readmit(): Promise<void> {
-    const { ghost, present } = this.#simulation;
-    const isKnown = () => present.every(({ id }) => !ghost.forgetful.has(id));
+    const { config, ghost, plague, present } = this.#simulation;
+    const isKnown = () => {
+      const members = config.moving === undefined ? present : membersOf(present);
+      plague.recall(members);
+      return members.length > 0 && members.every(({ id }) => !ghost.forgetful.has(id));
+    };
     if (!isKnown()) await this.#patience.within("V1", "re-admit who has another disk", isKnown);
   }
 
@@ -174,8 +179,8 @@ export class Aftermath {
       const leader = leaderOf(this.#members);
       const isOfLeader = input.type === "move" && input.changes.some(({ id }) => id === leader?.id);
       // Who stops as it is removed may do so before it is answered.
-      const isOwn = config.shutdownOnRemove === true && isAbout(input, "remove-server", asks.id);
-      const coming = present.filter(({ id }) => isAbout(input, "add-voter", id));
+      const isOwn = config.shutdownOnRemove === true && asksFor(input, "remove-server", asks.id);
+      const coming = present.filter(({ id }) => asksFor(input, "add-voter", id));
       plague.recall(coming);
       await this.#patience.within(
         "V1",
@@ -390,9 +395,4 @@ export class Aftermath {
     workload.checkHistory();
     this.#patience.judge();
   }
-}
-
-/** Whether this is asked for a server. */
-function isAbout(input: MoveInput, type: ConfigurationChange["type"], id: ServerId): boolean {
-  return input.type === "move" && input.changes.some((change) => change.type === type && change.id === id);
 }

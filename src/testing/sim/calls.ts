@@ -106,6 +106,11 @@ export class Calls {
     }
   }
 
+  /** Whether a change of the servers has no answer yet. */
+  get isMoving(): boolean {
+    return [...this.#open].some(({ input }) => input.type === "move");
+  }
+
   /** Makes one call. Resolves when its caller knows more: with true when it was answered. Never rejects. */
   make(life: Life, input: SimInput, client: string): Promise<boolean> {
     return new Promise((settle) => {

@@ -16,6 +16,8 @@ export interface Clients {
   readonly open: number;
   /** Calls without an answer on these servers. */
   openOn(servers: readonly SimServer[]): number;
+  /** Whether a change of the servers has no answer yet. */
+  readonly isMoving?: boolean;
   /** Calls with an answer, and those that never get one. */
   readonly ended: number;
   /** Every call that was made, in order; what a script is made of. */

@@ -200,9 +200,9 @@ function movingOf(
 ): MovingBehaviour | false {
   const isDrawn = random.chance(0.35) || moving !== undefined;
   if (!isDrawn || servers === 1) return false;
-  // Those of disks that are replaced are left out where they are drawn. Whoever asks for them wants them done.
-  if (faults.some((fault) => excludesMoves(fault) && !isLossOfDisks(fault))) return false;
-  if (asked?.some((fault) => isLossOfDisks(fault) || (moving === undefined && fault.startsWith("rot")))) return false;
+  if (faults.some(excludesMoves)) return false;
+  // Whoever asks for these alone asks for servers that stay who they are.
+  if (moving === undefined && asked?.some((fault) => /^rot|^wipe|^old-copy/.test(fault)) === true) return false;
   const voters = servers === undefined ? drawn : random.between(1, servers - 1);
   const [chance, idlers] = [random.pick([0.02, 0.1, 0.3]), random.chance(0.4)];
   const swaps = idlers ? 0 : random.split("swaps").pick([0, 0, 0.3, 0.8]);
@@ -211,12 +211,7 @@ function movingOf(
 
 /** Whether servers stay who they are when this is asked for, or drawn: nothing could say what is left of a quorum. */
 export function excludesMoves(fault: Fault): boolean {
-  return ["rot-beyond", "rot-above-mark", "lost-tail"].includes(fault) || isLossOfDisks(fault);
-}
-
-/** Where servers come and go, disks are not replaced. */
-function isLossOfDisks(fault: Fault): boolean {
-  return ["wipe", "old-copy", "replace-beyond"].includes(fault);
+  return ["rot-beyond", "rot-above-mark", "lost-tail", "replace-beyond"].includes(fault);
 }
 
 function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number): Partial<RaftSettings> {

@@ -79,6 +79,8 @@ export interface Forgetful {
   readonly since: LogIndex;
   /** Up to which committed entry it was looked for the one that re-admits it. */
   looked: LogIndex;
+  /** Whether it was removed since it forgot: when it is added again it is a new server. */
+  isOut?: boolean;
 }
 
 /** History. Only checkers write to it. */

@@ -136,6 +136,11 @@ export class Hosted implements Host {
     return this.#open.size;
   }
 
+  /** See {@linkcode Clients.isMoving}. */
+  get isMoving(): boolean {
+    return [...this.#open].some(({ input, isForMachine }) => !isForMachine && (input as MoveInput).type === "move");
+  }
+
   openOn(servers: readonly SimServer[]): number {
     return [...this.#open].filter(({ life }) => servers.some((server) => server.life === life)).length;
   }

@@ -88,6 +88,11 @@ export function* movesAfter(
   yield { type: "move", value: "after", changes: [{ type: "remove-server", id: gone }] };
 }
 
+/** Whether this is asked for a server. */
+export function asksFor(input: MoveInput, type: ConfigurationChange["type"], id: ServerId): boolean {
+  return input.type === "move" && input.changes.some((change) => change.type === type && change.id === id);
+}
+
 /** Draws a call, made by somebody who knows of this configuration. */
 export function drawMove(
   random: Random,

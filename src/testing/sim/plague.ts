@@ -159,10 +159,16 @@ export class Plague {
     if (by !== "wipe" && by !== "old-copy") return true;
     const now = storage.faults?.identityAfter(by);
     if (now === undefined) return false;
-    const { moving } = this.#simulation.config;
-    if (isBeyond !== true) return moving === undefined && this.atlas.allowsReplacement(index, now);
+    // Of a change that no log has yet nobody could say whom it leaves.
+    if (isBeyond !== true) return !this.#isMoving && this.atlas.allowsReplacement(index, now);
     this.atlas.isBeyond = true;
     return true;
+  }
+
+  /** Whether somebody has asked for a change of the servers and not heard of it, or a leader is about to make one. */
+  get #isMoving(): boolean {
+    const { lives, workload } = this.#simulation;
+    return workload.isMoving === true || lives.some(({ core }) => (core.leading?.reconfigurations.length ?? 0) > 0);
   }
 
   /** Nothing of what a server has is damaged any more. */

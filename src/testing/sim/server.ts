@@ -46,6 +46,8 @@ export interface ServerParts {
   readonly distort?: Distortion | undefined;
   /** Within how many microseconds an empty server is told to begin; undefined: it knows when it starts. */
   readonly foundedLate?: number | undefined;
+  /** How many there are, those included that come later. */
+  readonly servers: number;
   /** The term that every disk holds at first. */
   readonly termStart: number;
   readonly shutdownOnRemove?: boolean | undefined;
@@ -85,6 +87,7 @@ export class SimServer {
   readonly clock: SimClock;
   readonly #random: Random;
   #lives = 0;
+  #isReplaced = false;
   #inFlight: StoreWrite | undefined;
   /** What may be found on the disk now; undefined while a store has it open. */
   #possible: readonly DiskView[] | undefined;
@@ -136,9 +139,9 @@ export class SimServer {
     const found = await this.recover();
     // A disk with holes is another one from here on: what the start writes is added to what was found.
     (life as { disk: DiskView }).disk = this.disk;
-    const { settings, bootstrap, network, tap, termStart, host, foundedLate, shutdownOnRemove } = this.#parts;
-    // One that is to be added starts empty.
-    const isFounder = this.id in bootstrap;
+    const { settings, bootstrap, network, tap, termStart, host, foundedLate, servers, shutdownOnRemove } = this.#parts;
+    // One that is to be added starts empty. So does one that has another disk where its name is no proof of its place.
+    const isFounder = this.id in bootstrap && (!this.#isReplaced || Object.keys(bootstrap).length === servers);
     if (isFounder && found.term < termStart) await this.#age(life);
     const raft = await startServer<SimCommand, SimResult>({
       ...settings,
@@ -277,6 +280,7 @@ export class SimServer {
   /** Puts something else in the place of what is on the disk of a server that is down. */
   replaceDisk(by: Replacement, pick: number): void {
     const before = this.disk;
+    this.#isReplaced = true;
     this.storage.faults?.replace(by, pick);
     if (this.#possible !== undefined) this.#possible = [cloneView(this.disk)];
     this.#parts.tap.onReplaced(this, before, by);

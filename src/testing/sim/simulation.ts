@@ -131,6 +131,7 @@ export class Simulation {
       settings: config.settings,
       bootstrap: Object.fromEntries(ids.slice(0, voters).map((id) => [id, addressOf(id)])),
       distort: options.distort,
+      servers: config.servers,
       termStart: config.termStart,
       foundedLate: config.foundedLate,
       shutdownOnRemove: config.shutdownOnRemove,

@@ -132,6 +132,11 @@ export class Workload implements Clients {
     return this.#calls.open;
   }
 
+  /** See {@linkcode Clients.isMoving}. */
+  get isMoving(): boolean {
+    return this.#calls.isMoving;
+  }
+
   /** See {@linkcode Clients.takesSnapshots}. */
   get takesSnapshots(): boolean {
     return this.#config.disk.keepsSnapshots === true;

@@ -57,9 +57,9 @@ test("Atlas: where servers come and go those count that may decide, in either ha
   }
   assertEquals([three.allows(1), three.allows(2), three.allows(0)], [false, false, true]);
   for (const server of [3, 4, 0]) three.lose(server);
-  assertEquals(three.isQuorumLeft, true);
+  assertEquals([three.isQuorumLeft, three.isQuorumSound], [true, true]);
   three.lose(1);
-  assertEquals(three.isQuorumLeft, false);
+  assertEquals([three.isQuorumLeft, three.isQuorumSound], [false, false]);
 
   const apart = atlasOf(5, "s0 s1 s2", "s2 s3 s4");
   apart.damage(0);
@@ -70,6 +70,41 @@ test("Atlas: where servers come and go those count that may decide, in either ha
   // One that votes in a change that may yet be made can't be spared, though it can be today.
   assertEquals(atlasOf(3, "s0 s1 s2", "s0 s1").allows(1), false);
   assertEquals(atlasOf(3, "s0 s1 s2", "s0 s1").allows(2), true);
+});
+
+/** A configuration that knows each of these servers by a disk of its name. */
+function known(servers: string): Configuration {
+  const { servers: all, ...rest } = configuration(servers);
+  return { ...rest, servers: all.map((server) => ({ ...server, disk: { incarnation: server.id, starts: 1 } })) };
+}
+
+/** Five servers, the first of which have these logs; all that the first has is committed. */
+function atlasWith(sets: string, ...logs: ChainLog[]): Atlas {
+  const ghost = ghostOf(5, logs[0]!);
+  for (const [i, log] of logs.entries()) ghost.disks.get(`s${i}`)!.log = log;
+  return new Atlas(5, false, ghost, () => [sets.split(" ")]);
+}
+
+test("Atlas: a disk may be replaced where all who may decide can tell, whoever else there is", () => {
+  const other = { incarnation: "other", starts: 1 };
+  const three = known("s0 s1 s2");
+  const allows = (sets: string, ...logs: ChainLog[]) => atlasWith(sets, ...logs).allowsReplacement(2, other);
+  const [full, empty] = [() => logWith(three), () => new ChainLog()];
+  assertEquals(allows("s0 s1 s2", full(), full(), full()), true);
+  assertEquals(allows("s0 s1 s2", full(), empty(), full()), false, "a voter can't tell");
+  assertEquals(allows("s0 s1 s2 s3", full(), full(), full()), false, "one that is to vote can't tell");
+  // Nobody knows it any more.
+  assertEquals(allows("s0 s1", logWith(three, known("s0 s1")), full(), full()), false);
+});
+
+test("Atlas: no disk is replaced where those with an earlier configuration could then go on by that", () => {
+  const other = { incarnation: "other", starts: 1 };
+  const [four, five] = [known("s0 s1 s2 s3"), known("s0 s1 s2 s3 s4")];
+  const [now, before] = [() => logWith(four, five), () => logWith(four)];
+  const allows = (...logs: ChainLog[]) => atlasWith("s0 s1 s2 s3 s4", ...logs).allowsReplacement(2, other);
+  assertEquals(allows(now(), now(), now(), before(), now()), true);
+  // With the one that has forgotten these are three of the four that decided before.
+  assertEquals(allows(now(), before(), now(), before(), now()), false);
 });
 
 test("disks rot where servers come and go, and what is lost is had from others", async () => {
@@ -95,3 +130,17 @@ test("seeds draw rot with servers that come and go, and neither with damage beyo
   }
   assertGreater(both, 10);
 });
+
+test("servers that get other disks where servers come and go are re-admitted, or removed, and do no harm", async () => {
+  const faults = ["wipe"] as const;
+  let [replaced, readmitted] = [0, 0];
+  for (let seed = 0; seed < 8; seed++) {
+    const moving = { voters: 5, chance: 0.02 };
+    const { violation, marks } = await runSeed(seed, { steps: 3000, servers: 7, store: "wal", faults, moving });
+    if (violation !== undefined) throw violation;
+    replaced += marks["disk-replaced"]! + marks["disk-older"]!;
+    readmitted += marks["server-readmitted"]!;
+  }
+  assertGreater(replaced, 1);
+  assertGreater(readmitted, 0);
+}, { runtimes: ["deno"], timeoutMs: 240_000 });

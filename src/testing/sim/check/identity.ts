@@ -12,9 +12,9 @@ import type { Checker } from "./checker.ts";
 export const identity: Checker = {
   onReplaced(ghost, id, _before, _now, by) {
     if (by !== "wipe" && by !== "old-copy") return;
-    const { disks = new Set<string>(), doubled = new Set<string>(), since = ghost.commits.length } =
+    const { disks = new Set<string>(), doubled = new Set<string>(), since = ghost.commits.length, isOut = false } =
       ghost.forgetful.get(id) ?? {};
-    ghost.forgetful.set(id, { disks, current: new Set(), doubled, since, looked: since });
+    ghost.forgetful.set(id, { disks, current: new Set(), doubled, since, looked: since, isOut });
   },
 
   onStart(ghost, { id, core }) {
@@ -36,8 +36,11 @@ export const identity: Checker = {
     for (const [id, forgetful] of ghost.forgetful) {
       while (forgetful.looked < ghost.commits.length) {
         const { configuration } = ghost.commits[forgetful.looked++]!;
-        const disk = configuration?.servers.find((server) => server.id === id)?.disk;
-        if (disk === undefined || !forgetful.current.has(nameOf(disk))) continue;
+        if (configuration === undefined) continue;
+        const server = configuration.servers.find((server) => server.id === id);
+        forgetful.isOut ||= server === undefined;
+        const isKnown = server?.disk !== undefined && forgetful.current.has(nameOf(server.disk));
+        if (!isKnown && (!forgetful.isOut || server === undefined)) continue;
         ghost.forgetful.delete(id);
         ghost.replaced.delete(id);
         break;
@@ -72,7 +75,8 @@ function mayRecord(ghost: Ghost, node: NodeView, { effects }: StepView): void {
     const before = core.configurations.at(-2)?.configuration.servers;
     for (const server of effect.configuration.servers) {
       const forgetful = ghost.forgetful.get(server.id);
-      if (forgetful === undefined || server.disk === undefined || !forgetful.current.has(nameOf(server.disk))) continue;
+      if (forgetful === undefined || forgetful.isOut || server.disk === undefined) continue;
+      if (!forgetful.current.has(nameOf(server.disk))) continue;
       const earlier = before?.find((other) => other.id === server.id)?.disk;
       if (earlier !== undefined && forgetful.disks.has(nameOf(earlier))) continue;
       const at = ghost.seen.get(node)?.get(server.id)?.at;

@@ -7,7 +7,8 @@
  *
  * @module
  */
-import type { Configuration, Disk, ServerId } from "../../../types.ts";
+import type { Configuration, Disk, LogIndex, ServerId } from "../../../types.ts";
+import { setsOf } from "../check/checker.ts";
 import type { Ghost } from "../ghost.ts";
 import type { DiskView } from "../view.ts";
 
@@ -49,10 +50,12 @@ export class Atlas {
   }
 
   /**
-   * Whether a server may go on with another disk, which makes itself known by this: when all others have it in their logs,
-   * committed, by which disk it was known, and can tell.
+   * Whether a server may go on with another disk, which makes itself known by this: when all others that may decide have it
+   * in their logs, committed, by which disk it was known, and can tell; and when those that lack a change of the servers
+   * with it could not decide without the others.
    */
   allowsReplacement(server: number, now: Disk): boolean {
+    if (!this.#isSuccessionKept(server)) return false;
     if (this.#lost.has(server) || this.#damaged.has(server) || !this.#canSpare(server)) return false;
     const id = this.#idOf(server);
     return this.#others(server).every((disk) => {
@@ -91,11 +94,31 @@ export class Atlas {
     return [...this.#ghost.forgetful.keys()].map((id) => this.#places.indexOf(id));
   }
 
-  /** What is on the disks of those that have not forgotten anything. */
+  /** What is on the disks of those that may decide and have not forgotten anything. */
   #others(server: number): DiskView[] {
     const { forgetful } = this.#ghost;
-    const others = [...this.#ghost.disks].filter(([id], at) => at !== server && !forgetful.has(id));
+    const deciding = new Set(this.#sets().flat());
+    const others = [...this.#ghost.disks].filter(([id], at) => at !== server && deciding.has(at) && !forgetful.has(id));
     return others.map(([, disk]) => disk);
+  }
+
+  /** Whether no quorum of an earlier configuration lacks the one with other voters that came next, when this server does. */
+  #isSuccessionKept(server: number): boolean {
+    const { commits, disks } = this.#ghost;
+    const lacks = (id: ServerId, index: LogIndex) =>
+      id === this.#idOf(server) || disks.get(id)?.log.hashAt(index) !== commits[index - 1]!.hash;
+    let before: readonly (readonly ServerId[])[] = [];
+    for (const [i, { configuration }] of commits.entries()) {
+      if (configuration === undefined) continue;
+      const sets = setsOf(configuration);
+      const isOther = `${before.join(";")}` !== `${sets.join(";")}`;
+      const isHeld = (voters: readonly ServerId[]) => {
+        return voters.filter((voter) => lacks(voter, i + 1)).length * 2 <= voters.length;
+      };
+      if (isOther && !before.every(isHeld)) return false;
+      before = sets;
+    }
+    return true;
   }
 
   /** The last configuration on a disk that is committed. */
@@ -122,6 +145,15 @@ export class Atlas {
   /** Whether a server will never start again. */
   isLost(server: number): boolean {
     return this.#lost.has(server);
+  }
+
+  /**
+   * Whether those that are up and have not forgotten anything are a quorum of everybody who may decide: where servers come
+   * and go a change may have been on its way when a disk was lost.
+   */
+  get isQuorumSound(): boolean {
+    const without = new Set([...this.#lost, ...this.#forgetful]);
+    return this.#sets().every((voters) => isMajorityLeft(voters, without));
   }
 
   /** Whether those that are left are a quorum of everybody who may decide. */
