@@ -112,6 +112,33 @@ export function drawLateAnswer(
   ];
 }
 
+/**
+ * Draws what befalls a snapshot of which a server has just heard, and when, microseconds after that: the connection over which
+ * it comes ends before all is there, or messages overtake it or are overtaken by it. Undefined for nothing.
+ */
+export function drawBreak(
+  random: Random,
+  config: SimConfig,
+  { core, index }: NodeView,
+  { effects }: StepView,
+): { readonly action: Action; readonly after: number } | undefined {
+  const { ambush, faults, network, settings } = config;
+  if (ambush === 0 || network.bulk === undefined) return undefined;
+  if (!effects.some(({ type }) => type === "receive-snapshot") || core.leader === undefined) return undefined;
+  if (!random.chance(ambush * 4)) return undefined;
+  const leader = indexOf(core.leader);
+  const channel = random.pick(["consensus", "bulk"] as const);
+  const late = random.spread(network.delayMax, settings.electionMinMs! * 500);
+  const choices: readonly (readonly [Fault, Action])[] = [
+    ["reset", { type: "reset", a: leader, b: index, channel: "bulk" }],
+    ["clog", { type: "clog", from: leader, to: index, for: late, channel }],
+  ];
+  const possible = choices.filter(([fault]) => faults.includes(fault));
+  if (possible.length === 0) return undefined;
+  // As long as it takes until it has asked for the bytes, and got some.
+  return { action: random.pick(possible)[1], after: random.between(1, network.delayMax * 4) };
+}
+
 /** A cut around a leader, and what comes along with it so that more comes of it. */
 export interface Company {
   /** The cut itself, perhaps a longer one, and a disk that stalls. */

@@ -145,7 +145,10 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
       ...disk.stallChance > 0 ? {} : { diskStallMs: heartbeat * points.pick([10, 40, 200]) },
     },
     network: {
-      ...networkOf(random.split("network"), new Set(faults), heartbeat * 1000, election * 1000),
+      ...withBulk(
+        random.split("bulk"),
+        networkOf(random.split("network"), new Set(faults), heartbeat * 1000, election * 1000),
+      ),
       ...oldServersOf(random.split("old servers"), servers),
     },
     disk: {
@@ -263,6 +266,17 @@ function snapshotsOf(random: Random, heartbeatMs: number): Partial<RaftSettings>
     trailingLogs: random.pick([0, 0, 1, 3, 20]),
     snapshotBytesPerSecondMax: random.pick([0, 0, 20_000]),
   };
+}
+
+/** What is long has connections of its own, as in production, unless a transport does without. Faults strike one kind or both. */
+function withBulk(random: Random, network: NetworkBehaviour): NetworkBehaviour {
+  if (random.chance(0.15)) return network;
+  const strikes = (chance: number) => random.pick([[chance, chance], [chance, 0], [0, chance]] as const);
+  const [refuse, bulkRefuse] = strikes(network.refuse);
+  const [refuseDial, bulkRefuseDial] = strikes(network.refuseDial);
+  const narrow = random.pick([20, 100, 1000]);
+  const bytesPerMs = network.bytesPerMs === 0 ? 0 : narrow;
+  return { ...network, refuse, refuseDial, bulk: { refuse: bulkRefuse, refuseDial: bulkRefuseDial, bytesPerMs } };
 }
 
 /** Some servers are not upgraded yet. */

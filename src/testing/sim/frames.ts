@@ -6,6 +6,7 @@
  */
 import { ProtocolError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
+import type { Channel } from "../../transport/transport.ts";
 import { concatenate } from "../../wire/bytes.ts";
 import { encodeConfiguration } from "../../wire/configuration.ts";
 import { type DecodedMessage, decodeMessage, encodeMessage } from "../../wire/message_codec.ts";
@@ -23,6 +24,10 @@ export interface NetworkTap {
   onSend(from: number, to: number, decoded: DecodedMessage): void;
   /** A server sends a frame that none of its peers can read; it goes nowhere. */
   onUnreadable(from: number, error: ProtocolError): void;
+  /** A frame arrives over the connection over which it was sent then, virtual microseconds. */
+  onArrive?(from: number, to: number, message: Message, channel: Channel, sentAt: number): void;
+  /** A server learns that its connection is gone. */
+  onEnd?(server: number, peer: number, channel: Channel, reason: string): void;
 }
 
 /** A connection between two servers. */
@@ -30,6 +35,8 @@ export interface Connection {
   readonly dialler: number;
   /** When the last frame in each direction arrives, by sender. */
   readonly lastArrival: Map<number, number>;
+  /** When the last frame was sent over it, by either. */
+  usedAt: number;
 }
 
 /** What somebody waits for. */
@@ -40,6 +47,7 @@ const neverRepeated: ReadonlySet<Message["type"]> = new Set(["forward-request", 
 
 /** What frames need of their network. */
 export interface FramesHost {
+  readonly channel: Channel;
   readonly world: World;
   readonly lines: Lines;
   readonly tap: NetworkTap;
@@ -53,7 +61,7 @@ export interface FramesHost {
   end(server: number, peer: number, reason: string, isClosedByPeer?: boolean): void;
 }
 
-/** All frames of one network. */
+/** All frames of one channel. */
 export class Frames {
   readonly #host: FramesHost;
   readonly #old: OldFrames;
@@ -77,6 +85,7 @@ export class Frames {
   send(connection: Connection, from: number, to: number, frame: Uint8Array): boolean {
     const decoded = this.#read(from, frame);
     if (decoded === undefined) return false;
+    connection.usedAt = this.#host.world.time;
     this.#host.tap.onSend(from, to, decoded);
     this.#transmit(connection, from, to, frame, decoded);
     return true;
@@ -115,15 +124,15 @@ export class Frames {
 
   /** Somebody makes something of a frame that its sender never said, or hands it back as if it had sent it to itself. */
   #forge(from: number, to: number, message: Message, frame: Uint8Array): void {
-    const { world, lines } = this.#host;
+    const { channel, world, lines } = this.#host;
     const random = this.#host.randomOf(from, to);
     if (random.chance(0.1)) {
       const link = this.#host.linkOf(from);
-      const remote = link?.peers.get(to);
+      const remote = link?.sides[channel].peers.get(to);
       if (link === undefined || remote === undefined) return;
       return void world.schedule(from, Port.network, lines.behaviour.delayMin, `${from} hears itself`, () => {
         if (this.#host.linkOf(from) !== link) return;
-        link.handler.onFrame({ ...remote, serverId: link.local.serverId }, "consensus", frame);
+        link.handler.onFrame({ ...remote, serverId: link.local.serverId }, channel, frame);
       });
     }
     const forged = garbled(random, message);
@@ -140,7 +149,7 @@ export class Frames {
     frame: Uint8Array,
     decoded: DecodedMessage,
   ): void {
-    const { world, lines } = this.#host;
+    const { channel, world, lines, tap } = this.#host;
     const { type } = decoded.message;
     const isAnswer = answers.has(type);
     let delay = lines.delayOf(this.#host.randomOf(from, to), from, to, world.time, frame.length, isAnswer);
@@ -150,18 +159,19 @@ export class Frames {
       connection.lastArrival.set(from, world.time + delay);
     }
     const what = `${from}→${to} ${decoded.message.type} of ${decoded.message.term}`;
-    const disk = this.#disks[from];
+    const [disk, sentAt] = [this.#disks[from], world.time];
     world.schedule(from, Port.network, delay, what, () => {
       const link = this.#host.linkOf(to);
       const held = this.#host.connectionOf(to, from);
-      const peer = link?.peers.get(from);
+      const peer = link?.sides[channel].peers.get(from);
       const isKnown = held !== undefined &&
         (connection === undefined ? disk === this.#disks[from] : held === connection);
       if (link === undefined || peer === undefined || !isKnown) return this.#refuse(connection, from, to);
       world.trace.addText(decoded.message.type);
       if (world.trace.keepsLines) world.trace.say(() => `    ${JSON.stringify(decoded.message)}`);
+      if (connection !== undefined) tap.onArrive?.(from, to, decoded.message, channel, sentAt);
       try {
-        link.handler.onFrame(peer, "consensus", frame);
+        link.handler.onFrame(peer, channel, frame);
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
         this.#host.end(to, from, error.message);

@@ -40,7 +40,15 @@ export interface NetworkBehaviour {
   readonly silence: number;
   /** Servers whose connections speak the oldest protocol; none by default. */
   readonly oldServers?: readonly number[];
+  /**
+   * What is different on a second connection for what is long, as production has one; undefined where that travels with
+   * everything else.
+   */
+  readonly bulk?: BulkBehaviour;
 }
+
+/** Faults of bulk connections, instead of those of the others. */
+export type BulkBehaviour = Pick<NetworkBehaviour, "refuse" | "refuseDial" | "bytesPerMs">;
 
 /** The same without faults. */
 export function calm(behaviour: NetworkBehaviour): NetworkBehaviour {
@@ -55,10 +63,11 @@ export function calm(behaviour: NetworkBehaviour): NetworkBehaviour {
     refuseDial: 0,
     bytesPerMs: 0,
   };
-  return { ...behaviour, ...none, delayShape: "uniform" };
+  const bulk = behaviour.bulk === undefined ? {} : { bulk: { refuse: 0, refuseDial: 0, bytesPerMs: 0 } };
+  return { ...behaviour, ...none, ...bulk, delayShape: "uniform" };
 }
 
-/** All directions, by `from * count + to`. */
+/** All directions of one channel, by `from * count + to`. */
 export class Lines {
   behaviour: NetworkBehaviour;
   readonly #count: number;
@@ -69,13 +78,18 @@ export class Lines {
   /** When a narrow line has let through all that waits for it. */
   readonly #busyUntil: Float64Array;
 
-  /** Lines between so many servers. */
-  constructor(count: number, behaviour: NetworkBehaviour) {
+  /** Lines between so many servers. Others that are cut with them bring their cuts. */
+  constructor(count: number, behaviour: NetworkBehaviour, cuts: Uint8Array = new Uint8Array(count * count)) {
     this.behaviour = behaviour;
     this.#count = count;
-    this.#cuts = new Uint8Array(count * count);
+    this.#cuts = cuts;
     this.#clogs = new Float64Array(count * count);
     this.#busyUntil = new Float64Array(count * count);
+  }
+
+  /** Those of bulk connections, which are cut with these, and clogged and narrow by themselves. */
+  besides(): Lines {
+    return new Lines(this.#count, { ...this.behaviour, ...this.behaviour.bulk }, this.#cuts);
   }
 
   /** The place of a direction. */

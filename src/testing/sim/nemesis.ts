@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Channel } from "../../transport/transport.ts";
 import { type SimConfig, timelyRates } from "./config.ts";
 import { type DiskAction, diskChoices } from "./disk/disk_actions.ts";
 import { type Direction, drawPartition, type PartitionName } from "./partitions.ts";
@@ -20,16 +21,22 @@ export type Action =
     /** Whether connections are reset as well, which loses some of what is on its way. */
     readonly resets?: boolean;
   }
-  /** Frames in this direction wait. */
-  | { readonly type: "clog"; readonly from: number; readonly to: number; readonly for: number }
+  /** Frames in this direction wait, those of both channels unless one is named. */
+  | {
+    readonly type: "clog";
+    readonly from: number;
+    readonly to: number;
+    readonly for: number;
+    readonly channel?: Channel;
+  }
   /** Servers are clogged one after the other, and freed in another order. */
   | {
     readonly type: "swizzle";
     readonly clogs: readonly { readonly server: number; readonly from: number; readonly until: number }[];
     readonly for: number;
   }
-  /** The connection of two servers ends. */
-  | { readonly type: "reset"; readonly a: number; readonly b: number }
+  /** The connections of two servers end, those of both channels unless one is named. */
+  | { readonly type: "reset"; readonly a: number; readonly b: number; readonly channel?: Channel }
   /** The server dies and starts again after so long. */
   | { readonly type: "crash"; readonly server: number; readonly kind: CrashKind; readonly for: number }
   /** The server is shut down, which lets it hand over and say goodbye, and starts again after so long. */
@@ -82,6 +89,13 @@ export function drawAction(random: Random, config: SimConfig, { leader }: Situat
   ];
   const possible = choices.filter((choice): choice is readonly [Action, number] => choice[0] !== undefined);
   return possible.length === 0 ? undefined : random.weighted(possible);
+}
+
+/** The fault on one channel alone, or on both, where there are two. */
+export function onChannel(random: Random, { network }: SimConfig, action: Action): Action {
+  if ((action.type !== "reset" && action.type !== "clog") || network.bulk === undefined) return action;
+  const channel = random.pick([undefined, "consensus", "bulk"] as const);
+  return channel === undefined ? action : { ...action, channel };
 }
 
 function betweenServers(random: Random, { servers, faults }: SimConfig, server: number, duration: number): Choice[] {

@@ -8,7 +8,6 @@ import type { ChainLog } from "./chain.ts";
 import { Atlas } from "./disk/atlas.ts";
 import type { DiskAction } from "./disk/disk_actions.ts";
 import { electorates } from "./disk/electorates.ts";
-import { calm } from "./lines.ts";
 import type { Action } from "./nemesis.ts";
 import { Port } from "./queue.ts";
 import type { ScriptedFault } from "./script.ts";
@@ -76,15 +75,15 @@ export class Plague {
           if (action.resets === true && from < to) network.reset(from, to);
         }
         return this.#after(action.for, "mend", () => {
-          for (const [from, to] of action.directions) network.lines.mend(from, to);
+          for (const [from, to] of action.directions) network.mend(from, to);
         });
       case "clog":
-        network.lines.clog(action.from, action.to, world.time + action.for);
+        network.clog(action.from, action.to, world.time + action.for, action.channel);
         return this.#after(action.for, "unclogged", () => {});
       case "swizzle":
         return this.#swizzle(action);
       case "reset":
-        return network.reset(action.a, action.b);
+        return network.reset(action.a, action.b, action.channel);
       case "crash":
         this.#simulation.crash(action.server, action.kind);
         return this.#after(action.for, `s${action.server} restarts`, () => this.#start(servers[action.server]!));
@@ -231,7 +230,7 @@ export class Plague {
     this.#era++;
     this.now = 0;
     network.healAll();
-    network.lines.behaviour = calm(network.lines.behaviour);
+    network.calm();
     const doubting = this.#doubting();
     for (const server of servers) {
       server.clock.setRate(config.clocks[server.index]!.rate);
@@ -283,8 +282,8 @@ export class Plague {
       world.schedule(-1, Port.nemesis, from, `s${server} is clogged`, () => {
         if (era !== this.#era) return;
         for (const peer of servers) {
-          network.lines.clog(server, peer.index, world.time + until - from);
-          network.lines.clog(peer.index, server, world.time + until - from);
+          network.clog(server, peer.index, world.time + until - from);
+          network.clog(peer.index, server, world.time + until - from);
         }
       });
     }
@@ -302,8 +301,8 @@ export class Plague {
     }
     this.#after(duration, `s${server} wakes up`, () => {
       for (const other of others) {
-        network.lines.mend(server, other);
-        network.lines.mend(other, server);
+        network.mend(server, other);
+        network.mend(other, server);
       }
       // A power cut or the end of all faults may have woken it before.
       if (!world.isPaused(server)) return;

@@ -5,12 +5,12 @@
  */
 import { takeMarks } from "../../marks.ts";
 import { Aftermath } from "./aftermath.ts";
-import { drawAmbush, drawCompany, drawCrowd, drawFullStart, drawLateAnswer, drawTrap } from "./ambush.ts";
+import { drawAmbush, drawBreak, drawCompany, drawCrowd, drawFullStart, drawLateAnswer, drawTrap } from "./ambush.ts";
 import { type ConfigRequest, drawConfig, type SimConfig } from "./config.ts";
 import { drawSpread } from "./disk/disk_actions.ts";
 import { InvariantViolation } from "./ghost.ts";
 import { drawLeaseTrap, type LeaseTrap } from "./lease_traps.ts";
-import { type Action, drawAction } from "./nemesis.ts";
+import { type Action, drawAction, onChannel } from "./nemesis.ts";
 import { Port } from "./queue.ts";
 import { Random } from "./random.ts";
 import { type Distortion, isCall, mergeDecisions, type Script, type ScriptedCall } from "./script.ts";
@@ -110,7 +110,7 @@ async function runConfig(
     lostEntries: lostEntries(simulation),
     hash: world.trace.hash,
     lines: world.trace.lines(),
-    marks: { ...takeMarks(), ...simulation.marks.hits, ...simulation.moves.hits, ...simulation.troubles.hits },
+    marks: { ...takeMarks(), ...simulation.hits },
     script: { seed, config, until, decisions: mergeDecisions(plague.performed, callsUntil(workload.calls, until)) },
   };
 }
@@ -132,6 +132,8 @@ class Run {
   readonly #answers: Random;
   readonly #leases: Random;
   readonly #spread: Random;
+  readonly #breaks: Random;
+  readonly #channels: Random;
   #isRelieved = false;
   /** Whether nobody was left who could lead. */
   hasHalted = false;
@@ -150,6 +152,8 @@ class Run {
     this.#answers = random.split("answers");
     this.#leases = random.split("leases");
     this.#spread = random.split("spread");
+    this.#breaks = random.split("breaks");
+    this.#channels = random.split("channels");
   }
 
   /** Draws what happens, or takes it from a script. */
@@ -172,8 +176,9 @@ class Run {
       const action = drawAmbush(this.#ambushes, config, life, step);
       // Later than the step, as a script can only do what comes between two events.
       if (action !== undefined) world.schedule(-1, Port.nemesis, 1, "ambush", () => this.#perform(action));
-      const trap = drawTrap(this.#traps, config, life, step);
-      if (trap !== undefined) world.schedule(-1, Port.nemesis, trap.after, "trap", () => this.#perform(trap.action));
+      for (const trap of [drawTrap(this.#traps, config, life, step), drawBreak(this.#breaks, config, life, step)]) {
+        if (trap !== undefined) world.schedule(-1, Port.nemesis, trap.after, "trap", () => this.#perform(trap.action));
+      }
       const lease = drawLeaseTrap(this.#leases, config, life, step);
       if (lease !== undefined) world.schedule(-1, Port.nemesis, 1, "lease trap", () => this.#spring(lease));
     };
@@ -221,7 +226,7 @@ class Run {
       const action = this.#isRoom
         ? drawAction(this.#random, config, { leader: this.#simulation.leader?.index })
         : undefined;
-      if (action !== undefined) this.#perform(action);
+      if (action !== undefined) this.#perform(onChannel(this.#channels, config, action));
       this.#plague();
     });
   }

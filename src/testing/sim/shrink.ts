@@ -150,6 +150,7 @@ class Shrinker {
 /** Changes that leave less to chance. */
 const quieter: readonly ((config: SimConfig) => SimConfig)[] = [
   (config) => ({ ...config, network: calm(config.network) }),
+  ({ network: { bulk: _, ...network }, ...config }) => ({ ...config, network }),
   (config) => ({ ...config, termStart: 0 }),
   (config) => ({ ...config, client: { ...config.client, workChance: 0 } }),
   (config) => ({ ...config, clocks: config.clocks.map((clock) => ({ ...clock, rate: 1, start: 0, timerLateMax: 0 })) }),

@@ -12,11 +12,19 @@ export interface LinkHost {
   /** The server that listens at an address; -1 when none does. */
   placeOf(address: ServerAddress): number;
   /** Sends a frame; see {@linkcode TransportLink.send}. */
-  send(link: SimLink, to: ServerAddress, parts: readonly Uint8Array[]): boolean;
-  /** Dials, unless there is no need to. */
+  send(link: SimLink, to: ServerAddress, channel: Channel, parts: readonly Uint8Array[]): boolean;
+  /** Keeps a connection for messages, which may be there already. */
   dial(link: SimLink, to: number): void;
   /** The server closed its link. */
   close(link: SimLink): void;
+}
+
+/** What a life has of one channel. */
+interface Side {
+  /** Who is at the other end of each connection. */
+  readonly peers: Map<number, RemoteServer>;
+  /** The moment at which each dial under way is given up. */
+  readonly dialling: Map<number, SimEvent>;
 }
 
 /** One life of a server on the network. */
@@ -24,11 +32,11 @@ export class SimLink implements TransportLink {
   readonly server: number;
   readonly local: LocalServer;
   readonly handler: TransportHandler;
-  /** Who is at the other end of each connection. */
-  readonly peers: Map<number, RemoteServer> = new Map();
+  readonly sides: Readonly<Record<Channel, Side>> = {
+    consensus: { peers: new Map(), dialling: new Map() },
+    bulk: { peers: new Map(), dialling: new Map() },
+  };
   readonly wanted: Set<number> = new Set();
-  /** The moment at which each dial under way is given up. */
-  readonly dialling: Map<number, SimEvent> = new Map();
   readonly #host: LinkHost;
   #closed = false;
 
@@ -41,8 +49,8 @@ export class SimLink implements TransportLink {
   }
 
   /** See {@linkcode TransportLink.send}. */
-  send(_to: ServerId, address: ServerAddress, _channel: Channel, parts: readonly Uint8Array[]): boolean {
-    return !this.#closed && this.#host.send(this, address, parts);
+  send(_to: ServerId, address: ServerAddress, channel: Channel, parts: readonly Uint8Array[]): boolean {
+    return !this.#closed && this.#host.send(this, address, channel, parts);
   }
 
   /** See {@linkcode TransportLink.setPeers}. */

@@ -22,6 +22,7 @@ import type { Clients, Host } from "./clients.ts";
 import { isInTime, type SimConfig } from "./config.ts";
 import { Ghost } from "./ghost.ts";
 import { DiskObserver } from "./disk_marks.ts";
+import { ChannelObserver } from "./channel_marks.ts";
 import { MarkObserver } from "./marks.ts";
 import { MoveObserver } from "./move_marks.ts";
 import { addressOf } from "./moves.ts";
@@ -89,6 +90,7 @@ export class Simulation {
   readonly marks: MarkObserver;
   readonly moves: MoveObserver = new MoveObserver();
   readonly troubles: DiskObserver = new DiskObserver();
+  readonly channels: ChannelObserver = new ChannelObserver();
   /** Messages sent so far. */
   sent = 0;
   /** When a leader last told a server to take over, virtual microseconds. */
@@ -121,6 +123,8 @@ export class Simulation {
       onUnreadable: (from, { message }) => {
         this.ghost.must(false, "T1", () => `"s${from}" sends what nobody can read: ${message}`);
       },
+      onArrive: (from, to, message, channel, sentAt) => this.channels.onArrive(from, to, message, channel, sentAt),
+      onEnd: (server, peer, channel, reason) => this.channels.onEnd(server, peer, channel, reason),
     });
     const clients = random.split("clients");
     const host = options.host?.(this.world, this.ghost, config, clients);
@@ -164,6 +168,11 @@ export class Simulation {
   async step(): Promise<void> {
     const { events } = this.world;
     await this.world.run(() => this.world.events > events);
+  }
+
+  /** How often the run came by each of the marks that are seen from outside. */
+  get hits(): Readonly<Record<string, number>> {
+    return { ...this.marks.hits, ...this.moves.hits, ...this.troubles.hits, ...this.channels.hits };
   }
 
   /** The servers that are not lost for good. */

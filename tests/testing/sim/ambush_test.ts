@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   drawAmbush,
+  drawBreak,
   drawCompany,
   drawCrowd,
   drawFullStart,
@@ -234,4 +235,31 @@ test("ambush: now and then a server dies on a disk that has just become full, an
   assertEquals(deaths[0], { type: "crash", server: 3, kind: "kill", for: 1000 });
   assertEquals(draws(full, ["disk-full"]), []);
   assertEquals(draws({ type: "disk-stall", server: 3, for: 4000 }, ["kill"]), []);
+});
+
+test("ambush: the connection over which a snapshot comes ends, or one of both is held up, soon after its receiver heard of it", () => {
+  const network = { ...config.network, bulk: { refuse: 0, refuseDial: 0, bytesPerMs: 0 } };
+  const hears = [{ type: "receive-snapshot" }];
+  const draw = (change: Partial<SimConfig>, effects: readonly object[] = hears, leader: string | undefined = "s1") => {
+    const node = { index: 2, core: { leader } } as unknown as NodeView;
+    const step = { before: { role: "follower" }, effects, event: {} } as unknown as StepView;
+    const random = Random.seeded(3);
+    const faults = ["reset", "clog"] as const;
+    return Array.from({ length: 200 }, () => drawBreak(random, { ...config, network, faults, ...change }, node, step));
+  };
+  const kinds = new Set<string>();
+  for (const trap of draw({})) {
+    const { action, after } = trap!;
+    assert(after >= 1 && after <= network.delayMax * 4, `${after}`);
+    if (action.type === "reset") assertEquals(action, { type: "reset", a: 1, b: 2, channel: "bulk" });
+    else assertEquals(action.type === "clog" && [action.from, action.to], [1, 2]);
+    kinds.add(`${action.type} ${action.type === "clog" || action.type === "reset" ? action.channel : ""}`);
+  }
+  assertEquals(kinds, new Set(["reset bulk", "clog bulk", "clog consensus"]));
+  const { bulk: _, ...alone } = network;
+  for (const change of [{ faults: [] }, { faults: ["partition"] as const }, { ambush: 0 }, { network: alone }]) {
+    assert(draw(change).every((trap) => trap === undefined), JSON.stringify(change));
+  }
+  assert(draw({}, [{ type: "install-snapshot" }]).every((trap) => trap === undefined));
+  assert(draw({ ambush: 0.02 }).some((trap) => trap === undefined));
 });
