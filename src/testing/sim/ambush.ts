@@ -7,7 +7,7 @@
 import type { ServerId } from "../../types.ts";
 import type { Fault, SimConfig } from "./config.ts";
 import type { Action } from "./nemesis.ts";
-import type { Direction } from "./partitions.ts";
+import { type Direction, PARTITIONS } from "./partitions.ts";
 import type { Random } from "./random.ts";
 import type { NodeView, StepView } from "./view.ts";
 
@@ -110,6 +110,33 @@ export function drawLateAnswer(
     { type: "clog", from: leader, to, for: late },
     { type: "cut", shape: "isolate", directions, for: election * 3 },
   ];
+}
+
+/** Chance that who forwards a command loses its leader, in every run with partitions: there are many such moments. */
+const LOST_CALL = 1 / 200;
+
+/**
+ * Draws what befalls a server that forwards a command: it and its leader lose one another, alone, and clients go on calling
+ * it. Undefined for nothing.
+ */
+export function drawLostCall(
+  random: Random,
+  config: SimConfig,
+  leader: number,
+  from: number,
+): { readonly action: Action; readonly calls: number; readonly after: number } | undefined {
+  const { ambush, faults, network } = config;
+  if (!faults.includes("partition") || !random.chance(Math.max(LOST_CALL, ambush / 20))) return undefined;
+  const shape = "client and leader";
+  const directions = PARTITIONS[shape]([leader, from], random);
+  const resets = faults.includes("reset") && random.chance(0.5);
+  const duration = random.spread(config.faultMin, config.faultMax);
+  return {
+    action: { type: "cut", shape, directions, for: duration, ...resets ? { resets } : {} },
+    calls: random.pick([1, 4]),
+    // The command is on its way, or its answer.
+    after: random.between(1, network.delayMax * 2),
+  };
 }
 
 /**

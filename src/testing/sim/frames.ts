@@ -26,6 +26,8 @@ export interface NetworkTap {
   onUnreadable(from: number, error: ProtocolError): void;
   /** A frame arrives over the connection over which it was sent then, virtual microseconds. */
   onArrive?(from: number, to: number, message: Message, channel: Channel, sentAt: number): void;
+  /** A frame gets lost as its direction is cut. */
+  onCut?(from: number, to: number, message: Message): void;
   /** A server learns that its connection is gone. */
   onEnd?(server: number, peer: number, channel: Channel, reason: string): void;
 }
@@ -107,7 +109,7 @@ export class Frames {
     const { loss, duplicate, replay, hostile = 0 } = lines.behaviour;
     const isRepeatable = !neverRepeated.has(decoded.message.type);
     const [isLost, isDoubled, isReplayed] = [random.chance(loss), random.chance(duplicate), random.chance(replay)];
-    if (lines.isCut(from, to)) return;
+    if (lines.isCut(from, to)) return this.#host.tap.onCut?.(from, to, decoded.message);
     if (!isLost) this.#carry(connection, from, to, frame, decoded);
     if (!isRepeatable) return;
     if (isDoubled) this.#carry(connection, from, to, frame, decoded);

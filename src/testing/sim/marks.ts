@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Message } from "../../message.ts";
 import type { ServerId, Term } from "../../types.ts";
 import type { Checker } from "./check/checker.ts";
 import type { NodeView, StepView } from "./view.ts";
@@ -27,6 +28,8 @@ const none = {
   "commit-waited-for-own-disk": 0,
   "earlier-term-committed-by-own-entry": 0,
   "round-answered-late": 0,
+  "forwarded-command-lost": 0,
+  "forwarded-answer-lost": 0,
 };
 
 /** The name of such a mark. */
@@ -70,6 +73,12 @@ export class MarkObserver implements Checker {
   onCrash(node: NodeView, others: readonly NodeView[]): void {
     if (node.core?.role === "leader") this.hits["leader-crashed"]++;
     if (others.some(({ core }) => core?.leading?.transfer?.to === node.id)) this.hits["transfer-target-crashed"]++;
+  }
+
+  /** A message gets lost in a cut. */
+  onCut({ type }: Message): void {
+    if (type === "forward-request") this.hits["forwarded-command-lost"]++;
+    if (type === "forward-response") this.hits["forwarded-answer-lost"]++;
   }
 
   #onRole({ id, core }: NodeView, { before, event }: StepView): void {

@@ -23,7 +23,8 @@ export type PartitionName =
   | "chain"
   | "cloudflare"
   | "alone"
-  | "pair";
+  | "pair"
+  | "client and leader";
 
 /** Every shape, by name. */
 export const PARTITIONS: Readonly<Record<PartitionName, Shape>> = {
@@ -49,6 +50,12 @@ export const PARTITIONS: Readonly<Record<PartitionName, Shape>> = {
   alone: (order) => unless(order, () => false),
   /** Two servers lose one another, and nobody else notices. */
   pair: ([one, other]) => other === undefined ? [] : between([one!], [other]),
+  /** The leader and a server that clients call: what it forwards gets lost, or the answers do, and nobody else notices. */
+  "client and leader": ([leader, called], random) => {
+    if (called === undefined) return [];
+    const [there, back] = [oneWay([called], [leader!]), oneWay([leader!], [called])];
+    return random.pick([there, back, [...there, ...back]]);
+  },
 };
 
 /**
@@ -57,7 +64,7 @@ export const PARTITIONS: Readonly<Record<PartitionName, Shape>> = {
  */
 const cloudflare: readonly Direction[] = [[0, 1], [1, 2], [1, 3], [4, 2], [4, 3]];
 
-/** Half of all partitions isolate one server (§4.3 of the plan). */
+/** Half of all partitions isolate one server. Where clients and a leader lose one another is drawn as they call, see ambush.ts. */
 const weights: readonly (readonly [PartitionName, number])[] = [
   ["isolate", 10],
   ["halves", 2],

@@ -72,7 +72,8 @@ export class Plague {
       case "cut":
         for (const [from, to] of action.directions) {
           network.cut(from, to);
-          if (action.resets === true && from < to) network.reset(from, to);
+          const isAlone = !action.directions.some(([a, b]) => a === to && b === from);
+          if (action.resets === true && (from < to || isAlone)) network.reset(from, to);
         }
         return this.#after(action.for, "mend", () => {
           for (const [from, to] of action.directions) network.mend(from, to);

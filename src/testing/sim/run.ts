@@ -5,7 +5,16 @@
  */
 import { takeMarks } from "../../marks.ts";
 import { Aftermath } from "./aftermath.ts";
-import { drawAmbush, drawBreak, drawCompany, drawCrowd, drawFullStart, drawLateAnswer, drawTrap } from "./ambush.ts";
+import {
+  drawAmbush,
+  drawBreak,
+  drawCompany,
+  drawCrowd,
+  drawFullStart,
+  drawLateAnswer,
+  drawLostCall,
+  drawTrap,
+} from "./ambush.ts";
 import { type ConfigRequest, drawConfig, type SimConfig } from "./config.ts";
 import { drawSpread } from "./disk/disk_actions.ts";
 import { InvariantViolation } from "./ghost.ts";
@@ -133,6 +142,7 @@ class Run {
   readonly #leases: Random;
   readonly #spread: Random;
   readonly #breaks: Random;
+  readonly #lostCalls: Random;
   readonly #channels: Random;
   #isRelieved = false;
   /** Whether nobody was left who could lead. */
@@ -153,6 +163,7 @@ class Run {
     this.#leases = random.split("leases");
     this.#spread = random.split("spread");
     this.#breaks = random.split("breaks");
+    this.#lostCalls = random.split("lost calls");
     this.#channels = random.split("channels");
   }
 
@@ -183,13 +194,7 @@ class Run {
       if (lease !== undefined) world.schedule(-1, Port.nemesis, 1, "lease trap", () => this.#spring(lease));
     };
     this.#simulation.onForward = (from, leader) => {
-      if (this.faultsEndedAt !== undefined) return;
-      const actions = drawLateAnswer(this.#answers, config, leader, from);
-      if (actions === undefined) return;
-      world.schedule(-1, Port.nemesis, 1, "late answer", () => {
-        if (!this.#isRoom || this.faultsEndedAt !== undefined) return;
-        for (const action of actions) this.#simulation.plague.perform(action);
-      });
+      if (this.faultsEndedAt === undefined) this.#onForward(from, leader);
     };
     await this.#simulation.run(() => {
       workload.progress = this.#simulation.steps / config.steps;
@@ -203,6 +208,24 @@ class Run {
     // A script does not know of it, and sessions are what would tell.
     if (config.quietTail > 0) workload.stop(true);
     await this.#simulation.run(() => world.time >= quietUntil);
+  }
+
+  #onForward(from: number, leader: number): void {
+    const { config, plague, servers, workload, world } = this.#simulation;
+    const actions = drawLateAnswer(this.#answers, config, leader, from);
+    if (actions !== undefined) {
+      world.schedule(-1, Port.nemesis, 1, "late answer", () => {
+        if (!this.#isRoom || this.faultsEndedAt !== undefined) return;
+        for (const action of actions) plague.perform(action);
+      });
+    }
+    const lost = drawLostCall(this.#lostCalls, config, leader, from);
+    if (lost === undefined) return;
+    world.schedule(-1, Port.nemesis, lost.after, "lost call", () => {
+      if (!this.#isRoom || this.faultsEndedAt !== undefined) return;
+      plague.perform(lost.action);
+      world.schedule(-1, Port.client, 1, "rush", () => workload.rush?.(servers[from]!, lost.calls, this.#lostCalls));
+    });
   }
 
   #play({ decisions, until }: Script): Promise<void> {

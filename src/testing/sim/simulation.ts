@@ -124,6 +124,7 @@ export class Simulation {
         this.ghost.must(false, "T1", () => `"s${from}" sends what nobody can read: ${message}`);
       },
       onArrive: (from, to, message, channel, sentAt) => this.channels.onArrive(from, to, message, channel, sentAt),
+      onCut: (_from, _to, message) => this.marks.onCut(message),
       onEnd: (server, peer, channel, reason) => this.channels.onEnd(server, peer, channel, reason),
     });
     const clients = random.split("clients");

@@ -6,6 +6,7 @@ import {
   drawCrowd,
   drawFullStart,
   drawLateAnswer,
+  drawLostCall,
   drawTrap,
 } from "../../../src/testing/sim/ambush.ts";
 import { drawConfig, type SimConfig } from "../../../src/testing/sim/config.ts";
@@ -263,3 +264,39 @@ test("ambush: the connection over which a snapshot comes ends, or one of both is
   assert(draw({}, [{ type: "install-snapshot" }]).every((trap) => trap === undefined));
   assert(draw({ ambush: 0.02 }).some((trap) => trap === undefined));
 });
+
+test("ambush: who forwards a command and its leader lose one another, and nobody else does", () => {
+  const draw = (change: Partial<SimConfig>) => {
+    const random = Random.seeded(3);
+    return Array.from({ length: 4000 }, () => drawLostCall(random, { ...config, ...change }, 1, 4));
+  };
+  const drawn = draw({ faults: ["partition", "reset"] }).filter((call) => call !== undefined);
+  assert(drawn.length > 150 && drawn.length < 250, `${drawn.length}`);
+  const ways = new Set(
+    drawn.map(({ action }) => action.type === "cut" && `${action.directions.join(" ")} ${action.resets}`),
+  );
+  assertEquals(ways, new Set(["4,1", "1,4", "4,1 1,4"].flatMap((way) => [`${way} true`, `${way} undefined`])));
+  for (const { action, calls, after } of drawn) {
+    assert(action.type === "cut" && action.for >= config.faultMin && action.for <= config.faultMax);
+    assert([1, 4].includes(calls) && after >= 1 && after <= config.network.delayMax * 2);
+  }
+  // Also where nothing else waits for its moment, though seldom.
+  const seldom = draw({ faults: ["partition"], ambush: 0 }).filter((call) => call !== undefined);
+  assert(seldom.length > 0 && seldom.length < 40, `${seldom.length}`);
+  assert(seldom.every(({ action }) => action.type === "cut" && action.resets === undefined));
+  assert(draw({ faults: ["clog", "reset"] }).every((call) => call === undefined));
+});
+
+test("ambush: commands that are forwarded, and their answers, get lost in cuts", async () => {
+  const request = { steps: 4000, servers: 3, ambush: 1, moving: false } as const;
+  const lost = { command: 0, answer: 0 };
+  for (let seed = 1; seed <= 3; seed++) {
+    const { marks, violation } = await runSeed(seed, { ...request, faults: ["partition", "reset"] });
+    assertEquals(violation, undefined);
+    lost.command += marks["forwarded-command-lost"]!;
+    lost.answer += marks["forwarded-answer-lost"]!;
+  }
+  assert(lost.command > 0 && lost.answer > 0, JSON.stringify(lost));
+  const { marks } = await runSeed(1, { ...request, faults: ["clog"] });
+  assertEquals([marks["forwarded-command-lost"], marks["forwarded-answer-lost"]], [0, 0]);
+}, { timeoutMs: 120_000 });

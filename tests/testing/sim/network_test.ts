@@ -51,7 +51,15 @@ test("sim partitions: one-way shapes cut one way only", () => {
   assertEquals(PARTITIONS.mute(order, Random.seeded(1)), [[2, 0], [2, 1]]);
 });
 
-test("sim partitions: every shape is drawn, half of them isolate one server, and none cuts a server from itself", () => {
+test("sim partitions: a leader and a server that clients call lose one another, one way or both, and nobody else", () => {
+  const random = Random.seeded(1);
+  const drawn = Array.from({ length: 50 }, () => PARTITIONS["client and leader"]([2, 0, 1], random));
+  const ways = new Set(drawn.map((directions) => directions.join(" ")));
+  assertEquals(ways, new Set(["2,0", "0,2", "0,2 2,0"]));
+  assertEquals(PARTITIONS["client and leader"]([2], random), []);
+});
+
+test("sim partitions: every shape but those of calls is drawn, half of them isolate one server, and none cuts a server from itself", () => {
   const random = Random.seeded(3);
   const drawn = new Map<PartitionName, number>();
   for (let i = 0; i < 2000; i++) {
@@ -61,7 +69,7 @@ test("sim partitions: every shape is drawn, half of them isolate one server, and
     assert(directions.every(([a, b]) => a !== b && a < servers && b < servers));
     assertEquals(new Set(directions.map((direction) => direction.join())).size, directions.length);
   }
-  assertEquals([...drawn.keys()].sort(), Object.keys(PARTITIONS).sort());
+  assertEquals([...drawn.keys(), "client and leader"].sort(), Object.keys(PARTITIONS).sort());
   const isolated = drawn.get("isolate")!;
   assertGreater(isolated, 800);
   assertLess(isolated, 1200);
