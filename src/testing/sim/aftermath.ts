@@ -5,17 +5,17 @@
  * @module
  */
 import type { Server } from "../../types.ts";
+import { chooseCore, chooseQuorum, type Core, infirmitiesOf } from "./chosen.ts";
 import type { Fault } from "./config.ts";
 import { LONGEST_DELAY } from "./delays.ts";
 import { handOver, takeSnapshots } from "./drill.ts";
 import { asksFor } from "./moves.ts";
 import { Patience } from "./patience.ts";
-import { INFIRMITIES, type Infirmity } from "./plague.ts";
 import type { Random } from "./random.ts";
 import { rest } from "./rest.ts";
 import type { SimServer } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
-import { entriesOf, hasConverged, hasLeader, isDamaged, isPreferred, leaderOf, membersOf, words } from "./standing.ts";
+import { entriesOf, hasConverged, hasLeader, isPreferred, leaderOf, membersOf, words } from "./standing.ts";
 import { canBeLed } from "./survivors.ts";
 
 /** The last phases of a run. */
@@ -37,25 +37,30 @@ export class Aftermath {
 
   /** Runs them all; rejects with the first violation. */
   async run(): Promise<void> {
-    await this.#heal();
-    const mustGoOn = await this.#mustGoOn();
-    if (mustGoOn === true) await this.#recover();
+    const core = chooseCore(this.#simulation, this.#random.split("core"));
+    await this.#heal(core);
+    const mustGoOn = core !== undefined || await this.#mustGoOn();
+    if (mustGoOn === true) await this.#recover(core);
     else if (mustGoOn === false) await this.#standStill();
     await this.#shutDown();
     this.#checkHistory();
   }
 
-  /** Everybody who has not lost too much is up. */
-  async #heal(): Promise<void> {
-    const { plague } = this.#simulation;
-    plague.heal();
+  /** Everybody who has not lost too much is up, or the core is and the others stay as they are or get worse. */
+  async #heal(core?: Core): Promise<void> {
+    const { marks, plague } = this.#simulation;
+    plague.heal(core?.well);
+    if (core !== undefined) marks.onCoreHealed();
+    for (const [server, infirmity] of core?.ill ?? []) {
+      if (infirmity !== undefined) plague.afflict(server, infirmity);
+    }
     // The last reset may not have been noticed.
     await this.#patience.pass(this.#simulation.config.settings.heartbeatMs! * 1000);
     await this.#patience.within(
       "V1",
       "start",
       () =>
-        this.#simulation.present.every((server) => {
+        (core?.well ?? this.#simulation.present).every((server) => {
           const { life } = server;
           return plague.isRetired(server) || (life?.raft !== undefined && !plague.stopping.has(life));
         }),
@@ -78,14 +83,16 @@ export class Aftermath {
   }
 
   /** What is left takes commands again. */
-  async #recover(): Promise<void> {
-    const { plague } = this.#simulation;
+  async #recover(core: Core | undefined): Promise<void> {
+    const { config, plague } = this.#simulation;
     await this.#readmit();
     await this.#settle();
     const present = this.#members;
-    const well = this.#chooseQuorum();
-    for (const server of present) {
-      if (!well.includes(server)) plague.afflict(server, this.#random.pick(this.#infirmities));
+    const well = core?.well ?? chooseQuorum(this.#simulation, present, this.#voters, this.#votersInAll, this.#random);
+    if (core === undefined) {
+      for (const server of present) {
+        if (!well.includes(server)) plague.afflict(server, this.#random.pick(infirmitiesOf(config)));
+      }
     }
     if (this.#random.chance(0.5)) await this.#traffic(well);
     await this.#converge(well);
@@ -95,8 +102,8 @@ export class Aftermath {
     await this.#converge(well);
     if (well.length < present.length) await this.#rejoin(well);
     const [simulation, patience] = [this.#simulation, this.#patience];
-    await handOver({ simulation, members: present, patience, random: this.#random.split("transfer") });
-    await this.#converge(present);
+    await handOver({ simulation, members: this.#members, patience, random: this.#random.split("transfer") });
+    await this.#converge(this.#members);
     await this.#move();
     await takeSnapshots({ simulation, members: this.#members, patience });
     await rest(simulation, this.#members, patience);
@@ -114,25 +121,8 @@ export class Aftermath {
     if (!isKnown()) await this.#patience.within("V1", "re-admit who has another disk", isKnown);
   }
 
-  /** A quorum in half of the runs, and else everybody. */
-  #chooseQuorum(): readonly SimServer[] {
-    const { config: { moving } } = this.#simulation;
-    const present = this.#members;
-    const voters = this.#voters;
-    // Those that never lead may have what those lack that would have to, and so may anybody what is damaged elsewhere.
-    const canSpare = this.#infirmities.length > 0 && moving?.idlers !== true && !present.some(isDamaged);
-    const all = this.#votersInAll;
-    const some = this.#random.shuffle(voters).slice(0, this.#random.between((all >> 1) + 1, voters.length));
-    const areAll = this.#random.chance(0.5) || !canSpare;
-    return areAll ? present : some.sort((a, b) => a.index - b.index);
-  }
-
   #has(faults: readonly Fault[]): boolean {
     return faults.some((fault) => this.#simulation.config.faults.includes(fault));
-  }
-
-  get #infirmities(): Infirmity[] {
-    return INFIRMITIES.filter(([, faults]) => this.#has(faults)).map(([infirmity]) => infirmity);
   }
 
   /** V2: who belongs to the cluster is settled, and everybody who does knows it. From now on this is about them. */
@@ -343,20 +333,25 @@ export class Aftermath {
 
   /** Whoever was ill gets well, and disturbs nobody that is. */
   async #rejoin(well: readonly SimServer[]): Promise<void> {
-    const { config } = this.#simulation;
-    const [servers, present] = [this.#members, this.#members];
+    const { config, world } = this.#simulation;
+    const present = this.#members;
     const leader = leaderOf(well)!;
     const heal = async (): Promise<void> => {
       await this.#heal();
-      await this.#converge(present);
+      // A disk that nobody has looked at may turn out to be lost.
+      this.#members = present.filter((server) => this.#simulation.present.includes(server));
+      await this.#converge(this.#members);
     };
     // What was ill may be of a later term: from before, or as it did not ask before it campaigned.
-    const latest = Math.max(...servers.map(({ life, disk }) => life?.core?.term ?? disk.term));
+    const latest = Math.max(...present.map(({ life, disk }) => life?.core?.term ?? disk.term));
     const isReplaced = present.some(({ id }) => isPreferred(leader, id));
-    if (latest > leader.core.term || config.settings.preVote !== true || isReplaced) await heal();
+    // Or has asked before it was paused, and has the answers still before it.
+    const hasAsked = present.some(({ index, life }) => world.isPaused(index) && life?.core?.role.endsWith("candidate"));
+    const mayDisturb = latest > leader.core.term || isReplaced || hasAsked;
+    if (mayDisturb || config.settings.preVote !== true) await heal();
     else await this.#stable(present, heal);
-    await this.#serve(present);
-    await this.#converge(present);
+    await this.#serve(this.#members);
+    await this.#converge(this.#members);
   }
 
   /** What was ever committed or seen is there, on every server. */

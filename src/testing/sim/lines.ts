@@ -124,9 +124,9 @@ export class Lines {
     return this.#clogs[this.at(from, to)]! > now;
   }
 
-  /** Undoes all cuts and clogs. */
-  mendAll(): void {
-    this.#cuts.fill(0);
+  /** Undoes all cuts among these servers, and all clogs. */
+  mendAmong(servers: readonly number[]): void {
+    for (const from of servers) for (const to of servers) this.#cuts[this.at(from, to)] = 0;
     this.#clogs.fill(0);
     this.#busyUntil.fill(0);
   }

@@ -30,6 +30,7 @@ const none = {
   "round-answered-late": 0,
   "forwarded-command-lost": 0,
   "forwarded-answer-lost": 0,
+  "core-healed-alone": 0,
 };
 
 /** The name of such a mark. */
@@ -73,6 +74,11 @@ export class MarkObserver implements Checker {
   onCrash(node: NodeView, others: readonly NodeView[]): void {
     if (node.core?.role === "leader") this.hits["leader-crashed"]++;
     if (others.some(({ core }) => core?.leading?.transfer?.to === node.id)) this.hits["transfer-target-crashed"]++;
+  }
+
+  /** When the faults end some servers are healed, and others are not. */
+  onCoreHealed(): void {
+    this.hits["core-healed-alone"]++;
   }
 
   /** A message gets lost in a cut. */

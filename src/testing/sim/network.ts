@@ -79,11 +79,11 @@ export class Network implements LinkHost {
     for (const { lines } of this.#channels(channel)) lines.clog(from, to, until);
   }
 
-  /** Undoes all cuts and clogs. */
-  healAll(): void {
+  /** Undoes all cuts among these servers, and all clogs. */
+  healAmong(servers: readonly number[]): void {
     for (const connections of this.#channels()) {
       connections.unclog();
-      connections.lines.mendAll();
+      connections.lines.mendAmong(servers);
     }
   }
 

@@ -43,8 +43,10 @@ export class Plague {
   readonly stopping: WeakSet<Life> = new WeakSet();
   /** Those that have stopped as they were removed, since the faults ended. */
   readonly #retired = new Set<SimServer>();
-  /** Grows when all faults end: what was to end later has ended. */
+  /** Grows when faults end for good: what was to end later has ended, or never does. */
   #era = 0;
+  /** The servers whose faults have ended for good. */
+  #healed: readonly SimServer[] = [];
 
   /** Nothing is broken yet. */
   constructor(simulation: Simulation) {
@@ -187,7 +189,8 @@ export class Plague {
     this.#simulation.world.trace.say(() => `    ${server.id} is down by ${fault}: ${(error as Error).message}`);
     this.#simulation.crash(index, "kill");
     if (outcome === "refuses") this.atlas.lose(index);
-    else this.#after(this.#era > 0 ? 0 : restartAfter, `${server.id} is tried again`, () => this.#start(server));
+    else {this.#after(this.#healed.includes(server) ? 0 : restartAfter, `${server.id} is tried again`, () =>
+        this.#start(server));}
     return true;
   }
 
@@ -225,15 +228,19 @@ export class Plague {
     });
   }
 
-  /** Ends all faults: everything is up and reaches everything. */
-  heal(): void {
-    const { network, world, servers, config } = this.#simulation;
+  /**
+   * Ends all faults of these servers, by default of all: they are up and reach one another. What else is broken stays so:
+   * who is dead, paused, out of time or has a bad disk, and what is cut.
+   */
+  heal(well: readonly SimServer[] = this.#simulation.servers): void {
+    const { network, world, config } = this.#simulation;
     this.#era++;
+    this.#healed = well;
     this.now = 0;
-    network.healAll();
+    network.healAmong(well.map(({ index }) => index));
     network.calm();
     const doubting = this.#doubting();
-    for (const server of servers) {
+    for (const server of well) {
       server.clock.setRate(config.clocks[server.index]!.rate);
       world.resume(server.index);
       const { faults } = server.storage;

@@ -90,7 +90,7 @@ test("sim delays: each shape is what it says", () => {
   }
 });
 
-test("sim lines: cuts count, clogs hold frames up, all is mended at once", () => {
+test("sim lines: cuts count, clogs hold frames up, all is mended at once among some or all", () => {
   const lines = new Lines(3, behaviour);
   const delay = () => lines.delayOf(Random.seeded(1), 0, 1, 1000, 50, false);
   lines.cut(0, 1);
@@ -103,9 +103,11 @@ test("sim lines: cuts count, clogs hold frames up, all is mended at once", () =>
   lines.clog(0, 1, 90_000);
   lines.clog(0, 1, 80_000);
   assertEquals([delay(), lines.isClogged(0, 1, 89_999), lines.isClogged(0, 1, 90_000)], [89_000, true, false]);
-  lines.cut(2, 1);
-  lines.mendAll();
-  assertEquals([delay() <= 500, lines.isCut(2, 1)], [true, false]);
+  for (const [from, to] of [[2, 1], [0, 1], [2, 0]] as const) lines.cut(from, to);
+  lines.mendAmong([0, 1]);
+  assertEquals([delay() <= 500, lines.isCut(0, 1), lines.isCut(2, 1), lines.isCut(2, 0)], [true, false, true, true]);
+  lines.mendAmong([0, 1, 2]);
+  assertEquals([lines.isCut(2, 1), lines.isCut(2, 0)], [false, false]);
 });
 
 test("sim lines: a narrow one takes its time and then no more", () => {

@@ -132,6 +132,11 @@ export class Atlas {
     this.#damaged.add(server);
   }
 
+  /** Whether a disk was damaged, and nobody knows yet that all is there. */
+  isDamaged(server: number): boolean {
+    return this.#damaged.has(server);
+  }
+
   /** The server has started: it found all that it had. */
   absolve(server: number): void {
     this.#damaged.delete(server);
