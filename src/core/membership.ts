@@ -85,6 +85,8 @@ export function insertConfigurations(
   const others = state.configurations.filter(({ index }) => index < from || index >= end);
   const before = configurationIndex(state);
   state.configurations = [...others, ...added].sort((a, b) => a.index - b.index);
+  // A log goes back beyond its snapshot, and not all that is there is known any more.
+  forgetConfigurations(step, state.snapshot.index);
   if (configurationIndex(state) !== before) announceConfiguration(step);
 }
 

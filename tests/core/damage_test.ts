@@ -124,6 +124,23 @@ test("damage: a configuration among repaired entries is in force again", () => {
   assertEquals(core.state.configurations.map(({ index }) => index), [1, 3]);
 });
 
+test("damage: a configuration among repaired entries is not taken up again where the snapshot's has taken its place", () => {
+  for (const index of [3, 4]) {
+    const ours = { index, configuration: configuration("a b c") };
+    const core = coreOf({
+      ...{ terms: [1, 1, 2, 2, 3], term: 3 },
+      state: {
+        ...{ damaged: [known(2, 5)], leader: "b", termLeader: "b" },
+        ...{ snapshot: { index: 4, term: 2 }, configurations: [ours, { ...ours, index: 5 }] },
+      },
+    });
+    const configurations = [2, index].map((index) => ({ index, configuration: configuration("a b c") }));
+    receive(core, "b", append({ term: 3, prevTerm: 1, terms: [1, 2, 2], configurations }));
+    assertEquals(core.state.damaged, []);
+    assertEquals(core.state.configurations.map(({ index }) => index), [index, 5]);
+  }
+});
+
 test("damage: who has some does not campaign, not when told to either, and judges candidates by its whole log", () => {
   for (const state of [{ damaged: [known(3)] }, { repairing: [{ from: 3, end: 4, sequence: 1 }] }]) {
     const core = coreOf({ terms: [1, 1, 2, 2, 3], term: 3, state: { ...state, leader: "b", termLeader: "b" } });
