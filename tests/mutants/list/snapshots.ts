@@ -303,4 +303,14 @@ export const snapshots: readonly Mutant[] = [
     invariants: ["V1"],
     runs: { store: "memory", servers: 3, moving: false, faults: ["kill"], ambush: 0.3 },
   },
+  {
+    id: "bulk-connection-taken-for-the-other",
+    bug: "BT14",
+    file: "src/driver/receiver.ts",
+    find: '    if (channel === "bulk") return snapshots.onChannel(peer);\n',
+    replace: "    snapshots.onChannel(peer);\n",
+    why: "A peer of which one connection ends is gone, and its snapshots with it.",
+    invariants: ["V1", "V2", "V3"],
+    runs: { ...lagging, faults: ["partition", "kill", "reset"], ambush: 0.2 },
+  },
 ];
