@@ -123,7 +123,7 @@ export interface StateMachine<Command, Result> {
    * Replaces the whole state by one that {@linkcode StateMachine.snapshot} gave, here or on another server. Called at the
    * start, and when this server is so far behind that the leader's log no longer has what it lacks; never while another
    * call or a read is running. When it fails the server stops, as nobody knows what state is left. The bytes belong to the
-   * machine; the stream fails when it is not whole.
+   * machine; the stream fails when it is not whole: then it must fail as well, and may be called again with another stream.
    */
   restore?(bytes: ReadableStream<Uint8Array>): void | Promise<void>;
 }

@@ -37,6 +37,7 @@ const hits = {
   // The servers.
   "cluster-begun-live": 0,
   "change-overloaded": 0,
+  "peer-known-by-address": 0,
   // Reads, transfers and commands.
   "read-waited-for-own-term": 0,
   "read-confirmed": 0,
@@ -52,6 +53,12 @@ const hits = {
   "session-made-room": 0,
   "session-result-forgotten": 0,
   "command-of-forgotten-session": 0,
+  // Restores of users' snapshots.
+  "restore-applied": 0,
+  "restore-refused": 0,
+  "restore-overtaken": 0,
+  "restore-lost-its-leader": 0,
+  "snapshot-waited-for-restore": 0,
   // Snapshots.
   "snapshot-due-for-bytes": 0,
   "log-compacted": 0,

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { DamagedEntryError, InvariantError, StorageError } from "../errors.ts";
+import { DamagedEntryError, InvariantError } from "../errors.ts";
 import type { BatchedResult, Codec, StateMachine } from "../machine.ts";
+import { mark } from "../marks.ts";
 import type { LogCache } from "../store/log_cache.ts";
 import type { Store } from "../store/store.ts";
 import { EntryType, type LogIndex, type Term } from "../types.ts";
@@ -13,7 +14,7 @@ import { batchOf, BatchSize, commandOf, contextOf, CopyRoom, outcomesOf } from "
 import type { Environment } from "./environment.ts";
 import { Hasher, type Hashing } from "./hasher.ts";
 import { LogReader } from "./log_reader.ts";
-import { bytesOf, type LoggedRestore, Restores } from "./restores.ts";
+import { type LoggedRestore, restoreFrom, Restores } from "./restores.ts";
 import { SessionTable } from "./session_table.ts";
 
 /** How a command ended: what the machine returned, or threw. */
@@ -89,6 +90,8 @@ export class Applier<Command, Result> {
   #isHeld = false;
   /** Wants to know where that began; told once the machine is free. */
   #onHeld: ((index: LogIndex) => void) | undefined;
+  /** Waits for an entry to be repaired, or for a snapshot: to be told so, as all are. */
+  #onAdvance: () => void = () => {};
   /** Want to look at the machine between two entries. */
   #visitors: (() => void)[] = [];
   readonly #hasher: Hasher;
@@ -195,6 +198,7 @@ export class Applier<Command, Result> {
   /** All entries up to and including this one are committed. */
   advance(upTo: LogIndex): void {
     this.#upTo = Math.max(this.#upTo, upTo);
+    this.#onAdvance();
     if (this.#waiting === "no") this.#begin();
   }
 
@@ -344,17 +348,24 @@ export class Applier<Command, Result> {
 
   /** The machine forgets all that it was told, and so do the sessions. False when a snapshot comes instead. */
   async #restoreLogged(restore: LoggedRestore, end: LogIndex): Promise<boolean> {
-    try {
-      if (this.#machine.restore === undefined) throw new Error("the machine has no restore()");
-      await this.#machine.restore(bytesOf(restore, end, (index) => this.#log.at(index, end)));
-    } catch (cause) {
-      // It took the place of the log meanwhile, parts included, and is next.
+    for (;;) {
+      const repaired = new Promise<void>((resolve) => this.#onAdvance = resolve);
+      let damage: DamagedEntryError | undefined;
+      try {
+        damage = await restoreFrom(this.#machine, restore, end, (index) => this.#log.at(index, end));
+      } catch (error) {
+        if (this.#installation === undefined) throw error;
+      }
+      // One that took the place of the log meanwhile, parts included, is next.
       if (this.#installation !== undefined) return false;
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      const message = `Cannot restore the machine from the entries ${restore.from} to ${end}: ${reason}`;
-      throw new StorageError(message, "restore", cause);
+      if (damage === undefined) break;
+      if (this.#closed) return false;
+      this.#host.onDamage(damage);
+      // Nobody looks at a machine that is restored by half.
+      await repaired;
     }
     this.sessions.clear();
+    mark("restore-applied");
     return true;
   }
 

@@ -4,7 +4,9 @@
  *
  * @module
  */
-import { AbortedByRestoreError } from "../errors.ts";
+import { AbortedByRestoreError, DamagedEntryError, StorageError } from "../errors.ts";
+import type { StateMachine } from "../machine.ts";
+import { mark } from "../marks.ts";
 import { EntryType, type LogIndex, type Term } from "../types.ts";
 import type { Records } from "../wire/record.ts";
 import { decodeRestoreEntry } from "../wire/restore_codec.ts";
@@ -65,8 +67,41 @@ export class Restores {
 }
 
 function notRestored(index: LogIndex, term: Term): AbortedByRestoreError {
+  mark("restore-overtaken");
   const message = `Cannot restore as of entry ${index} as another restore came between its parts`;
   return new AbortedByRestoreError(message, { outcome: "not-applied", index, term });
+}
+
+/**
+ * Restores a machine from the log: what of it the disk could not give, where that is why it is not restored.
+ *
+ * @throws {StorageError} The machine can't be restored.
+ */
+export async function restoreFrom(
+  machine: Pick<StateMachine<never, unknown>, "restore">,
+  restore: LoggedRestore,
+  end: LogIndex,
+  recordsAt: (index: LogIndex) => Promise<Records>,
+): Promise<DamagedEntryError | undefined> {
+  let damage: DamagedEntryError | undefined;
+  const read = async (index: LogIndex) => {
+    try {
+      return await recordsAt(index);
+    } catch (error) {
+      if (error instanceof DamagedEntryError) damage = error;
+      throw error;
+    }
+  };
+  try {
+    if (machine.restore === undefined) throw new Error("the machine has no restore()");
+    await machine.restore(bytesOf(restore, end, read));
+  } catch (cause) {
+    if (damage !== undefined) return damage;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `Cannot restore the machine from the entries ${restore.from} to ${end}: ${reason}`;
+    throw new StorageError(message, "restore", cause);
+  }
+  return damage;
 }
 
 /** The bytes of a restore out of the log, read when they are asked for. */

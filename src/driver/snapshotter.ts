@@ -114,14 +114,16 @@ export class Snapshotter<Command, Result> {
 
   /** Counts from the last snapshot, our own or a leader's; what is not applied cannot be in one (P16). */
   #isDue(): boolean {
-    if (this.#host.environment.now() < this.#retryAt || this.#applier.isRestoring) return false;
+    if (this.#host.environment.now() < this.#retryAt) return false;
     const entries = this.#applier.appliedIndex - this.#host.state.snapshot.index;
     if (entries <= 0) return false;
     const { snapshotThreshold, snapshotThresholdBytes } = this.#settings;
-    if (entries >= snapshotThreshold) return true;
-    const isDue = this.#applier.appliedBytes - this.#bytesBefore >= snapshotThresholdBytes;
-    if (isDue) mark("snapshot-due-for-bytes");
-    return isDue;
+    if (entries < snapshotThreshold) {
+      if (this.#applier.appliedBytes - this.#bytesBefore < snapshotThresholdBytes) return false;
+      mark("snapshot-due-for-bytes");
+    }
+    if (this.#applier.isRestoring) mark("snapshot-waited-for-restore");
+    return !this.#applier.isRestoring;
   }
 
   /** Consensus goes on without a snapshot: the log is longer meanwhile, that is all. */

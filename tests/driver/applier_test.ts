@@ -1,6 +1,6 @@
 import { assertEquals, assertInstanceOf } from "@std/assert";
 import { type Applied, Applier } from "../../src/driver/applier.ts";
-import { InvariantError } from "../../src/errors.ts";
+import { DamagedEntryError, InvariantError } from "../../src/errors.ts";
 import type { ApplyContext, Codec, StateMachine } from "../../src/machine.ts";
 import { LogCache } from "../../src/store/log_cache.ts";
 import { EntryType } from "../../src/types.ts";
@@ -37,14 +37,15 @@ async function setUp(
   const installed: number[] = [];
   const pauses: number[] = [];
   const failures: unknown[] = [];
+  const damages: number[] = [];
   const applier = new Applier({ apply, ...restore && { restore } }, codec, { cache, store }, environment, {
     onApplied: (index, term, applied_) => applied.push({ index, term, applied: applied_ }),
     onInstalled: (index) => installed.push(index),
     onPause: (upTo) => pauses.push(upTo),
-    onDamage: () => {},
+    onDamage: ({ index }) => damages.push(index),
     onFailure: (error) => failures.push(error),
   }, { index: 0, timeMs: 0 });
-  return { applier, environment, store, cache, applied, installed, pauses, failures };
+  return { applier, environment, store, cache, applied, installed, pauses, failures, damages };
 }
 
 const values = (applied: readonly { readonly applied: Applied }[]) =>
@@ -405,6 +406,48 @@ test("Applier.install() makes up for a restore whose parts went with the log, an
     one.done.resolve();
     await environment.advance(10);
     assertEquals([installed, applier.appliedIndex], isGone ? [[9], 9] : [[], 2]);
+  }
+});
+
+test("Applier waits for a part of a restore that the disk can't give, and lets nobody look at the machine meanwhile", async () => {
+  const part = { kind: "part", id: 7, sequence: 0, bytes: Uint8Array.of(5) } as const;
+  const end = { ...part, kind: "end", sequence: 1, bytes: new Uint8Array() } as const;
+  for (const what of ["repaired", "replaced"] as const) {
+    const restored: unknown[] = [];
+    const { applier, environment, cache, store, failures, damages, installed } = await setUp(([value]) => value, {
+      values: [1],
+      restore: async (bytes) => {
+        restored.push(...await new Response(bytes as ReadableStream<Uint8Array<ArrayBuffer>>).bytes());
+      },
+    });
+    const payloads = [part, end].map(encodeRestoreEntry);
+    const records = encodeRecords(2, 1, 0, payloads.map((payload) => ({ type: EntryType.restore, payload })));
+    store.inner.write({ records: [records] });
+    cache.append(records);
+    applier.advance(2);
+    cache.reset(4);
+    const before = store.read.bind(store);
+    store.read = (from, to, bytesMax) =>
+      from === 2 ? Promise.reject(new DamagedEntryError(2, "log", 0, "?")) : before(from, to, bytesMax);
+    applier.advance(3);
+    await environment.advance(10);
+    assertEquals([damages, failures, restored, applier.isBusy, applier.appliedIndex], [[2], [], [], true, 2]);
+    // Whatever else is committed meanwhile.
+    applier.advance(3);
+    await environment.advance(10);
+    assertEquals([damages, failures, restored, applier.isBusy], [[2, 2], [], [], true]);
+    if (what === "repaired") {
+      store.read = before;
+      applier.advance(3);
+    } else {
+      const one = installation(9);
+      applier.install(one);
+      one.done.resolve();
+    }
+    await environment.advance(10);
+    const [index, from] = what === "repaired" ? [3, []] : [9, [9]];
+    assertEquals([applier.appliedIndex, installed, failures, applier.isBusy], [index, from, [], false], what);
+    assertEquals(restored, what === "repaired" ? [5] : []);
   }
 });
 

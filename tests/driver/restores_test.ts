@@ -1,7 +1,7 @@
-import { assertEquals, assertInstanceOf } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import fc from "fast-check";
-import { bytesOf, Restores } from "../../src/driver/restores.ts";
-import { AbortedByRestoreError } from "../../src/errors.ts";
+import { bytesOf, restoreFrom, Restores } from "../../src/driver/restores.ts";
+import { AbortedByRestoreError, DamagedEntryError, StorageError } from "../../src/errors.ts";
 import { EntryType } from "../../src/types.ts";
 import { encodeRecords, type Records } from "../../src/wire/record.ts";
 import {
@@ -105,6 +105,29 @@ test("Restores: what is given to a machine is no view of the log", async () => {
   const stream = bytesOf({ id: 7, term: 1, from: 1, count: 1 }, 2, () => records);
   for await (const bytes of stream) bytes.fill(0);
   assertEquals(records.bytes, before);
+});
+
+test("restoreFrom() tells what the disk could not give, whatever the machine makes of it, and throws for anything else", async () => {
+  const records = recordsOf([["part", 7, 0, "a"], ["part", 7, 1, "b"], ["end", 7, 2]]);
+  const restore = { id: 7, term: 1, from: 1, count: 2 };
+  const read = async (bytes: ReadableStream<Uint8Array>) => {
+    for await (const _ of bytes);
+  };
+  const from = (machine: Parameters<typeof restoreFrom>[0], damage?: Error) => {
+    const whole = records.slice(1, 2);
+    return restoreFrom(machine, restore, 3, (index) => {
+      return damage !== undefined && index > 1 ? Promise.reject(damage) : Promise.resolve(damage ? whole : records);
+    });
+  };
+  assertEquals(await from({ restore: read }), undefined);
+  const damage = new DamagedEntryError(2, "log", 0, "?");
+  assertEquals(await from({ restore: read }, damage), damage);
+  assertEquals(await from({ restore: (bytes) => read(bytes).catch(() => {}) }, damage), damage);
+  const wrapped = (bytes: ReadableStream<Uint8Array>) => read(bytes).catch(() => Promise.reject(new Error("mine")));
+  assertEquals(await from({ restore: wrapped }, damage), damage);
+  await assertRejects(() => from({ restore: read }, new Error("gone")), StorageError, "gone");
+  await assertRejects(() => from({ restore: () => Promise.reject(new Error("mine")) }), StorageError, "mine");
+  await assertRejects(() => from({}), StorageError, "has no restore()");
 });
 
 test("an entry of a restore has these bytes", () => {
