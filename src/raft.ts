@@ -304,6 +304,7 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    * @throws {NoSnapshotsError} The machine has no `restore`.
    * @throws {LeadershipLostError} The leader fell: see `outcome`.
    * @throws {AbortedByRestoreError} Another restore came between: not applied.
+   * @throws {ShutdownError} The server is shut down, whatever the stream does: see `outcome`.
    */
   restore(
     meta: SnapshotIdentity,

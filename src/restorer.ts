@@ -6,6 +6,7 @@
  */
 import type { ProposalEntry, ProposalResult } from "./driver/proposal.ts";
 import { AbortedByRestoreError, LeadershipLostError, ProtocolError, type RaftError } from "./errors.ts";
+import { mark } from "./marks.ts";
 import type { SnapshotMeta } from "./store/snapshot_store.ts";
 import { EntryType, type LogIndex } from "./types.ts";
 import { crc32c } from "./wire/crc32c.ts";
@@ -19,6 +20,8 @@ export interface RestoreHost {
   /** Any number. */
   readonly id: number;
   readonly commandBytesMax: number;
+  /** Aborted when the server stops, with what who has done nothing yet is told. */
+  readonly stopped: AbortSignal;
 }
 
 /** What tells whether the bytes are the snapshot that is meant. */
@@ -45,9 +48,11 @@ export async function restoreThroughLog(
 ): Promise<LogIndex> {
   const log = new RestoreLog(host);
   const source = new Source(stream);
-  // A stream that gives nothing for long must not keep whoever gives up.
-  const onAbort = () => void source.cancel(signal!.reason);
-  signal?.addEventListener("abort", onAbort, { once: true });
+  // A stream that gives nothing for long must not keep whoever gives up, or stops.
+  const signals = signal === undefined ? [host.stopped] : [signal, host.stopped];
+  const aborted = () => signals.find((it) => it.aborted);
+  const onAbort = () => void source.cancel(aborted()!.reason);
+  for (const it of signals) it.addEventListener("abort", onAbort, { once: true });
   try {
     signal?.throwIfAborted();
     const opened = await openSnapshot(() => source.next());
@@ -62,10 +67,10 @@ export async function restoreThroughLog(
   } catch (error) {
     void source.cancel(error);
     log.giveUp();
-    if (signal?.aborted === true) throw signal.reason;
+    if (aborted() !== undefined) throw aborted()!.reason;
     throw error instanceof LeadershipLostError ? notBegun(error) : error;
   } finally {
-    signal?.removeEventListener("abort", onAbort);
+    for (const it of signals) it.removeEventListener("abort", onAbort);
   }
   return await log.end(signal);
 }
@@ -80,6 +85,7 @@ function checkOrigin(meta: SnapshotIdentity, { origin }: OpenedSnapshot): void {
 
 /** Its end was in no log, so its parts are nothing. */
 function notBegun({ message, leader }: LeadershipLostError): RaftError {
+  mark("restore-lost-its-leader");
   return new LeadershipLostError(`Cannot restore: ${message}`, { outcome: "not-applied", leader });
 }
 

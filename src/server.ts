@@ -11,6 +11,7 @@ import type { Environment } from "./driver/environment.ts";
 import type { ProposalResult } from "./driver/proposal.ts";
 import { CannotBootstrapError, type LeaderHint, NoSnapshotsError, NotLeaderError, type RaftError } from "./errors.ts";
 import { EventHub, type EventsOptions, type EventStream } from "./events.ts";
+import { mark } from "./marks.ts";
 import type { Histogram, RaftMetrics } from "./metrics.ts";
 import { Operator, peerId } from "./operator.ts";
 import type { RaftOptions, RaftSettings } from "./options.ts";
@@ -243,6 +244,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
 
   #peerId(address: ServerAddress): ServerId {
     const known = this.#driver.configuration.servers.find((server) => server.address === address);
+    if (known !== undefined) mark("peer-known-by-address");
     return known?.id ?? peerId(address);
   }
 
@@ -311,12 +313,16 @@ class Server<Command, Result> implements Raft<Command, Result> {
     { signal }: WaitOptions = {},
   ): Promise<{ readonly index: LogIndex }> {
     this.#shutdown.throwIfDraining();
-    if (this.state !== "leader") throw new NotLeaderError(this.leader);
+    if (this.state !== "leader") {
+      mark("restore-refused");
+      throw new NotLeaderError(this.leader);
+    }
     this.#driver.snapshots.checkRestorable();
     const host: RestoreHost = {
       propose: (entry) => this.#proposer.propose(() => entry, undefined, (result) => result, restoreManner),
       id: this.#environment.randomSeed(),
       commandBytesMax: this.#settings.commandBytesMax,
+      stopped: this.#shutdown.signal,
     };
     return { index: await restoreThroughLog(host, meta, stream, signal) };
   }

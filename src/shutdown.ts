@@ -41,11 +41,17 @@ export class Shutdown {
   /** Who led when it stopped. */
   #lastLeader: LeaderHint | undefined;
   #leftOver: (() => void) | undefined;
+  readonly #end = new AbortController();
 
   /** Takes what is to end. */
   constructor(parts: ShutdownParts) {
     this.#parts = parts;
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
+  }
+
+  /** Aborted when the server stops, with what those calls are told that have done nothing yet. */
+  get signal(): AbortSignal {
+    return this.#end.signal;
   }
 
   /** Whether the server does nothing any more. */
@@ -126,6 +132,7 @@ export class Shutdown {
     const { driver, sessions, waits, events, closers } = this.#parts;
     sessions.close();
     waits.close();
+    this.#end.abort(error === undefined ? new ShutdownError() : new ShutdownError("not-applied", error));
     this.#asked ??= this.closed.then(() => {});
     this.#lastLeader = driver.leader?.id === driver.state.id ? undefined : driver.leader;
     const role = { type: "role", role: "shutdown", term: driver.state.term } as const;

@@ -362,6 +362,17 @@ test("Raft.restore() ends when its caller gives up, also while the stream gives 
     assertEquals(text, "Error: enough");
   }, { commandBytesMax: 400_000 }));
 
+test("Raft.restore() ends with its server, also while the stream gives nothing: not applied", () =>
+  withJournals(1, async (cluster) => {
+    const { leader, meta, bytes } = await kept(cluster, large);
+    const { stream, given } = halting(bytes);
+    const controller = new AbortController();
+    const restored = watch(leader.restore(meta, stream, { signal: controller.signal }));
+    await cluster.environment.until(() => given.halted);
+    await cluster.settled(leader.shutdown());
+    assertEquals([(await cluster.settled(restored)).text, given.cancelled], ["shutdown not-applied", true]);
+  }, { commandBytesMax: 400_000 }));
+
 test("Raft.restore() while another one is on its way: the later one wins, the other is told so", () =>
   withJournals(3, async (cluster) => {
     const { leader, meta, bytes } = await kept(cluster, large);
