@@ -209,7 +209,8 @@ function movingOf(
   const voters = servers === undefined ? drawn : random.between(1, servers - 1);
   const [chance, idlers] = [random.pick([0.02, 0.1, 0.3]), random.chance(0.4)];
   const swaps = idlers ? 0 : random.split("swaps").pick([0, 0, 0.3, 0.8]);
-  return { voters, chance, idlers, swaps, ...moving === false ? {} : moving };
+  const peers = random.split("peers").pick([0, 0.3]);
+  return { voters, chance, idlers, swaps, peers, ...moving === false ? {} : moving };
 }
 
 /** Whether servers stay who they are when this is asked for, or drawn: nothing could say what is left of a quorum. */

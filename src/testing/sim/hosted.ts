@@ -68,6 +68,7 @@ export class Hosted implements Host {
   readonly #config: SimConfig;
   readonly #random: Random;
   readonly #moves: Random;
+  readonly #peers: Random;
   readonly #installs: Random;
   readonly #installChance: number;
   /** See {@linkcode Clients.takesSnapshots}. */
@@ -90,6 +91,7 @@ export class Hosted implements Host {
     this.#config = config;
     this.#random = random;
     this.#moves = random.split("moves");
+    this.#peers = random.split("peers");
     this.#installs = random.split("installs");
     // Where nothing ever fails there is nothing to make up for.
     const isOff = config.faults.length === 0 || config.disk.keepsSnapshots !== true;
@@ -229,7 +231,13 @@ export class Hosted implements Host {
     const moves = this.#moves;
     // The moves end with the faults: what follows is about the servers that there are then.
     if (moving !== undefined && !this.#isSettled && moves.chance(moving.chance)) {
-      const input = drawMoveOf(this.#servers, moves, moves, `m${++this.#values}`, moving);
+      const input = drawMoveOf(
+        this.#servers,
+        moves,
+        { swaps: moves, peers: this.#peers },
+        `m${++this.#values}`,
+        moving,
+      );
       return this.call(moves.pick(this.#servers), input, client);
     }
     const installs = this.#installs.chance(this.#installChance) ? this.#installs.pick(this.#servers).life : undefined;

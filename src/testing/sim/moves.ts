@@ -5,7 +5,8 @@
  */
 import { serversAfter } from "../../core/change.ts";
 import { RaftError } from "../../errors.ts";
-import type { Configuration, ConfigurationChange, LogIndex, ServerId } from "../../types.ts";
+import { peerId } from "../../operator.ts";
+import type { Configuration, ConfigurationChange, LogIndex, ServerAddress, ServerId } from "../../types.ts";
 import type { Ghost } from "./ghost.ts";
 import type { Random } from "./random.ts";
 import type { Life, SimServer } from "./server.ts";
@@ -20,6 +21,8 @@ export interface MovingBehaviour {
   readonly idlers: boolean;
   /** Chance that such a call is of several votes at once, in `[0, 1]`; 0 by default. */
   readonly swaps?: number;
+  /** Chance that a server which is added or removed is named by its address alone, in `[0, 1]`; 0 by default. */
+  readonly peers?: number;
 }
 
 /** Which call; `value` is one of its own. */
@@ -30,6 +33,8 @@ export type MoveInput =
     readonly changes: readonly ConfigurationChange[];
     readonly prevIndex?: LogIndex;
     readonly force?: boolean;
+    /** The address by which the one server that it is about is named, where that is how it is added or removed. */
+    readonly by?: ServerAddress;
   }
   | { readonly type: "transfer"; readonly value: string; readonly to?: ServerId };
 
@@ -58,14 +63,24 @@ function latestOf(servers: readonly SimServer[]): Known {
 export function drawMoveOf(
   servers: readonly SimServer[],
   random: Random,
-  swaps: Random,
+  { swaps, peers }: { readonly swaps: Random; readonly peers: Random },
   value: string,
   moving: MovingBehaviour,
 ): MoveInput {
   const ids = servers.map(({ id }) => id);
   const latest = latestOf(servers);
   const move = drawMove(random, value, ids, latest, moving);
-  return swaps.chance(moving.swaps ?? 0) ? drawSwap(swaps, value, ids, latest) ?? move : move;
+  const drawn = swaps.chance(moving.swaps ?? 0) ? drawSwap(swaps, value, ids, latest) ?? move : move;
+  return peers.chance(moving.peers ?? 0) ? byAddress(drawn, latest) : drawn;
+}
+
+/** The same by address, where it adds or removes one server. */
+function byAddress(move: MoveInput, { configuration: { servers } }: Known): MoveInput {
+  if (move.type !== "move" || move.changes.length !== 1) return move;
+  const [change] = move.changes;
+  if (change?.type === "add-voter") return { ...move, by: change.address };
+  if (change?.type !== "remove-server") return move;
+  return { ...move, by: servers.find(({ id }) => id === change.id)?.address ?? addressOf(change.id) };
 }
 
 /** Changes that a healthy cluster must make: each is drawn when the one before is made. */
@@ -192,13 +207,28 @@ export async function move(ghost: Ghost, life: Life, input: MoveInput): Promise<
     });
     return true;
   }
-  const { index } = await change(life, input);
-  ghost.later.push(() => changed(ghost, input, index));
+  const named = asNamed(life, input);
+  const { index } = await change(life, named);
+  ghost.later.push(() => changed(ghost, named, index));
   return true;
 }
 
+type Change = Extract<MoveInput, { type: "move" }>;
+
+/**
+ * A server that is named by its address is the one that the server which is asked knows there, else one whose id is made of the
+ * address: where nobody answers to that id it is not added.
+ */
+function asNamed({ core }: Life, input: Change): Change {
+  const { by, changes: [only], ...others } = input;
+  if (by === undefined || only === undefined) return input;
+  const known = core.configurations.at(-1)?.configuration.servers.find(({ address }) => address === by)?.id;
+  if (only.type === "remove-server") return { ...input, changes: [{ ...only, id: known ?? peerId(by) }] };
+  return known === only.id ? input : { ...others, changes: [only] };
+}
+
 /** By the method of its own, where there is one. */
-function change({ raft }: Life, { changes, prevIndex, force }: Extract<MoveInput, { type: "move" }>) {
+function change({ raft }: Life, { changes, prevIndex, force, by }: Change) {
   const options = {
     ...prevIndex === undefined ? {} : { prevIndex },
     ...force === undefined ? {} : { force },
@@ -207,20 +237,21 @@ function change({ raft }: Life, { changes, prevIndex, force }: Extract<MoveInput
   if (only === undefined || changes.length > 1) return raft!.changeMembership(changes, options);
   switch (only.type) {
     case "remove-server":
-      return raft!.removeServer(only.id, options);
+      return by === undefined ? raft!.removeServer(only.id, options) : raft!.removePeer(by, options);
     case "demote-voter":
       return raft!.demoteVoter(only.id, options);
     case "add-voter":
     case "add-nonvoter": {
       const { id, address, priority } = only;
       const all = { ...options, ...priority === undefined ? {} : { priority } };
+      if (by !== undefined) return raft!.addPeer(by, all);
       return only.type === "add-voter" ? raft!.addVoter(id, address, all) : raft!.addNonvoter(id, address, all);
     }
   }
 }
 
 /** K3: who is told that it is done finds it done, in an entry that is committed. */
-function changed(ghost: Ghost, { changes }: Extract<MoveInput, { type: "move" }>, index: LogIndex): void {
+function changed(ghost: Ghost, { changes }: Change, index: LogIndex): void {
   const configuration = ghost.commits[index - 1]?.configuration;
   ghost.must(configuration !== undefined, "K3", () => `a change is answered with ${index}, which is no configuration`);
   for (const { type, id } of changes) {

@@ -94,6 +94,7 @@ export class Workload implements Clients {
   readonly #ghost: Ghost;
   readonly #random: readonly Random[];
   readonly #swaps: Random;
+  readonly #peers: Random;
   readonly #sessions: Random;
   readonly #installs: Random;
   readonly #keyed: Random;
@@ -120,6 +121,7 @@ export class Workload implements Clients {
     this.#calls = new Calls(world, ghost);
     this.#random = Array.from({ length: config.client.clients }, (_, i) => random.split(`client ${i}`));
     this.#swaps = random.split("swaps");
+    this.#peers = random.split("peers");
     this.#sessions = random.split("sessions");
     this.#installs = random.split("installs");
     this.#keyed = random.split("keyed");
@@ -252,7 +254,7 @@ export class Workload implements Clients {
     const { moving } = this.#config;
     // The moves end with the faults: what follows is about the servers that there are then.
     if (moving !== undefined && !this.#isSettled && random.chance(moving.chance)) {
-      return drawMoveOf(this.#servers, random, this.#swaps, value, moving);
+      return drawMoveOf(this.#servers, random, { swaps: this.#swaps, peers: this.#peers }, value, moving);
     }
     if (!this.#isSettled && this.#installs.chance(this.takesSnapshots ? INSTALL_CHANCE : 0)) {
       return { type: "install-snapshot", value, after: 0 };
