@@ -70,6 +70,9 @@ const RARE_MARKS: readonly string[] = [
   "stopped-for-full-disk",
   "started-after-full-disk",
   "full-disk-has-room",
+  "restore-overtaken",
+  "restore-lost-its-leader",
+  "snapshot-waited-for-restore",
 ];
 
 /** A seed that runs longer than this hangs, unless something else is asked for. */

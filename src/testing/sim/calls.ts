@@ -4,11 +4,14 @@
  * @module
  */
 import { RaftError, SessionExpiredError } from "../../errors.ts";
+import type { LogIndex } from "../../types.ts";
 import type { Operation } from "../linearizability.ts";
 import type { Ghost } from "./ghost.ts";
-import { hashText, Refusal, serialOf, type SimCommand, type SimResult, type SimState } from "./machine.ts";
+import { KeyedCommands } from "./keyed.ts";
+import { hashText, Refusal, type SimCommand, type SimResult, type SimState } from "./machine.ts";
 import { Oracle } from "./oracle.ts";
 import { judgedMove, type MoveInput } from "./moves.ts";
+import { type RestoreInput, Restoring } from "./restoring.ts";
 import type { Life } from "./server.ts";
 import { answeredOnce, ClientSessions, isResultLost } from "./sessions.ts";
 import { touch, type TouchInput } from "./touches.ts";
@@ -31,7 +34,8 @@ export type SimInput =
   /** A command that is known by a key, which whoever sends it again gives again; as patient as that. */
   | { readonly type: "keyed"; readonly command: SimCommand; readonly after: number }
   | TouchInput
-  | MoveInput;
+  | MoveInput
+  | RestoreInput;
 
 /** A call of a key as its client saw it. */
 export type SimOperation = Operation<KeyInput, SimResult>;
@@ -46,16 +50,6 @@ interface Call {
   readonly settle: (isAnswered: boolean) => void;
 }
 
-/** A command with a key. For clients it is one, however often they send it. */
-interface KeyedCommand {
-  readonly command: SimCommand;
-  readonly called: number;
-  readonly client: string;
-  /** What it must see at least. */
-  readonly floor: number;
-  isAnswered: boolean;
-}
-
 /** All calls of a run. */
 export class Calls {
   readonly #world: World;
@@ -64,8 +58,8 @@ export class Calls {
   /** What was last seen on each life without asking anybody. */
   readonly #stale = new WeakMap<Life, Map<string, number>>();
   readonly #sessions = new ClientSessions();
-  /** What became known of each command with a key, by its value, since it was sent first. */
-  readonly #keyed = new Map<string, KeyedCommand>();
+  readonly #keyed: KeyedCommands;
+  readonly #restoring: Restoring;
   readonly oracle: Oracle;
   /** Every call of a key that has ended. */
   readonly history: SimOperation[] = [];
@@ -77,6 +71,8 @@ export class Calls {
     this.#world = world;
     this.#ghost = ghost;
     this.oracle = new Oracle(ghost);
+    this.#keyed = new KeyedCommands(world, ghost, this.oracle);
+    this.#restoring = new Restoring(world, ghost, this.oracle);
   }
 
   /** Calls without an answer. */
@@ -143,6 +139,8 @@ export class Calls {
       case "move":
       case "transfer":
         return this.#move(call, input);
+      case "restore":
+        return this.#restore(call, input);
       default:
         return this.#touch(call, input);
     }
@@ -156,7 +154,7 @@ export class Calls {
       const { index, term, result } = await call.life.raft!.applyEntry({ data: command });
       if (!this.#open.has(call)) return;
       this.#end(call, "ok", result);
-      oracle.answered(command, floor, result);
+      oracle.answered(command, floor, result, index);
       this.#ghost.readFloor = Math.max(this.#ghost.readFloor, index);
       this.#ghost.later.push(() => this.#acknowledged(command, index, term, result));
     } catch (error) {
@@ -179,7 +177,9 @@ export class Calls {
       if (!this.#open.has(call)) return;
       const result = await session.apply(command, { signal });
       if (!this.#open.has(call)) return;
-      this.#endOnce(call, command, floor, session.seenIndex, result);
+      // A session is forgotten with the results that it had, so there is one time only.
+      const [at] = this.#ghost.appliedAt.get(command.value) ?? [];
+      this.#endOnce(call, command, floor, session.seenIndex, result, at);
     } catch (error) {
       if (error instanceof SessionExpiredError) this.#sessions.onExpired(call.life, error.session);
       this.#failedOnce(call, signal, error);
@@ -188,24 +188,42 @@ export class Calls {
 
   /** K1: what is sent with a key is applied once, whichever servers get it and however often. */
   async #applyKeyed(call: Call, { command, after }: Extract<SimInput, { type: "keyed" }>): Promise<void> {
-    const { floor } = this.#askKeyed(call, command);
+    const { floor } = this.#keyed.ask(command, call);
     const signal = abortAfter(this.#world, after);
     try {
       const { index, result } = await call.life.raft!.applyEntry({ data: command }, { key: command.value, signal });
       if (!this.#open.has(call)) return;
-      this.#endOnce(call, command, floor, index, result);
+      // It may have been applied by what was sent before.
+      const at = this.#ghost.appliedAt.get(command.value)?.findLast((at) => at <= index);
+      this.#ghost.later.push(() => this.#isRemembered(command, at, index));
+      this.#endOnce(call, command, floor, index, result, at);
     } catch (error) {
       this.#failedOnce(call, signal, error);
     }
   }
 
+  /** K3: nobody is answered with what a restore has undone since: the key is forgotten with it. */
+  #isRemembered({ value }: SimCommand, at: LogIndex | undefined, index: LogIndex): void {
+    const { eras } = this.#ghost;
+    this.#ghost.must(at === undefined || eras.of(at) === eras.of(index), "K3", () => {
+      return `"${value}" is answered at ${index} with what it did at ${at}, and a restore came between`;
+    });
+  }
+
   /** K3: the answer is what came of the one time that it was applied. */
-  #endOnce(call: Call, command: SimCommand, floor: number, index: number, result: SimResult): void {
+  #endOnce(
+    call: Call,
+    command: SimCommand,
+    floor: number,
+    index: LogIndex,
+    result: SimResult,
+    at: LogIndex | undefined,
+  ): void {
     const ghost = this.#ghost;
-    this.#end(call, "ok", result);
-    this.oracle.answered(command, floor, result);
+    this.#end(call, "ok", result, at);
+    this.oracle.answered(command, floor, result, at ?? index);
     ghost.readFloor = Math.max(ghost.readFloor, index);
-    ghost.later.push(() => answeredOnce(ghost, command, result));
+    ghost.later.push(() => answeredOnce(ghost, command, result, at));
   }
 
   /** Who gives up does not know what becomes of it. */
@@ -216,21 +234,9 @@ export class Calls {
     else this.#failed(call, error);
   }
 
-  #askKeyed({ called, client }: Call, command: SimCommand): KeyedCommand {
-    const before = this.#keyed.get(command.value);
-    if (before !== undefined) return before;
-    this.oracle.ask(command.key);
-    const keyed = { command, called, client, floor: this.oracle.floor(command.key), isAnswered: false };
-    this.#keyed.set(command.value, keyed);
-    return keyed;
-  }
-
-  /** Commands with a key that nobody was answered: at the end they belong to the history. */
-  *unanswered(): Iterable<SimOperation> {
-    for (const { command, called, client, isAnswered } of this.#keyed.values()) {
-      if (isAnswered) continue;
-      yield { key: command.key, input: command, outcome: "unknown", called, returned: this.#world.events, client };
-    }
+  /** See {@linkcode KeyedCommands.unanswered}. */
+  unanswered(): Iterable<SimOperation> {
+    return this.#keyed.unanswered();
   }
 
   /** R5: who reads in a session sees all that it was shown before. */
@@ -249,7 +255,7 @@ export class Calls {
       this.#ghost.must(at >= seenIndex, "R5", () => {
         return `a read of a session on "${life.id}" saw ${at}, and ${seenIndex} before`;
       });
-      this.#seen(call, key, state);
+      this.#seen(call, key, state, at);
     } catch (error) {
       this.#failed(call, error);
     }
@@ -269,14 +275,14 @@ export class Calls {
       }, { consistency });
       if (!this.#open.has(call)) return;
       // Beyond the bound that clocks were to keep it may see old states.
-      if (consistency === "lease" && !ghost.keepsTime) return this.#seen(call, key, state);
+      if (consistency === "lease" && !ghost.keepsTime) return this.#seen(call, key, state, at);
       ghost.must(
         at >= floor,
         "R1",
         () => `a read on "${life.id}" saw ${at}, others had seen ${floor} before it was asked`,
       );
       ghost.readFloor = Math.max(ghost.readFloor, at);
-      oracle.read(key, serialFloor, state);
+      oracle.read(key, serialFloor, state, at);
       this.#end(call, "ok", state);
     } catch (error) {
       this.#failed(call, error);
@@ -287,23 +293,27 @@ export class Calls {
   async #readStale(call: Call, key: string): Promise<void> {
     const { life } = call;
     try {
-      const state = await life.raft!.read(() => this.#look(life, key), { consistency: "stale" });
-      if (this.#open.has(call)) this.#seen(call, key, state);
+      let at = 0;
+      const state = await life.raft!.read(() => {
+        at = life.raft!.appliedIndex;
+        return this.#look(life, key);
+      }, { consistency: "stale" });
+      if (this.#open.has(call)) this.#seen(call, key, state, at);
     } catch (error) {
       this.#failed(call, error);
     }
   }
 
-  #seen(call: Call, key: string, state: SimState): void {
+  #seen(call: Call, key: string, state: SimState, at: LogIndex): void {
     const { life } = call;
-    this.oracle.see(key, state);
-    const serials = this.#stale.get(life) ?? new Map<string, number>();
-    this.#stale.set(life, serials);
-    const before = serials.get(key) ?? 0;
-    this.#ghost.must(serialOf(state) >= before, "R5", () => {
-      return `"${life.id}" shows ${state} under "${key}" after it showed ${before} writes`;
+    const place = this.oracle.see(key, state, at);
+    const places = this.#stale.get(life) ?? new Map<string, number>();
+    this.#stale.set(life, places);
+    const before = places.get(key) ?? 0;
+    this.#ghost.must(place >= before, "R5", () => {
+      return `"${life.id}" shows ${state} under "${key}", write ${place}, after it showed write ${before}`;
     });
-    serials.set(key, serialOf(state));
+    places.set(key, place);
     this.#end(call, "ok");
   }
 
@@ -322,6 +332,10 @@ export class Calls {
   async #move(call: Call, input: MoveInput): Promise<void> {
     const isDone = await judgedMove(this.#ghost, call.life, input, () => this.#open.has(call));
     this.#end(call, isDone ? "ok" : "failed");
+  }
+
+  async #restore(call: Call, input: RestoreInput): Promise<void> {
+    this.#end(call, await this.#restoring.restore(call.life, input, () => this.#open.has(call)));
   }
 
   /** K3: what a client is told is what was committed. */
@@ -350,24 +364,19 @@ export class Calls {
     this.#end(call, isDefinite ? "failed" : "unknown");
   }
 
-  #end(call: Call, outcome: SimOperation["outcome"], output?: SimResult): void {
+  #end(call: Call, outcome: SimOperation["outcome"], output?: SimResult, at?: LogIndex): void {
     if (!this.#open.delete(call)) return;
     const { input } = call;
     call.settle(outcome === "ok");
     if (input.type === "lease" && outcome === "ok" && output !== undefined) {
       this.#record(call, { type: "get", key: input.key }, "ok", output);
     }
-    if (input.type === "keyed") return this.#endKeyed(input.command, outcome, output);
+    if (input.type === "keyed") {
+      const keyed = outcome === "ok" ? this.#keyed.answer(input.command, at) : undefined;
+      return keyed && this.#record(keyed, input.command, outcome, output);
+    }
     const asked = input.type === "once" ? input.command : input;
     if (isKeyInput(asked) && asked.type !== "fail") this.#record(call, asked, outcome, output);
-  }
-
-  /** The first answer is everybody's: that they all say the same is checked where they come. */
-  #endKeyed(command: SimCommand, outcome: SimOperation["outcome"], output: SimResult | undefined): void {
-    const keyed = this.#keyed.get(command.value)!;
-    if (outcome !== "ok" || keyed.isAnswered) return;
-    keyed.isAnswered = true;
-    this.#record(keyed, command, outcome, output);
   }
 
   #record(

@@ -7,6 +7,7 @@ import { type Configuration, EntryType, type IndexedConfiguration, type LogIndex
 import { decodeConfiguration } from "../../wire/configuration.ts";
 import { getU32 } from "../../wire/integers.ts";
 import type { Records } from "../../wire/record.ts";
+import { decodeRestoreEntry, type RestoreEntry } from "../../wire/restore_codec.ts";
 
 /**
  * Terms and chained hashes: two logs with the same hash at an index are the same up to it. What a log has let go, as a
@@ -17,6 +18,8 @@ export class ChainLog {
   #hashes: number[] = [];
   /** Every configuration in it, ascending. */
   #configurations: IndexedConfiguration[] = [];
+  /** What it says of restores, by index. What is committed is known without it. */
+  #restores = new Map<LogIndex, RestoreEntry>();
 
   /** Index of the last entry. */
   get last(): LogIndex {
@@ -26,6 +29,11 @@ export class ChainLog {
   /** Every configuration in the log. */
   get configurations(): readonly IndexedConfiguration[] {
     return this.#configurations;
+  }
+
+  /** What the entry at this index is of a restore; undefined when it is something else, or known to be committed. */
+  restoreAt(index: LogIndex): RestoreEntry | undefined {
+    return this.#restores.get(index);
   }
 
   /** Term of an entry; 0 at index 0, -1 beyond the end. */
@@ -56,6 +64,9 @@ export class ChainLog {
       this.add(records.term(index), getU32(records.bytes, offsets[index - records.from]!));
       if (records.type(index) === EntryType.configuration) {
         this.configure(index, decodeConfiguration(records.payload(index)));
+      } else if (records.type(index) === EntryType.restore) {
+        const entry = decodeRestoreEntry(records.payload(index));
+        if (entry !== undefined) this.restore(index, { ...entry, bytes: entry.bytes.slice() });
       }
     }
   }
@@ -67,6 +78,7 @@ export class ChainLog {
       this.#hashes.push(other.hashAt(index));
       const configuration = other.#configurations.find((it) => it.index === index);
       if (configuration !== undefined) this.#configurations.push(configuration);
+      this.#copyRestore(other, index);
     }
   }
 
@@ -76,6 +88,7 @@ export class ChainLog {
     this.#terms.push(...other.#terms.slice(from, end - 1));
     this.#hashes.push(...other.#hashes.slice(from, end - 1));
     this.#configurations.push(...other.#configurations.filter(({ index }) => index > from && index < end));
+    for (const index of other.#restores.keys()) if (index > from && index < end) this.#copyRestore(other, index);
   }
 
   /** Adds one entry by its term and anything that tells it from others. */
@@ -87,6 +100,16 @@ export class ChainLog {
   /** Notes that the entry at this index, the last one, holds a configuration. */
   configure(index: LogIndex, configuration: Configuration): void {
     this.#configurations.push({ index, configuration });
+  }
+
+  /** Notes that the entry at this index, the last one, is one of a restore. */
+  restore(index: LogIndex, entry: RestoreEntry): void {
+    this.#restores.set(index, entry);
+  }
+
+  #copyRestore(other: ChainLog, index: LogIndex): void {
+    const entry = other.#restores.get(index);
+    if (entry !== undefined) this.#restores.set(index, entry);
   }
 
   /** The hash of an entry after one with the hash `before`. */
@@ -117,6 +140,7 @@ export class ChainLog {
     if (index > this.last) return;
     this.#terms.length = index - 1;
     this.#hashes.length = index - 1;
+    for (const at of this.#restores.keys()) if (at >= index) this.#restores.delete(at);
     if ((this.#configurations.at(-1)?.index ?? 0) < index) return;
     this.#configurations = this.#configurations.filter((at) => at.index < index);
   }
@@ -127,6 +151,7 @@ export class ChainLog {
     copy.#terms = this.#terms.slice();
     copy.#hashes = this.#hashes.slice();
     copy.#configurations = this.#configurations.slice();
+    copy.#restores = new Map(this.#restores);
     return copy;
   }
 }

@@ -310,6 +310,7 @@ function clientsOf(random: Random, heartbeat: number, election: number): ClientB
     sessions: random.split("sessions").pick([0, 0, 0.2, 0.8]),
     keyed: random.split("keyed").pick([0, 0.3]),
     asks: random.split("asks").pick([0, 0, 0.02, 0.1]),
+    restores: random.split("restores").pick([0, 0, 0, 0.01]),
   };
 }
 

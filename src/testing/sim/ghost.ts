@@ -5,6 +5,7 @@
  */
 import type { Configuration, IndexedConfiguration, LogIndex, ServerId, Term } from "../../types.ts";
 import type { ChainLog } from "./chain.ts";
+import { Eras } from "./eras.ts";
 import type { SimResult } from "./machine.ts";
 import type { DiskView, NodeView } from "./view.ts";
 
@@ -65,6 +66,15 @@ export interface Contacts {
   configuration: LogIndex;
   readonly heard: Map<ServerId, number>;
   creditedAt: number;
+}
+
+/** That a machine applied a command. */
+export interface Application {
+  readonly index: LogIndex;
+  /** The event in which the first one did. */
+  readonly event: number;
+  /** What it answered. */
+  readonly result: SimResult;
 }
 
 /** M8: a server that has lost its disk, or has an older copy of it, and is not known by it yet. */
@@ -152,7 +162,15 @@ export class Ghost {
   /** K1, K5: where each command was applied, by its value. */
   readonly appliedAt: Map<string, LogIndex[]> = new Map();
   /** The event in which each command was first applied, and what the machine answered, by its value. */
-  readonly appliedFirst: Map<string, { readonly event: number; readonly result: SimResult }> = new Map();
+  readonly appliedFirst: Map<string, Application> = new Map();
+  /** The same of commands with a key that were applied again, as a restore had made the servers forget the key. */
+  readonly appliedAgain: Map<string, Application[]> = new Map();
+  /** Commands with a key, by their value. */
+  readonly keyed: Set<string> = new Set();
+  /** What restores have made of the state. */
+  readonly eras: Eras = new Eras(this);
+  /** The event that happens now. */
+  event = 0;
   readonly #notApplied = new Set<string>();
   /** The first violation. */
   violation: InvariantViolation | undefined;
@@ -176,6 +194,13 @@ export class Ghost {
     return this.replaced.get(id)?.some(({ log }) => log.hashAt(index) === hash) === true;
   }
 
+  /** What every machine is when it has applied all entries up to this one, as far as any has; 0 before the first. */
+  stateAt(index: LogIndex): number {
+    let last = index;
+    while (last > 0 && !this.applied.has(last)) last--;
+    return this.applied.get(last)?.state ?? 0;
+  }
+
   /** K5: the client was told that its command never happens. */
   noteNotApplied(value: string): void {
     this.#notApplied.add(value);
@@ -187,15 +212,21 @@ export class Ghost {
   noteApplied(value: string, index: LogIndex, event: number, result: SimResult): void {
     const at = this.appliedAt.get(value);
     if (at?.includes(index) === true) return;
-    this.must(at === undefined, "K1", () => `"${value}" is applied at ${at} and again at ${index}`);
+    const isForgotten = this.keyed.has(value) && this.eras.of(at?.at(-1) ?? index) < this.eras.of(index);
+    this.must(at === undefined || isForgotten, "K1", () => `"${value}" is applied at ${at} and again at ${index}`);
     this.must(
       !this.#notApplied.has(value),
       "K5",
       () => `"${value}" is applied at ${index}, its client was told otherwise`,
     );
-    if (at !== undefined) return void at.push(index);
+    const application = { index, event, result };
+    if (at !== undefined) {
+      at.push(index);
+      this.appliedAgain.set(value, [...this.appliedAgain.get(value) ?? [], application]);
+      return;
+    }
     this.appliedAt.set(value, [index]);
-    this.appliedFirst.set(value, { event, result });
+    this.appliedFirst.set(value, application);
   }
 
   /** The vote of a server in a term, if it ever gave one. */

@@ -5,6 +5,7 @@
  */
 import type { ApplyContext, StateMachine } from "../../machine.ts";
 import type { Raft } from "../../raft.ts";
+import { concatenate } from "../../wire/bytes.ts";
 import type { AppliedView } from "./check/checker.ts";
 
 /** A command. Every one has another value. */
@@ -36,6 +37,8 @@ export interface MachineTap {
   onApplied(command: SimCommand, applied: AppliedView, result: SimResult): void;
   /** How long it goes on working at a command; undefined when it is done at once. */
   work(): Promise<void> | undefined;
+  /** It has begun with what a snapshot holds. */
+  onRestored?(): void;
 }
 
 /** Registers and lists by key. */
@@ -74,7 +77,7 @@ export class SimMachine implements StateMachine<SimCommand, SimResult> {
 
   /** See {@linkcode StateMachine.snapshot}; in small pieces, as if it were large. */
   snapshot(): ReadableStream<Uint8Array> {
-    const bytes = new TextEncoder().encode(JSON.stringify([this.#hash, [...this.#states]]));
+    const bytes = bytesOfContent({ hash: this.#hash, states: this.#states });
     let at = 0;
     return new ReadableStream<Uint8Array>({
       pull(controller) {
@@ -87,18 +90,20 @@ export class SimMachine implements StateMachine<SimCommand, SimResult> {
   /** See {@linkcode StateMachine.restore}. */
   async restore(stream: ReadableStream<Uint8Array>): Promise<void> {
     this.isBusy = true;
-    const [hash, states] = JSON.parse(await textOf(stream));
+    const { hash, states } = contentOf(await allOf(stream));
     this.#hash = hash;
-    this.#states = new Map(states);
+    this.#states = states;
     this.isBusy = false;
+    this.#tap.onRestored?.();
   }
 
   #take(command: SimCommand, { index, term }: ApplyContext): SimResult {
-    const before = this.get(command.key);
+    const [before, beginning] = [this.get(command.key), this.#hash];
     const { state, result } = transition(before, command);
     if (state !== null && state !== before) this.#states.set(command.key, state);
-    this.#hash = hashText(`${index} ${command.key} ${state}`, this.#hash);
-    this.#tap.onApplied(command, { index, term, state: this.#hash, result: hashText(String(result), 0) }, result);
+    this.#hash = hashText(`${index} ${command.key} ${state}`, beginning);
+    const applied = { index, term, state: this.#hash, result: hashText(String(result), 0), before: beginning };
+    this.#tap.onApplied(command, applied, result);
     if (command.type === "fail") throw new Refusal(command.value);
     return result;
   }
@@ -115,15 +120,37 @@ export async function untilDiverged(
 
 /** The hash of the state that a snapshot holds. */
 export async function stateIn(snapshot: ReadableStream<Uint8Array>): Promise<number> {
-  const [hash] = JSON.parse(await textOf(snapshot));
-  return hash;
+  return contentOf(await allOf(snapshot)).hash;
 }
 
-async function textOf(stream: ReadableStream<Uint8Array>): Promise<string> {
-  const pieces: string[] = [];
-  const decoder = new TextDecoder();
-  for await (const piece of stream) pieces.push(decoder.decode(piece, { stream: true }));
-  return pieces.join("");
+/** All that a machine holds. */
+export interface SimContent {
+  readonly hash: number;
+  readonly states: ReadonlyMap<string, string>;
+}
+
+/**
+ * What a machine gives of itself in a snapshot.
+ *
+ * @param filler Makes it longer, and is a part of the state.
+ */
+export function bytesOfContent({ hash, states }: SimContent, filler?: string): Uint8Array {
+  return new TextEncoder().encode(
+    JSON.stringify(filler === undefined ? [hash, [...states]] : [hash, [...states], filler]),
+  );
+}
+
+/** What is in the bytes of a machine's snapshot. */
+export function contentOf(bytes: Uint8Array): { readonly hash: number; readonly states: Map<string, string> } {
+  const [hash, states, filler] = JSON.parse(new TextDecoder().decode(bytes));
+  return { hash: filler === undefined ? hash : hashText(filler, hash), states: new Map(states) };
+}
+
+/** Everything that a stream gives. */
+export async function allOf(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of stream) pieces.push(piece);
+  return concatenate(pieces);
 }
 
 /** What a command makes of a key. */

@@ -228,6 +228,9 @@ export class SimServer {
         if (!life.isOver) tap.onApplied(life, command, applied, result);
       },
       work: () => this.#work(life),
+      onRestored: () => {
+        if (!life.isOver && life.core !== undefined) tap.onRestored(this, life);
+      },
     };
     const machine = host?.machine(life, machineTap) ?? new SimMachine(machineTap);
     // Whoever brings another machine asks for nothing that this one has.

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Session } from "../../raft.ts";
+import type { LogIndex } from "../../types.ts";
 import type { Ghost } from "./ghost.ts";
 import { hashText, Refusal, type SimCommand, type SimResult } from "./machine.ts";
 import type { Life } from "./server.ts";
@@ -75,9 +76,13 @@ export class ClientSessions {
   }
 }
 
-/** K3: whoever is answered is told what came of the one time that the command was applied, which machines have seen. */
-export function answeredOnce(ghost: Ghost, { value }: SimCommand, result: SimResult): void {
-  const [index] = ghost.appliedAt.get(value) ?? [];
+/** K3: whoever is answered is told what came of the one time that the command was applied, here, which machines have seen. */
+export function answeredOnce(
+  ghost: Ghost,
+  { value }: SimCommand,
+  result: SimResult,
+  index: LogIndex | undefined,
+): void {
   const applied = index === undefined ? undefined : ghost.applied.get(index);
   ghost.must(applied?.result === hashText(String(result), 0), "K3", () => {
     return `"${value}" of a session is answered with ${result}, and was applied at ${index} with another result`;

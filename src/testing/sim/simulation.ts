@@ -6,7 +6,7 @@
 import { InvariantError } from "../../errors.ts";
 import type { DecodedMessage } from "../../wire/message_codec.ts";
 import type { Checker } from "./check/checker.ts";
-import { commits } from "./check/commits.ts";
+import { commits, immutable } from "./check/commits.ts";
 import { contact } from "./check/contact.ts";
 import { disks } from "./check/disks.ts";
 import { durable } from "./check/durable.ts";
@@ -250,6 +250,12 @@ export class Simulation {
         // Whoever applies the same entry for ever would never come to the end of the event, where this is looked at.
         if (ghost.violation !== undefined) throw new InvariantError(ghost.violation.message);
       },
+      onRestored: (server, life) => {
+        // What the log restores is looked at by others before the event is over.
+        server.sync(life);
+        ghost.event = this.world.events;
+        if (life.log.last === life.core.log.lastIndex) immutable(ghost, life);
+      },
       onRead: (server, life, from, end) => {
         server.sync(life);
         for (const checker of this.#checkers) checker.onRead?.(ghost, life, from, end);
@@ -329,6 +335,7 @@ export class Simulation {
 
   #afterEvent(): void {
     const { ghost, world } = this;
+    ghost.event = world.events;
     for (const life of this.#dirty) {
       this.servers[life.index]!.sync(life);
       for (const checker of this.#ofEvents) checker.onEvent!(ghost, life);

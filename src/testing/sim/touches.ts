@@ -212,6 +212,7 @@ export async function touchStopped(ghost: Ghost, life: Life): Promise<void> {
     await reason(raft.wait({ term: 0 })),
     await reason(raft.snapshot()),
     await reason(raft.snapshots()),
+    await reason(raft.restore({ index: 1, term: 1, bytes: 0, checksum: 0 }, new ReadableStream())),
   ];
   await Promise.all([raft.shutdown(), raft.drain(), raft[Symbol.asyncDispose]()]);
   const cause = await raft.closed;

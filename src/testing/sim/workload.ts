@@ -3,15 +3,17 @@
  *
  * @module
  */
-import { checkLinearizability, type Model, type Operation, type Step } from "../linearizability.ts";
+import { checkLinearizability, type Operation } from "../linearizability.ts";
 import { ASKS, SNAPSHOT_ASKS } from "./asks.ts";
 import { Calls, type KeyInput, type SimInput, type SimOperation } from "./calls.ts";
 import type { Clients } from "./clients.ts";
 import { LEASE_SHARE, type SimConfig } from "./config.ts";
 import type { Ghost } from "./ghost.ts";
-import { hashText, type SimCommand, type SimResult, type SimState, transition } from "./machine.ts";
+import type { SimCommand, SimResult } from "./machine.ts";
+import { missed, type ModelInput, simModel } from "./model.ts";
 import { drawMoveOf, type MoveInput, movesAfter } from "./moves.ts";
 import { Port } from "./queue.ts";
+import { drawRestore } from "./restoring.ts";
 import type { Random } from "./random.ts";
 import type { ScriptedCall } from "./script.ts";
 import type { Life, SimServer } from "./server.ts";
@@ -54,29 +56,11 @@ export interface ClientBehaviour {
   readonly touchChance: number;
   /** Chance that a call is one of {@linkcode ASKS}, or of {@linkcode SNAPSHOT_ASKS}; 0 by default. */
   readonly asks?: number;
+  /** Chance that a call is one of a user who restores a snapshot, in `[0, 1]`; 0 by default. */
+  readonly restores?: number;
   /** A machine that works at a command for up to this long. */
   readonly workChance: number;
   readonly workMax: number;
-}
-
-/** A `cas` that did not take place changed nothing, which makes it a read. */
-export type ModelInput = KeyInput | { readonly type: "miss"; readonly key: string; readonly expect: SimState };
-
-/** What keys should do. */
-export const simModel: Model<SimState, ModelInput, SimResult> = {
-  init: () => null,
-  step: stepKey,
-  equal: (a, b) => a === b,
-  hash: (state) => hashText(state ?? "-", 0),
-  isRead: (input) => input.type === "get" || input.type === "miss",
-};
-
-function stepKey(before: SimState, { input, outcome, output }: Operation<ModelInput, SimResult>): Step<SimState> {
-  const isFree = outcome !== "ok" || output === undefined;
-  if (input.type === "get") return { ok: isFree || output === before, state: before };
-  if (input.type === "miss") return { ok: before !== input.expect, state: before };
-  const { state, result } = transition(before, input);
-  return { ok: isFree || output === result, state };
 }
 
 /** How many of the last commands that are known by a key are sent again, and how often instead of another one. */
@@ -85,6 +69,9 @@ const KEYED_AGAIN = 0.5;
 
 /** How often a call of a client is instead an operator's, who lets a machine begin anew. */
 const INSTALL_CHANCE = 0.01;
+
+/** How often who restores a snapshot knows who leads: others are told that they asked the wrong one. */
+const KNOWS_LEADER = 0.7;
 
 /** All clients of a run, who call for keys. */
 export class Workload implements Clients {
@@ -100,6 +87,7 @@ export class Workload implements Clients {
   readonly #keyed: Random;
   readonly #keyedRecent: SimCommand[] = [];
   readonly #asks: Random;
+  readonly #restores: Random;
   readonly #calls: Calls;
   /** Calls of each key so far, of which each so many make a new one. */
   readonly #ofKey: number[];
@@ -126,6 +114,7 @@ export class Workload implements Clients {
     this.#installs = random.split("installs");
     this.#keyed = random.split("keyed");
     this.#asks = random.split("asks");
+    this.#restores = random.split("restores");
     this.#ofKey = new Array(config.client.keys).fill(0);
   }
 
@@ -161,10 +150,27 @@ export class Workload implements Clients {
 
   /**
    * The history, once nothing can happen any more: what nobody knew then is known now. A command that is in no log never
-   * happened; one that was applied had happened, with that answer, when it was first applied.
+   * happened; one that was applied had happened, with that answer, when it was first applied. So had every restore that is in
+   * the log, to every key.
    */
   settledHistory(): readonly Operation<ModelInput, SimResult>[] {
-    return [...this.history, ...this.#calls.unanswered()].map((operation) => missed(this.#settled(operation)));
+    const asked = [...this.history, ...this.#calls.unanswered()].map((operation) => missed(this.#settled(operation)));
+    return [...asked, ...this.#restored(new Set(asked.map(({ key }) => key)))];
+  }
+
+  #restored(keys: ReadonlySet<string>): readonly Operation<ModelInput, SimResult>[] {
+    const { eras } = this.#ghost;
+    return eras.restored.flatMap((era) => {
+      const all = {
+        outcome: "ok",
+        called: eras.givenAt(era),
+        returned: era.event,
+        client: `as of ${era.from}`,
+      } as const;
+      return [...keys].map((key) => {
+        return { ...all, key, input: { type: "restore", key, state: era.states.get(key) ?? null } } as const;
+      });
+    });
   }
 
   #settled(operation: SimOperation): SimOperation {
@@ -210,8 +216,8 @@ export class Workload implements Clients {
   }
 
   /** O4: every machine holds what clients have seen. */
-  endure({ id, machine }: Life): void {
-    this.#calls.oracle.endure(id, (key) => machine.get(key));
+  endure({ id, machine, raft }: Life): void {
+    this.#calls.oracle.endure(id, (key) => machine.get(key), raft!.appliedIndex);
   }
 
   /** One call to a server that is up; undefined when it is not. For phases that need an answer. */
@@ -248,7 +254,7 @@ export class Workload implements Clients {
 
   /** A call with a value of its own. */
   draw(random: Random): SimInput {
-    const { staleReads, leaseReads, leaseShare = LEASE_SHARE, lists, touchChance, asks = 0, quietMax } =
+    const { staleReads, leaseReads, leaseShare = LEASE_SHARE, lists, touchChance, asks = 0, restores = 0, quietMax } =
       this.#config.client;
     const value = `v${++this.#values}`;
     const { moving } = this.#config;
@@ -258,6 +264,9 @@ export class Workload implements Clients {
     }
     if (!this.#isSettled && this.#installs.chance(this.takesSnapshots ? INSTALL_CHANCE : 0)) {
       return { type: "install-snapshot", value, after: 0 };
+    }
+    if (!this.#isSettled && this.#restores.chance(restores)) {
+      return drawRestore(this.#restores, value, this.#config.settings.leaderWaitMs! * 1000);
     }
     if (this.#asks.chance(asks)) {
       const types = this.takesSnapshots ? [...ASKS, ...SNAPSHOT_ASKS] : ASKS;
@@ -347,11 +356,20 @@ export class Workload implements Clients {
     const count = random.chance(burstChance) ? random.between(2, burstMax) : 1;
     const calls: Promise<boolean>[] = [];
     for (let i = 0; i < count; i++) {
-      const done = this.#make(server, this.draw(random), `c${client}`);
+      const input = this.draw(random);
+      const asked = input.type === "restore" ? this.#restorer() ?? server : server;
+      const done = this.#make(asked, input, `c${client}`);
       if (done !== undefined) calls.push(done);
     }
     if (calls.length === 0) this.#think(client);
     else Promise.all(calls).then(() => this.#think(client));
+  }
+
+  /** Who leads, as far as whoever restores a snapshot knows. */
+  #restorer(): number | undefined {
+    if (!this.#restores.chance(KNOWS_LEADER)) return undefined;
+    const leaders = this.#servers.flatMap(({ life }) => life?.raft?.state === "leader" ? [life] : []);
+    return leaders.sort((a, b) => b.core.term - a.core.term)[0]?.index;
   }
 
   /** A call that goes down in the script. */
@@ -370,10 +388,4 @@ function burstsOf(calls: readonly ScriptedCall[]): ScriptedCall[][] {
     else bursts.push([call]);
   }
   return bursts;
-}
-
-function missed(operation: SimOperation): Operation<ModelInput, SimResult> {
-  const { input, output } = operation;
-  if (input.type !== "cas" || output !== false) return operation;
-  return { ...operation, input: { type: "miss", key: input.key, expect: input.expect } };
 }

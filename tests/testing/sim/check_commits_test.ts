@@ -122,6 +122,18 @@ rule("A3", "machines that applied the same are the same", (stage, isBad) => {
   stage.apply(b, 2, isBad ? 6 : 5);
 });
 
+rule("A3", "a command finds what the entries before it have left", (stage, isBad) => {
+  const [a] = committed(stage);
+  stage.apply(a, 1, 5);
+  stage.apply(a, 2, 6, 1, 2, isBad ? 4 : 5);
+});
+
+rule("A3", "… also where a restore before it becomes known at the end of the event only", (stage, isBad) => {
+  const [a] = committed(stage);
+  stage.apply(a, 2, 6, 1, 2, 9);
+  stage.ghost.applied.set(1, { term: 1, state: isBad ? 8 : 9, result: 0 });
+});
+
 rule("A3", "an entry is applied with its term", (stage, isBad) => {
   const [a, b] = committed(stage);
   b.core.commitIndex = 2;

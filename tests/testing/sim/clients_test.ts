@@ -21,33 +21,33 @@ const once = (value: string): SimInput => ({ type: "once", command: put(value), 
 
 rule("O1", "nobody sees what nobody wrote", ({ oracle }, isBad) => {
   oracle.ask("k");
-  oracle.see("k", isBad ? "2:v2" : "1:v1");
+  oracle.see("k", isBad ? "2:v2" : "1:v1", 1);
 });
 
 rule("O2", "everybody sees the same under one number", ({ oracle }, isBad) => {
   oracle.ask("k");
-  oracle.see("k", "1:v1");
-  oracle.see("k", isBad ? "1:v2" : "1:v1");
+  oracle.see("k", "1:v1", 1);
+  oracle.see("k", isBad ? "1:v2" : "1:v1", 2);
 });
 
 rule("O2", "a write follows on the state that it was answered with", ({ oracle }, isBad) => {
   oracle.ask("k");
   oracle.ask("k");
-  oracle.written(put("v1"), 0, null);
-  oracle.written(put("v2"), 0, isBad ? null : "1:v1");
+  oracle.written(put("v1"), 0, null, 1);
+  oracle.written(put("v2"), 0, isBad ? null : "1:v1", 2);
 });
 
 rule("O3", "a read misses nothing that was seen before it was asked", ({ oracle }, isBad) => {
   oracle.ask("k");
   const before = oracle.floor("k");
-  oracle.read("k", before, "1:v1");
-  oracle.read("k", isBad ? oracle.floor("k") : before, null);
+  oracle.read("k", before, "1:v1", 1);
+  oracle.read("k", isBad ? oracle.floor("k") : before, null, 1);
 });
 
 rule("O4", "what was seen is there at the end", ({ oracle }, isBad) => {
   oracle.ask("k");
-  oracle.written(put("v1"), 0, null);
-  oracle.endure("a", () => isBad ? null : "1:v1");
+  oracle.written(put("v1"), 0, null, 1);
+  oracle.endure("a", () => isBad ? null : "1:v1", 1);
 });
 
 /** Answers of a server that applied one command as entry 1. */
@@ -215,13 +215,14 @@ rule("K6", "terms that a server tells of only grow", (scene, isBad) => {
   });
 });
 
-for (const call of ["apply", "read", "readIndex", "verifyLeader", "wait", "snapshot", "snapshots"]) {
+for (const call of ["apply", "read", "readIndex", "verifyLeader", "wait", "snapshot", "snapshots", "restore"]) {
   rule("V8", `a server that has stopped takes nothing more: no ${call}`, async ({ ghost }, isBad) => {
     const no = () => Promise.reject(new ShutdownError());
     const yes = () => Promise.resolve(1);
     const done = () => Promise.resolve();
     const life = lifeOf({
       ...{ apply: no, barrier: no, read: no, readIndex: no, verifyLeader: no, wait: no, snapshot: no, snapshots: no },
+      restore: no,
       ...{ shutdown: done, drain: done, [Symbol.asyncDispose]: done },
       ...isBad ? { [call]: yes } : {},
       closed: Promise.resolve(undefined),

@@ -117,8 +117,9 @@ export class Stage {
   }
 
   /** A machine applied an entry. */
-  apply(actor: Actor, index: LogIndex, state = 1, result = 1, term: Term = 1): void {
-    for (const checker of CHECKERS) checker.onApplied?.(this.ghost, actor, { index, term, state, result });
+  apply(actor: Actor, index: LogIndex, state = 1, result = 1, term: Term = 1, before?: number): void {
+    const applied = { index, term, state, result, ...before === undefined ? {} : { before } };
+    for (const checker of CHECKERS) checker.onApplied?.(this.ghost, actor, applied);
   }
 
   /** Entries of a term at the end of the log, in memory and, unless told otherwise, on disk. */
@@ -213,6 +214,7 @@ export function rule(invariant: string, what: string, play: (stage: Stage, isBad
     for (const isBad of [false, true]) {
       const stage = new Stage();
       play(stage, isBad);
+      for (const check of stage.ghost.later.splice(0)) check();
       const { violation } = stage.ghost;
       assertEquals(violation?.invariant, isBad ? invariant : undefined, violation?.message);
     }

@@ -47,6 +47,8 @@ export interface AppliedView {
   readonly state: number;
   /** Hash of its result. */
   readonly result: number;
+  /** Hash of the state before it, where that is all that the command was applied to. */
+  readonly before?: number;
 }
 
 /** What a crash left. */

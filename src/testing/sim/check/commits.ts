@@ -55,12 +55,13 @@ export const commits: Checker = {
     staysDurable(ghost);
   },
 
-  onApplied(ghost, node, { index, term, state, result }) {
+  onApplied(ghost, node, { index, term, state, result, before: beginning }) {
     const { id, core } = node;
     const before = ghost.lastApplied.get(node) ?? 0;
     ghost.must(index > before, "A2", () => `"${id}" applies ${index} after ${before}`);
     ghost.lastApplied.set(node, index);
     ghost.must(index <= core.commitIndex, "A2", () => `"${id}" applies ${index}, committed is ${core.commitIndex}`);
+    if (beginning !== undefined) follows(ghost, node, index, beginning);
     const first = ghost.applied.get(index);
     if (first === undefined) {
       ghost.applied.set(index, { term, state, result });
@@ -75,6 +76,18 @@ export const commits: Checker = {
     );
   },
 };
+
+/** A3: a command finds what all entries before it have left, a restore among them. */
+function follows(ghost: Ghost, { id }: NodeView, index: LogIndex, state: number): void {
+  if (state === ghost.stateAt(index - 1)) return;
+  // That a restore is committed may become known at the end of the event only.
+  ghost.later.push(() => {
+    const expected = ghost.stateAt(index - 1);
+    ghost.must(state === expected, "A3", () => {
+      return `the machine of "${id}" was ${state} before entry ${index}, and the entries before it lead to ${expected}`;
+    });
+  });
+}
 
 /** C2: a leader commits by counting only what is on the disks of a quorum, and of its own term (Raft §5.4.2). */
 function byQuorum(ghost: Ghost, node: NodeView, { before, event }: StepView): void {
@@ -114,7 +127,7 @@ function verified(ghost: Ghost, { id, life, core }: NodeView): void {
 }
 
 /** C3: what is committed is the same for everybody, for ever. */
-function immutable(ghost: Ghost, node: NodeView): void {
+export function immutable(ghost: Ghost, node: NodeView): void {
   const { id, core, log } = node;
   let index: LogIndex = ghost.lastCommitted.get(node) ?? 0;
   if (index >= core.commitIndex) return;
@@ -133,6 +146,8 @@ function immutable(ghost: Ghost, node: NodeView): void {
     ghost.must(by !== undefined, "C2", () => `"${id}" knows ${index} to be committed before any leader committed it`);
     const configuration = log.configurations.findLast((it) => it.index === index)?.configuration;
     ghost.commits.push({ term, hash, committedIn: by?.term ?? core.term, sets: by?.sets ?? [], configuration });
+    const era = ghost.eras.onCommitted(index, term, log.restoreAt(index), ghost.event);
+    if (era !== undefined) ghost.applied.set(index, { term, state: era.state, result: 0 });
   }
   ghost.lastCommitted.set(node, core.commitIndex);
 }

@@ -56,11 +56,9 @@ function prefix(ghost: Ghost, { id }: NodeView, index: LogIndex, term: Term): vo
 /** S1: it holds what the machine was after its last entry, no more and no less (BS14). */
 function holdsState(ghost: Ghost, id: string, { snapshot, state }: DiskView): void {
   if (state === undefined) return;
-  let last = snapshot;
-  while (last > 0 && !ghost.applied.has(last)) last--;
-  const expected = ghost.applied.get(last)?.state ?? 0;
+  const expected = ghost.stateAt(snapshot);
   ghost.must(state === expected, "S1", () => {
-    return `the snapshot of "${id}" up to entry ${snapshot} holds the state ${state}; after entry ${last} it was ${expected}`;
+    return `the snapshot of "${id}" up to entry ${snapshot} holds the state ${state}; after that entry it was ${expected}`;
   });
 }
 
