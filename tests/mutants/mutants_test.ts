@@ -46,7 +46,7 @@ test("mutants: each has a name of its own, a bug of the catalogue and a reason",
     assert(Number(number) >= 1 && Number(number) <= (families[family ?? ""] ?? 0), `${id}: ${bug}`);
     assert(why.length > 10 && /[.?]$/.test(why), id);
     assert(invariants.length > 0 && invariants.every((name) => /^[A-Z]\d+$/.test(name)), id);
-    assert(/^src\/((core|driver|store|wire)\/|(recovery|session)\.ts$)/.test(file), `${id}: ${file}`);
+    assert(/^src\/((core|driver|store|wire)\/|(recovery|restorer|session)\.ts$)/.test(file), `${id}: ${file}`);
   }
 });
 

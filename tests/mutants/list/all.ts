@@ -13,6 +13,7 @@ import { identity } from "./identity.ts";
 import { leases } from "./leases.ts";
 import { logs } from "./logs.ts";
 import { membership } from "./membership.ts";
+import { restores } from "./restores.ts";
 import { sessions } from "./sessions.ts";
 import { snapshots } from "./snapshots.ts";
 
@@ -23,6 +24,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...commits,
   ...disks,
   ...snapshots,
+  ...restores,
   ...identity,
   ...membership,
   ...calls,
