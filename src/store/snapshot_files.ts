@@ -177,7 +177,7 @@ class FileSnapshots implements SnapshotStore {
       }
     }
     await files.syncDirectory();
-    await this.#reap();
+    // Older ones stay until there is a newer one again: those that are kept may turn out to be damaged.
     this.#phase = "open";
   }
 

@@ -197,7 +197,7 @@ class KvSnapshots implements SnapshotStore {
     this.#sequence = this.#directory.sequence;
     for (const id of this.#directory.complete) await this.#load(id);
     await this.#reap();
-    await this.#letGo();
+    // Older ones stay until there is a newer one again: those that are kept may turn out to be damaged.
     this.#phase = "open";
   }
 

@@ -240,6 +240,27 @@ const damageCases: readonly SnapshotCase[] = [
       await store.close();
     },
   },
+  {
+    name: "open() removes none that is whole: those that are newer may turn out to be damaged",
+    needs: "damage",
+    async run(harness) {
+      let store = await opened(harness);
+      const oldest = await writeSnapshot(store, originOf(1), sampleBytes(200_000, 1));
+      store.hold(oldest.id);
+      const newer: string[] = [];
+      for (let i = 0; i < harness.retain; i++) {
+        newer.unshift((await writeSnapshot(store, originOf(i + 2), sampleBytes(200_000, i + 2))).id);
+      }
+      equal(await idsOf(store), [...newer, oldest.id]);
+      await store.close();
+      for (const id of newer) await harness.damage!(id);
+      store = await opened(harness);
+      for (const id of newer) if (!store.damaged.some((it) => it.id === id)) equal(await store.verify(id), false);
+      equal(await idsOf(store), [oldest.id]);
+      equalBytes(await readSnapshot(store, oldest.id), sampleBytes(200_000, 1), "the one that is left");
+      await store.close();
+    },
+  },
 ];
 
 /** The history of the kill case: what was acknowledged is there afterwards, what wasn't is whole or absent. */

@@ -217,7 +217,7 @@ export const snapshots: readonly Mutant[] = [
     id: "install-keeps-the-configuration",
     bug: "BS04",
     file: "src/core/install.ts",
-    find: "  replaceConfigurations(step, { index: configurationIndex, configuration });\n",
+    find: "  replaceConfigurations(step, [{ index: configurationIndex, configuration }]);\n",
     replace: "",
     why: "Installing sets the log, and whoever changes the servers says so in the log.",
     invariants: ["M1"],
