@@ -142,6 +142,7 @@ export class Plague {
       case "damage": {
         // Before the first leader there is but the first entry, and whoever can't read it bootstraps again.
         if (this.#simulation.steps === 0 || !this.atlas.allows(server.index)) return;
+        if (this.#hasIdlers && action.inSnapshots !== true) return;
         this.atlas.damage(server.index);
         this.#simulation.crash(server.index, "power");
         const where = faults.damage(action.how, action.pick, action.inSnapshots === true);
@@ -162,9 +163,14 @@ export class Plague {
     const now = storage.faults?.identityAfter(by);
     if (now === undefined) return false;
     // Of a change that no log has yet nobody could say whom it leaves.
-    if (isBeyond !== true) return !this.#isMoving && this.atlas.allowsReplacement(index, now);
+    if (isBeyond !== true) return !this.#hasIdlers && !this.#isMoving && this.atlas.allowsReplacement(index, now);
     this.atlas.isBeyond = true;
     return true;
+  }
+
+  /** Whether some never lead: they may have what the only one lacks that still could, were others damaged or replaced. */
+  get #hasIdlers(): boolean {
+    return this.#simulation.config.moving?.idlers === true;
   }
 
   /** Whether somebody has asked for a change of the servers and not heard of it, or a leader is about to make one. */

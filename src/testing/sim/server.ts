@@ -5,6 +5,7 @@
  */
 import type { Core } from "../../core/core.ts";
 import type { CoreState } from "../../core/state.ts";
+import { termAt } from "../../core/term_index.ts";
 import type { Environment } from "../../driver/environment.ts";
 import { RaftError } from "../../errors.ts";
 import type { Codec, StateMachine } from "../../machine.ts";
@@ -301,9 +302,10 @@ export class SimServer {
     }
     const { lastIndex } = life.core.log;
     while (life.log.last < lastIndex) {
-      const records = life.cache!.records(life.log.last + 1);
-      // The driver stopped halfway through the effects.
-      if (records === undefined) return;
+      const next = life.log.last + 1;
+      const records = life.cache!.records(next);
+      // The driver is halfway through the effects, or stopped there: what is to be truncated may be there yet.
+      if (records === undefined || records.term(next) !== termAt(life.core.log, next)) return;
       life.log.append(records);
     }
   }
