@@ -21,6 +21,8 @@ const operationsMax = 10;
 export async function rest(simulation: Simulation, members: readonly SimServer[], patience: Patience): Promise<void> {
   const { config, ghost } = simulation;
   const period = config.settings.heartbeatMs! * 1000;
+  // Who asks a server that was removed for a session is answered when they give up, and it asks for them until then.
+  await patience.within("K4", "answer everybody", () => simulation.workload.open === 0);
   const { stallChance, stallMax } = config.disk;
   // What was on its way arrives, and a disk that nothing was written to for a while is marked and tidied up.
   await patience.pass(Math.max(period * 4, tidyMax, stallChance > 0 ? stallMax : 0));

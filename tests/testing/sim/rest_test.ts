@@ -19,7 +19,7 @@ function rested({ ghost }: Scene, operations: number, messages: number, waits = 
   let passes = 0;
   const metrics = () => ({ proposalsPending: passes < 2 + waits ? 1 : 0, proposalsPendingBytes: 0 });
   const lives = [{ ...lifeOf({ metrics }), id: "d" }];
-  const simulation = { ghost, config, sent: 500, servers: storages, lives };
+  const simulation = { ghost, config, sent: 500, servers: storages, lives, workload: { open: 0 } };
   const pass = () => {
     // What was on its way before is not counted.
     const isWatched = ++passes === 2;
@@ -27,7 +27,7 @@ function rested({ ghost }: Scene, operations: number, messages: number, waits = 
     storages[1]!.storage.operations += isWatched ? operations : 1000;
     return Promise.resolve();
   };
-  const patience = { pass, judge: () => {} } as unknown as Patience;
+  const patience = { pass, within: () => Promise.resolve(), judge: () => {} } as unknown as Patience;
   return rest(simulation as unknown as Simulation, storages as unknown as readonly SimServer[], patience);
 }
 
