@@ -275,6 +275,9 @@ export class Aftermath {
   /** V3: it takes commands and reads on every server. */
   async #serve(well: readonly SimServer[]): Promise<void> {
     for (const server of well) {
+      // A command whose answer was lost takes the room of others until that can't come any more.
+      const isFree = () => server.life!.raft!.metrics().proposalsPending === 0;
+      await this.#patience.within("V3", `answer what ${server.id} was asked before`, isFree);
       let installs = server.life!.installs;
       await this.#probe(server, "V3", (what, isAnswered) => {
         // A snapshot that has overtaken the command has taken its place, and the answer with it.
