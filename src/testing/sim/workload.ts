@@ -163,7 +163,8 @@ export class Workload implements Clients {
     return eras.restored.flatMap((era) => {
       const all = {
         outcome: "ok",
-        called: eras.givenAt(era),
+        // Nobody sees it before it is committed, and everybody from then on: long after somebody gave that state first.
+        called: Math.max(eras.givenAt(era), era.event - 1),
         returned: era.event,
         client: `as of ${era.from}`,
       } as const;
