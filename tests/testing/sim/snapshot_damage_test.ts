@@ -136,6 +136,6 @@ test("servers with a write-ahead log take snapshots, and lose some in crashes", 
 }, { runtimes: ["deno"], timeoutMs: 180_000 });
 
 test("servers whose newest snapshot is damaged start from an older one, or not at all", async () => {
-  const runs = await marksOf(20, ["snapshot-found-damaged", "older-snapshot-used"], ["rot-in-snapshots"]);
+  const runs = await marksOf(40, ["snapshot-found-damaged", "older-snapshot-used"], ["rot-in-snapshots"]);
   assert(runs.every((count) => count > 0), `${runs}`);
 }, { runtimes: ["deno"], timeoutMs: 180_000 });
