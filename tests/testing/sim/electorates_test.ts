@@ -111,7 +111,12 @@ test("disks rot where servers come and go, and what is lost is had from others",
   const faults = ["rot", "kill", "power", "partition"] as const;
   let [damaged, repaired] = [0, 0];
   for (let seed = 0; seed < 12; seed++) {
-    const { violation, marks, script } = await runSeed(seed, { steps: 2000, store: "wal", faults, moving: { idlers: false } });
+    const { violation, marks, script } = await runSeed(seed, {
+      steps: 2000,
+      store: "wal",
+      faults,
+      moving: { idlers: false },
+    });
     if (violation !== undefined) throw violation;
     if (script.decisions.some((it) => "action" in it && it.action.type === "damage")) damaged++;
     repaired += marks["damage-repaired"]!;
