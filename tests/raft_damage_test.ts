@@ -253,7 +253,8 @@ test("a follower whose key-value database lost and changed entries, its configur
   await assertRejects(() => one.start("a", { store: store() }), DamagedEntryError);
 });
 
-test("damage below a leader's snapshot is mended in a cluster where nobody writes: the leader takes a newer one", async () => {
+/** Damage to these entries of a follower, some of which its leader has in a snapshot only, in a cluster where nobody writes. */
+async function mendedBySnapshot(texts: readonly string[], takesNewer: boolean): Promise<void> {
   const { cluster, files } = snapshotCluster();
   const start = (id: ServerId) => {
     let texts = 0;
@@ -274,22 +275,31 @@ test("damage below a leader's snapshot is mended in a cluster where nobody write
   await cluster.converged();
   const { id, lastIndex } = victim!;
   await cluster.settled(victim!.shutdown());
-  damageText(files.get(id)!, "value 7 value");
+  for (const text of texts) damageText(files.get(id)!, text);
   const failed: string[] = [];
   const events = leader.events({ filter: ({ type }) => type === "snapshot-failed" });
   void (async () => {
     for await (const event of events) failed.push((event as { reason: string }).reason);
   })();
   const again = await start(id);
-  assertEquals(again.status.damaged.length, 1);
+  assertEquals(again.status.damaged.length, texts.length);
   const repaired = again.events({ filter: ({ type }) => type === "disk-repaired" }).next();
   await cluster.environment.until(() => again.status.damaged.length === 0, 20_000);
   const { from, end } = (await repaired).value as { from: number; end: number };
-  assertEquals([failed[0], end - from], ["it was refused", 1]);
-  assert(index < lastIndex && leader.status.firstIndex > lastIndex, `${leader.status.firstIndex}`);
+  assertEquals([failed[0], end - from], [takesNewer ? "it was refused" : undefined, 1]);
+  const { firstIndex } = leader.status;
+  assert(index < lastIndex && (takesNewer ? firstIndex > lastIndex : firstIndex === index + 1), `${firstIndex}`);
   await cluster.converged();
   assertEquals(cluster.machine(id).values, cluster.machine(leader.id).values);
   await cluster.stopAll();
+}
+
+test("damage below a leader's snapshot is mended by that, and the log goes on after it", () => {
+  return mendedBySnapshot(["value 7 value"], false);
+});
+
+test("damage on both sides of a leader's snapshot is mended in a cluster where nobody writes: the leader takes a newer one", () => {
+  return mendedBySnapshot(["value 7 value", "value 25 value"], true);
 });
 
 test("a leader whose only snapshot is damaged takes it again for a follower that needs it, though nothing happened since", async () => {
