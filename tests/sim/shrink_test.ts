@@ -14,7 +14,7 @@ async function failing(bug: string) {
   const distort = distortionOf(bug);
   for (let seed = 1; seed < 100; seed++) {
     const faults = ["partition", "kill", "power", "restart"] as const;
-    const client = { sessions: 0, keyed: 0, leaseReads: false };
+    const client = { sessions: 0, keyed: 0, asks: 0, restores: 0, leaseReads: false };
     const report = await runSeed(seed, { steps: 3000, servers: 5, moving: false, faults, client, distort });
     // What follows the faults is drawn anew where a script is run.
     const isAmidFaults = report.script.until >= report.timeMs * 1000;
