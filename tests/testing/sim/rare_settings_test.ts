@@ -68,3 +68,13 @@ test("a caller may be told that its command was applied and its result is not ke
   assertEquals(told(false), [true, "K3"]);
   assertEquals(isResultLost(new Ghost(), command, new Error("something else")), false);
 });
+
+test("drawConfig: any number of servers from 1 to 7 is drawn, with and without others that come later", () => {
+  const [still, moving] = [new Set<number>(), new Set<number>()];
+  for (let seed = 0; seed < 600; seed++) {
+    const config = configOf(seed);
+    if (config.moving === undefined) still.add(config.servers);
+    else moving.add(config.moving.voters);
+  }
+  for (const found of [still, moving]) assertEquals([...found].sort((a, b) => a - b), [1, 2, 3, 4, 5, 6, 7]);
+});
