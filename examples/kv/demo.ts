@@ -92,7 +92,11 @@ class Demo {
     if (this.#isStopping) return;
     say(`${id} ended by ${signal ?? `itself with code ${code}`}. Its last lines:`);
     for (const line of child.lastLines.slice(-5)) say(`  ${line}`);
-    say(`Start it again, in another terminal, with:\n  ${command.map(shorten).join(" ")}`);
+    say(
+      `Start it again, in another terminal and this directory (and stop it there), with:\n  ${
+        command.map(shorten).join(" ")
+      }`,
+    );
   }
 
   /** The leader, once every server that lives knows it. Undefined when the demo stops or all servers end before. */
