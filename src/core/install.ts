@@ -27,7 +27,8 @@ export function onSnapshotRequest(step: Step, from: ServerId, request: SnapshotR
   hearLeader(step, from, request);
   const { index, lastTerm } = request;
   // It would take what we have beyond it away; a later one, or one at our end, makes up for what is damaged.
-  if (mendsDamage(state, index) && index < state.log.lastIndex && !joins(state, index, lastTerm)) {
+  const takesAway = index < state.log.lastIndex && !conflicts(state, index, lastTerm);
+  if (mendsDamage(state, index) && takesAway && !joins(state, index, lastTerm)) {
     return respond(step, from, request, "refused");
   }
   if (joins(state, index, lastTerm)) return void step.effects.push({ type: "receive-snapshot", from, request });
@@ -71,6 +72,12 @@ function joins(state: CoreState, index: LogIndex, term: Term): boolean {
   const { end, isTermKnown } = damaged[damaged.length - 1]!;
   const isKnown = isTermKnown || index >= end - 1;
   return end <= index + 1 && isKnown && index <= persistedIndex && termAt(log, index) === term;
+}
+
+/** Whether our log is known to have another entry where a snapshot ends: then nothing after it was ever committed. */
+function conflicts({ log, damaged, commitIndex }: CoreState, index: LogIndex, term: Term): boolean {
+  const isUnknown = damaged.some((it) => !it.isTermKnown && it.from <= index && index < it.end - 1);
+  return index > commitIndex && !isUnknown && termAt(log, index) !== term;
 }
 
 /**
@@ -129,7 +136,7 @@ function install(step: Step, event: Extract<Event, { type: "snapshot-received" }
   mark("snapshot-installed");
   if (log.lastIndex >= index) mark("snapshot-replaced-conflict");
   resetTerms(log, index, term);
-  forgetDamage(step, 0, index + 1);
+  forgetDamage(step, 0, Infinity);
   // One that makes up for a damaged end of the log ends where that did: its place is not durable for that.
   state.persistedIndex = Math.min(state.persistedIndex, commitIndex, index - 1);
   state.epoch++;

@@ -211,9 +211,13 @@ test("damage: a snapshot makes up for it when it reaches our end, or joins what 
     assertEquals(offer(4, 2, damaged), ["receive-snapshot"]);
   }
   // It does not cover all of it, ends with another entry than ours, or with one of which nobody knows what ours is.
-  for (const [index, lastTerm, damaged] of [[4, 2, known(3, 6)], [4, 1, known(3)], [3, 2, unknown(2, 5)]] as const) {
+  for (
+    const [index, lastTerm, damaged] of [[4, 2, known(3, 6)], [3, 2, unknown(2, 5)], [3, 1, unknown(2, 5)]] as const
+  ) {
     assertEquals(offer(index, lastTerm, damaged), ["refused"]);
   }
+  // It ends with another entry than ours: then what comes after ours was never committed.
+  assertEquals([offer(4, 3, known(3)), offer(4, 3, known(3, 6))], [["receive-snapshot"], ["receive-snapshot"]]);
   assertEquals(offer(4, 2, known(3), { persistedIndex: 3 }), ["refused"]);
   assertEquals(offer(4, 2, known(3), { repairing: [{ from: 2, end: 3, sequence: 1 }] }), ["refused"]);
   assertEquals(offer(5, 3), ["receive-snapshot"]);
@@ -223,6 +227,15 @@ test("damage: a snapshot makes up for it when it reaches our end, or joins what 
     receive(follower(known(5)), "b", { ...request, index: 4, lastTerm: 2 } as never).effects.at(-1)?.type,
     "send",
   );
+});
+
+test("damage: a snapshot that conflicts with the log takes its place, and all that is damaged is gone with it", () => {
+  const core = follower(known(3), known(5));
+  Object.assign(core.state, { persistedIndex: 5, commitIndex: 1, appliedIndex: 1 });
+  const about = { index: 4, term: 3, configuration: configuration("a b c"), configurationIndex: 1 };
+  const { effects } = take(core, { type: "snapshot-received", ...about });
+  assertEquals(effects[0], { type: "install-snapshot", index: 4, term: 3, truncateFrom: 2, epoch: 1 });
+  assertEquals([core.state.log.lastIndex, core.state.damaged], [4, []]);
 });
 
 test("damage: a snapshot that joins the log takes the place of what is before its end, and the rest stays", () => {
