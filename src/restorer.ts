@@ -49,10 +49,9 @@ export async function restoreThroughLog(
   const log = new RestoreLog(host);
   const source = new Source(stream);
   // A stream that gives nothing for long must not keep whoever gives up, or stops.
-  const signals = signal === undefined ? [host.stopped] : [signal, host.stopped];
-  const aborted = () => signals.find((it) => it.aborted);
-  const onAbort = () => void source.cancel(aborted()!.reason);
-  for (const it of signals) it.addEventListener("abort", onAbort, { once: true });
+  const end = signal === undefined ? host.stopped : AbortSignal.any([signal, host.stopped]);
+  const onAbort = () => void source.cancel(end.reason);
+  end.addEventListener("abort", onAbort, { once: true });
   try {
     signal?.throwIfAborted();
     const opened = await openSnapshot(() => source.next());
@@ -67,10 +66,10 @@ export async function restoreThroughLog(
   } catch (error) {
     void source.cancel(error);
     log.giveUp();
-    if (aborted() !== undefined) throw aborted()!.reason;
+    if (end.aborted) throw end.reason;
     throw error instanceof LeadershipLostError ? notBegun(error) : error;
   } finally {
-    for (const it of signals) it.removeEventListener("abort", onAbort);
+    end.removeEventListener("abort", onAbort);
   }
   return await log.end(signal);
 }

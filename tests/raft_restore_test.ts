@@ -345,13 +345,19 @@ test("Raft.restore() and snapshots: none is taken while parts are on their way; 
     for (const values of valuesOf(cluster)) assertEquals(values, [large, ...ten]);
   }, { snapshotThreshold: 1, snapshotIntervalMs: 100, trailingLogs: 0, commandBytesMax: 400_000 }));
 
+/** A restore of which the stream gives nothing any more. */
+async function halted(cluster: VirtualCluster) {
+  const { leader, meta, bytes } = await kept(cluster, large);
+  const { stream, given } = halting(bytes);
+  const controller = new AbortController();
+  const restored = watch(leader.restore(meta, stream, { signal: controller.signal }));
+  await cluster.environment.until(() => given.halted);
+  return { leader, meta, bytes, given, controller, restored };
+}
+
 test("Raft.restore() ends when its caller gives up, also while the stream gives nothing", () =>
   withJournals(1, async (cluster) => {
-    const { leader, meta, bytes } = await kept(cluster, large);
-    const { stream, given } = halting(bytes);
-    const controller = new AbortController();
-    const restored = watch(leader.restore(meta, stream, { signal: controller.signal }));
-    await cluster.environment.until(() => given.halted);
+    const { leader, meta, bytes, given, controller, restored } = await halted(cluster);
     controller.abort(new Error("enough"));
     assertEquals(((await cluster.settled(restored)).error as Error).message, "enough");
     assertEquals(given.cancelled, true);
@@ -364,11 +370,7 @@ test("Raft.restore() ends when its caller gives up, also while the stream gives 
 
 test("Raft.restore() ends with its server, also while the stream gives nothing: not applied", () =>
   withJournals(1, async (cluster) => {
-    const { leader, meta, bytes } = await kept(cluster, large);
-    const { stream, given } = halting(bytes);
-    const controller = new AbortController();
-    const restored = watch(leader.restore(meta, stream, { signal: controller.signal }));
-    await cluster.environment.until(() => given.halted);
+    const { leader, given, restored } = await halted(cluster);
     await cluster.settled(leader.shutdown());
     assertEquals([(await cluster.settled(restored)).text, given.cancelled], ["shutdown not-applied", true]);
   }, { commandBytesMax: 400_000 }));

@@ -51,18 +51,23 @@ export function onStorageFilled(step: Step, isFull: boolean): void {
   if (isFull && state.role !== "follower") becomeFollower(step, state.term, undefined, "disk-full");
 }
 
+/** Whether the term of this entry of the log is known: where it is not, the log has the most that it can be. */
+export function knowsTermAt({ damaged }: CoreState, index: LogIndex): boolean {
+  return !damaged.some(({ from, end, isTermKnown }) => !isTermKnown && from <= index && index < end - 1);
+}
+
 /**
  * The first of the entries `[from, end)` that the log lacks or has with another term. Of a damaged one whose term is not
  * known, any up to that of the last one may be its own: if that last one is the leader's, all before it are.
  */
-export function firstConflict({ log, damaged }: CoreState, request: AppendRequest, end: LogIndex): LogIndex {
+export function firstConflict(state: CoreState, request: AppendRequest, end: LogIndex): LogIndex {
+  const { log } = state;
   const { runs } = request;
   for (let from = request.prevIndex + 1;;) {
     const at = firstMissing(log, runs, from, end);
     if (at >= end || at > log.lastIndex) return at;
-    const range = damaged.find((range) => !range.isTermKnown && range.from <= at && at < range.end - 1);
     const term = runs.findLast((run) => run.from <= at)!.term;
-    if (range === undefined || term > termAt(log, at)!) return at;
+    if (knowsTermAt(state, at) || term > termAt(log, at)!) return at;
     from = at + 1;
   }
 }

@@ -9,7 +9,7 @@ import type { LogIndex, ServerId, Term } from "../types.ts";
 import { acknowledgePersisted, advanceCommit, hearLeader } from "./append.ts";
 import { adoptSnapshot } from "./compaction.ts";
 import type { Event } from "./event.ts";
-import { announceDamage, forgetDamage, mendsDamage } from "./damage.ts";
+import { announceDamage, forgetDamage, knowsTermAt, mendsDamage } from "./damage.ts";
 import { invariant } from "./invariant.ts";
 import { replaceConfigurations } from "./membership.ts";
 import { becomeFollower, isCredible, send } from "./role.ts";
@@ -26,16 +26,15 @@ export function onSnapshotRequest(step: Step, from: ServerId, request: SnapshotR
   if (!isCredible(step, request.term)) return;
   hearLeader(step, from, request);
   const { index, lastTerm } = request;
-  // It would take what we have beyond it away; a later one, or one at our end, makes up for what is damaged.
-  const takesAway = index < state.log.lastIndex && !conflicts(state, index, lastTerm);
-  if (mendsDamage(state, index) && takesAway && !joins(state, index, lastTerm)) {
-    return respond(step, from, request, "refused");
-  }
-  if (joins(state, index, lastTerm)) return void step.effects.push({ type: "receive-snapshot", from, request });
-  if (hasEntries(step, request.index, request.lastTerm) && !isWanted(state, request.index)) {
-    mark("snapshot-offered-for-nothing");
-    takeForCommitted(step, request.index);
-    return respond(step, from, request, state.persistedIndex >= request.index ? "done" : "installing");
+  if (!joins(state, index, lastTerm)) {
+    // It would take what we have beyond it away; a later one, or one at our end, makes up for what is damaged.
+    const takesAway = index < state.log.lastIndex && !conflicts(state, index, lastTerm);
+    if (mendsDamage(state, index) && takesAway) return respond(step, from, request, "refused");
+    if (hasEntries(step, index, lastTerm) && !isWanted(state, index)) {
+      mark("snapshot-offered-for-nothing");
+      takeForCommitted(step, index);
+      return respond(step, from, request, state.persistedIndex >= index ? "done" : "installing");
+    }
   }
   step.effects.push({ type: "receive-snapshot", from, request });
 }
@@ -69,15 +68,12 @@ function hasEntries(step: Step, index: LogIndex, term: Term): boolean {
 function joins(state: CoreState, index: LogIndex, term: Term): boolean {
   const { log, damaged, repairing, persistedIndex, commitIndex } = state;
   if (damaged.length === 0 || repairing.length > 0 || index <= commitIndex || index >= log.lastIndex) return false;
-  const { end, isTermKnown } = damaged[damaged.length - 1]!;
-  const isKnown = isTermKnown || index >= end - 1;
-  return end <= index + 1 && isKnown && index <= persistedIndex && termAt(log, index) === term;
+  return damaged[damaged.length - 1]!.end <= index + 1 && index <= persistedIndex && termAt(log, index) === term;
 }
 
 /** Whether our log is known to have another entry where a snapshot ends: then nothing after it was ever committed. */
-function conflicts({ log, damaged, commitIndex }: CoreState, index: LogIndex, term: Term): boolean {
-  const isUnknown = damaged.some((it) => !it.isTermKnown && it.from <= index && index < it.end - 1);
-  return index > commitIndex && !isUnknown && termAt(log, index) !== term;
+function conflicts(state: CoreState, index: LogIndex, term: Term): boolean {
+  return index > state.commitIndex && knowsTermAt(state, index) && termAt(state.log, index) !== term;
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 import { Worker } from "node:worker_threads";
+import { askWorker } from "../ask_worker.ts";
 import type { Bounds } from "./bounds.ts";
 import type { Mail } from "./mail.ts";
 import { bucketsPerSpent } from "./pool.ts";
@@ -117,24 +118,7 @@ function here(start: Start): Hand {
 function elsewhere(start: Start): Hand {
   const worker = new Worker(new URL("./pool_worker.ts", import.meta.url));
   worker.postMessage(start);
-  const run = (task: Task) =>
-    new Promise<Result>((resolve, reject) => {
-      const done = () => {
-        worker.off("message", onMessage);
-        worker.off("error", fail);
-      };
-      const onMessage = (result: Result) => {
-        done();
-        resolve(result);
-      };
-      const fail = (error: Error) => {
-        done();
-        reject(error);
-      };
-      worker.on("message", onMessage);
-      worker.on("error", fail);
-      worker.postMessage(task);
-    });
+  const run = (task: Task) => askWorker<Result>(worker, task);
   return {
     run,
     async end() {

@@ -6,6 +6,7 @@
 import { availableParallelism } from "node:os";
 import process from "node:process";
 import { Worker } from "node:worker_threads";
+import { askWorker } from "../ask_worker.ts";
 import type { SimRequest } from "./args.ts";
 import { runSummary, type Summary, type Task, Totals } from "./summary.ts";
 
@@ -158,31 +159,14 @@ async function runInWorker(
   const worker = new Worker(new URL("./worker.ts", import.meta.url));
   try {
     for (let seed = take(); seed !== undefined; seed = take()) {
-      onEnd(await askWorker(worker, { seed, request }, seedMsMax));
+      const task: Task = { seed, request };
+      onEnd(
+        await askWorker<Summary>(worker, task, seedMsMax).catch((error) => {
+          throw new SeedError(seed!, error);
+        }),
+      );
     }
   } finally {
     await worker.terminate();
   }
-}
-
-function askWorker(worker: Worker, task: Task, seedMsMax: number): Promise<Summary> {
-  return new Promise<Summary>((resolve, reject) => {
-    const timer = setTimeout(() => fail(new Error("it does not end")), seedMsMax);
-    const done = () => {
-      clearTimeout(timer);
-      worker.off("message", onMessage);
-      worker.off("error", fail);
-    };
-    const onMessage = (summary: Summary) => {
-      done();
-      resolve(summary);
-    };
-    const fail = (error: Error) => {
-      done();
-      reject(new SeedError(task.seed, error));
-    };
-    worker.on("message", onMessage);
-    worker.on("error", fail);
-    worker.postMessage(task);
-  });
 }

@@ -9,7 +9,7 @@ import type { Store, StoreState } from "../../src/store/store.ts";
 import { loseAll, MemoryFiles } from "../../src/testing/memory_files.ts";
 import { textsOf } from "../../src/testing/store_cases.ts";
 import type { Records } from "../../src/wire/record.ts";
-import { type Content, contentOf, smallStore, type Step } from "./scenario.ts";
+import { type Content, contentOf, smallStore, type Step, take } from "./scenario.ts";
 
 export const FIRST = "0000000000000001.wal";
 
@@ -34,14 +34,7 @@ export async function written(steps: readonly Step[], end: "close" | "kill" = "c
   const files = new MemoryFiles();
   let store = smallStore(files);
   await store.open("a");
-  for (const step of steps) {
-    if (step === "mark") await store.mark!();
-    else if (step === "reopen") {
-      await store.close();
-      store = smallStore(files);
-      await store.open("a");
-    } else await store.write(step);
-  }
+  for (const step of steps) store = await take(files, store, step);
   if (end === "close") await store.close();
   else files.crash(loseAll);
   return files;

@@ -36,6 +36,18 @@ export function smallStore(files: MemoryFiles): Store {
   return walStore(files, { segmentBytes: 4_096, random: () => `random-${counter++}`, now: () => 0 });
 }
 
+/** Takes one step; gives the store that is open then, on the same files. */
+export async function take(files: MemoryFiles, store: Store, step: Step): Promise<Store> {
+  if (step === "mark") await store.mark!();
+  else if (step === "reopen") {
+    await store.close();
+    const next = smallStore(files);
+    await next.open("a");
+    return next;
+  } else await store.write(step);
+  return store;
+}
+
 /** What is there after a step. */
 export function after(content: Content, step: Step): Content {
   if (typeof step === "string") return content;

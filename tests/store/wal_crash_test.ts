@@ -13,6 +13,7 @@ import {
   randomSteps,
   runHistory,
   smallStore,
+  take,
 } from "./scenario.ts";
 
 const steps = history();
@@ -82,13 +83,10 @@ test("walStore killed with the last write torn at every byte: it is absent until
   let [store, acknowledged] = [smallStore(files), NOTHING];
   await store.open("a");
   for (const step of steps) {
-    if (step === "mark") await store.mark!();
-    else if (step === "reopen") {
-      await store.close();
-      store = smallStore(files);
-      await store.open("a");
+    if (typeof step === "string") {
+      store = await take(files, store, step);
+      continue;
     }
-    if (typeof step === "string") continue;
     const before = files.clone();
     await store.write(step);
     const attempted = after(acknowledged, step);

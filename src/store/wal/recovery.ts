@@ -84,7 +84,7 @@ class Recovery {
   readonly #segments: Segment[] = [];
   readonly #walked: WalkedSegment[] = [];
   /** The latest of them, since the last one of which a batch counts: nothing in them does. */
-  #void: WalkedSegment[] = [];
+  readonly #void: WalkedSegment[] = [];
   /** The latest batch, which is not in the state yet. */
   #last: { readonly batch: ScannedBatch; readonly segment: Segment } | undefined;
   /** Sequence and checksum of the latest batch. */

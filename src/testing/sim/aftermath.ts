@@ -98,7 +98,7 @@ export class Aftermath {
     await this.#converge(well);
     await this.#stable(well, () => this.#serve(well));
     if (this.#has(["reset"])) await this.#stable(well, () => this.#resetAll(well));
-    if (this.#has(["kill", "power", "restart"])) await this.#handOver(well);
+    if (this.#has(["kill", "power", "restart"])) await this.#restartLeader(well);
     await this.#converge(well);
     if (well.length < present.length) await this.#rejoin(well);
     const [simulation, patience] = [this.#simulation, this.#patience];
@@ -223,10 +223,7 @@ export class Aftermath {
     judge: (what: string, isAnswered: boolean) => void,
   ): Promise<void> {
     for (const [what, answer] of this.#simulation.workload.probes(server, this.#random)) {
-      let isAnswered: boolean | undefined;
-      answer?.then((ok) => isAnswered = ok);
-      await this.#patience.within(invariant, `answer ${what} on ${server.id}`, () => isAnswered !== undefined);
-      judge(what, isAnswered!);
+      judge(what, await this.#patience.answer(invariant, `answer ${what} on ${server.id}`, answer));
     }
     this.#patience.judge();
   }
@@ -304,7 +301,7 @@ export class Aftermath {
   }
 
   /** V3: a leader that is shut down hands over, and comes back as good as any. */
-  async #handOver(well: readonly SimServer[]): Promise<void> {
+  async #restartLeader(well: readonly SimServer[]): Promise<void> {
     const { world, ghost, config, plague } = this.#simulation;
     const leader = leaderOf(well)!;
     const old = well.find(({ life }) => life === leader)!;

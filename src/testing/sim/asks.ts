@@ -9,9 +9,8 @@ import type { RaftStatus } from "../../status.ts";
 import type { SnapshotMeta } from "../../store/snapshot_store.ts";
 import type { Ghost } from "./ghost.ts";
 import { Refusal } from "./machine.ts";
-import { Port } from "./queue.ts";
 import type { Life } from "./server.ts";
-import { abortAfter, expect, reason, type Touching } from "./touch_scene.ts";
+import { abortAfter, expect, readInEvents, reason, type Touching } from "./touch_scene.ts";
 import type { World } from "./world.ts";
 
 /** Those that any server answers. */
@@ -159,24 +158,15 @@ interface Readable extends Pick<Snapshot, "open"> {
 
 /** S1: a snapshot is given as long as it is said to be. */
 export async function readWhole(world: World, ghost: Ghost, life: Life, snapshot: Readable): Promise<void> {
-  const reader = snapshot.open().getReader();
-  let bytes = 0;
+  const { meta } = snapshot;
   try {
-    for (;;) {
-      // In an event of its own: how many microtasks a stream takes is another number on each runtime.
-      await new Promise<void>((resolve) => world.schedule(-1, Port.client, 0, "reads a snapshot", resolve));
-      const { done, value } = await reader.read();
-      if (done) break;
-      bytes += value.length;
-    }
+    const { length } = await readInEvents(world, snapshot.open());
+    ghost.must(life.isOver || length === meta.bytes, "S1", () => {
+      return `a snapshot of ${meta.bytes} bytes on "${life.id}" is given as ${length}`;
+    });
   } catch (error) {
     ghost.must(life.isOver || error instanceof RaftError, "K4", () => {
       return `a snapshot of "${life.id}" that is read ends with ${error}`;
     });
-    return;
   }
-  const { meta } = snapshot;
-  ghost.must(life.isOver || bytes === meta.bytes, "S1", () => {
-    return `a snapshot of ${meta.bytes} bytes on "${life.id}" is given as ${bytes}`;
-  });
 }

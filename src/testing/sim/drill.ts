@@ -34,19 +34,17 @@ export async function handOver({ simulation, members, patience, random }: DrillP
   const { ghost, config: { disk, moving, settings } } = simulation;
   const { id, core: { term } } = leaderOf(members)!;
   const asked = random.pick(members);
-  let isDone: boolean | undefined;
-  const answer = move(ghost, asked.life!, { type: "transfer", value: "after" });
   let why: unknown;
-  answer.then((done) => isDone = done, (error) => {
+  const answer = move(ghost, asked.life!, { type: "transfer", value: "after" }).catch((error) => {
     why = error;
-    isDone = false;
+    return false;
   });
-  await patience.within("V3", `answer a transfer on ${asked.id}`, () => isDone !== undefined);
+  const isDone = await patience.answer("V3", `answer a transfer on ${asked.id}`, answer);
   // Whoever is to lead has to write its vote first, and who was removed and does not ask before it campaigns is in the way.
   const isExcused = disk.stallChance > 0 || (moving !== undefined && settings.preVote !== true);
-  ghost.must(isDone! || isExcused, "V3", () => `"${asked.id}" refuses to let "${id}" hand over: ${why}`);
+  ghost.must(isDone || isExcused, "V3", () => `"${asked.id}" refuses to let "${id}" hand over: ${why}`);
   const others = [...ghost.leaders].some(([later, { leader }]) => later > term && leader !== id);
-  ghost.must(!isDone! || others, "V3", () => {
+  ghost.must(!isDone || others, "V3", () => {
     return `"${asked.id}" says that "${id}" has handed over, and nobody leads a later term than ${term}`;
   });
   patience.judge();
@@ -58,11 +56,10 @@ export async function takeSnapshots({ simulation, members, patience }: Omit<Dril
   if (!workload.takesSnapshots) return;
   for (const { id, life } of members) {
     const { installs } = life!;
-    let isDone: boolean | undefined;
-    touch(world, ghost, life!, { type: "snapshot", value: "after", after: 0 }).then((done) => isDone = done);
-    await patience.within("V3", `answer a snapshot on ${id}`, () => isDone !== undefined);
+    const answer = touch(world, ghost, life!, { type: "snapshot", value: "after", after: 0 });
+    const isDone = await patience.answer("V3", `answer a snapshot on ${id}`, answer);
     // One of a leader's that comes in between has more.
-    ghost.must(isDone! || life!.installs > installs, "V3", () => `"${id}" takes no snapshot in a healthy cluster`);
+    ghost.must(isDone || life!.installs > installs, "V3", () => `"${id}" takes no snapshot in a healthy cluster`);
     patience.judge();
   }
 }

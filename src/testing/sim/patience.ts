@@ -53,6 +53,14 @@ export class Patience {
     this.judge();
   }
 
+  /** Waits for an answer, which is demanded: whether it is a good one. A call that nobody could make has none. */
+  async answer(invariant: string, what: string, answer: Promise<boolean> | undefined): Promise<boolean> {
+    let isGood: boolean | undefined;
+    void answer?.then((ok) => isGood = ok);
+    await this.within(invariant, what, () => isGood !== undefined);
+    return isGood!;
+  }
+
   /** Throws the first violation. */
   judge(): void {
     const { violation } = this.#simulation.ghost;

@@ -194,9 +194,9 @@ export class Plague {
     this.#simulation.troubles.onDown(index, fault);
     this.#simulation.world.trace.say(() => `    ${server.id} is down by ${fault}: ${(error as Error).message}`);
     this.#simulation.crash(index, "kill");
+    const delay = this.#healed.includes(server) ? 0 : restartAfter;
     if (outcome === "refuses") this.atlas.lose(index);
-    else {this.#after(this.#healed.includes(server) ? 0 : restartAfter, `${server.id} is tried again`, () =>
-        this.#start(server));}
+    else this.#after(delay, `${server.id} is tried again`, () => this.#start(server));
     return true;
   }
 

@@ -12,10 +12,9 @@ import { openSnapshot, type SnapshotRead } from "../../wire/snapshot_reader.ts";
 import type { Ghost } from "./ghost.ts";
 import { allOf, bytesOfContent, contentOf, Refusal, type SimContent } from "./machine.ts";
 import type { Oracle } from "./oracle.ts";
-import { Port } from "./queue.ts";
 import { Random } from "./random.ts";
 import type { Life } from "./server.ts";
-import { abortAfter } from "./touch_scene.ts";
+import { abortAfter, anEvent, readInEvents } from "./touch_scene.ts";
 import type { World } from "./world.ts";
 
 /** What is wrong with the bytes or with who gives them: nothing may come of it. */
@@ -105,7 +104,7 @@ export class Restoring {
   /** Makes the call and judges its answer while somebody waits for it. Never rejects. */
   async restore(life: Life, input: RestoreInput, isAwaited: () => boolean): Promise<RestoreOutcome> {
     const { meta, bytes, state } = await this.#snapshot(life, input);
-    await this.#event("restores");
+    await anEvent(this.#world, "restores");
     if (!isAwaited()) return "unknown";
     const ghost = this.#ghost;
     ghost.eras.give(state, this.#world.events);
@@ -174,7 +173,7 @@ export class Restoring {
     try {
       const [newest] = await life.raft!.snapshots();
       if (newest === undefined || this.#kept.some(({ meta }) => meta.index === newest.meta.index)) return;
-      const bytes = await this.#read(newest.open());
+      const bytes = await readInEvents(this.#world, newest.open());
       const { hash: state } = contentOf(await allOf((await openSnapshot(readerOf(bytes))).user));
       const { index } = newest.meta;
       const expected = this.#ghost.stateAt(index);
@@ -187,22 +186,6 @@ export class Restoring {
         return `who copies a snapshot of "${life.id}" is answered with ${error}`;
       });
     }
-  }
-
-  async #read(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
-    const reader = stream.getReader();
-    const pieces: Uint8Array[] = [];
-    for (;;) {
-      await this.#event("reads a snapshot");
-      const { done, value } = await reader.read();
-      if (done) return concatenate(pieces);
-      pieces.push(value);
-    }
-  }
-
-  /** An event of its own: how many microtasks a stream takes is another number on each runtime. */
-  #event(what: string, delay = 0): Promise<void> {
-    return new Promise((resolve) => void this.#world.schedule(-1, Port.client, delay, what, resolve));
   }
 
   /** A state of the keys that somebody has asked for: not all of them, and with fewer or more writes than there were. */
@@ -223,7 +206,7 @@ export class Restoring {
       return given.slice(i * length, (i + 1) * length);
     });
     if (spoil === "break") cut.length = from % cut.length;
-    const wait = () => this.#event("gives a piece", gap);
+    const wait = () => anEvent(this.#world, "gives a piece", gap);
     return new Delivery(cut, wait, spoil === "break" ? new Refusal("broken") : undefined);
   }
 }

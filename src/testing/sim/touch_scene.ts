@@ -5,6 +5,7 @@
  */
 import { RaftError } from "../../errors.ts";
 import type { Raft } from "../../raft.ts";
+import { concatenate } from "../../wire/bytes.ts";
 import type { Ghost } from "./ghost.ts";
 import { Refusal, type SimCommand, type SimResult } from "./machine.ts";
 import { Port } from "./queue.ts";
@@ -35,6 +36,23 @@ export function abortAfter(world: World, delay: number): AbortSignal {
   const controller = new AbortController();
   world.schedule(-1, Port.client, delay, "gives up", () => controller.abort(new Refusal("gave up")));
   return controller.signal;
+}
+
+/** An event of its own, after so many microseconds. */
+export function anEvent(world: World, what: string, delay = 0): Promise<void> {
+  return new Promise((resolve) => void world.schedule(-1, Port.client, delay, what, resolve));
+}
+
+/** All of a snapshot, each piece in an event of its own: how many microtasks a stream takes is another number on each runtime. */
+export async function readInEvents(world: World, stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  const reader = stream.getReader();
+  const pieces: Uint8Array[] = [];
+  for (;;) {
+    await anEvent(world, "reads a snapshot");
+    const { done, value } = await reader.read();
+    if (done) return concatenate(pieces);
+    pieces.push(value);
+  }
 }
 
 /** Why it rejects; undefined when it does not. */

@@ -13,24 +13,11 @@ import { crc32c } from "../../../src/wire/crc32c.ts";
 import { decodeMessage, encodeMessage } from "../../../src/wire/message_codec.ts";
 import { append } from "../../core/states.ts";
 import { test } from "../../harness.ts";
+import { calmNetwork } from "./calm_network.ts";
 
 const quiet: NetworkBehaviour = {
+  ...calmNetwork,
   delayShape: "fixed",
-  delayMin: 100,
-  delayMax: 500,
-  tailChance: 0,
-  tailMax: 50_000,
-  late: 0,
-  lateMax: 900_000,
-  loss: 0,
-  duplicate: 0,
-  replay: 0,
-  reorder: false,
-  refuse: 0,
-  refuseDial: 0,
-  bytesPerMs: 0,
-  queueBytesMax: 1000,
-  silence: 100_000,
   bulk: { refuse: 0, refuseDial: 0, bytesPerMs: 0 },
 };
 

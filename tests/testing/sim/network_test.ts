@@ -1,31 +1,13 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { DELAY_SHAPES, drawDelay, LONGEST_DELAY } from "../../../src/testing/sim/delays.ts";
-import { calm, Lines, type NetworkBehaviour } from "../../../src/testing/sim/lines.ts";
+import { calm, Lines } from "../../../src/testing/sim/lines.ts";
 import { OldFrames } from "../../../src/testing/sim/old_frames.ts";
 import { drawPartition, type PartitionName, PARTITIONS } from "../../../src/testing/sim/partitions.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
 import type { Message } from "../../../src/message.ts";
 import { test } from "../../harness.ts";
+import { calmNetwork } from "./calm_network.ts";
 import { accepted, append } from "../../core/states.ts";
-
-const behaviour: NetworkBehaviour = {
-  delayShape: "uniform",
-  delayMin: 100,
-  delayMax: 500,
-  tailChance: 0,
-  tailMax: 50_000,
-  late: 0,
-  lateMax: 900_000,
-  loss: 0,
-  duplicate: 0,
-  replay: 0,
-  reorder: false,
-  refuse: 0,
-  refuseDial: 0,
-  bytesPerMs: 0,
-  queueBytesMax: 1000,
-  silence: 100_000,
-};
 
 /** Whom each of five servers still exchanges messages with, in both directions. */
 function friends(shape: PartitionName): string[] {
@@ -91,7 +73,7 @@ test("sim delays: each shape is what it says", () => {
 });
 
 test("sim lines: cuts count, clogs hold frames up, all is mended at once among some or all", () => {
-  const lines = new Lines(3, behaviour);
+  const lines = new Lines(3, calmNetwork);
   const delay = () => lines.delayOf(Random.seeded(1), 0, 1, 1000, 50, false);
   lines.cut(0, 1);
   lines.cut(0, 1);
@@ -111,7 +93,7 @@ test("sim lines: cuts count, clogs hold frames up, all is mended at once among s
 });
 
 test("sim lines: a narrow one takes its time and then no more", () => {
-  const lines = new Lines(2, { ...behaviour, bytesPerMs: 10 });
+  const lines = new Lines(2, { ...calmNetwork, bytesPerMs: 10 });
   const send = () => lines.delayOf(Random.seeded(1), 0, 1, 0, 400, false);
   const delays = [send(), send(), send()];
   assertEquals([delays[1]! - delays[0]!, delays[2]! - delays[1]!], [40_000, 40_000]);
@@ -121,7 +103,7 @@ test("sim lines: a narrow one takes its time and then no more", () => {
 });
 
 test("sim lines: answers may come late, and a calm network has no fault", () => {
-  const lines = new Lines(2, { ...behaviour, late: 1, loss: 1, refuseDial: 1, bytesPerMs: 1 });
+  const lines = new Lines(2, { ...calmNetwork, late: 1, loss: 1, refuseDial: 1, bytesPerMs: 1 });
   assertGreater(lines.delayOf(Random.seeded(1), 0, 1, 0, 1, true), 1500);
   lines.behaviour = calm(lines.behaviour);
   const { late, loss, refuseDial, bytesPerMs, delayMax } = lines.behaviour;
