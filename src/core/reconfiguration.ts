@@ -10,7 +10,7 @@ import type { Configuration, ConfigurationChange, LogIndex, Server, ServerId } f
 import { isSame, left, problemOf, promoted, serversAfter, towards } from "./change.ts";
 import type { Event } from "./event.ts";
 import { invariant } from "./invariant.ts";
-import { diskChanges, isUpright, onRecorded, verdictOn } from "./identity.ts";
+import { diskChanges, isRecorded, isUpright, onRecorded, verdictOn } from "./identity.ts";
 import { announceConfiguration, configurationIndex, configurationOf, peersOf } from "./membership.ts";
 import { newProgress, type Progress } from "./progress.ts";
 import { isVoter, majority, voterSets } from "./quorum.ts";
@@ -158,7 +158,7 @@ function haveCaughtUp(step: Step, leading: Leading, change: Reconfiguration): bo
       return giveUp(step, leading, change, "removed", `"${one.id}" was taken out again meanwhile`);
     }
     const progress = leading.progress.get(one.id)!;
-    if (isReady(step, progress)) continue;
+    if (mayVote(step, one.id, progress)) continue;
     const silentMs = Math.floor(now - progress.heardAt);
     if (silentMs > state.settings.electionMaxMs * silenceMax) {
       const detail =
@@ -196,11 +196,19 @@ function promoteStaging(step: Step, leading: Leading): boolean {
   const isAwaited = (id: ServerId) =>
     leading.reconfigurations.some(({ changes }) => changes.some((change) => change.id === id));
   const next = servers.find(({ id, suffrage }) =>
-    suffrage === "staging" && !isAwaited(id) && isReady(step, leading.progress.get(id)!)
+    suffrage === "staging" && !isAwaited(id) && mayVote(step, id, leading.progress.get(id)!)
   );
   if (next === undefined) return false;
   append(step, { servers: promoted(servers, next.id) });
   return true;
+}
+
+/**
+ * Whether a staging server may get its vote. Before the log knows it by its disk what it says counts for nothing, also for
+ * that record, once it votes: a leader that can't do without it could never commit one.
+ */
+function mayVote(step: Step, id: ServerId, progress: Progress): boolean {
+  return isReady(step, progress) && isRecorded(step.state, id, progress);
 }
 
 /** Whether the last round went fast enough, and the one under way does too: what is missing comes within a timeout. */

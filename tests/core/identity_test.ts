@@ -166,6 +166,35 @@ for (const [what, now] of [["an empty", disk("X")], ["an older", disk("B", 0)]] 
   });
 }
 
+for (const isAsked of [false, true]) {
+  const who = isAsked ? "that somebody asks for" : "that nobody waits for";
+  test(`identity: a staging server ${who} gets its vote when the log knows its disk, not before (V1)`, () => {
+    const [a, b] = known().servers;
+    const servers: Configuration = { servers: [a, { ...b, suffrage: "staging" }] };
+    const core = leaderOf({
+      terms: [1, 2],
+      progress: { b: { matchIndex: 2, nextIndex: 3, heardAt: 0 } },
+      state: { ...knowing(servers, { b: disk("B") }), commitIndex: 2, persistedIndex: 2 },
+      leading: { heartbeatAt: 1e9 },
+    });
+    if (isAsked) {
+      const changes = [{ type: "add-voter", id: "b", address: b.address }] as const;
+      core.step({ type: "change-requested", id: 1, changes, prevIndex: undefined, force: false }, 0);
+    }
+    core.step(connects("b", disk("X")), 0);
+    core.step(drained, 0);
+    // It has all there is, and fast. With a vote it would have to agree to what is to show that nobody needs it.
+    const appended = acknowledge(core, "b", 2, 10).filter((effect) => effect.type === "append");
+    assertEquals(appended.map(({ source, from }) => [source, from]), [["noop", 3]]);
+    const suffrage = () => core.state.configurations.at(-1)!.configuration.servers[1].suffrage;
+    core.step({ type: "entries-persisted", end: 4, epoch: 0 }, 20);
+    assertEquals([recorded(core.step(drained, 20)), suffrage()], [["4: a=A.1 b=X.1"], "staging"]);
+    core.step({ type: "entries-persisted", end: 5, epoch: 0 }, 30);
+    core.step(drained, 30);
+    assertEquals([core.state.configurations.at(-1)!.index, suffrage()], [5, "voter"]);
+  });
+}
+
 test("identity: a peer that was last seen before its disk was recorded is as good as any, once it says which it has", () => {
   for (const seen of [disk("B", 1), disk("X", 7)]) {
     const configuration = {
