@@ -38,6 +38,46 @@ rule("S1", "a snapshot from before the first command holds nothing", (stage, isB
   stage.recover("a", has(a, { snapshot: 1, state: isBad ? 7 : 0 }));
 });
 
+/** A leader offers a snapshot up to entry 2, and the server asks for its bytes. */
+function ask(stage: Stage, actor: Actor): void {
+  const request = {
+    ...{ type: "snapshot-request", term: 2, id: 7, index: 2, lastTerm: 2, timeMs: 0, bytes: 1, checksum: 0 } as const,
+    ...{ configuration: configuration("a b c"), configurationIndex: 1 },
+  };
+  const effect = { type: "receive-snapshot", from: "a", request } as const;
+  stage.receive(actor, "a", request, (core) => Object.assign(core, { term: 2, leader: "a" }), [effect]);
+}
+
+rule("S2", "a snapshot is asked for only where the log lacks its last entry", (stage, isBad) => {
+  const [, b, c] = committed(stage);
+  ask(stage, isBad ? b : c);
+});
+
+rule("S2", "a snapshot is asked for where the log has another entry in the place of its last one", (stage, isBad) => {
+  const [, , c] = committed(stage);
+  // Of an earlier leader.
+  stage.append(c, isBad ? 2 : 1, 2);
+  ask(stage, c);
+});
+
+rule("S2", "a snapshot that the log has is asked for only when an entry up to its end is damaged", (stage, isBad) => {
+  const [, b] = committed(stage);
+  b.core.damaged = [{ from: isBad ? 3 : 2, end: 4, isTermKnown: true }];
+  ask(stage, b);
+});
+
+rule("S2", "a snapshot that the log has is asked for while an entry of it is repaired", (stage, isBad) => {
+  const [, b] = committed(stage);
+  b.core.repairing = [{ from: isBad ? 3 : 2, end: 4, sequence: 1 }];
+  ask(stage, b);
+});
+
+rule("S2", "a snapshot that the log has is asked for only when the machine wants what it brings", (stage, isBad) => {
+  const [, b] = committed(stage);
+  b.core.wantedBeyond = isBad ? 2 : 1;
+  ask(stage, b);
+});
+
 rule("S2", "a snapshot is installed only where the log lacks its last entry", (stage, isBad) => {
   const [, b, c] = committed(stage);
   const actor = isBad ? b : c;

@@ -17,6 +17,7 @@ export const snapshots: Checker = {
     }
     for (const effect of effects) {
       if (effect.type === "compact") guard(ghost, node, effect.firstIndex - 1);
+      if (effect.type === "receive-snapshot") receive(ghost, node, step, effect.request.index);
       if (effect.type === "install-snapshot") install(ghost, node, step, effect.index);
       if (effect.type === "restore-snapshot") restore(ghost, node, step, effect.index);
     }
@@ -66,6 +67,18 @@ function holdsState(ghost: Ghost, id: string, { snapshot, state }: DiskView): vo
 function guard(ghost: Ghost, { id, core }: NodeView, last: LogIndex): void {
   ghost.must(last <= core.snapshot.index && last <= core.appliedIndex, "S4", () => {
     return `"${id}" lets entry ${last} go, has a snapshot up to ${core.snapshot.index} and applied ${core.appliedIndex}`;
+  });
+}
+
+/**
+ * S2: no snapshot is asked for that brings nothing: it would be installed over the same history (BS01). But for one that makes
+ * up for what is damaged, or that the machine is to begin anew with.
+ */
+function receive(ghost: Ghost, { id, core, log }: NodeView, { before }: StepView, index: LogIndex): void {
+  const isLost = before.soundIndex < index;
+  const isWanted = core.wantedBeyond !== undefined && index > core.wantedBeyond;
+  ghost.must(isLost || isWanted || log.hashAt(index) !== ghost.commits[index - 1]?.hash, "S2", () => {
+    return `"${id}" asks for a snapshot up to ${index} although its log has that entry`;
   });
 }
 
