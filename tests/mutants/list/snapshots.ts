@@ -23,6 +23,9 @@ const diverging: Runs = {
 /** Servers that fall behind, where most logs are shortened. */
 const lagging: Runs = { store: "memory", servers: 3, moving: false, faults: ["partition", "kill"] };
 
+/** The same with connections that end before who has started again has answered. */
+const returning: Runs = { ...lagging, faults: ["partition", "kill", "reset"], ambush: 0.2 };
+
 /** Faults in what takes the log's place, or makes up for what is lost of it. */
 export const snapshots: readonly Mutant[] = [
   {
@@ -154,6 +157,7 @@ export const snapshots: readonly Mutant[] = [
     replace: "  return index <= commitIndex;",
     why: "Only what is committed is certain.",
     invariants: ["S2"],
+    runs: returning,
   },
   {
     id: "snapshot-of-what-is-committed",
@@ -311,6 +315,6 @@ export const snapshots: readonly Mutant[] = [
     replace: "    snapshots.onChannel(peer);\n",
     why: "A peer of which one connection ends is gone, and its snapshots with it.",
     invariants: ["V1", "V2", "V3"],
-    runs: { ...lagging, faults: ["partition", "kill", "reset"], ambush: 0.2 },
+    runs: returning,
   },
 ];
