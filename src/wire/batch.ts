@@ -41,6 +41,7 @@ import type { LogIndex, LogStart, Term, Vote } from "../types.ts";
 import { crc32c } from "./crc32c.ts";
 import { getU32, getU64, setU32, setU64 } from "./integers.ts";
 import { decodeRecords, type Records } from "./record.ts";
+import { setShortText, shortTextAt } from "./short_text.ts";
 
 /** Batches start and end at multiples of this: the unit that a disk writes whole or not at all. */
 export const SECTOR_BYTES = 512;
@@ -61,8 +62,6 @@ const Flag = { cluster: 1, truncation: 2, compaction: 4, repairs: 8 } as const;
 const KNOWN_FLAGS = Flag.cluster | Flag.truncation | Flag.compaction | Flag.repairs;
 
 const ZEROS = new Uint8Array(SECTOR_BYTES);
-const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** The log as a batch finds it. */
 export interface LogBefore extends LogStart {
@@ -206,11 +205,11 @@ function setHeader(bytes: Uint8Array, head: BatchHead): void {
 /** Writes flags, candidate and sections, and returns where they end. */
 function setSections(bytes: Uint8Array, head: BatchHead, repairs: readonly Records[]): number {
   const { clusterId, vote, truncateFrom, compactTo } = head;
-  let at = setText(bytes, BATCH_HEADER_BYTES, vote.votedFor ?? "");
+  let at = setShortText(bytes, BATCH_HEADER_BYTES, vote.votedFor ?? "");
   let flags = 0;
   if (clusterId !== undefined) {
     flags |= Flag.cluster;
-    at = setText(bytes, at, clusterId);
+    at = setShortText(bytes, at, clusterId);
   }
   if (truncateFrom !== undefined) {
     flags |= Flag.truncation;
@@ -254,7 +253,17 @@ export function isBatchHead(bytes: Uint8Array, at: number, seed: number): boolea
  * @throws {ProtocolError} When there is none, it isn't whole or its checksum is wrong.
  */
 export function decodeBatchHead(bytes: Uint8Array, at: number, seed: number): DecodedBatchHead {
-  if (!isBatchHead(bytes, at, seed)) refuse("there is none, or its checksum is wrong");
+  return findBatchHead(bytes, at, seed) ?? refuse("there is none, or its checksum is wrong");
+}
+
+/**
+ * Decodes and verifies header and sections of the batch at this offset; undefined when there is none, it isn't whole or
+ * its checksum is wrong.
+ *
+ * @throws {ProtocolError} When it is whole, but says what this version can't read.
+ */
+export function findBatchHead(bytes: Uint8Array, at: number, seed: number): DecodedBatchHead | undefined {
+  if (!isBatchHead(bytes, at, seed)) return undefined;
   const headBytes = BATCH_HEADER_BYTES + getU32(bytes, at + 44);
   const flags = getU32(bytes, at + 40);
   if ((flags & ~KNOWN_FLAGS) !== 0 || getU32(bytes, at + 68) !== 0) refuse(`its flags ${flags} are unknown`);
@@ -369,16 +378,9 @@ function padded(bytes: number): number {
   return Math.ceil(bytes / SECTOR_BYTES) * SECTOR_BYTES;
 }
 
-function setText(bytes: Uint8Array, at: number, text: string): number {
-  const { written, read } = encoder.encodeInto(text, bytes.subarray(at + 1, at + 256));
-  if (read < text.length) throw new RangeError(`Cannot write a text of more than 255 bytes: "${text.slice(0, 80)}…"`);
-  bytes[at] = written;
-  return at + 1 + written;
-}
-
 function textAt(bytes: Uint8Array, at: number): string {
   try {
-    return decoder.decode(bytes.subarray(at + 1, at + 1 + bytes[at]));
+    return shortTextAt(bytes, at);
   } catch {
     return refuse("a text in it is not UTF-8");
   }

@@ -4,7 +4,7 @@
  * @module
  */
 import { CorruptionError, StorageError } from "../../errors.ts";
-import type { DecodedBatchHead } from "../../wire/batch.ts";
+import { BATCH_HEAD_BYTES_MAX, type DecodedBatchHead } from "../../wire/batch.ts";
 import type { Files } from "../files.ts";
 import { readFully, SegmentScanner, withFile } from "./scanner.ts";
 import {
@@ -44,13 +44,13 @@ export interface FoundSegments {
 export async function findSegments(files: Files, serverId: string): Promise<FoundSegments> {
   const sequences = (await files.list()).map(sequenceOfName).filter((sequence) => sequence !== undefined);
   sequences.sort((a, b) => a - b);
-  const sectors: Uint8Array[] = [];
+  const sectors: FirstSector[] = [];
   for (const sequence of sequences) sectors.push(await firstSector(files, segmentName(sequence)));
   const headers = sectors.map((sector, i) => headerOf(files, segmentName(sequences[i]), sector));
   const known = headers.filter((header) => typeof header !== "string");
   const found: FoundSegment[] = [];
   for (let i = 0; i < sequences.length; i++) {
-    const segment = await look(files, sequences[i], headers[i], sectors[i], known);
+    const segment = await look(files, sequences[i], headers[i], sectors[i].bytes, known);
     checkHeader(files, segment, found[found.length - 1], serverId);
     found.push(segment);
   }
@@ -68,21 +68,27 @@ function withoutLeftOver(found: readonly FoundSegment[]): readonly FoundSegment[
   return found;
 }
 
-async function firstSector(files: Files, name: string): Promise<Uint8Array> {
+/** What a segment's file begins with. */
+interface FirstSector {
+  readonly bytes: Uint8Array;
+  readonly decoded: ReturnType<typeof decodeSegmentHeader>;
+}
+
+async function firstSector(files: Files, name: string): Promise<FirstSector> {
   return await withFile(files, name, async (file) => {
-    const read = async () => {
+    const read = async (): Promise<FirstSector> => {
       const sector = new Uint8Array(SEGMENT_HEADER_BYTES);
-      return sector.subarray(0, await readFully(file, sector, 0));
+      const bytes = sector.subarray(0, await readFully(file, sector, 0));
+      return { bytes, decoded: decodeSegmentHeader(bytes) };
     };
     const sector = await read();
     // Nobody is to be turned away by what was read wrongly once.
-    return "header" in decodeSegmentHeader(sector) ? sector : await read();
+    return "header" in sector.decoded ? sector : await read();
   });
 }
 
 /** The header in a sector, or what is wrong with it. */
-function headerOf(files: Files, name: string, sector: Uint8Array): SegmentHeader | string {
-  const decoded = decodeSegmentHeader(sector);
+function headerOf(files: Files, name: string, { decoded }: FirstSector): SegmentHeader | string {
   if ("newer" in decoded) {
     const formats = `its format version ${decoded.newer} is newer than ${FORMAT_VERSION}`;
     throw new StorageError(`Cannot open "${files.location}" as ${formats}: use a newer release`, "open");
@@ -112,7 +118,7 @@ async function look(
   const header = typeof found === "string" ? { ...known[0], sequence, hasBatch: isLost } : found;
   const seed = seedOf(header);
   return await withFile(files, name, async (file) => {
-    const first = await new SegmentScanner(file, location, seed).headAt(SEGMENT_HEADER_BYTES);
+    const first = await new SegmentScanner(file, location, seed, BATCH_HEAD_BYTES_MAX).headAt(SEGMENT_HEADER_BYTES);
     return { sequence, name, location, header, seed, first };
   });
 }

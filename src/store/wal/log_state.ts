@@ -143,7 +143,8 @@ export class LogState {
         const end = Math.min(part.end, Math.max(from, hole?.from ?? part.end));
         const found = configurationsOf(part.slice(from, end));
         const others = this.configurations.filter(({ index }) => index < from || index >= end);
-        this.configurations = [...others, ...found].sort((a, b) => a.index - b.index);
+        const isSame = found.length === 0 && others.length === this.configurations.length;
+        if (!isSame) this.configurations = [...others, ...found].sort((a, b) => a.index - b.index);
         from = hole === undefined || hole.from >= part.end ? part.end : hole.end;
       }
     }

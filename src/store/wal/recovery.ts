@@ -148,8 +148,11 @@ class Recovery {
       const scanner = new SegmentScanner(file, location, seed);
       let offset = SEGMENT_HEADER_BYTES;
       while (!this.#isBegun || this.#sequence + 1 < stop) {
-        const head = await this.#headAt(scanner, found, offset);
-        const batch = head && await scanner.batchOf(head, offset);
+        // Nearly always in memory: to wait for each would take longer than to look at it.
+        const comes = scanner.headAt(offset);
+        const head = this.#checked(comes instanceof Promise ? await comes : comes, found, offset);
+        const read = head && scanner.batchOf(head, offset);
+        const batch = read instanceof Promise ? await read : read;
         if (batch !== undefined && batch.problem === undefined) {
           this.#add(walked, location, batch);
           offset += batch.head.byteLength;
@@ -185,9 +188,8 @@ class Recovery {
     if (walked.isDamaged) segment.end = Infinity;
   }
 
-  /** The head of the batch that comes next, if it is at this offset. */
-  async #headAt(scanner: SegmentScanner, found: FoundSegment, offset: number): Promise<DecodedBatchHead | undefined> {
-    const head = await scanner.headAt(offset);
+  /** The head at this offset, if it is that of the batch that comes next. */
+  #checked(head: DecodedBatchHead | undefined, found: FoundSegment, offset: number): DecodedBatchHead | undefined {
     if (head === undefined) return undefined;
     const expected = this.#sequence + 1;
     let problem: string | undefined;

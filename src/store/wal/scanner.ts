@@ -7,10 +7,9 @@ import { CorruptionError, ProtocolError } from "../../errors.ts";
 import {
   BATCH_HEAD_BYTES_MAX,
   type BatchRecords,
-  decodeBatchHead,
   decodeBatchRecords,
   type DecodedBatchHead,
-  isBatchHead,
+  findBatchHead,
   isFilledUp,
   SECTOR_BYTES,
 } from "../../wire/batch.ts";
@@ -39,40 +38,54 @@ export class SegmentScanner {
   readonly #file: FileHandle;
   readonly #location: string;
   readonly #seed: number;
+  readonly #windowBytes: number;
   #size: number | undefined;
   #windowStart = 0;
   #window: Uint8Array = new Uint8Array(0);
 
-  /** The file stays the caller's. `location` is how errors name it. */
-  constructor(file: FileHandle, location: string, seed: number) {
+  /** The file stays the caller's. `location` is how errors name it; so many bytes are read at a time. */
+  constructor(file: FileHandle, location: string, seed: number, windowBytes: number = WINDOW_BYTES) {
     this.#file = file;
     this.#location = location;
     this.#seed = seed;
+    this.#windowBytes = windowBytes;
   }
 
   /**
-   * The head of the batch at this offset, whatever its records are; undefined when there is none.
+   * The head of the batch at this offset, whatever its records are; undefined when there is none. At once when it was read
+   * already.
    *
    * @throws {CorruptionError} When it is whole, but says what this version can't read: that is never torn or damaged.
    */
-  async headAt(offset: number): Promise<DecodedBatchHead | undefined> {
+  headAt(offset: number): DecodedBatchHead | undefined | Promise<DecodedBatchHead | undefined> {
+    const start = this.#inWindow(offset, BATCH_HEAD_BYTES_MAX);
+    return start && this.#headOf(start, 0, offset) || this.#readHead(offset);
+  }
+
+  async #readHead(offset: number): Promise<DecodedBatchHead | undefined> {
     const start = await this.#bytes(offset, BATCH_HEAD_BYTES_MAX);
-    if (isBatchHead(start, 0, this.#seed)) return this.#headOf(start, 0, offset);
+    const head = this.#headOf(start, 0, offset);
+    if (head !== undefined) return head;
     // The log's end, as a rule; but were it a disk that has read wrongly once, acknowledged entries would be cut off.
     const again = new Uint8Array(start.length);
     await readFully(this.#file, again, offset);
-    if (!isBatchHead(again, 0, this.#seed)) return undefined;
-    this.#forgetWindow();
-    return this.#headOf(again, 0, offset);
+    const found = this.#headOf(again, 0, offset);
+    if (found !== undefined) this.#forgetWindow();
+    return found;
   }
 
   /**
-   * The batch with this head.
+   * The batch with this head; at once when it was read already.
    *
    * @throws {CorruptionError} When it is whole, but says what this version can't read.
    */
-  async batchOf(head: DecodedBatchHead, offset: number): Promise<ScannedBatch> {
-    const whole = await this.#wholeBatch(head, offset);
+  batchOf(head: DecodedBatchHead, offset: number): ScannedBatch | Promise<ScannedBatch> {
+    const bytes = this.#inWindow(offset, head.byteLength);
+    return bytes && wholeIn(bytes, head, offset) || this.#readBatch(head, offset);
+  }
+
+  async #readBatch(head: DecodedBatchHead, offset: number): Promise<ScannedBatch> {
+    const whole = wholeIn(await this.#bytes(offset, head.byteLength), head, offset);
     if (whole !== undefined) return whole;
     // Once more, from the file: what was read wrongly is not damaged.
     this.#forgetWindow();
@@ -89,16 +102,6 @@ export class SegmentScanner {
     }
   }
 
-  async #wholeBatch(head: DecodedBatchHead, offset: number): Promise<ScannedBatch | undefined> {
-    const bytes = await this.#bytes(offset, head.byteLength);
-    try {
-      return wholeOf(head, offset, bytes);
-    } catch (error) {
-      if (error instanceof ProtocolError) return undefined;
-      throw error;
-    }
-  }
-
   #forgetWindow(): void {
     this.#window = new Uint8Array(0);
   }
@@ -111,7 +114,8 @@ export class SegmentScanner {
       // A head that the window cuts off is looked at in the next one.
       const end = isLast ? bytes.length : bytes.length - BATCH_HEAD_BYTES_MAX;
       for (let at = 0; at < end; at += SECTOR_BYTES) {
-        if (isBatchHead(bytes, at, this.#seed)) return { head: this.#headOf(bytes, at, start), offset: start + at };
+        const head = this.#headOf(bytes, at, start);
+        if (head !== undefined) return { head, offset: start + at };
       }
       if (isLast) return undefined;
       start += end;
@@ -141,24 +145,40 @@ export class SegmentScanner {
     return { head, offset, repairs, records: own, problem, damaged: isOwn ? places : [], isComplete };
   }
 
-  #headOf(bytes: Uint8Array, at: number, windowStart: number): DecodedBatchHead {
+  #headOf(bytes: Uint8Array, at: number, windowStart: number): DecodedBatchHead | undefined {
     try {
-      return decodeBatchHead(bytes, at, this.#seed);
+      return findBatchHead(bytes, at, this.#seed);
     } catch (error) {
       throw new CorruptionError(this.#location, windowStart + at, (error as Error).message);
     }
   }
 
+  /** A view of so many bytes; undefined when not all of them were read yet, or the file ends before. */
+  #inWindow(offset: number, length: number): Uint8Array | undefined {
+    const from = offset - this.#windowStart;
+    const isIn = from >= 0 && from + length <= this.#window.length;
+    return isIn ? this.#window.subarray(from, from + length) : undefined;
+  }
+
   /** A view of so many bytes, or of fewer at the end of the file. Windows are not written to again: views stay good. */
   async #bytes(offset: number, length: number): Promise<Uint8Array> {
-    const from = offset - this.#windowStart;
-    if (from >= 0 && from + length <= this.#window.length) return this.#window.subarray(from, from + length);
+    const known = this.#inWindow(offset, length);
+    if (known !== undefined) return known;
     const size = this.#size ??= await this.#file.size();
-    const window = new Uint8Array(Math.max(0, Math.min(Math.max(length, WINDOW_BYTES), size - offset)));
+    const window = new Uint8Array(Math.max(0, Math.min(Math.max(length, this.#windowBytes), size - offset)));
     const read = await readFully(this.#file, window, offset);
     this.#window = window.subarray(0, read);
     this.#windowStart = offset;
     return this.#window.subarray(0, Math.min(read, length));
+  }
+}
+
+function wholeIn(bytes: Uint8Array, head: DecodedBatchHead, offset: number): ScannedBatch | undefined {
+  try {
+    return wholeOf(head, offset, bytes);
+  } catch (error) {
+    if (error instanceof ProtocolError) return undefined;
+    throw error;
   }
 }
 

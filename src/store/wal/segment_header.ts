@@ -5,6 +5,7 @@
  */
 import { crc32c } from "../../wire/crc32c.ts";
 import { getU32, getU64, setU32, setU64 } from "../../wire/integers.ts";
+import { setShortText, shortTextAt } from "../../wire/short_text.ts";
 
 /** Bytes before the first batch. */
 export const SEGMENT_HEADER_BYTES = 512;
@@ -18,7 +19,6 @@ const MAGIC = 0x4c415752; // "RWAL"
 const HAS_BATCH = 1;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** What a segment says about itself. Each text has at most 255 bytes, all together at most 480. */
 export interface SegmentHeader {
@@ -49,10 +49,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   setU64(bytes, 16, header.sequence);
   let at = 24;
   for (const text of [header.serverId, header.incarnation, header.salt, header.clusterId]) {
-    const { read, written } = encoder.encodeInto(text, bytes.subarray(at + 1, at + 256));
-    if (read < text.length) throw new RangeError(`Cannot write a segment header: "${text.slice(0, 80)}" is too long`);
-    bytes[at] = written;
-    at += 1 + written;
+    at = setShortText(bytes, at, text);
   }
   setU32(bytes, 0, crc32c(bytes, 4));
   return bytes;
@@ -84,7 +81,7 @@ export function decodeSegmentHeader(
   const texts: string[] = [];
   let at = 24;
   for (let i = 0; i < 4; i++) {
-    texts.push(decoder.decode(sector.subarray(at + 1, at + 1 + sector[at])));
+    texts.push(shortTextAt(sector, at));
     at += 1 + sector[at];
   }
   const [serverId, incarnation, salt, clusterId] = texts;

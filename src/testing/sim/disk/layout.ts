@@ -12,9 +12,8 @@ import {
 } from "../../../store/wal/segment_header.ts";
 import {
   BATCH_HEAD_BYTES_MAX,
-  decodeBatchHead,
   type DecodedBatchHead,
-  isBatchHead,
+  findBatchHead,
   isFilledUp,
   SECTOR_BYTES,
 } from "../../../wire/batch.ts";
@@ -51,10 +50,9 @@ export function headAt(
   seed: number,
 ): Pick<PlacedBatch, "head" | "end"> | undefined {
   const start = bytes.view(offset, offset + BATCH_HEAD_BYTES_MAX);
-  if (!isBatchHead(start, 0, seed)) return undefined;
   try {
-    const head = decodeBatchHead(start, 0, seed);
-    return { head, end: offset + head.byteLength };
+    const head = findBatchHead(start, 0, seed);
+    return head && { head, end: offset + head.byteLength };
   } catch {
     return undefined;
   }
@@ -111,7 +109,7 @@ function saltOf(bytes: GrowingBytes): string | undefined {
 /** How often the server was started when this segment was begun; undefined when nothing says so. */
 function startsOf(bytes: GrowingBytes, seed: number): number | undefined {
   const start = bytes.view(SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES + BATCH_HEAD_BYTES_MAX);
-  return isBatchHead(start, 0, seed) ? decodeBatchHead(start, 0, seed).starts : undefined;
+  return findBatchHead(start, 0, seed)?.starts;
 }
 
 /** By which disk the next start makes itself known that finds these files durable; undefined when it makes a new one. */
