@@ -27,10 +27,17 @@ export interface Summary {
 
 /** Runs a seed and keeps its figures. */
 export async function runSummary(seed: number, { bug, ...request }: SimRequest): Promise<Summary> {
-  const report = await runSeed(seed, { ...request, distort: distortionOf(bug) });
-  const { violation, events, steps, timeMs, hash, marks } = report;
-  const invariant = violation?.invariant;
-  return { seed, invariant, events, steps, timeMs, hash, marks };
+  const { stackTraceLimit } = Error;
+  // Errors by the thousand are what such a run is about, and nobody looks where they come from: a failure is run again.
+  Error.stackTraceLimit = 0;
+  try {
+    const report = await runSeed(seed, { ...request, distort: distortionOf(bug) });
+    const { violation, events, steps, timeMs, hash, marks } = report;
+    const invariant = violation?.invariant;
+    return { seed, invariant, events, steps, timeMs, hash, marks };
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 /** What many runs add up to. */

@@ -9,6 +9,22 @@ import { getU32 } from "../../wire/integers.ts";
 import type { Records } from "../../wire/record.ts";
 import { decodeRestoreEntry, type RestoreEntry } from "../../wire/restore_codec.ts";
 
+/** A configuration as it is in a log. Decoded when somebody asks for it: logs are read often, and these hardly ever. */
+class WrittenConfiguration implements IndexedConfiguration {
+  readonly index: LogIndex;
+  #bytes: Uint8Array;
+  #decoded: Configuration | undefined;
+
+  constructor(index: LogIndex, bytes: Uint8Array) {
+    this.index = index;
+    this.#bytes = bytes.slice();
+  }
+
+  get configuration(): Configuration {
+    return this.#decoded ??= decodeConfiguration(this.#bytes);
+  }
+}
+
 /**
  * Terms and chained hashes: two logs with the same hash at an index are the same up to it. What a log has let go, as a
  * snapshot holds it, stays known here.
@@ -63,7 +79,7 @@ export class ChainLog {
       // The header's checksum covers all of the header, and so the payload's checksum.
       this.add(records.term(index), getU32(records.bytes, offsets[index - records.from]!));
       if (records.type(index) === EntryType.configuration) {
-        this.configure(index, decodeConfiguration(records.payload(index)));
+        this.#configurations.push(new WrittenConfiguration(index, records.payload(index)));
       } else if (records.type(index) === EntryType.restore) {
         const entry = decodeRestoreEntry(records.payload(index));
         if (entry !== undefined) this.restore(index, { ...entry, bytes: entry.bytes.slice() });

@@ -31,7 +31,8 @@ interface Way {
 export class ChannelObserver {
   /** How often each was seen. */
   readonly hits: Record<ChannelMark, number> = { ...none };
-  readonly #ways = new Map<string, Way>();
+  /** By sender and receiver. */
+  readonly #ways: Way[][] = [];
 
   /** A message has come over the connection over which it was sent. */
   onArrive(from: number, to: number, message: Message, channel: Channel, sentAt: number): void {
@@ -73,14 +74,12 @@ export class ChannelObserver {
   }
 
   #way(from: number, to: number): Way {
-    const key = `${from} ${to}`;
-    const way = this.#ways.get(key) ?? {
+    const ways = this.#ways[from] ??= [];
+    return ways[to] ??= {
       transfer: undefined,
       broken: undefined,
       snapshotSentAt: -Infinity,
       appendSentAt: -Infinity,
     };
-    this.#ways.set(key, way);
-    return way;
   }
 }

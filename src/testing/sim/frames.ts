@@ -160,7 +160,7 @@ export class Frames {
       delay = Math.max(delay, (connection.lastArrival.get(from) ?? 0) - world.time);
       connection.lastArrival.set(from, world.time + delay);
     }
-    const what = `${from}→${to} ${decoded.message.type} of ${decoded.message.term}`;
+    const what = () => `${from}→${to} ${decoded.message.type} of ${decoded.message.term}`;
     const [disk, sentAt] = [this.#disks[from], world.time];
     world.schedule(from, Port.network, delay, what, () => {
       const link = this.#host.linkOf(to);

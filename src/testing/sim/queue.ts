@@ -21,8 +21,8 @@ export interface SimEvent {
   readonly sequence: number;
   /** The server that it happens to, -1 for none: it waits while that one is paused. */
   readonly server: number;
-  /** What it is, for the trace. */
-  readonly what: string;
+  /** What it is, for the trace; told when somebody wants to know where it takes long to put into words. */
+  readonly what: string | (() => string);
   /** Undefined when it was cancelled. */
   run: (() => void) | undefined;
 }

@@ -201,8 +201,8 @@ class Run {
       // A cluster that hardly ever has a leader takes few steps: there are no new faults until it has taken them.
       this.#isRelieved = world.events > config.steps * 3;
       if (workload.progress >= 1 || world.events > config.steps * 10) return true;
-      // One that has no quorum any more takes none.
-      return world.events > config.steps && !this.#simulation.plague.atlas.isQuorumLeft;
+      // One that has no quorum any more takes none. That takes a while to see.
+      return world.events > config.steps && world.events % 32 === 0 && !this.#simulation.plague.atlas.isQuorumLeft;
     });
     const quietUntil = world.time + config.quietTail;
     // A script does not know of it, and sessions are what would tell.

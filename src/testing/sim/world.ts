@@ -51,7 +51,7 @@ export class World {
     origin: number,
     port: Port,
     delay: number,
-    what: string,
+    what: SimEvent["what"],
     run: () => void,
     server: number = origin,
   ): SimEvent {
@@ -136,7 +136,9 @@ export class World {
       this.trace.add(event.time);
       this.trace.add(((event.origin + 1) * 8 + event.port) * 2 ** 16 + event.server + 1);
       if (this.trace.keepsLines) {
-        this.trace.begin(() => `${(event.time / 1000).toFixed(3)} ms #${this.events} ${event.what}`);
+        const { what } = event;
+        const said = typeof what === "string" ? what : what();
+        this.trace.begin(() => `${(event.time / 1000).toFixed(3)} ms #${this.events} ${said}`);
       }
       const { run } = event;
       // Whoever cancels it now is too late.

@@ -24,6 +24,9 @@ import { WalFaults } from "./wal_faults.ts";
 /** Operations of a recovery after which it is interrupted, at most. */
 const interruptMax = 40;
 
+/** One in so many examinations goes beyond the next recovery. */
+const thoroughEvery = 8;
+
 /** What may be wrong with a disk, as it was when it was looked at: its next fault, or another disk, may come before that ends. */
 interface Flaws {
   /** Whether entries may be damaged. */
@@ -114,7 +117,7 @@ export class WalDisk implements Storage {
   }
 
   async #examine(said: DiskView, files: MemoryFiles, flaws: Flaws): Promise<void> {
-    const thoroughness = this.#examiner.below(4);
+    const thoroughness = this.#examiner.below(thoroughEvery);
     if (thoroughness === 1) await this.#interrupt(files);
     for (let left = thoroughness === 2 ? 2 : 1; left > 0; left--) {
       this.#tap.onExamined(said, await this.#viewOf(files, said, flaws).catch((error: Error) => error));
