@@ -171,6 +171,7 @@ export class Calls {
     const { oracle } = this;
     const floor = oracle.floor(command.key);
     oracle.ask(command.key);
+    this.#ghost.ofSessions.add(command.value);
     const signal = abortAfter(this.#world, after);
     try {
       const session = await this.#sessions.of(call.life, signal);

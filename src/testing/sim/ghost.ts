@@ -167,6 +167,12 @@ export class Ghost {
   readonly appliedAgain: Map<string, Application[]> = new Map();
   /** Commands with a key, by their value. */
   readonly keyed: Set<string> = new Set();
+  /** Commands of sessions, by their value. */
+  readonly ofSessions: Set<string> = new Set();
+  /** K2: entries of both kinds that some machine has applied. */
+  readonly appliedOnce: Set<LogIndex> = new Set();
+  /** K2: entries that some machine has not applied before it went on, and whose that is. */
+  readonly passedOver: Map<LogIndex, ServerId> = new Map();
   /** What restores have made of the state. */
   readonly eras: Eras = new Eras(this);
   /** The event that happens now. */
@@ -219,6 +225,7 @@ export class Ghost {
       "K5",
       () => `"${value}" is applied at ${index}, its client was told otherwise`,
     );
+    if (this.keyed.has(value) || this.ofSessions.has(value)) this.appliedOnce.add(index);
     const application = { index, event, result };
     if (at !== undefined) {
       at.push(index);

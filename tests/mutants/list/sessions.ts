@@ -50,7 +50,7 @@ export const sessions: readonly Mutant[] = [
     find: "return this.#sessions.size === 0 && this.#limits === limitsBefore ? undefined : this.encode();",
     replace: "return this.#sessions.size < 0 ? this.encode() : undefined;",
     why: "A snapshot holds what the machine gives.",
-    invariants: ["A3", "A4", "K1", "K3", "K5"],
+    invariants: ["A3", "A4", "K1", "K2", "K3", "K5"],
     runs: { faults: ["kill", "power", "partition"], client },
   },
   {
@@ -60,7 +60,7 @@ export const sessions: readonly Mutant[] = [
     find: "else sessions.restore(opened.sessions);",
     replace: "else if (sessions.count === 0) sessions.restore(opened.sessions);",
     why: "A server that runs knows them already.",
-    invariants: ["A3", "A4", "K1", "K3", "K5"],
+    invariants: ["A3", "A4", "K1", "K2", "K3", "K5"],
     runs: { faults: ["kill", "partition", "pause"], client },
   },
   {
@@ -108,7 +108,7 @@ export const sessions: readonly Mutant[] = [
     find: "    this.#limits = limits;\n    this.#sessions = sessions;\n    this.#bytes = 0;\n",
     replace: "    this.#sessions = sessions;\n    this.#bytes = 0;\n",
     why: "How long a session lives is a server's own setting.",
-    invariants: ["A3", "A4", "K1", "K5"],
+    invariants: ["A3", "A4", "K1", "K2", "K5"],
     runs: { faults: ["kill", "partition", "clock"], client },
   },
   {

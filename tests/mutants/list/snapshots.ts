@@ -215,7 +215,7 @@ export const snapshots: readonly Mutant[] = [
     find: "const sessions = this.#applier.sessions.capture();",
     replace: "const sessions: Uint8Array | undefined = undefined;",
     why: "The machine's bytes are what a snapshot is about, and clients open other sessions.",
-    invariants: ["A3", "K5"],
+    invariants: ["A3", "K2", "K5"],
   },
   {
     id: "install-keeps-the-configuration",

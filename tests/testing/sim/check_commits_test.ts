@@ -205,6 +205,54 @@ rule("K1", "a command is applied once", (stage, isBad) => {
   stage.ghost.noteApplied("v1", isBad ? 4 : 3, 2, null);
 });
 
+rule("K2", "a command of a session that one machine has applied is passed over by none", (stage, isBad) => {
+  const [a, b] = appliedInSession(stage, "v1");
+  stage.apply(a, 2);
+  stage.apply(a, 3);
+  if (!isBad) stage.apply(b, 2);
+  stage.apply(b, 3);
+});
+
+rule("K2", "… and one that a machine has passed over is applied by none", (stage, isBad) => {
+  const [a, b] = appliedInSession(stage, undefined);
+  stage.ghost.ofSessions.add("v1");
+  stage.apply(b, 3);
+  if (isBad) stage.ghost.noteApplied("v1", 2, 1, null);
+  stage.apply(a, isBad ? 2 : 3);
+});
+
+rule("K2", "… so it is with a key", (stage, isBad) => {
+  const [a, b] = appliedInSession(stage, undefined);
+  stage.ghost.keyed.add("v1");
+  stage.ghost.noteApplied(isBad ? "v1" : "v2", 2, 1, null);
+  stage.apply(a, 2);
+  stage.apply(b, 3);
+});
+
+rule("K2", "… a machine that begins with a snapshot applies what comes after it", (stage, isBad) => {
+  const [a, b] = appliedInSession(stage, "v1");
+  stage.apply(a, 2);
+  Object.assign(b.core, { snapshot: { ...b.core.snapshot, index: isBad ? 1 : 2 } });
+  stage.apply(b, 3);
+});
+
+rule("K2", "… or goes on until it begins with one", (stage, isBad) => {
+  const [a, b] = appliedInSession(stage, "v1");
+  stage.apply(a, 2);
+  Object.assign(b.core, { snapshot: { ...b.core.snapshot, index: isBad ? 1 : 3 } });
+  stage.apply(b, 3);
+});
+
+/** Three entries are committed, of which the second is a command, maybe one of a session. */
+function appliedInSession(stage: Stage, value: string | undefined): ReturnType<typeof committed> {
+  const actors = committed(stage);
+  for (const { core } of actors) core.commitIndex = 3;
+  if (value === undefined) return actors;
+  stage.ghost.ofSessions.add(value);
+  stage.ghost.noteApplied(value, 2, 1, null);
+  return actors;
+}
+
 rule("K5", "what was said to be not applied is not", (stage, isBad) => {
   stage.ghost.noteNotApplied("v1");
   stage.ghost.noteApplied(isBad ? "v1" : "v2", 3, 1, null);

@@ -1,5 +1,5 @@
 /**
- * Commitment and application: C1 to C7, A1 to A5.
+ * Commitment and application: C1 to C7, A1 to A5, K2.
  *
  * @module
  */
@@ -61,6 +61,7 @@ export const commits: Checker = {
     ghost.must(index > before, "A2", () => `"${id}" applies ${index} after ${before}`);
     ghost.lastApplied.set(node, index);
     ghost.must(index <= core.commitIndex, "A2", () => `"${id}" applies ${index}, committed is ${core.commitIndex}`);
+    decidesAlike(ghost, node, before, index);
     if (beginning !== undefined) follows(ghost, node, index, beginning);
     const first = ghost.applied.get(index);
     if (first === undefined) {
@@ -76,6 +77,23 @@ export const commits: Checker = {
     );
   },
 };
+
+/** K2: the log alone says whether a command of a session is applied, or was before, or comes too late: to all, at any time. */
+function decidesAlike(ghost: Ghost, { id, core }: NodeView, before: LogIndex, index: LogIndex): void {
+  const other = ghost.passedOver.get(index);
+  ghost.must(other === undefined || !ghost.appliedOnce.has(index), "K2", () => {
+    return `"${id}" applies the command of a session or with a key at ${index}, which "${other}" has passed over`;
+  });
+  const { index: snapshot } = core.snapshot;
+  // One is about to take the machine's place; where one did, what it holds was applied elsewhere.
+  if (snapshot >= index) return;
+  for (let passed = Math.max(before, snapshot) + 1; passed < index; passed++) {
+    ghost.must(!ghost.appliedOnce.has(passed), "K2", () => {
+      return `"${id}" passes over the command of a session or with a key at ${passed}, which others have applied`;
+    });
+    ghost.passedOver.set(passed, id);
+  }
+}
 
 /** A3: a command finds what all entries before it have left, a restore among them. */
 function follows(ghost: Ghost, { id }: NodeView, index: LogIndex, state: number): void {
