@@ -9,6 +9,7 @@ import { chooseCore, chooseQuorum, type Core, infirmitiesOf } from "./chosen.ts"
 import type { Fault } from "./config.ts";
 import { LONGEST_DELAY } from "./delays.ts";
 import { handOver, takeSnapshots } from "./drill.ts";
+import type { Invariant } from "./invariants.ts";
 import { asksFor } from "./moves.ts";
 import { Patience } from "./patience.ts";
 import type { Random } from "./random.ts";
@@ -219,7 +220,7 @@ export class Aftermath {
   /** Calls a server for this and that, one after the other. There is an answer, good or bad, in bounded time. */
   async #probe(
     server: SimServer,
-    invariant: string,
+    invariant: Invariant,
     judge: (what: string, isAnswered: boolean) => void,
   ): Promise<void> {
     for (const [what, answer] of this.#simulation.workload.probes(server, this.#random)) {

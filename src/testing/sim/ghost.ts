@@ -6,17 +6,18 @@
 import type { Configuration, IndexedConfiguration, LogIndex, ServerId, Term } from "../../types.ts";
 import type { ChainLog } from "./chain.ts";
 import { Eras } from "./eras.ts";
+import type { Invariant } from "./invariants.ts";
 import type { SimResult } from "./machine.ts";
 import type { DiskView, NodeView } from "./view.ts";
 
 /** An invariant that does not hold. Ends the run. */
 export class InvariantViolation extends Error {
   override readonly name = "InvariantViolation";
-  /** `E1`, `C2`, … */
-  readonly invariant: string;
+  /** Its name. */
+  readonly invariant: Invariant;
 
-  /** Takes the invariant's id and what is wrong. */
-  constructor(invariant: string, detail: string) {
+  /** Takes the invariant's name and what is wrong. */
+  constructor(invariant: Invariant, detail: string) {
     super(`${invariant}: ${detail}`);
     this.invariant = invariant;
   }
@@ -186,7 +187,7 @@ export class Ghost {
    *
    * @param detail Called only when the condition does not hold.
    */
-  must(condition: boolean, invariant: string, detail: () => string): void {
+  must(condition: boolean, invariant: Invariant, detail: () => string): void {
     if (!condition) this.violation ??= new InvariantViolation(invariant, detail());
   }
 

@@ -6,6 +6,7 @@
 import type { ApplyContext, StateMachine } from "../../machine.ts";
 import type { LogIndex } from "../../types.ts";
 import { concatenate } from "../../wire/bytes.ts";
+import type { Invariant } from "./invariants.ts";
 import { hashText, type MachineTap } from "./machine.ts";
 import { textOf } from "./text.ts";
 
@@ -32,7 +33,7 @@ export interface HostedTap extends MachineTap {
   /** It has begun with one. */
   onRestored(): void;
   /** Says what does not hold, while the life lasts. */
-  must(condition: boolean, invariant: string, detail: () => string): void;
+  must(condition: boolean, invariant: Invariant, detail: () => string): void;
   /** Lets no virtual time pass until this is over. */
   hold<T>(what: string, work: Promise<T>): Promise<T>;
   /** Whether the process is dead. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Invariant } from "./invariants.ts";
 import type { Simulation } from "./simulation.ts";
 import { words } from "./standing.ts";
 
@@ -38,7 +39,7 @@ export class Patience {
    *
    * @param progress Grows while there is reason for more patience: one entry at a time over a narrow line takes long.
    */
-  async within(invariant: string, what: string, holds: () => boolean, progress = () => 0): Promise<void> {
+  async within(invariant: Invariant, what: string, holds: () => boolean, progress = () => 0): Promise<void> {
     const { world, ghost, servers } = this.#simulation;
     let before = -1;
     for (let i = 0; i < patienceMax && !holds() && progress() > before; i++) {
@@ -54,7 +55,7 @@ export class Patience {
   }
 
   /** Waits for an answer, which is demanded: whether it is a good one. A call that nobody could make has none. */
-  async answer(invariant: string, what: string, answer: Promise<boolean> | undefined): Promise<boolean> {
+  async answer(invariant: Invariant, what: string, answer: Promise<boolean> | undefined): Promise<boolean> {
     let isGood: boolean | undefined;
     void answer?.then((ok) => isGood = ok);
     await this.within(invariant, what, () => isGood !== undefined);

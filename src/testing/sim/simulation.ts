@@ -8,7 +8,7 @@ import type { DecodedMessage } from "../../wire/message_codec.ts";
 import type { Checker } from "./check/checker.ts";
 import { commits, immutable } from "./check/commits.ts";
 import { contact } from "./check/contact.ts";
-import { disks } from "./check/disks.ts";
+import { disks, unexplained } from "./check/disks.ts";
 import { durable } from "./check/durable.ts";
 import { elections } from "./check/elections.ts";
 import { identity } from "./check/identity.ts";
@@ -287,10 +287,7 @@ export class Simulation {
       },
       onDown: (server, what, error) => {
         if (this.plague.onDown(server.index, error)) return;
-        const detail = error instanceof Error ? error.stack ?? error.message : String(error);
-        // D3: recovery passes over a snapshot that is damaged, where the log reaches an older one.
-        const invariant = server.storage.faults?.isNeedless(error) === true ? "D3" : "V0";
-        ghost.must(false, invariant, () => `"${server.id}" fails to ${what}: ${detail}`);
+        unexplained(ghost, server, what, error);
       },
       onTrouble: (server, what, error) => {
         const detail = error instanceof Error ? error.stack ?? error.message : String(error);

@@ -6,6 +6,7 @@
 import { assertEquals } from "@std/assert";
 import { Calls } from "../../../src/testing/sim/calls.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
+import type { Invariant } from "../../../src/testing/sim/invariants.ts";
 import { SimMachine } from "../../../src/testing/sim/machine.ts";
 import { Oracle } from "../../../src/testing/sim/oracle.ts";
 import type { Life } from "../../../src/testing/sim/server.ts";
@@ -38,7 +39,7 @@ export function sceneOf(): Scene {
 
 /** The good course of events passes and the bad one breaks this very invariant. */
 export function rule(
-  invariant: string,
+  invariant: Invariant,
   what: string,
   play: (scene: Scene, isBad: boolean) => Promise<unknown> | void,
 ): void {

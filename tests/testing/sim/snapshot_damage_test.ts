@@ -8,6 +8,9 @@ import { DAMAGE_KINDS } from "../../../src/testing/sim/disk/disk_actions.ts";
 import { damageSnapshot } from "../../../src/testing/sim/disk/snapshot_damage.ts";
 import { SNAPSHOTS_NAME, wholeSnapshots } from "../../../src/testing/sim/disk/snapshot_layout.ts";
 import type { Fault } from "../../../src/testing/sim/config.ts";
+import { unexplained } from "../../../src/testing/sim/check/disks.ts";
+import { Ghost } from "../../../src/testing/sim/ghost.ts";
+import type { Invariant } from "../../../src/testing/sim/invariants.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
 import { runSeed } from "../../../src/testing/sim/run.ts";
 import { commandsOf } from "../../../src/testing/store_cases.ts";
@@ -52,7 +55,7 @@ test("damageSnapshot: where there is no snapshot, nothing is damaged", () => {
   assertEquals(damageSnapshot(new MemoryFiles(), Random.seeded(1), "flip"), undefined);
 });
 
-test("a server is down by damage to its snapshots only where no whole one reaches its log", async () => {
+test("D3: a server is down by damage to its snapshots only where no whole one reaches its log", async () => {
   const gap = new StorageError(
     "Cannot start as the log begins after entry 2 of term 1, and there is no snapshot",
     "open",
@@ -78,9 +81,15 @@ test("a server is down by damage to its snapshots only where no whole one reache
     seen.set(isGapless, (seen.get(isGapless) ?? 0) + 1);
     const isExplained = disk.faults.explain(gap) !== undefined;
     assertEquals([disk.faults.hasRot, isExplained], [true, !isGapless], `${pick}`);
-    assertEquals(disk.faults.isNeedless(gap), isGapless, `${pick}`);
+    // D3: recovery had to pass over what is damaged; V0: something else is wrong.
+    const downBy = (error: StorageError): Invariant | undefined => {
+      const ghost = new Ghost();
+      unexplained(ghost, { id: "a", storage: disk }, "start", error);
+      return ghost.violation?.invariant;
+    };
+    if (!isExplained) assertEquals(downBy(gap), "D3", `${pick}`);
     const other = new StorageError("something else", "open");
-    assertEquals([disk.faults.explain(other), disk.faults.isNeedless(other)], [undefined, false]);
+    assertEquals([disk.faults.explain(other), downBy(other)], [undefined, "V0"]);
   }
   assertEquals([seen.get(true), seen.get(false)], [20, 20]);
 });

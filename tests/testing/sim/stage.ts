@@ -12,6 +12,7 @@ import type { AppendRequest, CoreMessage, Message } from "../../../src/message.t
 import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
 import type { Replacement } from "../../../src/testing/sim/disk/disk_actions.ts";
+import type { Invariant } from "../../../src/testing/sim/invariants.ts";
 import { CHECKERS } from "../../../src/testing/sim/simulation.ts";
 import { beforeOf, type DiskView, type NodeView } from "../../../src/testing/sim/view.ts";
 import type { Disk, LogIndex, LogStart, ServerId, Term } from "../../../src/types.ts";
@@ -209,7 +210,7 @@ function logOf(terms: readonly Term[], core: CoreState): ChainLog {
 }
 
 /** A test: the checkers accept the good course of events and reject the bad one, by this very invariant. */
-export function rule(invariant: string, what: string, play: (stage: Stage, isBad: boolean) => void): void {
+export function rule(invariant: Invariant, what: string, play: (stage: Stage, isBad: boolean) => void): void {
   test(`sim checkers: ${invariant}: ${what}`, () => {
     for (const isBad of [false, true]) {
       const stage = new Stage();

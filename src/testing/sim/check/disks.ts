@@ -6,6 +6,8 @@
 import { cloneView, isSameLog, isSameView } from "../disk_view.ts";
 import type { ServerId } from "../../../types.ts";
 import type { Ghost } from "../ghost.ts";
+import type { SimServer } from "../server.ts";
+import type { Storage } from "../storage.ts";
 import type { DiskView } from "../view.ts";
 import type { Checker } from "./checker.ts";
 
@@ -51,6 +53,19 @@ export const disks: Checker = {
     });
   },
 };
+
+/** A server that has failed. */
+type DownServer = Pick<SimServer, "id"> & { readonly storage: Pick<Storage, "faults"> };
+
+/**
+ * V0: no server is down but by a fault that explains it. D3: recovery passes over a snapshot that is damaged, where the log
+ * reaches an older one.
+ */
+export function unexplained(ghost: Ghost, server: DownServer, what: string, error: unknown): void {
+  const detail = error instanceof Error ? error.stack ?? error.message : String(error);
+  const isNeedless = server.storage.faults?.isNeedless(error) === true;
+  ghost.must(false, isNeedless ? "D3" : "V0", () => `"${server.id}" fails to ${what}: ${detail}`);
+}
 
 /** D4: an entry that nothing has happened to is found; but a repair's first one may stay with damage right before it. */
 function findsNoMore(ghost: Ghost, id: ServerId, { damaged: found = new Set() }: DiskView): void {
