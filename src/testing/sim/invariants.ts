@@ -41,7 +41,7 @@ export const INVARIANTS = {
   A3: "machines that applied the same are the same",
   A4: "their results are the same",
   A5: "nothing counts as applied that the disk does not hold",
-  A6: "a server that says what it has applied has it",
+  A6: "nobody looks at a machine that is at work",
   A7: "a machine waits for nothing but what it is given",
   S1: "a snapshot holds the state after its last entry",
   S2: "a snapshot takes the place of what is behind it only",

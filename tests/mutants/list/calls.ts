@@ -213,7 +213,7 @@ export const calls: readonly Mutant[] = [
     find: "if (!this.#applier.isBusy) this.calls.onApplied(this.appliedIndex);",
     replace: "this.calls.onApplied(this.appliedIndex);",
     why: "What was applied can be read.",
-    invariants: ["R6"],
+    invariants: ["A6"],
   },
   {
     id: "leader-without-a-quorum-stays",

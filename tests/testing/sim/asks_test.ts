@@ -234,6 +234,7 @@ const lies: Readonly<Record<string, Record<string, unknown>>> = {
   "its term": { status: { term: 2 } },
   "the servers in force": { configuration: { index: 2, servers: [], committed: false } },
   "whether they are committed": { configuration: { index: 1, servers: [1, 2, 3], committed: true } },
+  "whom it follows": { leader: { id: "b" } },
   "when it heard its leader": { lastContact: 5 },
   "its numbers": { stats: () => ({}) },
   "that it follows nobody": { doctor: () => ({ healthy: true, findings: [] }) },
@@ -249,6 +250,15 @@ const lies: Readonly<Record<string, Record<string, unknown>>> = {
 for (const [what, lie] of Object.entries(lies)) {
   rule("K6", `a server says of itself what it knows: ${what}`, (scene, isBad) => inspected(scene, isBad ? lie : {}));
 }
+
+rule("A1", "a server says to have applied no more than is committed", (scene, isBad) => {
+  return inspected(scene, { status: { appliedIndex: isBad ? 1 : 0 } });
+});
+
+rule("V6", "a server counts no fewer than no calls", (scene, isBad) => {
+  const metrics = () => ({ term: 1, proposalsPending: isBad ? -1 : 0, proposalsPendingBytes: 0 });
+  return inspected(scene, { metrics });
+});
 
 /** Calls as they are drawn, without the value of each. */
 function draws(asks: number, keepsSnapshots: boolean): readonly unknown[] {

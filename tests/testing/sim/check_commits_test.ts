@@ -153,6 +153,10 @@ rule("A5", "nothing counts as applied when a life begins", (stage, isBad) => {
   stage.begin(a);
 });
 
+rule("A1", "a life begins with no more committed than there is", (stage, isBad) => {
+  stage.begin(stage.server("a", { state: { commitIndex: isBad ? 2 : 1 } }));
+});
+
 rule("R2", "a read waits for an entry of the leader's term to be committed", (stage, isBad) => {
   const [a, b] = [stage.server("a"), stage.server("b")];
   if (isBad) {

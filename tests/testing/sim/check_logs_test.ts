@@ -279,6 +279,12 @@ rule("L9", "a leader of an earlier term is told so, and no more", (stage, isBad)
   ]);
 });
 
+rule("L9", "… and nothing is done for it", (stage, isBad) => {
+  const b = stage.server("b", { term: 3 });
+  const send = { type: "send", to: "a", message: accepted({ term: 3 }) } as const;
+  stage.receive(b, "a", request(2, 1, 1), () => {}, isBad ? [send, { type: "announce-removed", index: 1 }] : [send]);
+});
+
 rule("L9", "only the leader of this term can ask for a campaign", (stage, isBad) => {
   const b = stage.server("b", { state: { leader: "a" } });
   stage.receive(b, isBad ? "c" : "a", { type: "timeout-now", term: 1 }, (core) => {

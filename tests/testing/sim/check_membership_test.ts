@@ -27,6 +27,13 @@ rule("M2", "a leader changes nothing before an entry of its own is committed", (
   change(stage, a, "a b c ~d");
 });
 
+rule("M2", "… though it knows all that earlier leaders committed", (stage, isBad) => {
+  const [a, b] = [stage.server("a", { state: { commitIndex: 1 } }), stage.server("b")];
+  if (isBad) stage.lead(a, 2, b);
+  else stage.reign(a, 2, b);
+  change(stage, a, "a b c ~d");
+});
+
 rule("M2", "one change at a time", (stage, isBad) => {
   const [a, b] = [stage.server("a"), stage.server("b")];
   stage.reign(a, 2, b);

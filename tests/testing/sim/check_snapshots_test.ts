@@ -102,6 +102,25 @@ rule(
   },
 );
 
+/** A server that lacks entry 2 installs a snapshot up to there, after which its log is said to begin with `firstIndex`. */
+function install(stage: Stage, actor: Actor, firstIndex = 3): void {
+  stage.step(actor, received, (core) => {
+    resetTerms(core.log, firstIndex - 1, 2);
+    Object.assign(core, { term: 2, commitIndex: 2, snapshot: { index: firstIndex - 1, term: 2 } });
+  }, [{ type: "install-snapshot", index: 2, term: 2, truncateFrom: undefined, epoch: 1 }]);
+}
+
+rule("S2", "a snapshot is installed that goes beyond what is known to be committed", (stage, isBad) => {
+  const [, , c] = committed(stage);
+  c.core.commitIndex = isBad ? 2 : 1;
+  install(stage, c);
+});
+
+rule("S2", "a log goes on right after the snapshot that takes its place", (stage, isBad) => {
+  const [, , c] = committed(stage);
+  install(stage, c, isBad ? 4 : 3);
+});
+
 const received = {
   ...{ type: "snapshot-received", index: 2, term: 2 } as const,
   ...{ configuration: configuration("a b c"), configurationIndex: 1 },

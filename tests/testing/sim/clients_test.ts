@@ -4,6 +4,7 @@ import { Calls, type SimInput, type SimOperation } from "../../../src/testing/si
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
 import {
   hashText,
+  Refusal,
   type SimCommand,
   SimMachine,
   type SimResult,
@@ -86,6 +87,16 @@ rule(
     const session = { seenIndex: 2, apply: () => Promise.resolve(isBad ? "1:v0" : null) };
     calls.oracle.ask("k");
     await calls.make(lifeOf({ session: () => Promise.resolve(session) }), once("v1"), "c");
+  },
+);
+
+rule(
+  "K3",
+  "who is told that a machine has refused their command was refused by one",
+  async ({ ghost, calls }, isBad) => {
+    committed(ghost, isBad ? "v2" : "v1", null);
+    const refusing = lifeOf({ applyEntry: () => Promise.reject(new Refusal("v1")) });
+    await calls.make(refusing, { type: "fail", key: "k", value: "v1" }, "c");
   },
 );
 
@@ -203,6 +214,23 @@ rule("K4", "what a query throws goes to who asked", (scene, isBad) => {
 rule("R1", "a barrier comes after all that was acknowledged before it", (scene, isBad) => {
   scene.ghost.readFloor = 5;
   return touched(scene, "barrier", { appliedIndex: 6, barrier: () => Promise.resolve(isBad ? 5 : 6) });
+});
+
+rule("K4", "who has begun is told so when it is to begin again", (scene, isBad) => {
+  return touched(scene, "bootstrap-again", {
+    bootstrap: () => Promise.reject(isBad ? new Error("?") : new NotLeaderError(undefined)),
+  });
+});
+
+rule("K4", "a change that changes nothing is made, or refused by the library", (scene, isBad) => {
+  const changeMembership = () => isBad ? Promise.reject(new Error("?")) : Promise.resolve({ index: 1 });
+  return touched(scene, "crowd", { changeMembership });
+});
+
+rule("S2", "a machine that is to begin anew has what it then says", (scene, isBad) => {
+  const raft = { appliedIndex: 3, installSnapshot: () => Promise.resolve({ index: raft.appliedIndex = 5 }) };
+  const older = { ...raft, installSnapshot: () => Promise.resolve({ index: 3 }) };
+  return touched(scene, "install-snapshot", isBad ? older : raft);
 });
 
 rule("K6", "terms that a server tells of only grow", (scene, isBad) => {

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { serversAfter, towards } from "../../../src/core/change.ts";
+import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { drawConfig } from "../../../src/testing/sim/config.ts";
 import { addressOf, drawMoveOf, drawSwap, type MoveInput } from "../../../src/testing/sim/moves.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
@@ -104,3 +105,9 @@ rule(
     await calls.make(life, { type: "move", value: "v", changes, by: "s1:1" }, "c");
   },
 );
+
+rule("K3", "who is named as leader after a transfer was leader", async ({ ghost, calls }, isBad) => {
+  ghost.leaders.set(2, { leader: isBad ? "a" : "b", log: new ChainLog() });
+  const life = lifeOf({ transferLeadership: () => Promise.resolve({ id: "b" }) });
+  await calls.make(life, { type: "transfer", value: "v" }, "c");
+});

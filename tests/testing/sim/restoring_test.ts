@@ -38,9 +38,9 @@ async function asked(
   { calls, world }: Scene,
   restore: Restore,
   given: Partial<RestoreInput> = {},
-  { role = "leader", appliedIndex = 2 } = {},
+  { role = "leader", appliedIndex = 2, snapshots = () => Promise.resolve([] as unknown[]) } = {},
 ): Promise<void> {
-  const life = lifeOf({ appliedIndex, restore });
+  const life = lifeOf({ appliedIndex, restore, snapshots });
   Object.assign(life.core, { role });
   let isDone = false;
   void calls.make(life, { ...input, ...given }, "c0").then(() => isDone = true);
@@ -101,6 +101,26 @@ rule("K4", "who does not lead says so", (scene, isBad) => {
 rule("K4", "a restore is answered with an error of the server's own", (scene, isBad) => {
   const error = isBad ? new TypeError("?") : new LeadershipLostError("?");
   return asked(scene, () => Promise.reject(error));
+});
+
+/** Asks for a restore of an older snapshot, for which the newest one of the server is copied. */
+async function copied(scene: Scene, snapshots: () => Promise<unknown[]>): Promise<void> {
+  await asked(scene, () => Promise.reject(new LeadershipLostError("?")), { isOlder: true }, { snapshots });
+  for (let turn = 0; turn < 20; turn++) {
+    scene.world.schedule(-1, Port.phase, 1, "goes on", () => {});
+    await scene.world.run(() => false);
+  }
+}
+
+rule("S1", "whoever copies a snapshot finds the state after its last entry", async (scene, isBad) => {
+  const { meta, bytes, state } = await snapshotOf({ hash: 5, states: new Map() });
+  scene.ghost.applied.set(7, { term: 3, state: isBad ? state + 1 : state, result: 0 });
+  const open = () => new Response(bytes as Uint8Array<ArrayBuffer>).body!;
+  await copied(scene, () => Promise.resolve([{ meta, open }]));
+});
+
+rule("K4", "who can't copy a snapshot is told why by the library", (scene, isBad) => {
+  return copied(scene, () => Promise.reject(isBad ? new TypeError("?") : new NotLeaderError(undefined)));
 });
 
 rule("K5", "what is said to be not restored never is", (scene, isBad) => {
