@@ -24,7 +24,7 @@ import { WalFaults } from "./wal_faults.ts";
 /** Operations of a recovery after which it is interrupted, at most. */
 const interruptMax = 40;
 
-/** One in so many examinations goes beyond the next recovery. */
+/** Of so many examinations one is of a recovery that is interrupted, and one of two recoveries. */
 const thoroughEvery = 8;
 
 /** What may be wrong with a disk, as it was when it was looked at: its next fault, or another disk, may come before that ends. */
