@@ -74,6 +74,7 @@ const RARE_MARKS: readonly string[] = [
   "restore-overtaken",
   "restore-lost-its-leader",
   "snapshot-waited-for-restore",
+  "cluster-halted",
 ];
 
 /** A seed that runs longer than this hangs, unless something else is asked for. */

@@ -215,6 +215,7 @@ export class Aftermath {
       return `somebody leads although nobody is left who may: ${present.map(words).join("; ")}`;
     });
     this.#patience.judge();
+    this.#simulation.marks.onHalted();
   }
 
   /** Calls a server for this and that, one after the other. There is an answer, good or bad, in bounded time. */

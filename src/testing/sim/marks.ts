@@ -31,6 +31,7 @@ const none = {
   "forwarded-command-lost": 0,
   "forwarded-answer-lost": 0,
   "core-healed-alone": 0,
+  "cluster-halted": 0,
 };
 
 /** The name of such a mark. */
@@ -79,6 +80,11 @@ export class MarkObserver implements Checker {
   /** When the faults end some servers are healed, and others are not. */
   onCoreHealed(): void {
     this.hits["core-healed-alone"]++;
+  }
+
+  /** Nobody was left who could lead, and nobody did. */
+  onHalted(): void {
+    this.hits["cluster-halted"]++;
   }
 
   /** A message gets lost in a cut. */

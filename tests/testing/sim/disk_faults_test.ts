@@ -317,6 +317,7 @@ test(
       const { violation, hasHalted, lostEntries, marks, script } = await beyond(seed);
       if (violation !== undefined) throw violation;
       assert(hasHalted || lostEntries === 0, `seed ${seed} goes on without ${lostEntries} entries`);
+      assertEquals(marks["cluster-halted"], hasHalted ? 1 : 0);
       lost += lostEntries;
       const struck = new Set(
         script.decisions.map((it) => "action" in it && it.action.type === "damage" && it.action.server),
