@@ -60,8 +60,9 @@ export interface ReadOptions {
    */
   readonly minIndex?: LogIndex;
   /**
-   * For `stale`: all that was committed when this server last heard the leader is seen, and that is at most so many
-   * milliseconds ago; else the promise rejects with a {@linkcode StaleReadError}.
+   * For `stale`: all is seen that the leader had said is committed when this server last heard it, and that is at most so many
+   * milliseconds ago, those included that the machine has slept; else the promise rejects with a {@linkcode StaleReadError}, or
+   * an {@linkcode EntryAwaitedError} when that does not come within `leaderWaitMs`. On the leader: what it knows itself.
    */
   readonly maxStalenessMs?: number;
 }

@@ -4,8 +4,9 @@
  * @module
  */
 import type { Calls } from "./driver/calls.ts";
-import type { Read } from "./driver/reads.ts";
 import type { Environment } from "./driver/environment.ts";
+import type { Heard } from "./driver/leader_contact.ts";
+import type { Read } from "./driver/reads.ts";
 import { StaleReadError } from "./errors.ts";
 import type { ReadOptions, WaitOptions } from "./raft.ts";
 import type { LogIndex } from "./types.ts";
@@ -15,10 +16,8 @@ import { Waiter } from "./waiter.ts";
 export interface ReaderHost {
   readonly calls: Calls;
   readonly environment: Environment;
-  /** Up to here entries are known to be committed. */
-  commitIndex(): LogIndex;
-  /** Milliseconds since a leader was heard; 0 for one, undefined when never. */
-  lastContactMs(): number | undefined;
+  /** What the leader has said is committed, and when. */
+  heard(): Heard;
   /** Throws what a caller of a server that is shut down gets. */
   throwIfShutdown(): void;
 }
@@ -76,10 +75,10 @@ export class Reader {
       return Math.max(minIndex, session === undefined ? this.#seenIndex : session.seenIndex);
     }
     if (maxStalenessMs === undefined) return minIndex;
-    const contactMs = this.#host.lastContactMs();
-    if (contactMs === undefined || contactMs > maxStalenessMs) throw new StaleReadError(contactMs, maxStalenessMs);
-    // What was committed when the leader was heard is to be seen.
-    return Math.max(minIndex, this.#host.commitIndex());
+    const { index, agoMs } = this.#host.heard();
+    if (agoMs === undefined || agoMs > maxStalenessMs) throw new StaleReadError(agoMs, maxStalenessMs);
+    // What was committed when the leader was heard is to be seen, also when it has not come yet.
+    return Math.max(minIndex, index);
   }
 }
 

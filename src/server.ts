@@ -135,8 +135,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
       calls,
       environment,
       throwIfShutdown,
-      commitIndex: () => this.commitIndex,
-      lastContactMs: () => this.lastContact,
+      heard: () => driver.heard,
     });
     this.#sessions = new Sessions(this.#proposer, environment, settings);
     this.#shutdown = new Shutdown({

@@ -59,6 +59,37 @@ test("Raft.read() with a bound of staleness: refused just past it, and by who ne
     assertEquals((await cluster.outcome(bounded(lastContact))).text, "1");
   }));
 
+test("Raft.read() with a bound of staleness sees what the leader has said is committed, also when that has not come yet", () =>
+  withCluster(3, async (cluster) => {
+    const { leader, followers: [follower, other] } = await cluster.elect();
+    const count = () => cluster.machine(follower!.id).values.length;
+    const bounded = () => follower!.read(count, { consistency: "stale", maxStalenessMs: 500 });
+    cluster.isolate(follower!.id);
+    for (let i = 1; i <= 40; i++) await cluster.settled(leader.apply(i));
+    cluster.heal();
+    // The first thing that it hears is how far the others are; the entries are still to come.
+    await cluster.environment.until(() => follower!.lastContact! < 5);
+    assertEquals([count(), other!.appliedIndex - follower!.appliedIndex], [0, 40]);
+    const read = watch(bounded());
+    assertEquals((await cluster.settled(read)).text, "40");
+  }, { electionMinMs: 2000, electionMaxMs: 3000 }));
+
+test("Raft.read() with a bound of staleness counts the time that the machine has slept", () =>
+  withCluster(3, async (cluster) => {
+    const { leader, followers: [follower] } = await cluster.elect();
+    await cluster.settled(leader.apply("x"));
+    await cluster.converged();
+    const read = async (maxStalenessMs: number) => {
+      const { text } = await cluster.outcome(follower!.read(() => 1, { consistency: "stale", maxStalenessMs }));
+      return text;
+    };
+    assertEquals(await read(100), "1");
+    cluster.environment.wallOffsetMs += 60_000;
+    assertEquals([await read(59_999), await read(60_100)], ["stale-read not-applied", "1"]);
+    await cluster.environment.advance(100);
+    assertEquals(await read(100), "1", "the leader was heard since");
+  }));
+
 test("Raft.read() by a lease costs no time on the leader and one way there and back on others", () =>
   withCluster(3, async (cluster) => {
     const { leader, followers: [follower] } = await cluster.elect();

@@ -10,12 +10,12 @@ import type { Environment } from "./environment.ts";
 export class ClockWatch {
   readonly #environment: Pick<Environment, "wallNow">;
   /** How far the wall clock was ahead of the monotonic one, when it was last taken for right. */
-  #aheadMs: number;
+  aheadMs: number;
 
   /** Takes the clocks. */
   constructor(environment: Pick<Environment, "now" | "wallNow">) {
     this.#environment = environment;
-    this.#aheadMs = this.#ahead(environment.now());
+    this.aheadMs = this.#ahead(environment.now());
   }
 
   /**
@@ -26,9 +26,15 @@ export class ClockWatch {
    */
   hasSlept(now: number): boolean {
     const aheadMs = this.#ahead(now);
-    const isAhead = aheadMs > this.#aheadMs + CLOCK_TOLERANCE_MS;
-    if (isAhead || aheadMs < this.#aheadMs) this.#aheadMs = aheadMs;
+    const isAhead = aheadMs > this.aheadMs + CLOCK_TOLERANCE_MS;
+    if (isAhead || aheadMs < this.aheadMs) this.aheadMs = aheadMs;
     return isAhead;
+  }
+
+  /** By how much the wall clock has run ahead since it was ahead by so much; 0 where that is within the tolerance. */
+  sleptMs(now: number, sinceMs: number): number {
+    const sleptMs = this.#ahead(now) - sinceMs;
+    return sleptMs > CLOCK_TOLERANCE_MS ? sleptMs : 0;
   }
 
   #ahead(now: number): number {

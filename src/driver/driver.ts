@@ -27,6 +27,7 @@ import { Deadline } from "./deadline.ts";
 import type { Environment } from "./environment.ts";
 import { fatalOf } from "./fatal.ts";
 import type { Item } from "./item.ts";
+import { type Heard, LeaderContact } from "./leader_contact.ts";
 import type { DriverHandler, DriverParts } from "./parts.ts";
 import type { Peers } from "./peers.ts";
 import type { Performer } from "./performer.ts";
@@ -60,6 +61,7 @@ export class Driver<Command, Result> {
   readonly #announcer: Announcer;
   readonly #watcher: Watcher;
   readonly #clocks: ClockWatch;
+  readonly #contact: LeaderContact;
   readonly #performer: Performer;
 
   /** Commands and reads that wait. */
@@ -102,6 +104,7 @@ export class Driver<Command, Result> {
     this.snapshots = assembly.snapshots;
     this.receiver = assembly.receiver;
     this.#clocks = new ClockWatch(environment);
+    this.#contact = new LeaderContact(this.#clocks);
     this.#deadline = new Deadline(environment, (lateMs) => this.#onDeadline(lateMs));
     environment.observe?.(this.#core, this.#cache);
   }
@@ -165,6 +168,11 @@ export class Driver<Command, Result> {
   /** The fingerprint of the configuration that the cluster began with; empty when it is not known. */
   get firstEntry(): string {
     return this.#parts.beginning.fingerprint(this.#core.state.configurations);
+  }
+
+  /** What this server knows by its leader's word. */
+  get heard(): Heard {
+    return this.#contact.heard(this.#core.state, this.#environment.now());
   }
 
   /** Whether that peer can be talked to now. */
@@ -316,7 +324,9 @@ export class Driver<Command, Result> {
     // long the turn has taken, and the machine may sleep at any moment.
     if (isLease || !this.#turns.isRunning) this.#now = this.#environment.now();
     if (isLease) this.#lookAtClocks();
-    const effects = this.#core.step(item.event, this.#now);
+    const { event } = item;
+    const effects = this.#core.step(event, this.#now);
+    if (event.type === "message-received") this.#contact.onMessage(event.from, event.message, this.#core.state);
     const { stages } = this.calls.pending;
     if (stages.isFollowing) stages.look(this.#core.state);
     this.#performAll(effects, item);

@@ -11,7 +11,7 @@ function setUp() {
     clock.mono += mono;
     return watch.hasSlept(clock.mono);
   };
-  return { pass };
+  return { pass, watch, clock };
 }
 
 test("ClockWatch takes time for time, and a sleep beyond the tolerance for one, once", () => {
@@ -28,4 +28,18 @@ test("ClockWatch adds up sleeps that are too short each", () => {
 test("ClockWatch forgives a wall clock that is set back, and counts from there", () => {
   const { pass } = setUp();
   assertEquals([pass(-10_000, 0), pass(CLOCK_TOLERANCE_MS, 0), pass(1, 0)], [false, false, true]);
+});
+
+test("ClockWatch says how long the machine seems to have slept since some moment, before anybody has looked and after", () => {
+  const { pass, watch, clock } = setUp();
+  const since = watch.aheadMs;
+  const slept = () => watch.sleptMs(clock.mono, since);
+  clock.wall += CLOCK_TOLERANCE_MS;
+  assertEquals(slept(), 0);
+  clock.wall += 1;
+  assertEquals(slept(), CLOCK_TOLERANCE_MS + 1);
+  pass(0);
+  assertEquals([slept(), watch.sleptMs(clock.mono, watch.aheadMs)], [CLOCK_TOLERANCE_MS + 1, 0]);
+  pass(-100, 0);
+  assertEquals(slept(), 0);
 });
