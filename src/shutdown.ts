@@ -36,8 +36,8 @@ export class Shutdown {
   /** Set when it was asked for, or has begun. */
   #asked: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
-  /** It takes no more commands and reads, and those under way end. */
-  #isDraining = false;
+  /** While any of these is under way it takes no more commands and reads, and those under way end. */
+  #drains = 0;
   /** Who led when it stopped. */
   #lastLeader: LeaderHint | undefined;
   #leftOver: (() => void) | undefined;
@@ -77,7 +77,7 @@ export class Shutdown {
 
   /** For calls that it takes no more when it drains, either; names who takes them. */
   throwIfDraining(): void {
-    if (this.#asked === undefined && !this.#isDraining) return;
+    if (this.#asked === undefined && this.#drains === 0) return;
     throw new ShutdownError("not-applied", undefined, this.leader ?? this.#lastLeader);
   }
 
@@ -85,12 +85,12 @@ export class Shutdown {
   async drain(options: WaitOptions): Promise<void> {
     const { driver, operator, waits, settings, environment } = this.#parts;
     if (this.#isMissed) await operator.transfer(undefined, options);
-    this.#isDraining = true;
+    this.#drains++;
     try {
       const { calls: { pending } } = driver;
       await waits.within(() => pending.count === 0, settings.leaderWaitMs, environment, options.signal);
     } catch (error) {
-      this.#isDraining = false;
+      this.#drains--;
       throw error;
     }
     await this.ask();

@@ -78,3 +78,19 @@ test("Raft.drain() whose signal ends the waiting leaves the server at work", () 
     assertEquals([(await cluster.settled(stuck)).text, (await cluster.outcome(raft.apply("next"))).text], ["1", "2"]);
     assertEquals(raft.state, "leader");
   }));
+
+test("Raft.drain() goes on for those who still wait when another one gives up", () =>
+  withCluster(1, async (cluster) => {
+    const raft = await cluster.leader();
+    const store = cluster.stores.get(raft.id)!;
+    store.slowWrites = true;
+    const stuck = watch(raft.apply("slow"));
+    await cluster.environment.advance(10);
+    const drained = watch(raft.drain());
+    await cluster.environment.advance(10);
+    assertEquals((await cluster.outcome(raft.drain({ signal: AbortSignal.abort("enough") }))).error, "enough");
+    assertEquals((await cluster.outcome(raft.apply("refused"))).text, "shutdown not-applied");
+    store.slowWrites = false;
+    for (const write of store.writing) write.resolve();
+    assertEquals([(await cluster.settled(stuck)).text, (await cluster.settled(drained)).text], ["1", "undefined"]);
+  }));
