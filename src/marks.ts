@@ -45,6 +45,8 @@ const hits = {
   "lease-read-answered": 0,
   "lease-read-in-doubt": 0,
   "lease-unused": 0,
+  "stale-read-refused": 0,
+  "read-awaited-in-vain": 0,
   "transfer-succeeded": 0,
   "transfer-timed-out": 0,
   "command-answered-again": 0,

@@ -8,6 +8,7 @@ import type { Environment } from "./driver/environment.ts";
 import type { Heard } from "./driver/leader_contact.ts";
 import type { Read } from "./driver/reads.ts";
 import { StaleReadError } from "./errors.ts";
+import { mark } from "./marks.ts";
 import type { ReadOptions, WaitOptions } from "./raft.ts";
 import type { LogIndex } from "./types.ts";
 import { Waiter } from "./waiter.ts";
@@ -76,7 +77,10 @@ export class Reader {
     }
     if (maxStalenessMs === undefined) return minIndex;
     const { index, agoMs } = this.#host.heard();
-    if (agoMs === undefined || agoMs > maxStalenessMs) throw new StaleReadError(agoMs, maxStalenessMs);
+    if (agoMs === undefined || agoMs > maxStalenessMs) {
+      mark("stale-read-refused");
+      throw new StaleReadError(agoMs, maxStalenessMs);
+    }
     // What was committed when the leader was heard is to be seen, also when it has not come yet.
     return Math.max(minIndex, index);
   }

@@ -4,6 +4,7 @@
  * @module
  */
 import { EntryAwaitedError, type LeaderHint, NotLeaderError } from "../errors.ts";
+import { mark } from "../marks.ts";
 import type { LogIndex, ServerId } from "../types.ts";
 import type { Environment } from "./environment.ts";
 import { shutdownError } from "./outcomes.ts";
@@ -168,6 +169,7 @@ export class Reads {
     const isOver = ({ giveUpAt = Infinity }: Due) => giveUpAt <= now;
     const over = this.#due.filter(isOver);
     if (over.length === 0) return;
+    mark("read-awaited-in-vain");
     this.#due = this.#due.filter((due) => !isOver(due));
     for (const { index, reads } of over) for (const read of reads) read.reject(new EntryAwaitedError(index));
   }

@@ -14,8 +14,17 @@ async function failing(bug: string) {
   const distort = distortionOf(bug);
   for (let seed = 1; seed < 100; seed++) {
     const faults = ["partition", "kill", "power", "restart"] as const;
-    const client = { sessions: 0, keyed: 0, asks: 0, restores: 0, leaseReads: false };
-    const report = await runSeed(seed, { steps: 3000, servers: 5, moving: false, faults, client, distort });
+    const client = {
+      sessions: 0,
+      keyed: 0,
+      asks: 0,
+      rareAsks: 0,
+      restores: 0,
+      bounded: 0,
+      reloads: 0,
+      leaseReads: false,
+    };
+    const report = await runSeed(seed, { steps: 3000, servers: 5, moving: false, faults, drains: 0, client, distort });
     // What follows the faults is drawn anew where a script is run.
     const isAmidFaults = report.script.until >= report.timeMs * 1000;
     if (report.violation !== undefined && report.script.decisions.length > 20 && isAmidFaults) return report;

@@ -13,6 +13,7 @@ import type { Invariant } from "./invariants.ts";
 import { asksFor } from "./moves.ts";
 import { Patience } from "./patience.ts";
 import type { Random } from "./random.ts";
+import { restoreSettings } from "./reloading.ts";
 import { rest } from "./rest.ts";
 import type { SimServer } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
@@ -66,6 +67,7 @@ export class Aftermath {
           return plague.isRetired(server) || (life?.raft !== undefined && !plague.stopping.has(life));
         }),
     );
+    restoreSettings(this.#simulation.ghost, this.#simulation.lives);
   }
 
   /**

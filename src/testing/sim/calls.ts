@@ -6,10 +6,13 @@
 import { RaftError, SessionExpiredError } from "../../errors.ts";
 import type { LogIndex } from "../../types.ts";
 import type { Operation } from "../linearizability.ts";
+import { isWaitedFor } from "./draining.ts";
 import type { Ghost } from "./ghost.ts";
 import { KeyedCommands } from "./keyed.ts";
 import { hashText, Refusal, type SimCommand, type SimResult, type SimState } from "./machine.ts";
+import { type BoundedInput, LocalReads } from "./local_reads.ts";
 import { Oracle } from "./oracle.ts";
+import { reload, type ReloadInput } from "./reloading.ts";
 import { judgedMove, type MoveInput } from "./moves.ts";
 import { type RestoreInput, Restoring } from "./restoring.ts";
 import type { Life } from "./server.ts";
@@ -33,8 +36,10 @@ export type SimInput =
   | { readonly type: "own"; readonly key: string }
   /** A command that is known by a key, which whoever sends it again gives again; as patient as that. */
   | { readonly type: "keyed"; readonly command: SimCommand; readonly after: number }
+  | BoundedInput
   | TouchInput
   | MoveInput
+  | ReloadInput
   | RestoreInput;
 
 /** A call of a key as its client saw it. */
@@ -55,11 +60,10 @@ export class Calls {
   readonly #world: World;
   readonly #ghost: Ghost;
   readonly #open = new Set<Call>();
-  /** What was last seen on each life without asking anybody. */
-  readonly #stale = new WeakMap<Life, Map<string, number>>();
   readonly #sessions = new ClientSessions();
   readonly #keyed: KeyedCommands;
   readonly #restoring: Restoring;
+  readonly #local: LocalReads<Call>;
   readonly oracle: Oracle;
   /** Every call of a key that has ended. */
   readonly history: SimOperation[] = [];
@@ -73,6 +77,11 @@ export class Calls {
     this.oracle = new Oracle(ghost);
     this.#keyed = new KeyedCommands(world, ghost, this.oracle);
     this.#restoring = new Restoring(world, ghost, this.oracle);
+    this.#local = new LocalReads(world, ghost, this.oracle, {
+      isOpen: (call) => this.#open.has(call),
+      end: (call, outcome) => this.#end(call, outcome),
+      failed: (call, error) => this.#failed(call, error),
+    });
   }
 
   /** Calls without an answer. */
@@ -122,7 +131,11 @@ export class Calls {
       case "get":
         return this.#read(call, input.key);
       case "stale":
-        return this.#readStale(call, input.key);
+        return this.#local.stale(call, input.key);
+      case "read-from":
+        return this.#local.from(call, input);
+      case "read-within":
+        return this.#local.within(call, input);
       case "lease":
         return this.#read(call, input.key);
       case "put":
@@ -135,10 +148,12 @@ export class Calls {
       case "keyed":
         return this.#applyKeyed(call, input);
       case "own":
-        return this.#readOwn(call, input.key);
+        return this.#local.own(call, input.key, this.#sessions);
       case "move":
       case "transfer":
         return this.#move(call, input);
+      case "reload-other":
+        return Promise.resolve(this.#end(call, reload(this.#ghost, call.life, input) ? "ok" : "failed"));
       case "restore":
         return this.#restore(call, input);
       default:
@@ -158,6 +173,7 @@ export class Calls {
       this.#ghost.readFloor = Math.max(this.#ghost.readFloor, index);
       this.#ghost.later.push(() => this.#acknowledged(command, index, term, result));
     } catch (error) {
+      if (this.#open.has(call)) isWaitedFor(this.#ghost, call.life, error);
       if (command.type !== "fail" || !(error instanceof Refusal)) return this.#failed(call, error);
       this.#ghost.must(this.#ghost.appliedAt.has(command.value), "K3", () => {
         return `"${command.value}" is said to be refused by a machine, none of which has seen it`;
@@ -240,28 +256,6 @@ export class Calls {
     return this.#keyed.unanswered();
   }
 
-  /** R5: who reads in a session sees all that it was shown before. */
-  async #readOwn(call: Call, key: string): Promise<void> {
-    const { life } = call;
-    const session = this.#sessions.known(life);
-    if (session === undefined) return this.#end(call, "failed");
-    const { seenIndex } = session;
-    try {
-      let at = 0;
-      const state = await life.raft!.read(() => {
-        at = life.raft!.appliedIndex;
-        return this.#look(life, key);
-      }, { consistency: "session", session });
-      if (!this.#open.has(call)) return;
-      this.#ghost.must(at >= seenIndex, "R5", () => {
-        return `a read of a session on "${life.id}" saw ${at}, and ${seenIndex} before`;
-      });
-      this.#seen(call, key, state, at);
-    } catch (error) {
-      this.#failed(call, error);
-    }
-  }
-
   async #read(call: Call, key: string): Promise<void> {
     const { oracle } = this;
     const ghost = this.#ghost;
@@ -272,11 +266,11 @@ export class Calls {
       let at = 0;
       const state = await life.raft!.read(() => {
         at = life.raft!.appliedIndex;
-        return this.#look(life, key);
+        return this.#local.look(life, key);
       }, { consistency });
       if (!this.#open.has(call)) return;
       // Beyond the bound that clocks were to keep it may see old states.
-      if (consistency === "lease" && !ghost.keepsTime) return this.#seen(call, key, state, at);
+      if (consistency === "lease" && !ghost.keepsTime) return this.#local.seen(call, key, state, at);
       ghost.must(
         at >= floor,
         "R1",
@@ -288,40 +282,6 @@ export class Calls {
     } catch (error) {
       this.#failed(call, error);
     }
-  }
-
-  /** R5: what is read without asking anybody may be old, and never goes back on one server. */
-  async #readStale(call: Call, key: string): Promise<void> {
-    const { life } = call;
-    try {
-      let at = 0;
-      const state = await life.raft!.read(() => {
-        at = life.raft!.appliedIndex;
-        return this.#look(life, key);
-      }, { consistency: "stale" });
-      if (this.#open.has(call)) this.#seen(call, key, state, at);
-    } catch (error) {
-      this.#failed(call, error);
-    }
-  }
-
-  #seen(call: Call, key: string, state: SimState, at: LogIndex): void {
-    const { life } = call;
-    const place = this.oracle.see(key, state, at);
-    const places = this.#stale.get(life) ?? new Map<string, number>();
-    this.#stale.set(life, places);
-    const before = places.get(key) ?? 0;
-    this.#ghost.must(place >= before, "R5", () => {
-      return `"${life.id}" shows ${state} under "${key}", write ${place}, after it showed write ${before}`;
-    });
-    places.set(key, place);
-    this.#end(call, "ok");
-  }
-
-  /** A6: nobody looks at a machine that is at work. */
-  #look({ id, machine }: Life, key: string): SimState {
-    this.#ghost.must(!machine.isBusy, "A6", () => `a read on "${id}" looks at a machine that is at work`);
-    return machine.get(key);
   }
 
   async #touch(call: Call, input: TouchInput): Promise<void> {
@@ -391,6 +351,9 @@ export class Calls {
   }
 }
 
+/** Those that belong to the history of a key. */
+const KEY_INPUTS: readonly SimInput["type"][] = ["get", "put", "append", "cas", "fail"];
+
 function isKeyInput(input: SimInput): input is KeyInput {
-  return "key" in input && input.type !== "stale" && input.type !== "lease" && input.type !== "own";
+  return KEY_INPUTS.includes(input.type);
 }

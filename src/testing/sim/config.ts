@@ -67,6 +67,8 @@ export interface SimConfig {
   readonly faultsAtOnce: number;
   /** Chance of a fault right after what it hurts most, see ambush.ts. */
   readonly ambush: number;
+  /** Chance that a server which is restarted is drained first, in `[0, 1]`; 0 by default. */
+  readonly drains?: number;
   readonly client: ClientBehaviour;
   /** Steps of all cores after the first leader, until the faults end. */
   readonly steps: number;
@@ -92,6 +94,8 @@ export interface ConfigRequest {
   readonly moving?: false | Partial<MovingBehaviour> | undefined;
   /** See {@linkcode SimConfig.ambush}. */
   readonly ambush?: number | undefined;
+  /** See {@linkcode SimConfig.drains}. */
+  readonly drains?: number | undefined;
   /** What is fixed of the clients. */
   readonly client?: Partial<ClientBehaviour> | undefined;
 }
@@ -167,6 +171,7 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
     faultsAtOnce: timing.pick([1, 1, 2, 4]),
     // Few changes of the servers meet a fault by chance.
     ambush: request.ambush ?? random.split("ambush").pick(moving === false ? [0, 0, 0.02, 0.2] : [0, 0.02, 0.2, 0.2]),
+    drains: request.drains ?? random.split("drains").pick([0, 0, 0.3, 1]),
     client: { ...clientsOf(random.split("clients"), heartbeat * 1000, election * 1000), ...request.client },
     steps: request.steps ?? 20_000,
     quietTail: timing.chance(0.3) ? election * 1000 * timing.between(1, 10) : 0,
@@ -312,6 +317,9 @@ function clientsOf(random: Random, heartbeat: number, election: number): ClientB
     keyed: random.split("keyed").pick([0, 0.3]),
     asks: random.split("asks").pick([0, 0, 0.02, 0.1]),
     restores: random.split("restores").pick([0, 0, 0, 0.01]),
+    rareAsks: random.split("rare asks").pick([0, 0, 0.01, 0.05]),
+    bounded: random.split("bounded").pick([0, 0, 0.02, 0.1]),
+    reloads: random.split("reloads").pick([0, 0, 0.005, 0.05]),
   };
 }
 

@@ -5,6 +5,7 @@
  */
 import type { Configuration, IndexedConfiguration, LogIndex, ServerId, Term } from "../../types.ts";
 import type { ChainLog } from "./chain.ts";
+import type { Heard } from "./check/heard.ts";
 import { Eras } from "./eras.ts";
 import type { Invariant } from "./invariants.ts";
 import type { SimResult } from "./machine.ts";
@@ -142,6 +143,8 @@ export class Ghost {
   keepsTime = true;
   /** R3: every leader, and for how long its clock had stood still when it took its last step. */
   readonly leading: Map<NodeView, number> = new Map();
+  /** R6: what each server was told by its leaders. */
+  readonly heard: WeakMap<NodeView, Heard> = new WeakMap();
   /** V7: when each leader last heard whom. */
   readonly contacts: WeakMap<NodeView, Contacts> = new WeakMap();
   /** M1: hash of the log up to the configuration that was last compared. */
@@ -151,7 +154,7 @@ export class Ghost {
   /** M3: sets of voters that overlap with the next ones. */
   readonly overlapping: Set<string> = new Set();
   /** M6: since when a leader without a vote is not needed any more, and its steps since its time was over. */
-  readonly voteless: WeakMap<NodeView, { readonly since: number; late: number }> = new WeakMap();
+  readonly voteless: WeakMap<NodeView, { readonly since: number; late: number; electionMaxMs: number }> = new WeakMap();
   /** V4: the entry that removed a server, as it was told. */
   readonly removed: WeakMap<NodeView, LogIndex> = new WeakMap();
   /** Counts what is sent and asked: tells what came before what. */
@@ -176,8 +179,9 @@ export class Ghost {
   readonly passedOver: Map<LogIndex, ServerId> = new Map();
   /** What restores have made of the state. */
   readonly eras: Eras = new Eras(this);
-  /** The event that happens now. */
+  /** The event that happens now, and when that is: microseconds of true time. */
   event = 0;
+  time = 0;
   readonly #notApplied = new Set<string>();
   /** The first violation. */
   violation: InvariantViolation | undefined;

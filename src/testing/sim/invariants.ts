@@ -59,6 +59,7 @@ export const INVARIANTS = {
   R3: "while a lease lasts nobody else leads",
   R4: "the history of every key is linearizable",
   R5: "whoever reads in a session goes not back",
+  R6: "a read that is to be of some age is no older, and sees what the leader had spoken of",
   K1: "a command of a session, or with a key, is applied once",
   K2: "what sessions are known is by the log alone: each command of one is applied by all servers, or by none",
   K3: "whoever is answered is told what became of their command",

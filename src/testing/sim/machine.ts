@@ -97,7 +97,7 @@ export class SimMachine implements StateMachine<SimCommand, SimResult> {
     this.#tap.onRestored?.();
   }
 
-  #take(command: SimCommand, { index, term }: ApplyContext): SimResult {
+  #take(command: SimCommand, { index, term, extensions }: ApplyContext): SimResult {
     const [before, beginning] = [this.get(command.key), this.#hash];
     const { state, result } = transition(before, command);
     if (state !== null && state !== before) this.#states.set(command.key, state);
@@ -105,8 +105,20 @@ export class SimMachine implements StateMachine<SimCommand, SimResult> {
     const applied = { index, term, state: this.#hash, result: hashText(String(result), 0), before: beginning };
     this.#tap.onApplied(command, applied, result);
     if (command.type === "fail") throw new Refusal(command.value);
+    if (textBeside(extensions) !== (command.key === "extended" ? command.value : undefined)) {
+      throw new TypeError(`Cannot apply "${command.value}" with "${textBeside(extensions)}" beside it`);
+    }
     return result;
   }
+}
+
+/** Text as bytes. */
+export function encodeText(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+function textBeside(extensions: Uint8Array | undefined): string | undefined {
+  return extensions && new TextDecoder().decode(extensions);
 }
 
 /** A4: tells that a server finds another's machine unlike its own, for as long as it runs. */
@@ -135,9 +147,7 @@ export interface SimContent {
  * @param filler Makes it longer, and is a part of the state.
  */
 export function bytesOfContent({ hash, states }: SimContent, filler?: string): Uint8Array {
-  return new TextEncoder().encode(
-    JSON.stringify(filler === undefined ? [hash, [...states]] : [hash, [...states], filler]),
-  );
+  return encodeText(JSON.stringify(filler === undefined ? [hash, [...states]] : [hash, [...states], filler]));
 }
 
 /** What is in the bytes of a machine's snapshot. */

@@ -30,6 +30,7 @@ const none = {
   "removed-server-told": 0,
   "shut-down-when-removed": 0,
   "transfer-to-higher-priority": 0,
+  "server-drained": 0,
 };
 
 /** The name of such a mark. */

@@ -39,8 +39,11 @@ export type Action =
   | { readonly type: "reset"; readonly a: number; readonly b: number; readonly channel?: Channel }
   /** The server dies and starts again after so long. */
   | { readonly type: "crash"; readonly server: number; readonly kind: CrashKind; readonly for: number }
-  /** The server is shut down, which lets it hand over and say goodbye, and starts again after so long. */
-  | { readonly type: "restart"; readonly server: number; readonly for: number }
+  /**
+   * The server is shut down, which lets it hand over and say goodbye, and starts again after so long. Or it is drained first, and
+   * goes on when that fails.
+   */
+  | { readonly type: "restart"; readonly server: number; readonly for: number; readonly drains?: true }
   /** The process does nothing, then everything at once. */
   | { readonly type: "pause"; readonly server: number; readonly for: number }
   /** The machine sleeps: nobody reaches it, and its monotonic clock stands still. */
@@ -89,6 +92,11 @@ export function drawAction(random: Random, config: SimConfig, { leader }: Situat
   ];
   const possible = choices.filter((choice): choice is readonly [Action, number] => choice[0] !== undefined);
   return possible.length === 0 ? undefined : random.weighted(possible);
+}
+
+/** The restart of a server that is drained first, or not. */
+export function drained(random: Random, { drains = 0 }: Pick<SimConfig, "drains">, action: Action): Action {
+  return action.type === "restart" && random.chance(drains) ? { ...action, drains: true } : action;
 }
 
 /** The fault on one channel alone, or on both, where there are two. */

@@ -91,7 +91,7 @@ export class Plague {
         this.#simulation.crash(action.server, action.kind);
         return this.#after(action.for, `s${action.server} restarts`, () => this.#start(servers[action.server]!));
       case "restart":
-        return this.restart(action.server, action.for);
+        return this.restart(action.server, action.for, action.drains);
       case "pause":
         world.pause(action.server);
         return this.#after(action.for, `s${action.server} resumes`, () => world.resume(action.server));
@@ -224,12 +224,15 @@ export class Plague {
     else server.start();
   }
 
-  /** Shuts a server down; it starts again so much later. */
-  restart(server: number, delay: number): void {
+  /** Shuts a server down, or lets it drain, unless it can't; it starts again so much later. */
+  restart(server: number, delay: number, drains = false): void {
     const target = this.#simulation.servers[server]!;
+    const { life } = target;
     const era = this.#era;
-    if (target.life?.raft !== undefined) this.stopping.add(target.life);
-    void this.#simulation.stop(target).then((hasStopped) => {
+    if (life?.raft !== undefined) this.stopping.add(life);
+    const stopped = drains ? this.#simulation.drain(target) : this.#simulation.stop(target);
+    void stopped.then((hasStopped) => {
+      if (!hasStopped && life?.isStopping === false) this.stopping.delete(life);
       if (hasStopped) this.#after(era === this.#era ? delay : 0, `s${server} restarts`, () => this.#start(target));
     });
   }

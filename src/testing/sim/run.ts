@@ -19,7 +19,7 @@ import { type ConfigRequest, drawConfig, type SimConfig } from "./config.ts";
 import { drawSpread } from "./disk/disk_actions.ts";
 import { InvariantViolation } from "./ghost.ts";
 import { drawLeaseTrap, type LeaseTrap } from "./lease_traps.ts";
-import { type Action, drawAction, onChannel } from "./nemesis.ts";
+import { type Action, drained, drawAction, onChannel } from "./nemesis.ts";
 import { Port } from "./queue.ts";
 import { Random } from "./random.ts";
 import { type Distortion, isCall, mergeDecisions, type Script, type ScriptedCall } from "./script.ts";
@@ -144,6 +144,7 @@ class Run {
   readonly #breaks: Random;
   readonly #lostCalls: Random;
   readonly #channels: Random;
+  readonly #drains: Random;
   #isRelieved = false;
   /** Whether nobody was left who could lead. */
   hasHalted = false;
@@ -165,6 +166,7 @@ class Run {
     this.#breaks = random.split("breaks");
     this.#lostCalls = random.split("lost calls");
     this.#channels = random.split("channels");
+    this.#drains = random.split("drains");
   }
 
   /** Draws what happens, or takes it from a script. */
@@ -249,7 +251,7 @@ class Run {
       const action = this.#isRoom
         ? drawAction(this.#random, config, { leader: this.#simulation.leader?.index })
         : undefined;
-      if (action !== undefined) this.#perform(onChannel(this.#channels, config, action));
+      if (action !== undefined) this.#perform(drained(this.#drains, config, onChannel(this.#channels, config, action)));
       this.#plague();
     });
   }

@@ -54,3 +54,14 @@ export function isCall(decision: Decision): decision is ScriptedCall {
 export function mergeDecisions(faults: readonly ScriptedFault[], calls: readonly ScriptedCall[]): Decision[] {
   return [...faults, ...calls].sort((a, b) => a.at - b.at);
 }
+
+/** What one client asked for at one moment belongs into one event: it may have been taken together. */
+export function burstsOf(calls: readonly ScriptedCall[]): ScriptedCall[][] {
+  const bursts: ScriptedCall[][] = [];
+  for (const call of calls) {
+    const last = bursts.at(-1);
+    if (last !== undefined && last[0]!.at === call.at && last[0]!.client === call.client) last.push(call);
+    else bursts.push([call]);
+  }
+  return bursts;
+}

@@ -10,11 +10,11 @@ import type { Environment } from "../../driver/environment.ts";
 import { RaftError } from "../../errors.ts";
 import type { Codec, StateMachine } from "../../machine.ts";
 import type { RaftSettings } from "../../options.ts";
-import type { Raft } from "../../raft.ts";
+import { validateOptions } from "../../options_check.ts";
 import { startServer } from "../../server.ts";
 import type { LogCache } from "../../store/log_cache.ts";
 import type { Store, StoreFactory, StoreWrite } from "../../store/store.ts";
-import type { LogIndex, ServerAddress, ServerId } from "../../types.ts";
+import type { ServerAddress, ServerId } from "../../types.ts";
 import { bootstrapConfiguration, bootstrapEntry } from "../../bootstrap.ts";
 import type { ChainLog } from "./chain.ts";
 import { type ClockBehaviour, SimClock, type SimTimer } from "./clock.ts";
@@ -23,15 +23,18 @@ import type { Replacement } from "./disk/disk_actions.ts";
 import { applyWrite, cloneView } from "./disk_view.ts";
 import { digestAtOnce } from "./digest.ts";
 import { type MachineTap, type SimCommand, SimMachine, type SimResult, stateIn, untilDiverged } from "./machine.ts";
+import type { Life } from "./life.ts";
 import type { Network } from "./network.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { Distortion } from "./script.ts";
 import type { ServerTap } from "./server_tap.ts";
 import type { CrashKind, Storage, StorageTap } from "./storage.ts";
-import { beforeOf, type DiskView, type NodeView } from "./view.ts";
+import { beforeOf, type DiskView } from "./view.ts";
 import type { ClientBehaviour } from "./workload.ts";
 import type { World } from "./world.ts";
+
+export type { Life } from "./life.ts";
 
 /** Without one a digest would be computed, on a thread of its own and in real time. */
 const clusterId = "simulated";
@@ -58,25 +61,6 @@ export interface ServerParts {
   readonly host?: Host | undefined;
 }
 
-/** One life of a server, from start to crash. */
-export interface Life extends NodeView {
-  raft: Raft<SimCommand, SimResult> | undefined;
-  readonly machine: SimMachine;
-  /** Set when it crashed or has stopped. */
-  isOver: boolean;
-  /** Set when it was asked to shut down, or does so by itself. */
-  isStopping: boolean;
-  /** Set when it was shut down, and did. */
-  hasStopped: boolean;
-  /** Removed from the log since the views were brought up to date. */
-  truncatedFrom: LogIndex;
-  /** The last entry of a snapshot that has taken the log's place since then; 0 when none has. */
-  installed: LogIndex;
-  /** How many snapshots have taken the log's place. */
-  installs: number;
-  cache: LogCache | undefined;
-}
-
 /** A server through all its lives. */
 export class SimServer {
   readonly id: ServerId;
@@ -87,6 +71,7 @@ export class SimServer {
   readonly #parts: ServerParts;
   readonly clock: SimClock;
   readonly #random: Random;
+  readonly #configured: RaftSettings;
   #lives = 0;
   #isReplaced = false;
   #inFlight: StoreWrite | undefined;
@@ -119,6 +104,7 @@ export class SimServer {
     this.#parts = parts;
     this.clock = new SimClock(parts.world, index, clock, random.split("clock"));
     this.#random = random;
+    this.#configured = validateOptions(parts.settings);
   }
 
   /** What its disk holds; see {@linkcode DiskView}. */
@@ -221,6 +207,9 @@ export class SimServer {
       truncatedFrom: Infinity,
       installed: 0,
       installs: 0,
+      configured: this.#configured,
+      reloaded: {},
+      drainingSince: undefined,
       cache: undefined,
       machine: undefined as unknown as SimMachine,
     };

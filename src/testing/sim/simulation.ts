@@ -11,6 +11,7 @@ import { contact } from "./check/contact.ts";
 import { disks, unexplained } from "./check/disks.ts";
 import { durable } from "./check/durable.ts";
 import { elections } from "./check/elections.ts";
+import { heard } from "./check/heard.ts";
 import { identity } from "./check/identity.ts";
 import { leases } from "./check/leases.ts";
 import { logs } from "./check/logs.ts";
@@ -20,6 +21,7 @@ import { reconfiguration } from "./check/reconfiguration.ts";
 import { stale } from "./check/stale.ts";
 import type { Clients, Host } from "./clients.ts";
 import { isInTime, type SimConfig } from "./config.ts";
+import { drain } from "./draining.ts";
 import { Ghost } from "./ghost.ts";
 import { DiskObserver } from "./disk_marks.ts";
 import { ChannelObserver } from "./channel_marks.ts";
@@ -35,6 +37,7 @@ import { type Life, SimServer } from "./server.ts";
 import type { ServerTap } from "./server_tap.ts";
 import { ChainLog } from "./chain.ts";
 import { snapshots } from "./check/snapshots.ts";
+import { goesBy } from "./reloading.ts";
 import { type CrashKind, openStorage, type StorageTap } from "./storage.ts";
 import { touchStopped } from "./touches.ts";
 import { Trace } from "./trace.ts";
@@ -52,6 +55,7 @@ export const CHECKERS: readonly Checker[] = [
   leases,
   stale,
   contact,
+  heard,
   membership,
   reconfiguration,
   disks,
@@ -202,6 +206,14 @@ export class Simulation {
     return life !== undefined;
   }
 
+  /** Lets a server drain, and then shuts it down; whether it did, as it may go on, or crash meanwhile. */
+  async drain(server: SimServer): Promise<boolean> {
+    const { life } = server;
+    if (life?.raft === undefined || !await drain(this.ghost, life)) return false;
+    this.moves.hits["server-drained"]++;
+    return await this.stop(server);
+  }
+
   #onStopped(life: Life): void {
     // Its answers are on their way to their callers.
     this.ghost.later.push(() => this.workload.onOver(life));
@@ -237,6 +249,7 @@ export class Simulation {
     return {
       onStart: (server, life) => {
         if (life.core.damaged.length === 0) this.plague.atlas.absolve(server.index);
+        goesBy(ghost, life);
         for (const checker of this.#checkers) checker.onStart?.(ghost, life);
       },
       prefix: (index) => ChainLog.of(ghost.commits.slice(0, index)),
@@ -297,6 +310,7 @@ export class Simulation {
   }
 
   #onStep(life: Life, step: StepView): void {
+    this.ghost.time = this.world.time;
     this.#dirty.add(life);
     if (this.#hasLed) this.steps++;
     else if (life.core.role === "leader") this.#hasLed = true;

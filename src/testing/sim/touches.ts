@@ -8,6 +8,7 @@ import { type Ask, asks } from "./asks.ts";
 import type { Ghost } from "./ghost.ts";
 import { inspect } from "./inspect.ts";
 import { Refusal } from "./machine.ts";
+import { type RareAsk, rareAsks } from "./rare_asks.ts";
 import type { Life } from "./server.ts";
 import { abortAfter, expect, reason, type Touching } from "./touch_scene.ts";
 import type { World } from "./world.ts";
@@ -49,7 +50,7 @@ export const TOUCHES = [
 ] as const;
 
 /** Any touch. */
-export type Touch = (typeof TOUCHES)[number] | Ask | typeof INSTALL;
+export type Touch = (typeof TOUCHES)[number] | Ask | RareAsk | typeof INSTALL;
 
 /** The largest command of a simulation, bytes. */
 export const commandBytesMax = 4096;
@@ -67,6 +68,7 @@ export async function touch(world: World, ghost: Ghost, life: Life, input: Touch
 
 const touches: Touching<Touch> = {
   ...asks,
+  ...rareAsks,
 
   async barrier({ ghost, life, raft }) {
     const floor = ghost.readFloor;
@@ -145,7 +147,8 @@ const touches: Touching<Touch> = {
   },
 
   reload({ life, raft }) {
-    const { heartbeatMs } = life.core.settings;
+    // What it was given in this very turn the core does not know yet.
+    const { heartbeatMs } = { ...life.configured, ...life.reloaded };
     raft.reloadConfig({ heartbeatMs });
     return Promise.resolve(true);
   },

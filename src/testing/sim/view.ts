@@ -31,7 +31,9 @@ export interface DiskView {
 export interface ClockView {
   /** Its monotonic clock, milliseconds. */
   now(): number;
-  /** For how long that has stood still in all. */
+  /** Its wall clock, milliseconds. */
+  wallNow(): number;
+  /** For how long the monotonic one has stood still in all. */
   readonly stoppedMs: number;
 }
 

@@ -10,12 +10,15 @@ import type { Clients } from "./clients.ts";
 import { LEASE_SHARE, type SimConfig } from "./config.ts";
 import type { Ghost } from "./ghost.ts";
 import type { SimCommand, SimResult } from "./machine.ts";
+import { drawBounded } from "./local_reads.ts";
 import { missed, type ModelInput, simModel } from "./model.ts";
 import { drawMoveOf, type MoveInput, movesAfter } from "./moves.ts";
 import { Port } from "./queue.ts";
+import { RARE_ASKS } from "./rare_asks.ts";
+import { drawReload } from "./reloading.ts";
 import { drawRestore } from "./restoring.ts";
 import type { Random } from "./random.ts";
-import type { ScriptedCall } from "./script.ts";
+import { burstsOf, type ScriptedCall } from "./script.ts";
 import type { Life, SimServer } from "./server.ts";
 import { TOUCHES } from "./touches.ts";
 import type { World } from "./world.ts";
@@ -56,6 +59,12 @@ export interface ClientBehaviour {
   readonly touchChance: number;
   /** Chance that a call is one of {@linkcode ASKS}, or of {@linkcode SNAPSHOT_ASKS}; 0 by default. */
   readonly asks?: number;
+  /** Chance that a call is a read that is to see some entry, or nothing too old; 0 by default. */
+  readonly bounded?: number;
+  /** Chance that a call is one of an operator who changes settings; 0 by default. */
+  readonly reloads?: number;
+  /** Chance that a call is one of {@linkcode RARE_ASKS}; 0 by default. */
+  readonly rareAsks?: number;
   /** Chance that a call is one of a user who restores a snapshot, in `[0, 1]`; 0 by default. */
   readonly restores?: number;
   /** A machine that works at a command for up to this long. */
@@ -88,6 +97,9 @@ export class Workload implements Clients {
   readonly #keyedRecent: SimCommand[] = [];
   readonly #asks: Random;
   readonly #restores: Random;
+  readonly #bounded: Random;
+  readonly #reloads: Random;
+  readonly #rareAsks: Random;
   readonly #calls: Calls;
   /** Calls of each key so far, of which each so many make a new one. */
   readonly #ofKey: number[];
@@ -115,6 +127,9 @@ export class Workload implements Clients {
     this.#keyed = random.split("keyed");
     this.#asks = random.split("asks");
     this.#restores = random.split("restores");
+    this.#bounded = random.split("bounded");
+    this.#reloads = random.split("reloads");
+    this.#rareAsks = random.split("rare asks");
     this.#ofKey = new Array(config.client.keys).fill(0);
   }
 
@@ -255,8 +270,9 @@ export class Workload implements Clients {
 
   /** A call with a value of its own. */
   draw(random: Random): SimInput {
+    const { client, settings } = this.#config;
     const { staleReads, leaseReads, leaseShare = LEASE_SHARE, lists, touchChance, asks = 0, restores = 0, quietMax } =
-      this.#config.client;
+      client;
     const value = `v${++this.#values}`;
     const { moving } = this.#config;
     // The moves end with the faults: what follows is about the servers that there are then.
@@ -267,15 +283,24 @@ export class Workload implements Clients {
       return { type: "install-snapshot", value, after: 0 };
     }
     if (!this.#isSettled && this.#restores.chance(restores)) {
-      return drawRestore(this.#restores, value, this.#config.settings.leaderWaitMs! * 1000);
+      return drawRestore(this.#restores, value, settings.leaderWaitMs! * 1000);
+    }
+    if (!this.#isSettled && this.#reloads.chance(client.reloads ?? 0)) {
+      return drawReload(this.#reloads, value, this.#config);
+    }
+    if (this.#bounded.chance(client.bounded ?? 0)) {
+      const { key } = this.#drawKey(this.#bounded, lists);
+      return drawBounded(this.#bounded, key, settings.heartbeatMs!, settings.electionMinMs!);
+    }
+    const after = Math.max(1, quietMax);
+    if (this.#rareAsks.chance(client.rareAsks ?? 0)) {
+      return { type: this.#rareAsks.pick(RARE_ASKS), value, after: this.#rareAsks.spread(1, after) };
     }
     if (this.#asks.chance(asks)) {
       const types = this.takesSnapshots ? [...ASKS, ...SNAPSHOT_ASKS] : ASKS;
-      return { type: this.#asks.pick(types), value, after: this.#asks.spread(1, Math.max(1, quietMax)) };
+      return { type: this.#asks.pick(types), value, after: this.#asks.spread(1, after) };
     }
-    if (random.chance(touchChance)) {
-      return { type: random.pick(TOUCHES), value, after: random.spread(1, Math.max(1, quietMax)) };
-    }
+    if (random.chance(touchChance)) return { type: random.pick(TOUCHES), value, after: random.spread(1, after) };
     const { key, isList } = this.#drawKey(random, lists);
     if (staleReads && random.chance(0.1)) return { type: "stale", key };
     if (leaseReads === true && random.chance(leaseShare)) return { type: "lease", key };
@@ -378,15 +403,4 @@ export class Workload implements Clients {
     this.calls.push({ at: this.#world.time, client, server, input });
     return this.call(this.#servers[server]!, input, client);
   }
-}
-
-/** What one client asked for at one moment belongs into one event: it may have been taken together. */
-function burstsOf(calls: readonly ScriptedCall[]): ScriptedCall[][] {
-  const bursts: ScriptedCall[][] = [];
-  for (const call of calls) {
-    const last = bursts.at(-1);
-    if (last !== undefined && last[0]!.at === call.at && last[0]!.client === call.client) last.push(call);
-    else bursts.push([call]);
-  }
-  return bursts;
 }

@@ -9,16 +9,11 @@ import {
 import type { RaftStatus } from "../../../src/status.ts";
 import { ASKS, readWhole, SNAPSHOT_ASKS } from "../../../src/testing/sim/asks.ts";
 import { ChainLog } from "../../../src/testing/sim/chain.ts";
-import { drawConfig } from "../../../src/testing/sim/config.ts";
-import { Ghost } from "../../../src/testing/sim/ghost.ts";
-import { Random } from "../../../src/testing/sim/random.ts";
+import type { Ghost } from "../../../src/testing/sim/ghost.ts";
 import type { Life } from "../../../src/testing/sim/server.ts";
-import { Trace } from "../../../src/testing/sim/trace.ts";
-import { Workload } from "../../../src/testing/sim/workload.ts";
-import { World } from "../../../src/testing/sim/world.ts";
 import { test } from "../../harness.ts";
 import { configuration, coreOf } from "../../core/states.ts";
-import { lifeOf, rule, type Scene, sceneOf, touched } from "./clients_stage.ts";
+import { draws, lifeOf, rule, type Scene, sceneOf, touched } from "./clients_stage.ts";
 
 rule("R1", "an index to read at is not below what was acknowledged before it was asked for", (scene, isBad) => {
   scene.ghost.readFloor = 5;
@@ -260,26 +255,12 @@ rule("V6", "a server counts no fewer than no calls", (scene, isBad) => {
   return inspected(scene, { metrics });
 });
 
-/** Calls as they are drawn, without the value of each. */
-function draws(asks: number, keepsSnapshots: boolean): readonly unknown[] {
-  const drawn = drawConfig(Random.seeded(1), {
-    servers: 3,
-    faults: [],
-    moving: false,
-    client: { asks, touchChance: 0.1 },
-  });
-  const config = { ...drawn, disk: { ...drawn.disk, keepsSnapshots } };
-  const workload = new Workload(new World(new Trace(), () => {}), [], config, new Ghost(), Random.seeded(2));
-  const random = Random.seeded(3);
-  return Array.from({ length: 400 }, () => ({ ...workload.draw(random), value: "", command: undefined }));
-}
-
 test("sim asks: they are drawn apart from all other calls, those of snapshots only where there are any", () => {
   const typeOf = (it: unknown) => (it as { type: string }).type;
   const types: readonly string[] = [...ASKS, ...SNAPSHOT_ASKS];
   const isAsk = (it: unknown) => types.includes(typeOf(it));
   for (const keepsSnapshots of [false, true]) {
-    const [without, some] = [draws(0, keepsSnapshots), draws(0.3, keepsSnapshots)];
+    const [without, some] = [draws({ asks: 0 }, keepsSnapshots), draws({ asks: 0.3 }, keepsSnapshots)];
     const others = some.filter((it) => !isAsk(it));
     const asked = new Set(some.filter(isAsk).map(typeOf));
     assertEquals([...asked].sort(), [...keepsSnapshots ? types : ASKS].sort());

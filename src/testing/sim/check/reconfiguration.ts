@@ -115,9 +115,12 @@ function voteless(ghost: Ghost, node: NodeView, now: number): void {
   const isNeeded = core.commitIndex < (core.configurations.at(-1)?.index ?? 0) ||
     setsOf(configurationIn(node) ?? { servers: [] }).some((set) => set.includes(id));
   if (isNeeded) return void ghost.voteless.delete(node);
-  const state = ghost.voteless.get(node) ?? { since: now, late: 0 };
+  const { electionMaxMs } = core.settings;
+  const state = ghost.voteless.get(node) ?? { since: now, late: 0, electionMaxMs };
   ghost.voteless.set(node, state);
-  if (now - state.since > 2 * core.settings.electionMaxMs) state.late++;
+  // It may have been another one when its time began.
+  state.electionMaxMs = Math.max(state.electionMaxMs, electionMaxMs);
+  if (now - state.since > 2 * state.electionMaxMs) state.late++;
   ghost.must(state.late <= lateSteps, "M6", () => {
     return `"${id}" has no vote and leads on for ${now - state.since} ms`;
   });

@@ -1,0 +1,114 @@
+/**
+ * Settings that an operator changes while servers run: how they are drawn, given to a server, and judged.
+ *
+ * @module
+ */
+import { ShutdownError } from "../../errors.ts";
+import type { ReloadableSettings } from "../../reload.ts";
+import type { SimConfig } from "./config.ts";
+import type { Ghost } from "./ghost.ts";
+import type { Random } from "./random.ts";
+import type { Life } from "./server.ts";
+
+/** Which settings; `value` is one of its own. */
+export interface ReloadInput {
+  readonly type: "reload-other";
+  readonly value: string;
+  readonly changes: Partial<ReloadableSettings>;
+  /** Whether one of them is out of its bounds, so that none may be taken. */
+  readonly isWrong?: boolean;
+}
+
+/** Draws some. Elections may take longer on one server than on others, but votes are promised for as long everywhere. */
+export function drawReload(
+  random: Random,
+  value: string,
+  { settings, disk, client }: Pick<SimConfig, "settings" | "disk" | "client">,
+): ReloadInput {
+  const kinds = random.shuffle(drawKinds(random, settings.heartbeatMs!, settings.electionMinMs!));
+  const others: readonly Partial<ReloadableSettings>[] = [
+    ...disk.keepsSnapshots === true ? [drawSnapshots(random, settings.heartbeatMs!)] : [],
+    // A key may be forgotten with a session, and what comes again under it would rightly be applied again.
+    ...(client.keyed ?? 0) === 0 ? [drawSessions(random)] : [],
+    // Where disks stall of themselves, a leader might give up for that at any moment.
+    ...settings.diskStallMs === undefined ? [] : [{ diskStallMs: settings.heartbeatMs! * random.pick([10, 40, 200]) }],
+  ];
+  const changes = Object.assign(
+    {},
+    ...random.shuffle([...kinds.slice(0, 3), ...others]).slice(0, random.between(1, 3)),
+  );
+  if (!random.chance(0.1)) return { type: "reload-other", value, changes };
+  return { type: "reload-other", value, changes: { ...changes, leaseMs: settings.electionMinMs! + 1 }, isWrong: true };
+}
+
+function drawKinds(random: Random, heartbeatMs: number, electionMinMs: number): Partial<ReloadableSettings>[] {
+  // A leader hears its followers at least three times in a lease, whichever of them is in force with which.
+  const leaseMs = Math.max(heartbeatMs * 3, electionMinMs / 2);
+  return [
+    { heartbeatMs: random.pick([Math.ceil(heartbeatMs / 2), Math.max(heartbeatMs, Math.floor(electionMinMs / 8))]) },
+    { electionMaxMs: Math.ceil(electionMinMs * random.pick([1.25, 2, 4])) },
+    { leaseMs: random.pick([leaseMs, electionMinMs]) },
+    { reconnectWaitMs: random.pick([0, Math.ceil(electionMinMs / 10), electionMinMs]) },
+    { windowAppendsMax: random.pick([1, 2, 64]), windowBytesMax: random.pick([1, 400, 2 ** 22]) },
+    { inFlightCountMax: random.pick([1, 4, 65_536]), enqueueTimeoutMs: random.pick([0, electionMinMs * 20]) },
+    { inFlightBytesMax: random.pick([1, 400, 2 ** 26]) },
+    { shutdownTransferMs: random.pick([0, electionMinMs * 2]) },
+  ];
+}
+
+function drawSnapshots(random: Random, heartbeatMs: number): Partial<ReloadableSettings> {
+  return {
+    snapshotThreshold: random.pick([1, 5, 50]),
+    snapshotThresholdBytes: random.pick([500, 2 ** 26]),
+    snapshotIntervalMs: heartbeatMs * random.pick([1, 4, 20]),
+    trailingLogs: random.pick([0, 3, 20]),
+  };
+}
+
+function drawSessions(random: Random): Partial<ReloadableSettings> {
+  return {
+    sessionTtlMs: random.pick([1000, 3_600_000]),
+    sessionsMax: random.pick([1, 2, 100_000]),
+    sessionsBytesMax: random.pick([1, 500, 2 ** 26]),
+  };
+}
+
+/** Makes the call and judges its answer; true when they are in force. */
+export function reload(ghost: Ghost, life: Life, { changes, isWrong = false }: ReloadInput): boolean {
+  try {
+    life.raft!.reloadConfig(changes);
+    ghost.must(!isWrong, "K4", () => `"${life.id}" takes ${JSON.stringify(changes)}, which is out of bounds`);
+    life.reloaded = { ...life.reloaded, ...changes };
+    return true;
+  } catch (error) {
+    const isRight = error instanceof ShutdownError || (isWrong && error instanceof RangeError);
+    ghost.must(isRight, "K4", () => `"${life.id}" is given ${JSON.stringify(changes)} and answers ${error}`);
+    return error instanceof RangeError;
+  } finally {
+    // The core is told in a turn of its own.
+    ghost.later.push(() => life.isOver || life.raft?.state === "shutdown" || goesBy(ghost, life));
+  }
+}
+
+/** K6: a server goes by the settings that it was started with, and by those that it was given since. */
+export function goesBy(ghost: Ghost, { id, core, configured, reloaded }: Life): void {
+  const expected = { ...configured, ...reloaded } as Readonly<Record<string, unknown>>;
+  for (const [name, value] of Object.entries(core.settings)) {
+    ghost.must(
+      value === expected[name],
+      "K6",
+      () => `"${id}" goes by ${name} ${value}, it was given ${expected[name]}`,
+    );
+  }
+}
+
+/** Gives every server the settings again that it was started with, where it has others. */
+export function restoreSettings(ghost: Ghost, lives: readonly Life[]): void {
+  for (const life of lives) {
+    const { configured } = life;
+    const names = Object.keys(life.reloaded) as (keyof ReloadableSettings)[];
+    if (names.length === 0) continue;
+    const changes = Object.fromEntries(names.map((name) => [name, configured[name]]));
+    if (reload(ghost, life, { type: "reload-other", value: "restored", changes })) life.reloaded = {};
+  }
+}

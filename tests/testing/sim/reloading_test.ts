@@ -1,0 +1,170 @@
+import { assert, assertEquals } from "@std/assert";
+import { NotLeaderError, ShutdownError } from "../../../src/errors.ts";
+import { validateOptions } from "../../../src/options_check.ts";
+import { type ReloadableSettings, reloaded } from "../../../src/reload.ts";
+import { drawConfig } from "../../../src/testing/sim/config.ts";
+import { Random } from "../../../src/testing/sim/random.ts";
+import { drawReload, goesBy, type ReloadInput, restoreSettings } from "../../../src/testing/sim/reloading.ts";
+import { runScript, runSeed } from "../../../src/testing/sim/run.ts";
+import { type Distortion, isCall, type Script } from "../../../src/testing/sim/script.ts";
+import type { Life } from "../../../src/testing/sim/server.ts";
+import { test } from "../../harness.ts";
+import { draws, lifeOf, rule, type Scene, sceneOf } from "./clients_stage.ts";
+
+const input: ReloadInput = { type: "reload-other", value: "v1", changes: { heartbeatMs: 20 } };
+
+const wrong: ReloadInput = { ...input, changes: { heartbeatMs: 0 }, isWrong: true };
+
+/** A server whose core goes by what it is given, or by something else. */
+function server(take: (life: Life, changes: Partial<ReloadableSettings>) => void): Life {
+  const life: Life = lifeOf({ reloadConfig: (changes: Partial<ReloadableSettings>) => take(life, changes) });
+  Object.assign(life.core, { settings: life.configured });
+  return life;
+}
+
+/** As a server does that takes settings. */
+function takes(life: Life, changes: Partial<ReloadableSettings>): void {
+  Object.assign(life.core, { settings: reloaded(validateOptions(life.core.settings), changes) });
+}
+
+function asked({ calls }: Scene, life: Life, input: ReloadInput): Promise<boolean> {
+  return calls.make(life, input, "c0");
+}
+
+rule("K6", "a server goes by the settings that it is given", async (scene, isBad) => {
+  assertEquals(await asked(scene, server(isBad ? () => {} : takes), input), true);
+});
+
+rule("K6", "a server goes by all others as before", (scene, isBad) => {
+  return asked(
+    scene,
+    server((life, changes) => takes(life, { ...changes, ...isBad ? { trailingLogs: 1 } : {} })),
+    input,
+  );
+});
+
+rule("K6", "settings that are refused leave all as it was", async (scene, isBad) => {
+  const life = server((life) => {
+    if (isBad) takes(life, { trailingLogs: 1 });
+    throw new RangeError("?");
+  });
+  assertEquals(await asked(scene, life, wrong), true);
+});
+
+rule("K6", "a new life begins with the settings that are configured", ({ ghost }, isBad) => {
+  const life = server(takes);
+  if (isBad) takes(life, { heartbeatMs: 20 });
+  goesBy(ghost, life);
+});
+
+rule("K4", "settings out of bounds are refused", (scene, isBad) => {
+  return asked(scene, server(isBad ? () => {} : takes), wrong);
+});
+
+rule("K4", "settings in bounds are taken, unless the server is shut down", (scene, isBad) => {
+  const error = isBad ? new RangeError("?") : new ShutdownError();
+  return asked(
+    scene,
+    server(() => {
+      throw error;
+    }),
+    input,
+  );
+});
+
+rule("K4", "settings are refused with an error that fits", (scene, isBad) => {
+  const error = isBad ? new NotLeaderError(undefined) : new RangeError("?");
+  return asked(
+    scene,
+    server(() => {
+      throw error;
+    }),
+    wrong,
+  );
+});
+
+test("sim reload: what was changed is what it was again at the end, and nobody else is asked", async () => {
+  const scene = sceneOf();
+  let count = 0;
+  const [changed, untouched] = [1, 2].map(() => server((life, changes) => (count++, takes(life, changes))));
+  await asked(scene, changed!, input);
+  await asked(scene, changed!, { ...input, changes: { trailingLogs: 3 } });
+  const { heartbeatMs, trailingLogs } = changed!.core.settings;
+  assertEquals([heartbeatMs, trailingLogs, count], [20, 3, 2]);
+  for (let i = 0; i < 2; i++) restoreSettings(scene.ghost, [changed!, untouched!]);
+  assertEquals([changed!.core.settings, count], [changed!.configured, 3]);
+  for (const check of scene.ghost.later.splice(0)) check();
+  assertEquals(scene.ghost.violation, undefined);
+});
+
+test("sim reload: whatever is drawn can be changed one after the other, and what is wrong can't", () => {
+  const seen = new Set<string>();
+  for (let seed = 0; seed < 60; seed++) {
+    const config = drawConfig(Random.seeded(seed).split("config"));
+    const random = Random.seeded(seed);
+    const configured = validateOptions(config.settings);
+    let settings = configured;
+    for (let i = 0; i < 60; i++) {
+      const { changes, isWrong } = drawReload(random, "v", config);
+      let error: unknown;
+      try {
+        settings = reloaded(settings, changes);
+      } catch (reason) {
+        error = reason;
+      }
+      assertEquals(error instanceof RangeError, isWrong === true, `${seed} ${JSON.stringify(changes)}: ${error}`);
+      for (const name of Object.keys(changes)) seen.add(name);
+      // A lease is worth something only as long as votes are promised for it, and a leader must be heard within it.
+      assertEquals(settings.electionMinMs, configured.electionMinMs);
+      assert(settings.heartbeatMs * 3 <= settings.leaseMs);
+    }
+  }
+  const all = Object.keys(reloadable).filter((name) => name !== "electionMinMs");
+  assertEquals([...seen].sort(), all.sort());
+});
+
+/** All that may be changed. */
+const reloadable: Readonly<Record<keyof ReloadableSettings, true>> = {
+  ...{ heartbeatMs: true, electionMinMs: true, electionMaxMs: true, leaseMs: true, reconnectWaitMs: true },
+  ...{ trailingLogs: true, snapshotIntervalMs: true, snapshotThreshold: true, snapshotThresholdBytes: true },
+  ...{ windowBytesMax: true, windowAppendsMax: true, inFlightCountMax: true, inFlightBytesMax: true },
+  ...{ enqueueTimeoutMs: true, diskStallMs: true, shutdownTransferMs: true },
+  ...{ sessionTtlMs: true, sessionsMax: true, sessionsBytesMax: true },
+};
+
+test("sim reload: settings are changed apart from all other calls, and in some seeds", () => {
+  const isReload = ({ type }: { type: string }) => type === "reload-other";
+  const [without, some] = [draws({ reloads: 0 }), draws({ reloads: 0.3 })];
+  const others = some.filter((it) => !isReload(it));
+  assert(others.length > 200 && others.length < 350 && !without.some(isReload));
+  assertEquals(others.slice(0, 150).map(({ type }) => type), without.slice(0, 150).map(({ type }) => type));
+  const chances = Array.from({ length: 80 }, (_, seed) => drawConfig(Random.seeded(seed)).client.reloads);
+  assertEquals([...new Set(chances)].sort(), [0, 0.005, 0.05]);
+});
+
+test(
+  "sim: settings are changed and bounded reads made on servers in every role, and a script does the same once more",
+  async () => {
+    const roles = new Set<string>();
+    const client = { bounded: 0.3, reloads: 0.1, thinkTime: 20_000 };
+    const distort: Distortion = (state, event, now, step) => {
+      if (event.type === "settings-changed") roles.add(state.role);
+      return step(event, now);
+    };
+    const request = { steps: 3000, servers: 3, moving: false, faults: ["kill", "partition"], client, distort } as const;
+    let refused = 0;
+    for (let seed = 1; seed <= 3; seed++) {
+      const report = await runSeed(seed, request);
+      if (report.violation !== undefined) throw report.violation;
+      const types = new Set(report.script.decisions.map((it) => isCall(it) ? it.input.type : undefined));
+      for (const type of ["read-from", "read-within", "reload-other"] as const) assert(types.has(type), type);
+      refused += Math.min(report.marks["stale-read-refused"]!, report.marks["read-awaited-in-vain"]!);
+      const script: Script = JSON.parse(JSON.stringify(report.script));
+      const again = await runScript(script, request);
+      assertEquals([again.violation, again.script.decisions], [undefined, script.decisions]);
+    }
+    assert(refused > 0);
+    assert(roles.has("leader") && roles.has("follower") && roles.size > 2, [...roles].join());
+  },
+  { timeoutMs: 60_000 },
+);
