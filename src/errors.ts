@@ -95,7 +95,7 @@ export class OverloadedError extends RaftError {
 export class StaleReadError extends RaftError {
   /** `stale-read`. */
   override readonly code = "stale-read";
-  /** Milliseconds since a leader was heard; undefined when never. */
+  /** Milliseconds since a leader was heard, those included that the machine has slept; undefined when never. */
   readonly lastContactMs: number | undefined;
   /** Takes how long it was, and how long it may be. */
   constructor(lastContactMs: number | undefined, maxStalenessMs: number) {

@@ -58,7 +58,7 @@ export const INVARIANTS = {
   R2: "a read waits until a quorum has confirmed its leader after it came",
   R3: "while a lease lasts nobody else leads",
   R4: "the history of every key is linearizable",
-  R5: "whoever reads in a session goes not back",
+  R5: "what a session or a server shows never goes back, and an entry that is to be seen is seen",
   R6: "a read that is to be of some age is no older, and sees what the leader had spoken of",
   K1: "a command of a session, or with a key, is applied once",
   K2: "what sessions are known is by the log alone: each command of one is applied by all servers, or by none",
@@ -82,7 +82,7 @@ export const INVARIANTS = {
   V4: "nobody deposes a healthy leader",
   V6: "a cluster that rests does next to nothing",
   V7: "a leader that no quorum answers steps down",
-  V8: "a server that is stopped stops, and does nothing more",
+  V8: "a server that is stopped stops, and does nothing more; one that is not goes on",
   X0: "disks are not replaced beyond what can be survived: a run that does is no pass",
   S0: "the simulator itself does not fail",
 } as const;

@@ -73,7 +73,7 @@ function drawSessions(random: Random): Partial<ReloadableSettings> {
   };
 }
 
-/** Makes the call and judges its answer; true when they are in force. */
+/** Makes the call and judges its answer; true when they are in force, or refused as they are out of bounds. */
 export function reload(ghost: Ghost, life: Life, { changes, isWrong = false }: ReloadInput): boolean {
   try {
     life.raft!.reloadConfig(changes);
