@@ -224,10 +224,14 @@ export class Plague {
     else server.start();
   }
 
-  /** Shuts a server down, or lets it drain, unless it can't; it starts again so much later. */
+  /**
+   * Shuts a server down, or lets it drain, unless it can't or is about to stop anyway; it starts again so much later.
+   */
   restart(server: number, delay: number, drains = false): void {
     const target = this.#simulation.servers[server]!;
     const { life } = target;
+    // Of two drains the one that fails would be taken for the end of both.
+    if (drains && life !== undefined && this.stopping.has(life)) return;
     const era = this.#era;
     if (life?.raft !== undefined) this.stopping.add(life);
     const stopped = drains ? this.#simulation.drain(target) : this.#simulation.stop(target);
