@@ -52,12 +52,12 @@ export class SegmentScanner {
   }
 
   /**
-   * The head of the batch at this offset, whatever its records are; undefined when there is none. At once when it was read
-   * already.
+   * The head of the batch at this offset, whatever its records are; undefined when there is none. At once when it is in what
+   * was read already.
    *
    * @throws {CorruptionError} When it is whole, but says what this version can't read: that is never torn or damaged.
    */
-  headAt(offset: number): DecodedBatchHead | undefined | Promise<DecodedBatchHead | undefined> {
+  headAt(offset: number): DecodedBatchHead | Promise<DecodedBatchHead | undefined> {
     const start = this.#inWindow(offset, BATCH_HEAD_BYTES_MAX);
     return start && this.#headOf(start, 0, offset) || this.#readHead(offset);
   }
@@ -75,7 +75,7 @@ export class SegmentScanner {
   }
 
   /**
-   * The batch with this head; at once when it was read already.
+   * The batch with this head; at once when it is in what was read already, and whole.
    *
    * @throws {CorruptionError} When it is whole, but says what this version can't read.
    */
