@@ -352,8 +352,14 @@ export class Calls {
 }
 
 /** Those that belong to the history of a key. */
-const KEY_INPUTS: readonly SimInput["type"][] = ["get", "put", "append", "cas", "fail"];
+const keyInputs: Readonly<Record<KeyInput["type"], true>> = {
+  get: true,
+  put: true,
+  append: true,
+  cas: true,
+  fail: true,
+};
 
 function isKeyInput(input: SimInput): input is KeyInput {
-  return KEY_INPUTS.includes(input.type);
+  return Object.hasOwn(keyInputs, input.type);
 }

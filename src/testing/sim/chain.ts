@@ -12,7 +12,7 @@ import { decodeRestoreEntry, type RestoreEntry } from "../../wire/restore_codec.
 /** A configuration as it is in a log. Decoded when somebody asks for it: logs are read often, and these hardly ever. */
 class WrittenConfiguration implements IndexedConfiguration {
   readonly index: LogIndex;
-  #bytes: Uint8Array;
+  readonly #bytes: Uint8Array;
   #decoded: Configuration | undefined;
 
   constructor(index: LogIndex, bytes: Uint8Array) {

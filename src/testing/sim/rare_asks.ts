@@ -6,7 +6,7 @@
 import { RaftError } from "../../errors.ts";
 import type { RaftStatus } from "../../status.ts";
 import { encodeText } from "./machine.ts";
-import { abortAfter, expect, reason, type Touching } from "./touch_scene.ts";
+import { abortAfter, expect, givenUp, reason, type Touching } from "./touch_scene.ts";
 
 /** All of them. */
 export const RARE_ASKS = [
@@ -54,29 +54,11 @@ export const rareAsks: Touching<RareAsk> = {
     return true;
   },
 
-  async "barrier-aborting"(scene) {
-    const { world, life, raft, input } = scene;
-    const signal = abortAfter(world, input.after);
-    const error = await reason(raft.barrier({ signal }));
-    if (!life.isOver) expect(scene, signal, error);
-    return true;
-  },
+  "barrier-aborting": (scene) => givenUp(scene, (options) => scene.raft.barrier(options)),
 
-  async "read-index-aborting"(scene) {
-    const { world, life, raft, input } = scene;
-    const signal = abortAfter(world, input.after);
-    const error = await reason(raft.readIndex({ signal }));
-    if (!life.isOver) expect(scene, signal, error);
-    return true;
-  },
+  "read-index-aborting": (scene) => givenUp(scene, (options) => scene.raft.readIndex(options)),
 
-  async "verify-aborting"(scene) {
-    const { world, life, raft, input } = scene;
-    const signal = abortAfter(world, input.after);
-    const error = await reason(raft.verifyLeader({ signal }));
-    if (!life.isOver) expect(scene, signal, error);
-    return true;
-  },
+  "verify-aborting": (scene) => givenUp(scene, (options) => scene.raft.verifyLeader(options)),
 
   async "wait-applied"(scene) {
     const { world, ghost, life, raft, input } = scene;

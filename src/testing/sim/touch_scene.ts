@@ -38,6 +38,17 @@ export function abortAfter(world: World, delay: number): AbortSignal {
   return controller.signal;
 }
 
+/** A call whose caller gives up, unless the answer is there first. */
+export async function givenUp(
+  scene: Scene,
+  ask: (options: { readonly signal: AbortSignal }) => Promise<unknown>,
+): Promise<boolean> {
+  const signal = abortAfter(scene.world, scene.input.after);
+  const error = await reason(ask({ signal }));
+  if (!scene.life.isOver) expect(scene, signal, error);
+  return true;
+}
+
 /** An event of its own, after so many microseconds. */
 export function anEvent(world: World, what: string, delay = 0): Promise<void> {
   return new Promise((resolve) => void world.schedule(-1, Port.client, delay, what, resolve));

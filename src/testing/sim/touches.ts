@@ -10,7 +10,7 @@ import { inspect } from "./inspect.ts";
 import { Refusal } from "./machine.ts";
 import { type RareAsk, rareAsks } from "./rare_asks.ts";
 import type { Life } from "./server.ts";
-import { abortAfter, expect, reason, type Touching } from "./touch_scene.ts";
+import { abortAfter, expect, givenUp, reason, type Touching } from "./touch_scene.ts";
 import type { World } from "./world.ts";
 
 /** Which call; `value` is one of its own, `after` a time in microseconds. */
@@ -117,12 +117,9 @@ const touches: Touching<Touch> = {
     return true;
   },
 
-  async "read-aborting"(scene) {
-    const { world, life, raft, input } = scene;
-    const signal = abortAfter(world, input.after);
-    const error = await reason(raft.read(() => life.machine.get("aborted"), { signal }));
-    if (!life.isOver) expect(scene, signal, error);
-    return true;
+  "read-aborting": (scene) => {
+    const { life, raft } = scene;
+    return givenUp(scene, (options) => raft.read(() => life.machine.get("aborted"), options));
   },
 
   async "read-throwing"({ ghost, life, raft, input }) {

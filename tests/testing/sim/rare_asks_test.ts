@@ -4,11 +4,12 @@ import { drawConfig } from "../../../src/testing/sim/config.ts";
 import { encodeText, SimMachine } from "../../../src/testing/sim/machine.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
 import { RARE_ASKS } from "../../../src/testing/sim/rare_asks.ts";
+import type { Touch } from "../../../src/testing/sim/touches.ts";
 import { test } from "../../harness.ts";
 import { draws, rule, type Scene, sceneOf, touched } from "./clients_stage.ts";
 
 /** A server that lets everybody wait until they give up, and then says this. */
-async function gaveUp(scene: Scene, type: typeof RARE_ASKS[number], answer: (reason: unknown) => unknown) {
+async function gaveUp(scene: Scene, type: Touch, answer: (reason: unknown) => unknown) {
   const wait = ({ signal }: { signal: AbortSignal }) =>
     new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(answer(signal.reason))));
   const waits = { barrier: wait, readIndex: wait, verifyLeader: wait };
@@ -16,13 +17,21 @@ async function gaveUp(scene: Scene, type: typeof RARE_ASKS[number], answer: (rea
     ...waits,
     appliedIndex: 3,
     wait: (_: unknown, options: { signal: AbortSignal }) => wait(options),
+    read: (_: unknown, options: { signal: AbortSignal }) => wait(options),
   });
   await scene.world.run(() => false);
   assertEquals(await done, true);
 }
 
 for (
-  const type of ["barrier-aborting", "read-index-aborting", "verify-aborting", "wait-applied", "wait-until"] as const
+  const type of [
+    "barrier-aborting",
+    "read-aborting",
+    "read-index-aborting",
+    "verify-aborting",
+    "wait-applied",
+    "wait-until",
+  ] as const
 ) {
   rule("K4", `who gives up a ${type} gets their own reason`, (scene, isBad) => {
     return gaveUp(scene, type, (reason) => isBad ? new TypeError("?") : reason);

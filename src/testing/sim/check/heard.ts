@@ -1,5 +1,5 @@
 /**
- * What each server was told by its leaders, and when: R6 and K4, as bounded_reads.ts judges them, go by that.
+ * What each server was told by its leaders, and when: R6 and K4, as local_reads.ts judges them, go by that.
  *
  * @module
  */
@@ -20,13 +20,13 @@ export interface Heard {
 
 /** Notes it. */
 export const heard: Checker = {
-  onStep(ghost, node, { before, event }) {
+  onStep(ghost, node, { event }) {
     if (event.type !== "message-received") return;
     const { message, from } = event;
     if (message.type !== "append-request" && message.type !== "snapshot-request") return;
     const { core } = node;
     // One of an earlier term is no leader any more, and one of a term far ahead is none that anybody believes in.
-    if (message.term < before.term || core.term !== message.term || core.leader !== from) return;
+    if (core.term !== message.term || core.leader !== from) return;
     note(ghost, node, message.type === "append-request" ? message.commitIndex : message.index);
   },
 };
