@@ -157,6 +157,14 @@ test("sim reads: nobody but the leader of the day says anything", async () => {
   }
 });
 
+test("sim reads: what a leader hears of itself is handed back to it, and says nothing", () => {
+  const scene = sceneOf();
+  const { life } = reader(5, answers, "leader");
+  Object.assign(life.core, { leader: life.id });
+  hear(scene, life, 6, life.id);
+  assertEquals(scene.ghost.heard.get(life), undefined);
+});
+
 const refuses = (lastContactMs: number | undefined, ms: number): Read => () => {
   return Promise.reject(new StaleReadError(lastContactMs, ms));
 };

@@ -25,8 +25,9 @@ export const heard: Checker = {
     const { message, from } = event;
     if (message.type !== "append-request" && message.type !== "snapshot-request") return;
     const { core } = node;
-    // One of an earlier term is no leader any more, and one of a term far ahead is none that anybody believes in.
-    if (core.term !== message.term || core.leader !== from) return;
+    // One of an earlier term is no leader any more, and one of a term far ahead is none that anybody believes in. What a leader
+    // hears of itself somebody has handed back to it.
+    if (core.term !== message.term || core.leader !== from || from === node.id) return;
     note(ghost, node, message.type === "append-request" ? message.commitIndex : message.index);
   },
 };
