@@ -118,6 +118,35 @@ test("a disk is examined as it was, though another one takes its place before th
   assertEquals(found.filter((view) => view instanceof Error), []);
 });
 
+test("a disk is examined again when anything on it has changed, and when its server loses power", async () => {
+  const found: unknown[] = [];
+  // Some examinations are of two recoveries: all that begin are counted once.
+  let examined = new Set<unknown>();
+  const disk = instantDisk(3, { keepsCopies: false, keepsSnapshots: true }, (said, view) => {
+    examined.add(said);
+    found.push(view);
+  });
+  const count = async (examine: () => void): Promise<number> => {
+    examined = new Set();
+    examine();
+    for (let turn = 0; turn < 100; turn++) await new Promise<void>((resolve) => setTimeout(resolve, 0));
+    return examined.size;
+  };
+  const factory = disk.factory();
+  const store = await factory.open({});
+  await store.open("a");
+  const snapshots = await factory.snapshots!.open();
+  await snapshots.open();
+  const examine = () => count(() => disk.examine());
+  assertEquals([await examine(), await examine()], [1, 0]);
+  await store.write({ records: [commandsOf(1, 1, "one")] });
+  assertEquals([await examine(), await examine()], [1, 0]);
+  await take(snapshots, 1, Random.seeded(1));
+  assertEquals([await examine(), await examine()], [1, 0]);
+  assertEquals(await count(() => disk.crash("power")), 1);
+  assertEquals(found.filter((view) => view instanceof Error), []);
+});
+
 /** How many of so many runs came by each of these. */
 async function marksOf(seeds: number, names: readonly string[], faults: readonly Fault[]): Promise<number[]> {
   const runs = new Map(names.map((name) => [name, 0]));

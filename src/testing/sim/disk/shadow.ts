@@ -24,6 +24,8 @@ interface Tracked {
 export class LogShadow implements DurabilityObserver {
   /** What is there. The same object until {@linkcode LogShadow.rebuild}. */
   view: DiskView = emptyView();
+  /** How often anything on the disk has changed. */
+  changes = 0;
   readonly #onBatch: (write: DurableWrite) => void;
   readonly #prefix: Prefix;
   readonly #segments = new Map<Inode, Tracked>();
@@ -53,11 +55,13 @@ export class LogShadow implements DurabilityObserver {
   }
 
   onDurable(inode: Inode, change: FileChange): void {
+    this.changes++;
     const tracked = this.#segments.get(inode);
     if (tracked !== undefined && change.type === "write") this.#follow(inode, tracked);
   }
 
   onNamed(name: string, inode: Inode | undefined): void {
+    this.changes++;
     const sequence = sequenceOfName(name);
     if (sequence === undefined) return;
     for (const [old, tracked] of this.#segments) if (tracked.sequence === sequence) this.#segments.delete(old);
@@ -72,6 +76,7 @@ export class LogShadow implements DurabilityObserver {
   }
 
   onDirectoryNamed(path: string, directory: DurableDirectory | undefined): void {
+    this.changes++;
     const id = snapshotOf(path);
     if (id === undefined) return;
     this.#snapshots.delete(id);
@@ -114,6 +119,7 @@ export class LogShadow implements DurabilityObserver {
 
   /** These are damaged, and no others. */
   findDamaged(damaged: ReadonlySet<LogIndex>): void {
+    this.changes++;
     this.#damaged.clear();
     for (const index of damaged) this.#damaged.add(index);
   }
@@ -125,6 +131,7 @@ export class LogShadow implements DurabilityObserver {
 
   /** Looks which snapshots are whole. */
   findSnapshots(root: DurableDirectory): void {
+    this.changes++;
     this.#snapshots = wholeSnapshots(root);
     this.#showSnapshots();
   }

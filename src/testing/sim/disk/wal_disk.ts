@@ -49,6 +49,8 @@ export class WalDisk implements Storage {
   readonly #shadow: LogShadow;
   readonly #operations: Operations;
   readonly #tap: StorageTap;
+  /** How often the disk had changed when it was examined last. */
+  #examinedAt: number | undefined;
 
   /** An empty one. */
   constructor(id: ServerId, behaviour: DiskBehaviour, operations: Operations, random: Random, tap: StorageTap) {
@@ -96,7 +98,7 @@ export class WalDisk implements Storage {
     this.#operations.end();
     this.faults.endLife();
     if (kind === "kill") return this.#files.kill();
-    this.examine();
+    this.#look();
     this.#files.crash(drawCrash(this.#random));
     this.#shadow.rebuild(this.#files);
   }
@@ -107,9 +109,15 @@ export class WalDisk implements Storage {
     return await this.#viewOf(image, this.view, this.#flaws);
   }
 
-  /** Now and then also whether the next recovery finds the same, or the next after one that is interrupted. */
+  /** A disk on which nothing has changed since holds what it held. */
   examine(): void {
+    if (this.#examinedAt !== this.#shadow.changes) this.#look();
+  }
+
+  /** Now and then also whether the next recovery finds the same, or the next after one that is interrupted. */
+  #look(): void {
     if (this.faults.isDamaged) return;
+    this.#examinedAt = this.#shadow.changes;
     const said = cloneView(this.view);
     const files = this.#files.clone();
     files.crash(loseAll);
