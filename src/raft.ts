@@ -62,7 +62,8 @@ export interface ReadOptions {
   /**
    * For `stale`: all is seen that the leader had said is committed when this server last heard it, and that is at most so many
    * milliseconds ago, those included that the machine has slept; else the promise rejects with a {@linkcode StaleReadError}, or
-   * an {@linkcode EntryAwaitedError} when that does not come within `leaderWaitMs`. On the leader: what it knows itself.
+   * an {@linkcode EntryAwaitedError} when that does not come within `leaderWaitMs`. On the leader: what it knows
+   * itself; one that has just slept for longer than that refuses until its next turn.
    */
   readonly maxStalenessMs?: number;
 }

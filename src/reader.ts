@@ -76,10 +76,11 @@ export class Reader {
       return Math.max(minIndex, session === undefined ? this.#seenIndex : session.seenIndex);
     }
     if (maxStalenessMs === undefined) return minIndex;
-    const { index, agoMs } = this.#host.heard();
-    if (agoMs === undefined || agoMs > maxStalenessMs) {
+    const { index, heardAt, now } = this.#host.heard();
+    const agoMs = now - heardAt;
+    if (agoMs > maxStalenessMs) {
       mark("stale-read-refused");
-      throw new StaleReadError(agoMs, maxStalenessMs);
+      throw new StaleReadError(agoMs === Infinity ? undefined : agoMs, maxStalenessMs);
     }
     // What was committed when the leader was heard is to be seen, also when it has not come yet.
     return Math.max(minIndex, index);

@@ -90,6 +90,33 @@ test("Raft.read() with a bound of staleness counts the time that the machine has
     assertEquals(await read(100), "1", "the leader was heard since");
   }));
 
+test("Raft.read() with a bound of staleness counts a sleep after the wall clock was set back", () =>
+  withCluster(3, async (cluster) => {
+    const { leader, followers: [follower] } = await cluster.elect();
+    await cluster.settled(leader.apply("x"));
+    await cluster.converged();
+    cluster.isolate(follower!.id);
+    const read = async (maxStalenessMs?: number) => {
+      const { text } = await cluster.outcome(follower!.read(() => 1, { consistency: "stale", maxStalenessMs }));
+      return text;
+    };
+    cluster.environment.wallOffsetMs -= 10_000;
+    assertEquals(await read(), "1", "it has had a turn");
+    cluster.environment.wallOffsetMs += 10_000;
+    assertEquals([await read(9_999), await read(10_100)], ["stale-read not-applied", "1"]);
+  }));
+
+test("Raft.read() with a bound of staleness on a leader counts what it has slept since the last turn", () =>
+  withCluster(3, async (cluster) => {
+    const leader = await cluster.leader();
+    const read = (maxStalenessMs: number) => leader.read(() => 1, { consistency: "stale", maxStalenessMs });
+    assertEquals((await cluster.outcome(read(0))).text, "1");
+    cluster.environment.wallOffsetMs += 10_000;
+    const [refused, allowed] = [cluster.outcome(read(9_999)), cluster.outcome(read(10_000))];
+    assertEquals([(await refused).text, (await allowed).text], ["stale-read not-applied", "1"]);
+    assertEquals((await cluster.outcome(read(0))).text, "1", "it has had a turn");
+  }));
+
 test("Raft.read() by a lease costs no time on the leader and one way there and back on others", () =>
   withCluster(3, async (cluster) => {
     const { leader, followers: [follower] } = await cluster.elect();

@@ -12,20 +12,25 @@ import type { ClockWatch } from "./clock_watch.ts";
 export interface Heard {
   /** All up to here is committed; it may not have come yet. */
   readonly index: LogIndex;
-  /** Milliseconds since the leader was heard, those included that the machine has slept; 0 on the leader, undefined when never. */
-  readonly agoMs: number | undefined;
+  /**
+   * When the leader was heard, by a clock that goes on while the machine sleeps; -Infinity when never. A leader hears itself
+   * in every turn: what it has slept since the last one counts.
+   */
+  readonly heardAt: number;
+  /** What that clock shows now, milliseconds. */
+  readonly now: number;
 }
 
 /** One server's. */
 export class LeaderContact {
-  readonly #clocks: Pick<ClockWatch, "aheadMs" | "sleptMs">;
+  readonly #clocks: Pick<ClockWatch, "toldMs" | "sleptMs">;
   /** Up to here entries are committed, as leaders have said. */
   #toldIndex: LogIndex = 0;
-  /** How far the wall clock was ahead when a leader was heard last. */
-  #aheadMs = 0;
+  /** For how long the machine had slept in all when a leader was heard last. */
+  #sleptMs = 0;
 
   /** Takes who looks at the clocks in every turn. */
-  constructor(clocks: Pick<ClockWatch, "aheadMs" | "sleptMs">) {
+  constructor(clocks: Pick<ClockWatch, "toldMs" | "sleptMs">) {
     this.#clocks = clocks;
   }
 
@@ -33,7 +38,7 @@ export class LeaderContact {
   onMessage(from: ServerId, message: CoreMessage, { leader, term }: Pick<CoreState, "leader" | "term">): void {
     const { type } = message;
     if ((type !== "append-request" && type !== "snapshot-request") || message.term !== term || leader !== from) return;
-    this.#aheadMs = this.#clocks.aheadMs;
+    this.#sleptMs = this.#clocks.toldMs;
     const told = type === "append-request" ? message.commitIndex : message.index;
     if (told > this.#toldIndex) this.#toldIndex = told;
   }
@@ -43,9 +48,7 @@ export class LeaderContact {
     { role, commitIndex, leaderHeardAt }: Pick<CoreState, "role" | "commitIndex" | "leaderHeardAt">,
     now: number,
   ): Heard {
-    const index = Math.max(commitIndex, this.#toldIndex);
-    if (role === "leader") return { index, agoMs: 0 };
-    if (leaderHeardAt === -Infinity) return { index, agoMs: undefined };
-    return { index, agoMs: Math.max(0, now - leaderHeardAt) + this.#clocks.sleptMs(now, this.#aheadMs) };
+    const heardAt = role === "leader" ? now + this.#clocks.toldMs : leaderHeardAt + this.#sleptMs;
+    return { index: Math.max(commitIndex, this.#toldIndex), heardAt, now: now + this.#clocks.sleptMs(now) };
   }
 }

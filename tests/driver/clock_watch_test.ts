@@ -30,16 +30,22 @@ test("ClockWatch forgives a wall clock that is set back, and counts from there",
   assertEquals([pass(-10_000, 0), pass(CLOCK_TOLERANCE_MS, 0), pass(1, 0)], [false, false, true]);
 });
 
-test("ClockWatch says how long the machine seems to have slept since some moment, before anybody has looked and after", () => {
+test("ClockWatch says how long the machine seems to have slept in all, before that is told and after", () => {
   const { pass, watch, clock } = setUp();
-  const since = watch.aheadMs;
-  const slept = () => watch.sleptMs(clock.mono, since);
+  const slept = () => [watch.sleptMs(clock.mono), watch.toldMs];
   clock.wall += CLOCK_TOLERANCE_MS;
-  assertEquals(slept(), 0);
+  assertEquals(slept(), [0, 0]);
   clock.wall += 1;
-  assertEquals(slept(), CLOCK_TOLERANCE_MS + 1);
-  pass(0);
-  assertEquals([slept(), watch.sleptMs(clock.mono, watch.aheadMs)], [CLOCK_TOLERANCE_MS + 1, 0]);
-  pass(-100, 0);
-  assertEquals(slept(), 0);
+  assertEquals(slept(), [CLOCK_TOLERANCE_MS + 1, 0]);
+  assertEquals([pass(0), ...slept()], [true, CLOCK_TOLERANCE_MS + 1, CLOCK_TOLERANCE_MS + 1]);
+  assertEquals([pass(100, 0), ...slept()], [true, CLOCK_TOLERANCE_MS + 101, CLOCK_TOLERANCE_MS + 101]);
+});
+
+test("ClockWatch counts a sleep after the wall clock was set back, and forgets none that was before", () => {
+  const { pass, watch, clock } = setUp();
+  assertEquals([pass(70, 0), pass(-10_000, 0), watch.sleptMs(clock.mono)], [true, false, 70]);
+  clock.wall += 10_000;
+  assertEquals(watch.sleptMs(clock.mono), 10_070);
+  clock.wall -= 10_000;
+  assertEquals([watch.sleptMs(clock.mono), pass(0), watch.toldMs], [10_070, true, 10_070]);
 });

@@ -3,14 +3,15 @@ import { LeaderContact } from "../../src/driver/leader_contact.ts";
 import { append } from "../core/states.ts";
 import { test } from "../harness.ts";
 
-/** Somebody who was told this by "a", which leads term 2 as far as it knows. */
+/** Somebody who was told this by "a", which leads term 2 as far as it knows, and whose machine has slept before and after. */
 function told(from: string, message: Parameters<LeaderContact["onMessage"]>[1]) {
-  const clocks = { aheadMs: 7, sleptMs: (_now: number, since: number) => since === 7 ? 20 : 1000 };
+  const clocks = { toldMs: 7, sleptMs: (now: number) => now === 100 ? 57 : 0 };
   const contact = new LeaderContact(clocks);
   contact.onMessage(from, message, { leader: "a", term: 2 });
+  clocks.toldMs = 27;
   return (role: "leader" | "follower", leaderHeardAt: number) => {
-    const { index, agoMs } = contact.heard({ role, commitIndex: 3, leaderHeardAt }, 100);
-    return [index, agoMs];
+    const { index, heardAt, now } = contact.heard({ role, commitIndex: 3, leaderHeardAt }, 100);
+    return [index, now - heardAt];
   };
 }
 
@@ -18,12 +19,12 @@ const request = (term: number) => append({ term, prevIndex: 1, prevTerm: 1, comm
 
 test("LeaderContact knows what the leader has said is committed, and when it was heard", () => {
   const heard = told("a", request(2));
-  assertEquals([heard("follower", 90), heard("follower", -Infinity)], [[9, 30], [9, undefined]]);
-  assertEquals(heard("leader", 90), [9, 0]);
+  assertEquals([heard("follower", 90), heard("follower", -Infinity)], [[9, 60], [9, Infinity]]);
+  assertEquals(heard("leader", 90), [9, 30], "it has slept since the last turn");
 });
 
 test("LeaderContact takes nobody at their word but the leader", () => {
   for (const [from, term] of [["b", 2], ["a", 1], ["a", 3]] as const) {
-    assertEquals(told(from, request(term))("follower", 90), [3, 1010]);
+    assertEquals(told(from, request(term))("follower", 90), [3, 67]);
   }
 });

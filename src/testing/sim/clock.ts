@@ -42,6 +42,8 @@ export class SimClock {
   #wallOffset = 0;
   /** For how long the monotonic clock has stood still in all, milliseconds. */
   stoppedMs = 0;
+  /** By how much the wall clock has run ahead of it in all, milliseconds: what it was set back takes nothing away. */
+  gainedMs = 0;
 
   /** Clocks of a server that is up from the beginning of time. */
   constructor(world: World, server: number, behaviour: ClockBehaviour, random: Random) {
@@ -86,6 +88,7 @@ export class SimClock {
   /** The wall clock jumps by so many milliseconds. */
   stepWall(ms: number): void {
     this.#wallOffset += ms;
+    this.gainedMs += Math.max(0, ms);
   }
 
   /** The monotonic clock jumps ahead, as after a sleep that it counts: timers are due at once. The wall clock with it. */
@@ -96,6 +99,7 @@ export class SimClock {
   /** The machine slept for so many milliseconds and its monotonic clock has not noticed; the wall clock has. */
   stopMonotonic(ms: number): void {
     this.stoppedMs += ms;
+    this.gainedMs += ms;
     this.#rebase(this.now() - ms * this.#rate, this.#rate);
     this.#wallOffset += ms;
   }

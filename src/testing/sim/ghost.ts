@@ -145,6 +145,8 @@ export class Ghost {
   readonly leading: Map<NodeView, number> = new Map();
   /** R6: what each server was told by its leaders. */
   readonly heard: WeakMap<NodeView, Heard> = new WeakMap();
+  /** K4: by how much each server's wall clock had run ahead when it last looked. */
+  readonly gainedMs: WeakMap<NodeView, number> = new WeakMap();
   /** V7: when each leader last heard whom. */
   readonly contacts: WeakMap<NodeView, Contacts> = new WeakMap();
   /** M1: hash of the log up to the configuration that was last compared. */

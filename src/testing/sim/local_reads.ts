@@ -7,6 +7,7 @@ import { CLOCK_TOLERANCE_MS } from "../../core/lease.ts";
 import { EntryAwaitedError, StaleReadError } from "../../errors.ts";
 import type { ReadOptions } from "../../raft.ts";
 import type { LogIndex } from "../../types.ts";
+import type { Heard } from "./check/heard.ts";
 import type { Ghost } from "./ghost.ts";
 import type { SimState } from "./machine.ts";
 import type { Oracle } from "./oracle.ts";
@@ -89,17 +90,13 @@ export class LocalReads<C extends { readonly life: Life }> {
   within(call: C, { key, ms }: Extract<BoundedInput, { type: "read-within" }>): Promise<void> {
     const { life } = call;
     const ghost = this.#ghost;
-    const heard = ghost.heard.get(life);
-    const isLeader = life.core.role === "leader";
-    const told = Math.max(life.core.commitIndex, heard?.told ?? 0);
-    const { clockDriftMax } = life.configured;
+    const first = this.#heard(life);
+    const { told, time } = first;
     // By its own clock at least, which may be slow, and by its wall clock when the machine has slept.
-    const age = heard === undefined ? Infinity : (this.#world.time - heard.time) / 1000 * (1 - clockDriftMax);
-    const isFresh = isLeader || !ghost.keepsTime || age <= ms + 2 * CLOCK_TOLERANCE_MS;
-    const isHeard = isLeader || (heard !== undefined && oldest(life, heard) <= ms);
+    const age = (this.#world.time - time) / 1000 * (1 - life.configured.clockDriftMax);
     const awaited = this.#patience(life, told);
     return this.#read(call, key, { consistency: "stale", maxStalenessMs: ms }, (at) => {
-      ghost.must(isFresh, "R6", () => {
+      ghost.must(!ghost.keepsTime || age <= ms + 2 * CLOCK_TOLERANCE_MS, "R6", () => {
         return `a read on "${life.id}" sees what it was told ${age} ms ago, it was to be no older than ${ms}`;
       });
       ghost.must(at >= told, "R6", () => `a read on "${life.id}" saw ${at}, and its leader had spoken of ${told}`);
@@ -107,10 +104,19 @@ export class LocalReads<C extends { readonly life: Life }> {
       awaited(error);
       if (!(error instanceof StaleReadError)) return;
       const { lastContactMs = Infinity } = error;
-      ghost.must(lastContactMs > ms && !isHeard, "K4", () => {
+      ghost.must(lastContactMs > ms && oldest(life, first) > ms, "K4", () => {
         return `"${life.id}" was told something lately and says: ${error.message}`;
       });
     });
+  }
+
+  /** What a server goes by at this moment: its leader's word, or, leading, what it knew when it last looked at its clocks. */
+  #heard(life: Life): Heard {
+    const { core, clock } = life;
+    const heard = this.#ghost.heard.get(life);
+    const told = Math.max(core.commitIndex, heard?.told ?? 0);
+    if (core.role !== "leader") return { ...heard ?? never, told };
+    return { time: this.#world.time, at: clock.now(), gainedMs: this.#ghost.gainedMs.get(life) ?? 0, told };
   }
 
   /** K4: who is told that an entry has not come in time has waited for it, and it is not there. */
@@ -175,8 +181,10 @@ export class LocalReads<C extends { readonly life: Life }> {
   }
 }
 
+/** Of who never heard a leader. */
+const never: Omit<Heard, "told"> = { time: -Infinity, at: -Infinity, gainedMs: 0 };
+
 /** For how long nobody was heard, at most, as the server itself may take it: its wall clock may have been set meanwhile. */
-function oldest({ clock }: Life, { at, wallAt }: { readonly at: number; readonly wallAt: number }): number {
-  const passed = clock.now() - at;
-  return passed + Math.max(0, clock.wallNow() - wallAt - passed) + 2 * CLOCK_TOLERANCE_MS;
+function oldest({ clock }: Life, { at, gainedMs }: Heard): number {
+  return clock.now() - at + clock.gainedMs - gainedMs + 2 * CLOCK_TOLERANCE_MS;
 }

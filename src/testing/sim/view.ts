@@ -31,10 +31,10 @@ export interface DiskView {
 export interface ClockView {
   /** Its monotonic clock, milliseconds. */
   now(): number;
-  /** Its wall clock, milliseconds. */
-  wallNow(): number;
-  /** For how long the monotonic one has stood still in all. */
+  /** For how long that has stood still in all. */
   readonly stoppedMs: number;
+  /** By how much its wall clock has run ahead of that in all. */
+  readonly gainedMs: number;
 }
 
 /** A server in one life. */

@@ -33,7 +33,7 @@ export function lifeOf(raft: Record<string, unknown>): Life {
     life: 1,
   };
   const settings = { configured: defaultOptions(), reloaded: {}, drainingSince: undefined };
-  const clock = { now: () => 0, wallNow: () => 0, stoppedMs: 0 };
+  const clock = { now: () => 0, stoppedMs: 0, gainedMs: 0 };
   return { ...given, ...settings, clock, raft } as unknown as Life;
 }
 

@@ -26,10 +26,13 @@ test("sim clock: a step ahead makes timers due, a step of the wall clock does no
   clock.setTimeout(() => fired.push(world.time), 100);
   const wall = clock.wallNow();
   clock.stepWall(-5000);
-  assertEquals([clock.wallNow(), clock.now()], [wall - 5000, 0]);
+  assertEquals([clock.wallNow(), clock.now(), clock.gainedMs], [wall - 5000, 0, 0]);
   clock.stepMonotonic(99);
   await world.run(() => fired.length > 0);
   assertEquals([fired, clock.now(), clock.wallNow()], [[1000], 100, wall - 4900]);
+  clock.stepWall(30);
+  clock.stepWall(-30);
+  assertEquals([clock.gainedMs, clock.stoppedMs], [30, 0]);
 });
 
 test("sim clock: what stood still while the machine slept fires that much later, and the wall clock has gone on", async () => {
@@ -39,6 +42,7 @@ test("sim clock: what stood still while the machine slept fires that much later,
   world.schedule(-1, 5, 60_000, "wakes up", () => clock.stopMonotonic(50));
   await world.run(() => fired.length > 0);
   assertEquals([fired, clock.now(), clock.wallNow()], [[150_000], 100, wall + 150]);
+  assertEquals([clock.gainedMs, clock.stoppedMs], [50, 50]);
 });
 
 test("sim clock: a new rate holds for timers that run, and none outlives its process", async () => {

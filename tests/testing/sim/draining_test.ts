@@ -73,7 +73,7 @@ test("sim drains: of a server that has crashed meanwhile nothing is demanded", a
 /** A command whose server is drained for so long, and then says this. */
 function cut({ calls }: Scene, ms: number, error: unknown, change: Partial<Life> = {}): Promise<boolean> {
   const life = lifeOf({ applyEntry: () => Promise.reject(error) });
-  Object.assign(life, { clock: { now: () => ms, wallNow: () => 0, stoppedMs: 0 }, drainingSince: 0 }, change);
+  Object.assign(life, { clock: { now: () => ms, stoppedMs: 0 }, drainingSince: 0 }, change);
   return calls.make(life, { type: "put", key: "k", value: "v" }, "c0");
 }
 

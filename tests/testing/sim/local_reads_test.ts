@@ -23,13 +23,20 @@ const within = (ms: number): SimInput => ({ type: "read-within", key: "k", ms })
 
 /** A server that answers reads, with clocks of its own that a test sets. */
 function reader(appliedIndex: number, read: Read, role = "follower") {
-  const clock = { ms: 0, wallMs: 0 };
+  const clock = { ms: 0, gainedMs: 0 };
   const life = lifeOf({ appliedIndex, read });
-  Object.assign(life, { clock: { now: () => clock.ms, wallNow: () => clock.wallMs, stoppedMs: 0 } });
+  Object.assign(life, {
+    clock: {
+      now: () => clock.ms,
+      get gainedMs() {
+        return clock.gainedMs;
+      },
+    },
+  });
   Object.assign(life.core, { role, leader: "b", term: 2 });
-  const pass = (ms: number, wallMs = ms) => {
+  const pass = (ms: number, gainedMs = 0) => {
     clock.ms += ms;
-    clock.wallMs += wallMs;
+    clock.gainedMs += gainedMs;
   };
   return { life, pass };
 }
@@ -100,18 +107,25 @@ rule("K4", "a read that is to see an entry is answered or refused by the server"
   return calls.make(life, from(1), "c0");
 });
 
+/** The server has a turn. */
+function turn({ ghost }: Scene, life: Life): void {
+  const event = { type: "drained" } as const;
+  heard.onStep!(ghost, life, { before: beforeOf(life.core, event), event, effects: [], now: 0 });
+}
+
 /** A read of what may be so old, so many true milliseconds after the leader was heard, by clocks that show this. */
 async function readLater(
   scene: Scene,
   ms: number,
   later: number,
-  given: { shown?: number; wall?: number; role?: string; keepsTime?: boolean; read?: Read } = {},
+  given: { shown?: number; gained?: number; role?: string; keepsTime?: boolean; read?: Read } = {},
 ): Promise<void> {
   const { shown = later, role = "follower", keepsTime = true, read = answers } = given;
   const { life, pass } = reader(5, read, role);
   hear(scene, life, 5);
+  turn(scene, life);
   scene.world.time += later * 1000;
-  pass(shown, given.wall ?? later);
+  pass(shown, given.gained);
   scene.ghost.keepsTime = keepsTime;
   await scene.calls.make(life, within(ms), "c0");
 }
@@ -175,7 +189,7 @@ rule("K4", "who has heard the leader lately answers", (scene, isBad) => {
 });
 
 rule("K4", "a wall clock that ran ahead may stand for a sleep", (scene, isBad) => {
-  return readLater(scene, 100, 5, { wall: isBad ? 5 : 500, read: refuses(500, 100) });
+  return readLater(scene, 100, 5, { gained: isBad ? 0 : 500, read: refuses(500, 100) });
 });
 
 rule("K4", "who refuses says for how long the leader was silent", (scene, isBad) => {
@@ -184,6 +198,14 @@ rule("K4", "who refuses says for how long the leader was silent", (scene, isBad)
 
 rule("K4", "a leader refuses no read for its age", (scene, isBad) => {
   return readLater(scene, 100, 500, { role: isBad ? "leader" : "follower", read: refuses(undefined, 100) });
+});
+
+rule("K4", "a leader that has slept may refuse, until it has had a turn", async (scene, isBad) => {
+  const { life, pass } = reader(5, refuses(500, 100), "leader");
+  turn(scene, life);
+  pass(0, 101 - slack);
+  if (isBad) turn(scene, life);
+  await scene.calls.make(life, within(100), "c0");
 });
 
 rule("K4", "what the leader spoke of is waited for", (scene, isBad) => {

@@ -23,7 +23,7 @@ import { append, coreOf, type Given, leaderOf } from "../../core/states.ts";
 /** A server on the stage. */
 export interface Actor extends NodeView {
   core: CoreState;
-  readonly clock: { now(): number; wallNow(): number; stoppedMs: number };
+  readonly clock: { now(): number; stoppedMs: number; gainedMs: number };
 }
 
 /** Servers, their history, and every checker. */
@@ -38,7 +38,7 @@ export class Stage {
     const disk: DiskView = { term: core.term, votedFor: core.votedFor, log: log.clone(), snapshot: 0 };
     this.ghost.disks.set(id, disk);
     const life = ++this.#lives;
-    const clock = { now: () => 0, wallNow: () => 0, stoppedMs: 0 };
+    const clock = { now: () => 0, stoppedMs: 0, gainedMs: 0 };
     return { id, index: id.charCodeAt(0) - 97, life, clock, core, log, disk };
   }
 

@@ -12,15 +12,18 @@ import type { Checker } from "./checker.ts";
 export interface Heard {
   /** Microseconds of true time. */
   readonly time: number;
-  /** The server's own clocks, milliseconds. */
+  /** The server's own clock, milliseconds. */
   readonly at: number;
-  readonly wallAt: number;
+  /** By how much its wall clock had run ahead of that in all. */
+  readonly gainedMs: number;
   readonly told: LogIndex;
 }
 
 /** Notes it. */
 export const heard: Checker = {
   onStep(ghost, node, { event }) {
+    // Every turn ends so, and begins with a look at the clocks.
+    if (event.type === "drained") ghost.gainedMs.set(node, node.clock.gainedMs);
     if (event.type !== "message-received") return;
     const { message, from } = event;
     if (message.type !== "append-request" && message.type !== "snapshot-request") return;
@@ -35,5 +38,5 @@ export const heard: Checker = {
 function note(ghost: Ghost, node: NodeView, index: LogIndex): void {
   const { clock } = node;
   const told = Math.max(ghost.heard.get(node)?.told ?? 0, index);
-  ghost.heard.set(node, { time: ghost.time, at: clock.now(), wallAt: clock.wallNow(), told });
+  ghost.heard.set(node, { time: ghost.time, at: clock.now(), gainedMs: clock.gainedMs, told });
 }
