@@ -91,16 +91,21 @@ export class OverloadedError extends RaftError {
   }
 }
 
-/** This server has not heard a leader lately enough: ask another one, or allow for more. Nothing was read. */
+/** What this server could show is too old: ask another one, or allow for more. Nothing was read. */
 export class StaleReadError extends RaftError {
   /** `stale-read`. */
   override readonly code = "stale-read";
-  /** Milliseconds since a leader was heard, those included that the machine has slept; undefined when never. */
+  /**
+   * Milliseconds since a leader was heard by whose word all is there, those included that the machine has slept; undefined when
+   * never.
+   */
   readonly lastContactMs: number | undefined;
   /** Takes how long it was, and how long it may be. */
   constructor(lastContactMs: number | undefined, maxStalenessMs: number) {
-    const ago = lastContactMs === undefined ? "never" : `${Math.round(lastContactMs)} ms ago`;
-    super(`Cannot read as a leader was last heard ${ago}: at most ${maxStalenessMs} ms may have passed`, "not-applied");
+    const what = lastContactMs === undefined
+      ? "no leader was ever heard"
+      : `what this server has is ${Math.round(lastContactMs)} ms old`;
+    super(`Cannot read as ${what}: at most ${maxStalenessMs} ms are allowed`, "not-applied");
     this.lastContactMs = lastContactMs;
   }
 }

@@ -60,10 +60,11 @@ export interface ReadOptions {
    */
   readonly minIndex?: LogIndex;
   /**
-   * For `stale`: all is seen that the leader had said is committed when this server last heard it, and that is at most so many
-   * milliseconds ago, those included that the machine has slept; else the promise rejects with a {@linkcode StaleReadError}, or
-   * an {@linkcode EntryAwaitedError} when that does not come within `leaderWaitMs`. On the leader: what it knows
-   * itself; one that has just slept for longer than that refuses until its next turn.
+   * For `stale`: all is seen that the leader had said is committed at a moment when this server heard it, and when the query
+   * runs that is at most so many milliseconds ago, those included that the machine has slept. Else the promise rejects with a
+   * {@linkcode StaleReadError}, at once or when the read has waited until it is too old, or with an
+   * {@linkcode EntryAwaitedError} when what the leader spoke of does not come within `leaderWaitMs`. On the leader: what it
+   * knows itself; one that has just slept for longer than that refuses until its next turn.
    */
   readonly maxStalenessMs?: number;
 }

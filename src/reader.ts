@@ -19,8 +19,16 @@ export interface ReaderHost {
   readonly environment: Environment;
   /** What the leader has said is committed, and when. */
   heard(): Heard;
+  /** The last entry that the machine has applied. */
+  appliedIndex(): LogIndex;
   /** Throws what a caller of a server that is shut down gets. */
   throwIfShutdown(): void;
+}
+
+/** How old what a read sees may be, and what this server knew when the read came. */
+interface Bound {
+  readonly heard: Heard;
+  readonly maxStalenessMs: number;
 }
 
 const CONSISTENCIES = ["linearizable", "lease", "session", "stale"] as const;
@@ -59,31 +67,43 @@ export class Reader {
       this.#host.throwIfShutdown();
       checkOptions(options);
       const isLease = consistency === "lease";
+      const bound = this.#bound(options);
+      if (bound !== undefined) this.#checkAge(bound);
       const read = new QueryRead({ startedAt: environment.now(), isLease }, signal, resolve, reject, (index) => {
+        // It may have waited.
+        if (bound !== undefined) this.#checkAge(bound);
         const result = answer(index);
         // What it saw, later reads of the session are to see too.
         if (consistency === "session") this.saw(index);
         return result;
       });
       if (isLease || consistency === "linearizable") calls.read(read, undefined);
-      else calls.read(read, this.#floor(options));
+      else calls.read(read, this.#floor(options, bound));
     });
   }
 
   /** The entry that the machine must have reached. */
-  #floor({ consistency, session, minIndex = 0, maxStalenessMs }: ReadOptions): LogIndex {
+  #floor({ consistency, session, minIndex = 0 }: ReadOptions, bound: Bound | undefined): LogIndex {
     if (consistency === "session") {
       return Math.max(minIndex, session === undefined ? this.#seenIndex : session.seenIndex);
     }
-    if (maxStalenessMs === undefined) return minIndex;
-    const { index, heardAt, now } = this.#host.heard();
-    const agoMs = now - heardAt;
-    if (agoMs > maxStalenessMs) {
-      mark("stale-read-refused");
-      throw new StaleReadError(agoMs === Infinity ? undefined : agoMs, maxStalenessMs);
-    }
     // What was committed when the leader was heard is to be seen, also when it has not come yet.
-    return Math.max(minIndex, index);
+    return bound === undefined ? minIndex : Math.max(minIndex, bound.heard.index);
+  }
+
+  #bound({ maxStalenessMs }: ReadOptions): Bound | undefined {
+    return maxStalenessMs === undefined ? undefined : { heard: this.#host.heard(), maxStalenessMs };
+  }
+
+  /** Refuses what is too old at this moment, when a read with this bound comes and again when it is answered. */
+  #checkAge({ heard: { heardAt }, maxStalenessMs }: Bound): void {
+    const latest = this.#host.heard();
+    // What the leader has said since makes what is there younger, where all of that is there.
+    const isComplete = this.#host.appliedIndex() >= latest.index;
+    const agoMs = latest.now - (isComplete ? Math.max(heardAt, latest.heardAt) : heardAt);
+    if (agoMs <= maxStalenessMs) return;
+    mark("stale-read-refused");
+    throw new StaleReadError(agoMs === Infinity ? undefined : agoMs, maxStalenessMs);
   }
 }
 

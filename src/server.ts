@@ -136,6 +136,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
       environment,
       throwIfShutdown,
       heard: () => driver.heard,
+      appliedIndex: () => driver.appliedIndex,
     });
     this.#sessions = new Sessions(this.#proposer, environment, settings);
     this.#shutdown = new Shutdown({

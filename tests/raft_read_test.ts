@@ -117,6 +117,20 @@ test("Raft.read() with a bound of staleness on a leader counts what it has slept
     assertEquals((await cluster.outcome(read(0))).text, "1", "it has had a turn");
   }));
 
+test("Raft.read() with a bound of staleness that has waited goes by what the leader has said since", () =>
+  withCluster(3, async (cluster) => {
+    const { leader, followers: [follower] } = await cluster.elect();
+    await cluster.settled(leader.apply("x"));
+    await cluster.converged();
+    cluster.isolate(follower!.id);
+    const options = { consistency: "stale", maxStalenessMs: 100, minIndex: follower!.appliedIndex + 1 } as const;
+    const read = watch(follower!.read(() => cluster.machine(follower!.id).values.length, options));
+    await cluster.settled(leader.apply("y"));
+    await cluster.environment.advance(300);
+    cluster.heal();
+    assertEquals((await cluster.settled(read)).text, "2");
+  }, { electionMinMs: 2000, electionMaxMs: 3000 }));
+
 test("Raft.read() by a lease costs no time on the leader and one way there and back on others", () =>
   withCluster(3, async (cluster) => {
     const { leader, followers: [follower] } = await cluster.elect();

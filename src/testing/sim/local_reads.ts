@@ -86,16 +86,18 @@ export class LocalReads<C extends { readonly life: Life }> {
     }, this.#patience(life, minIndex));
   }
 
-  /** R6: what is seen is no older than asked for, and has all that the leader spoke of by then. */
+  /** R6: what is seen is no older than asked for when it is seen, and has all that the leader spoke of before it was asked for. */
   within(call: C, { key, ms }: Extract<BoundedInput, { type: "read-within" }>): Promise<void> {
     const { life } = call;
     const ghost = this.#ghost;
     const first = this.#heard(life);
-    const { told, time } = first;
-    // By its own clock at least, which may be slow, and by its wall clock when the machine has slept.
-    const age = (this.#world.time - time) / 1000 * (1 - life.configured.clockDriftMax);
+    const { told } = first;
     const awaited = this.#patience(life, told);
     return this.#read(call, key, { consistency: "stale", maxStalenessMs: ms }, (at) => {
+      const latest = this.#heard(life);
+      const time = at >= latest.told ? Math.max(first.time, latest.time) : first.time;
+      // By its own clock at least, which may be slow, and by its wall clock when the machine has slept.
+      const age = (this.#world.time - time) / 1000 * (1 - life.configured.clockDriftMax);
       ghost.must(!ghost.keepsTime || age <= ms + 2 * CLOCK_TOLERANCE_MS, "R6", () => {
         return `a read on "${life.id}" sees what it was told ${age} ms ago, it was to be no older than ${ms}`;
       });
@@ -149,10 +151,10 @@ export class LocalReads<C extends { readonly life: Life }> {
       let at = 0;
       const state = await life.raft!.read(() => {
         at = life.raft!.appliedIndex;
+        if (this.#readers.isOpen(call)) onSeen(at);
         return this.look(life, key);
       }, options);
       if (!this.#readers.isOpen(call)) return;
-      onSeen(at);
       this.seen(call, key, state, at);
     } catch (error) {
       if (this.#readers.isOpen(call)) onFailed(error);

@@ -149,6 +149,34 @@ rule("R6", "a leader shows what it knows", (scene, isBad) => {
   return readLater(scene, 100, 5000, { role: isBad ? "follower" : "leader" });
 });
 
+/** A read of what may be 100 ms old that waits for so long, while this happens. */
+function readWaiting(
+  scene: Scene,
+  ms: number,
+  meanwhile: (life: Life) => void = () => {},
+  role = "follower",
+): Promise<unknown> {
+  const { life } = reader(5, (query) => {
+    scene.world.time += ms * 1000;
+    meanwhile(life);
+    return Promise.resolve(query());
+  }, role);
+  hear(scene, life, 5);
+  return scene.calls.make(life, within(100), "c0");
+}
+
+rule("R6", "what has waited is no older when it is seen", (scene, isBad) => {
+  return readWaiting(scene, (100 + slack) / slowest + (isBad ? 1 : -1));
+});
+
+rule("R6", "what has waited is as young as what the leader has said since, if all of that is seen", (scene, isBad) => {
+  return readWaiting(scene, 5000, (life) => hear(scene, life, isBad ? 6 : 5));
+});
+
+rule("R6", "a leader that has lost its office shows what it knew then", (scene, isBad) => {
+  return readWaiting(scene, isBad ? 5000 : 90, (life) => void Object.assign(life.core, { role: "follower" }), "leader");
+});
+
 rule("R6", "who never heard a leader shows nothing of any age", ({ calls }, isBad) => {
   return calls.make(reader(5, answers, isBad ? "follower" : "leader").life, within(1_000_000), "c0");
 });
@@ -206,6 +234,12 @@ rule("K4", "a leader that has slept may refuse, until it has had a turn", async 
   pass(0, 101 - slack);
   if (isBad) turn(scene, life);
   await scene.calls.make(life, within(100), "c0");
+});
+
+rule("K4", "who has waited may refuse what has become too old", (scene, isBad) => {
+  const { life, pass } = reader(5, () => (pass(isBad ? 100 - slack : 101), refuses(101, 100)(() => 0, {})));
+  hear(scene, life, 5);
+  return scene.calls.make(life, within(100), "c0");
 });
 
 rule("K4", "what the leader spoke of is waited for", (scene, isBad) => {
