@@ -35,8 +35,14 @@ export class LeaderContact {
   }
 
   /** The core has taken a message: only what it takes for its leader's says anything. */
-  onMessage(from: ServerId, message: CoreMessage, { leader, term }: Pick<CoreState, "leader" | "term">): void {
+  onMessage(
+    from: ServerId,
+    message: CoreMessage,
+    { role, leader, term }: Pick<CoreState, "role" | "leader" | "term">,
+  ): void {
     const { type } = message;
+    // What a leader hears of itself somebody has handed back to it.
+    if (role === "leader") return;
     if ((type !== "append-request" && type !== "snapshot-request") || message.term !== term || leader !== from) return;
     this.#sleptMs = this.#clocks.toldMs;
     const told = type === "append-request" ? message.commitIndex : message.index;

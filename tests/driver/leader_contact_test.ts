@@ -1,13 +1,14 @@
 import { assertEquals } from "@std/assert";
 import { LeaderContact } from "../../src/driver/leader_contact.ts";
+import type { Role } from "../../src/types.ts";
 import { append } from "../core/states.ts";
 import { test } from "../harness.ts";
 
 /** Somebody who was told this by "a", which leads term 2 as far as it knows, and whose machine has slept before and after. */
-function told(from: string, message: Parameters<LeaderContact["onMessage"]>[1]) {
+function told(from: string, message: Parameters<LeaderContact["onMessage"]>[1], role: Role = "follower") {
   const clocks = { toldMs: 7, sleptMs: (now: number) => now === 100 ? 57 : 0 };
   const contact = new LeaderContact(clocks);
-  contact.onMessage(from, message, { leader: "a", term: 2 });
+  contact.onMessage(from, message, { role, leader: "a", term: 2 });
   clocks.toldMs = 27;
   return (role: "leader" | "follower", leaderHeardAt: number) => {
     const { index, heardAt, now } = contact.heard({ role, commitIndex: 3, leaderHeardAt }, 100);
@@ -27,4 +28,5 @@ test("LeaderContact takes nobody at their word but the leader", () => {
   for (const [from, term] of [["b", 2], ["a", 1], ["a", 3]] as const) {
     assertEquals(told(from, request(term))("follower", 90), [3, 67]);
   }
+  assertEquals(told("a", request(2), "leader")("follower", 90), [3, 67], "it was handed back");
 });
