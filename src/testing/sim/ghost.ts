@@ -137,6 +137,8 @@ export class Ghost {
   readonly lastApplied: WeakMap<NodeView, LogIndex> = new WeakMap();
   /** A3, A4: term, and hashes of the machine's state and result, of every command that was applied. */
   readonly applied: Map<LogIndex, { readonly term: Term; readonly state: number; readonly result: number }> = new Map();
+  /** K2: the last snapshot that a life's machine began with, or is about to: its own take the place of nothing. */
+  readonly beganWith: WeakMap<NodeView, LogIndex> = new WeakMap();
   /** R2: what each leader has asked and heard in its term. */
   readonly rounds: WeakMap<NodeView, Rounds> = new WeakMap();
   /** Whether all clocks have kept the bound that the servers were told of: R3 is about these runs. */

@@ -234,16 +234,28 @@ rule("K2", "… so it is with a key", (stage, isBad) => {
 });
 
 rule("K2", "… a machine that begins with a snapshot applies what comes after it", (stage, isBad) => {
-  const [a, b] = appliedInSession(stage, "v1");
+  const [a] = appliedInSession(stage, "v1");
   stage.apply(a, 2);
-  Object.assign(b.core, { snapshot: { ...b.core.snapshot, index: isBad ? 1 : 2 } });
-  stage.apply(b, 3);
+  const index = isBad ? 1 : 2;
+  const c = stage.server("c", { terms: [1, 2, 2], state: { term: 2, snapshot: { index, term: index } } });
+  Object.assign(c.core, { appliedIndex: index, commitIndex: index });
+  stage.begin(c);
+  Object.assign(c.core, { commitIndex: 3 });
+  stage.apply(c, 3);
 });
 
 rule("K2", "… or goes on until it begins with one", (stage, isBad) => {
   const [a, b] = appliedInSession(stage, "v1");
   stage.apply(a, 2);
-  Object.assign(b.core, { snapshot: { ...b.core.snapshot, index: isBad ? 1 : 3 } });
+  if (!isBad) stage.step(b, undefined, undefined, [{ type: "restore-snapshot", index: 3 }]);
+  stage.apply(b, 3);
+});
+
+rule("K2", "… and its own snapshot is no reason to pass over what it holds", (stage, isBad) => {
+  const [a, b] = appliedInSession(stage, "v1");
+  stage.apply(a, 2);
+  if (!isBad) stage.apply(b, 2);
+  Object.assign(b.core, { snapshot: { ...b.core.snapshot, index: 2 } });
   stage.apply(b, 3);
 });
 

@@ -13,8 +13,10 @@ import { mayCount } from "./identity.ts";
 /** Raft §5.3, §5.4, figure 3. */
 export const commits: Checker = {
   /** A5: nothing counts as applied that the disk does not hold; the machine itself begins with nothing, or a snapshot. */
-  onStart(ghost, { id, core, disk }) {
+  onStart(ghost, node) {
+    const { id, core, disk } = node;
     const { appliedIndex, commitIndex, log, snapshot } = core;
+    ghost.beganWith.set(node, snapshot.index);
     const start = Math.max(log.firstIndex - 1, snapshot.index);
     ghost.must(appliedIndex === start && appliedIndex <= disk.log.last, "A5", () => {
       return `"${id}" starts with ${appliedIndex} applied, its disk holds ${log.firstIndex} to ${disk.log.last}`;
@@ -27,6 +29,7 @@ export const commits: Checker = {
   onStep(ghost, node, step) {
     const { core, id } = node;
     const { before } = step;
+    beginsAnew(ghost, node, step);
     ghost.must(core.commitIndex >= before.commitIndex, "C1", () => {
       return `"${id}" takes its commit index back from ${before.commitIndex} to ${core.commitIndex}`;
     });
@@ -78,13 +81,22 @@ export const commits: Checker = {
   },
 };
 
+/** A machine is about to begin with a snapshot of another server. */
+function beginsAnew({ beganWith }: Ghost, node: NodeView, { effects }: StepView): void {
+  for (const effect of effects) {
+    if (effect.type !== "install-snapshot" && effect.type !== "restore-snapshot") continue;
+    beganWith.set(node, Math.max(effect.index, beganWith.get(node) ?? 0));
+  }
+}
+
 /** K2: the log alone says whether a command of a session is applied, or was before, or comes too late: to all, at any time. */
-function decidesAlike(ghost: Ghost, { id, core }: NodeView, before: LogIndex, index: LogIndex): void {
+function decidesAlike(ghost: Ghost, node: NodeView, before: LogIndex, index: LogIndex): void {
+  const { id } = node;
   const other = ghost.passedOver.get(index);
   ghost.must(other === undefined || !ghost.appliedOnce.has(index), "K2", () => {
     return `"${id}" applies the command of a session or with a key at ${index}, which "${other}" has passed over`;
   });
-  const { index: snapshot } = core.snapshot;
+  const snapshot = ghost.beganWith.get(node) ?? 0;
   // One is about to take the machine's place; where one did, what it holds was applied elsewhere.
   if (snapshot >= index) return;
   for (let passed = Math.max(before, snapshot) + 1; passed < index; passed++) {
