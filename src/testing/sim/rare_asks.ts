@@ -6,7 +6,7 @@
 import { RaftError } from "../../errors.ts";
 import type { RaftStatus } from "../../status.ts";
 import { encodeText } from "./machine.ts";
-import { abortAfter, expect, givenUp, reason, type Touching } from "./touch_scene.ts";
+import { abortAfter, expect, givenUp, missesNothing, reason, type Touching } from "./touch_scene.ts";
 
 /** All of them. */
 export const RARE_ASKS = [
@@ -74,13 +74,14 @@ export const rareAsks: Touching<RareAsk> = {
         JSON.stringify(found)
       }`;
     });
+    missesNothing(scene, signal, error, life.core.appliedIndex >= appliedIndex && life.core.leader !== undefined);
     return true;
   },
 
   async "wait-until"(scene) {
     const { world, ghost, life, raft, input } = scene;
     const signal = abortAfter(world, input.after);
-    const isOther = ({ role }: RaftStatus) => role === "candidate" || role === "pre-candidate";
+    const isOther = ({ role }: Pick<RaftStatus, "role">) => role === "candidate" || role === "pre-candidate";
     let found: RaftStatus | undefined;
     const error = await reason(raft.wait(isOther, { signal }).then((status) => found = status));
     if (life.isOver) return false;
@@ -88,6 +89,7 @@ export const rareAsks: Touching<RareAsk> = {
     ghost.must(found === undefined || isOther(found), "K6", () => {
       return `"${life.id}" was to campaign, and is said to by ${JSON.stringify(found)}`;
     });
+    missesNothing(scene, signal, error, isOther(life.core));
     return true;
   },
 };

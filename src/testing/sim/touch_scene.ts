@@ -31,6 +31,18 @@ export function expect({ ghost, life, input }: Scene, signal: AbortSignal, error
   ghost.must(isKnown, "K4", () => `${input.type} on "${life.id}" is answered with ${error}`);
 }
 
+/**
+ * K6: nobody gives up waiting for what is so. A server looks at the end of each turn, and its core changes in turns alone:
+ * what the core knows between two events was looked at. The machine may be ahead of that.
+ */
+export function missesNothing({ ghost, life, input }: Scene, signal: AbortSignal, error: unknown, isSo: boolean): void {
+  ghost.must(!isSo || !signal.aborted || error !== signal.reason, "K6", () => {
+    const { appliedIndex, commitIndex, leader, role } = life.core;
+    return `a ${input.type} on "${life.id}" is in vain: it has applied ${appliedIndex}, committed ${commitIndex}, ` +
+      `follows "${leader}" and is ${role}`;
+  });
+}
+
 /** Aborts after so many microseconds. */
 export function abortAfter(world: World, delay: number): AbortSignal {
   const controller = new AbortController();

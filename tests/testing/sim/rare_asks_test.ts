@@ -4,12 +4,18 @@ import { drawConfig } from "../../../src/testing/sim/config.ts";
 import { encodeText, SimMachine } from "../../../src/testing/sim/machine.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
 import { RARE_ASKS } from "../../../src/testing/sim/rare_asks.ts";
+import type { Life } from "../../../src/testing/sim/server.ts";
 import type { Touch } from "../../../src/testing/sim/touches.ts";
 import { test } from "../../harness.ts";
 import { draws, rule, type Scene, sceneOf, touched } from "./clients_stage.ts";
 
 /** A server that lets everybody wait until they give up, and then says this. */
-async function gaveUp(scene: Scene, type: Touch, answer: (reason: unknown) => unknown) {
+async function gaveUp(
+  scene: Scene,
+  type: Touch,
+  answer: (reason: unknown) => unknown,
+  core: Partial<Life["core"]> = {},
+) {
   const wait = ({ signal }: { signal: AbortSignal }) =>
     new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(answer(signal.reason))));
   const waits = { barrier: wait, readIndex: wait, verifyLeader: wait };
@@ -18,7 +24,7 @@ async function gaveUp(scene: Scene, type: Touch, answer: (reason: unknown) => un
     appliedIndex: 3,
     wait: (_: unknown, options: { signal: AbortSignal }) => wait(options),
     read: (_: unknown, options: { signal: AbortSignal }) => wait(options),
-  });
+  }, core);
   await scene.world.run(() => false);
   assertEquals(await done, true);
 }
@@ -35,6 +41,18 @@ for (
 ) {
   rule("K4", `who gives up a ${type} gets their own reason`, (scene, isBad) => {
     return gaveUp(scene, type, (reason) => isBad ? new TypeError("?") : reason);
+  });
+}
+
+for (
+  const [what, type, good, bad] of [
+    ["applied", "wait-applied", { appliedIndex: 3, leader: "b" }, { appliedIndex: 4, leader: "b" }],
+    ["followed", "wait-applied", { appliedIndex: 4, leader: undefined }, { appliedIndex: 4, leader: "b" }],
+    ["asked", "wait-until", { role: "follower" }, { role: "pre-candidate" }],
+  ] as const
+) {
+  rule("K6", `nobody waits for what is there: ${what}`, (scene, isBad) => {
+    return gaveUp(scene, type, (reason) => reason, isBad ? bad : good);
   });
 }
 
