@@ -89,7 +89,7 @@ export const asks: Touching<Ask> = {
     ghost.must(error === signal.reason, "K4", () => `an aborted drain on "${life.id}" is answered with ${error}`);
     const after = await reason(raft.read(() => 0, { consistency: "stale" }));
     if (life.isOver) return false;
-    const isEnding = life.isStopping || life.drainingSince !== undefined || raft.state === "shutdown";
+    const isEnding = life.isStopping || life.draining !== undefined || raft.state === "shutdown";
     const goesOn = !(after instanceof ShutdownError) || isEnding;
     ghost.must(goesOn, "V8", () => `"${life.id}" was not drained after all and answers a read with ${after}`);
     return true;

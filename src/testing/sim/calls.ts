@@ -6,7 +6,7 @@
 import { RaftError, SessionExpiredError } from "../../errors.ts";
 import type { LogIndex } from "../../types.ts";
 import type { Operation } from "../linearizability.ts";
-import { isWaitedFor } from "./draining.ts";
+import { isClosing, isWaitedFor, refuses } from "./draining.ts";
 import type { Ghost } from "./ghost.ts";
 import { KeyedCommands } from "./keyed.ts";
 import { hashText, Refusal, type SimCommand, type SimResult, type SimState } from "./machine.ts";
@@ -165,15 +165,21 @@ export class Calls {
     const { oracle } = this;
     const floor = oracle.floor(command.key);
     if (command.type !== "fail") oracle.ask(command.key);
+    const wasClosing = isClosing(call.life);
     try {
-      const { index, term, result } = await call.life.raft!.applyEntry({ data: command });
+      const answer = call.life.raft!.applyEntry({ data: command });
+      const { index, term, result } = await answer;
       if (!this.#open.has(call)) return;
+      refuses(this.#ghost, call.life, wasClosing, undefined);
       this.#end(call, "ok", result);
       oracle.answered(command, floor, result, index);
       this.#ghost.readFloor = Math.max(this.#ghost.readFloor, index);
       this.#ghost.later.push(() => this.#acknowledged(command, index, term, result));
     } catch (error) {
-      if (this.#open.has(call)) isWaitedFor(this.#ghost, call.life, error);
+      if (this.#open.has(call)) {
+        isWaitedFor(this.#ghost, call.life, error);
+        refuses(this.#ghost, call.life, wasClosing, error);
+      }
       if (command.type !== "fail" || !(error instanceof Refusal)) return this.#failed(call, error);
       this.#ghost.must(this.#ghost.appliedAt.has(command.value), "K3", () => {
         return `"${command.value}" is said to be refused by a machine, none of which has seen it`;

@@ -8,6 +8,7 @@ import type { Raft } from "../../raft.ts";
 import type { ReloadableSettings } from "../../reload.ts";
 import type { LogCache } from "../../store/log_cache.ts";
 import type { LogIndex } from "../../types.ts";
+import type { Draining } from "./draining.ts";
 import type { SimCommand, SimMachine, SimResult } from "./machine.ts";
 import type { NodeView } from "./view.ts";
 
@@ -30,7 +31,7 @@ export interface Life extends NodeView {
   /** The settings that it was started with, and those that it was given since. */
   readonly configured: RaftSettings;
   reloaded: Partial<ReloadableSettings>;
-  /** What its clock showed when it was told to drain; undefined when it was not, or goes on. */
-  drainingSince: number | undefined;
+  /** Undefined when it was not told to drain, or goes on. */
+  draining: Draining | undefined;
   cache: LogCache | undefined;
 }

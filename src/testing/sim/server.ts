@@ -209,7 +209,7 @@ export class SimServer {
       installs: 0,
       configured: this.#configured,
       reloaded: {},
-      drainingSince: undefined,
+      draining: undefined,
       cache: undefined,
       machine: undefined as unknown as SimMachine,
     };

@@ -21,7 +21,7 @@ import { reconfiguration } from "./check/reconfiguration.ts";
 import { stale } from "./check/stale.ts";
 import type { Clients, Host } from "./clients.ts";
 import { isInTime, type SimConfig } from "./config.ts";
-import { drain } from "./draining.ts";
+import { drain, noteHandOver } from "./draining.ts";
 import { Ghost } from "./ghost.ts";
 import { DiskObserver } from "./disk_marks.ts";
 import { ChannelObserver } from "./channel_marks.ts";
@@ -312,6 +312,7 @@ export class Simulation {
   #onStep(life: Life, step: StepView): void {
     this.ghost.time = this.world.time;
     this.#dirty.add(life);
+    noteHandOver(life);
     if (this.#hasLed) this.steps++;
     else if (life.core.role === "leader") this.#hasLed = true;
     const { trace } = this.world;

@@ -2,7 +2,8 @@ import { assertEquals } from "@std/assert";
 import { LeadershipLostError, ShutdownError, StorageError, TransferFailedError } from "../../../src/errors.ts";
 import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { drawConfig } from "../../../src/testing/sim/config.ts";
-import { drain } from "../../../src/testing/sim/draining.ts";
+import { drain, type Draining, noteHandOver } from "../../../src/testing/sim/draining.ts";
+import { hashText } from "../../../src/testing/sim/machine.ts";
 import { drained } from "../../../src/testing/sim/nemesis.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
 import { runScript } from "../../../src/testing/sim/run.ts";
@@ -70,10 +71,13 @@ test("sim drains: of a server that has crashed meanwhile nothing is demanded", a
   }
 });
 
+/** That a follower was told to drain when its clock began. */
+const told: Draining = { since: 0, handOver: "none" };
+
 /** A command whose server is drained for so long, and then says this. */
 function cut({ calls }: Scene, ms: number, error: unknown, change: Partial<Life> = {}): Promise<boolean> {
   const life = lifeOf({ applyEntry: () => Promise.reject(error) });
-  Object.assign(life, { clock: { now: () => ms, stoppedMs: 0 }, drainingSince: 0 }, change);
+  Object.assign(life, { clock: { now: () => ms, stoppedMs: 0 }, draining: told }, change);
   return calls.make(life, { type: "put", key: "k", value: "v" }, "c0");
 }
 
@@ -89,11 +93,54 @@ for (
     ["that was never taken may be refused", new ShutdownError(), {}],
     ["of a server that failed gets no result", new ShutdownError("unknown", new StorageError("?", "write")), {}],
     ["of a server that is shut down gets none", unknown, { isStopping: true }],
-    ["of a server that is not drained gets none", unknown, { drainingSince: undefined }],
+    ["of a server that is not drained gets none", unknown, { draining: undefined }],
   ] as const
 ) {
   rule("V8", `a command ${what}`, (scene, isBad) => isBad ? cut(scene, 0, unknown) : cut(scene, 0, error, change));
 }
+
+rule("V8", "a leader that is drained waits from when it leads no more", async (scene, isBad) => {
+  const life: Life = lifeOf({ applyEntry: () => Promise.reject(unknown) });
+  let now = 0;
+  const draining: Draining = { since: 0, handOver: "begun" };
+  Object.assign(life, { clock: { now: () => now, stoppedMs: 0 }, draining });
+  for (const [role, at] of [["leader", patience], ["follower", 2 * patience], ["leader", 2 * patience + 9]] as const) {
+    now = at;
+    Object.assign(life.core, { role });
+    noteHandOver(life);
+  }
+  Object.assign(life.core, { role: "follower" });
+  noteHandOver(life);
+  now = 3 * patience - (isBad ? 2 : 0);
+  await scene.calls.make(life, { type: "put", key: "k", value: "v" }, "c0");
+});
+
+/** A command that comes while its server drains, and what is said to it. */
+function came({ calls }: Scene, handOver: Draining["handOver"], applyEntry: () => Promise<unknown>): Promise<boolean> {
+  const life = Object.assign(lifeOf({ applyEntry }), { draining: { since: 0, handOver } });
+  return calls.make(life, { type: "fail", key: "k", value: "v" }, "c0");
+}
+
+const lost = () => Promise.reject(new LeadershipLostError("?"));
+
+rule("V8", "a server that drains takes no more commands", (scene, isBad) => {
+  return came(scene, "none", isBad ? lost : () => Promise.reject(new ShutdownError()));
+});
+
+for (const handOver of ["begun", "over"] as const) {
+  rule("V8", `a leader takes them until it has handed over, and heard of that: ${handOver}`, (scene, isBad) => {
+    return came(scene, isBad ? "none" : handOver, lost);
+  });
+}
+
+rule("V8", "a command that comes too late has no result", async (scene, isBad) => {
+  const { ghost } = scene;
+  const answer = () => Promise.resolve({ index: 1, term: 1, result: null });
+  ghost.commits.push({ term: 1, hash: 1, committedIn: 1, sets: [] });
+  ghost.applied.set(1, { term: 1, state: 0, result: hashText("null", 0) });
+  ghost.noteApplied("v", 1, 0, null);
+  assertEquals(await came(scene, isBad ? "none" : "over", answer), true);
+});
 
 test("sim drains: a restart begins with one where they are drawn, and nothing else does", () => {
   const restart = { type: "restart", server: 1, for: 5 } as const;
