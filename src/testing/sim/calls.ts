@@ -15,6 +15,7 @@ import { Oracle } from "./oracle.ts";
 import { reload, type ReloadInput } from "./reloading.ts";
 import { judgedMove, type MoveInput } from "./moves.ts";
 import { type RestoreInput, Restoring } from "./restoring.ts";
+import { hasRoom } from "./room.ts";
 import type { Life } from "./server.ts";
 import { answeredOnce, ClientSessions, isResultLost } from "./sessions.ts";
 import { touch, type TouchInput } from "./touches.ts";
@@ -168,6 +169,7 @@ export class Calls {
     const wasClosing = isClosing(call.life);
     try {
       const answer = call.life.raft!.applyEntry({ data: command });
+      hasRoom(this.#ghost, call.life);
       const { index, term, result } = await answer;
       if (!this.#open.has(call)) return;
       refuses(this.#ghost, call.life, wasClosing, undefined);

@@ -10,6 +10,7 @@ import type { LogCache } from "../../store/log_cache.ts";
 import type { LogIndex } from "../../types.ts";
 import type { Draining } from "./draining.ts";
 import type { SimCommand, SimMachine, SimResult } from "./machine.ts";
+import type { Room } from "./room.ts";
 import type { NodeView } from "./view.ts";
 
 /** One life of a server, from start to crash. */
@@ -33,5 +34,7 @@ export interface Life extends NodeView {
   reloaded: Partial<ReloadableSettings>;
   /** Undefined when it was not told to drain, or goes on. */
   draining: Draining | undefined;
+  /** The most commands of its own callers that it may have in flight, by the settings in force and by those before them. */
+  room: Room | undefined;
   cache: LogCache | undefined;
 }

@@ -8,6 +8,7 @@ import type { ReloadableSettings } from "../../reload.ts";
 import type { SimConfig } from "./config.ts";
 import type { Ghost } from "./ghost.ts";
 import type { Random } from "./random.ts";
+import { beginRoom, hasRoom } from "./room.ts";
 import type { Life } from "./server.ts";
 
 /** Which settings; `value` is one of its own. */
@@ -75,10 +76,13 @@ function drawSessions(random: Random): Partial<ReloadableSettings> {
 
 /** Makes the call and judges its answer; true when they are in force, or refused as they are out of bounds. */
 export function reload(ghost: Ghost, life: Life, { changes, isWrong = false }: ReloadInput): boolean {
+  // By those that were in force until now.
+  hasRoom(ghost, life);
   try {
     life.raft!.reloadConfig(changes);
     ghost.must(!isWrong, "K4", () => `"${life.id}" takes ${JSON.stringify(changes)}, which is out of bounds`);
     life.reloaded = { ...life.reloaded, ...changes };
+    if ("inFlightCountMax" in changes || "inFlightBytesMax" in changes) beginRoom(life);
     return true;
   } catch (error) {
     const isRight = error instanceof ShutdownError || (isWrong && error instanceof RangeError);
@@ -90,10 +94,12 @@ export function reload(ghost: Ghost, life: Life, { changes, isWrong = false }: R
   }
 }
 
-/** K6: a server goes by the settings that it was started with, and by those that it was given since. */
+/** K6: a server's core goes by the settings that it was started with, and by all that it was given since. */
 export function goesBy(ghost: Ghost, { id, core, configured, reloaded }: Life): void {
   const expected = { ...configured, ...reloaded } as Readonly<Record<string, unknown>>;
-  for (const [name, value] of Object.entries(core.settings)) {
+  const settings: Readonly<Record<string, unknown>> = { ...core.settings };
+  for (const name of new Set([...Object.keys(settings), ...Object.keys(reloaded)])) {
+    const value = settings[name];
     ghost.must(
       value === expected[name],
       "K6",

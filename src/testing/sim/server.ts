@@ -210,6 +210,7 @@ export class SimServer {
       configured: this.#configured,
       reloaded: {},
       draining: undefined,
+      room: undefined,
       cache: undefined,
       machine: undefined as unknown as SimMachine,
     };

@@ -32,7 +32,7 @@ export function lifeOf(raft: Record<string, unknown>): Life {
     core: coreOf().state,
     life: 1,
   };
-  const settings = { configured: defaultOptions(), reloaded: {}, draining: undefined };
+  const settings = { configured: defaultOptions(), reloaded: {}, draining: undefined, room: undefined };
   const clock = { now: () => 0, stoppedMs: 0, gainedMs: 0 };
   return { ...given, ...settings, clock, raft } as unknown as Life;
 }

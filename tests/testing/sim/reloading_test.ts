@@ -43,6 +43,63 @@ rule("K6", "a server goes by all others as before", (scene, isBad) => {
   );
 });
 
+rule("K6", "a server knows each setting that it is given", (scene, isBad) => {
+  return asked(
+    scene,
+    server((life, changes) => {
+      takes(life, changes);
+      const { heartbeatMs, trailingLogs, ...others } = life.core.settings;
+      // Of those that it is not given it need not know all.
+      Object.assign(life.core, { settings: { ...others, ...isBad ? { trailingLogs } : { heartbeatMs } } });
+    }),
+    input,
+  );
+});
+
+/** A server that has so many commands of so many bytes in flight when it is given less room, and later. */
+async function filled(
+  scene: Scene,
+  room: Partial<ReloadableSettings>,
+  inFlight: readonly (readonly [count: number, bytes: number])[],
+): Promise<void> {
+  const life = server(takes);
+  let [proposalsPending, proposalsPendingBytes] = [0, 0];
+  const applyEntry = () => Promise.reject(new NotLeaderError(undefined));
+  Object.assign(life.raft!, { metrics: () => ({ proposalsPending, proposalsPendingBytes }), applyEntry });
+  for (const [i, now] of inFlight.entries()) {
+    [proposalsPending, proposalsPendingBytes] = now;
+    if (i === 0) await asked(scene, life, { ...input, changes: room });
+    else await scene.calls.make(life, { type: "put", key: "k", value: `v${i}` }, "c0");
+  }
+}
+
+const [two, bytes] = [{ inFlightCountMax: 2 }, { inFlightBytesMax: 100 }];
+
+rule("K6", "no more is in flight than there is room for", (scene, isBad) => {
+  return filled(scene, two, [[0, 0], [isBad ? 3 : 2, 30]]);
+});
+
+rule("K6", "what was in flight before there was less room goes on, and nothing is added to it", (scene, isBad) => {
+  return filled(scene, two, [[5, 50], [5, 50], [3, 30], [isBad ? 4 : 3, 30]]);
+});
+
+rule("K6", "no more bytes are in flight than there is room for, unless it is one command", (scene, isBad) => {
+  return filled(scene, bytes, [[0, 0], [1, 300], [0, 0], [2, isBad ? 101 : 100]]);
+});
+
+rule("K6", "the bytes that were in flight before there was less room go on", (scene, isBad) => {
+  return filled(scene, bytes, [[3, 500], [2, 400], [2, isBad ? 401 : 400]]);
+});
+
+rule("K6", "room is judged by what was in force once more before it changes", async (scene, isBad) => {
+  const life = server(takes);
+  let proposalsPending = 0;
+  Object.assign(life.raft!, { metrics: () => ({ proposalsPending, proposalsPendingBytes: 0 }) });
+  await asked(scene, life, { ...input, changes: two });
+  proposalsPending = isBad ? 3 : 2;
+  await asked(scene, life, { ...input, changes: { inFlightCountMax: 9 } });
+});
+
 rule("K6", "settings that are refused leave all as it was", async (scene, isBad) => {
   const life = server((life) => {
     if (isBad) takes(life, { trailingLogs: 1 });
