@@ -26,7 +26,10 @@ export interface Mutant {
 }
 
 /** What may be fixed of a run. Where steps are, no run is shorter. */
-export type Runs = Pick<ConfigRequest, "faults" | "store" | "servers" | "steps" | "ambush" | "moving" | "client">;
+export type Runs = Pick<
+  ConfigRequest,
+  "faults" | "store" | "servers" | "steps" | "ambush" | "moving" | "drains" | "client"
+>;
 
 /**
  * The file with the fault in it.

@@ -47,7 +47,10 @@ test("mutants: each has a name of its own, a bug of the catalogue and a reason",
     assert(Number(number) >= 1 && Number(number) <= (families[family ?? ""] ?? 0), `${id}: ${bug}`);
     assert(why.length > 10 && /[.?]$/.test(why), id);
     assert(invariants.length > 0 && invariants.every((name) => name in INVARIANTS), id);
-    assert(/^src\/((core|driver|store|wire)\/|(recovery|restorer|session)\.ts$)/.test(file), `${id}: ${file}`);
+    assert(
+      /^src\/((core|driver|store|wire)\/|(reader|recovery|restorer|server|session|shutdown)\.ts$)/.test(file),
+      `${id}: ${file}`,
+    );
   }
 });
 

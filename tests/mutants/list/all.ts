@@ -13,6 +13,7 @@ import { identity } from "./identity.ts";
 import { leases } from "./leases.ts";
 import { logs } from "./logs.ts";
 import { membership } from "./membership.ts";
+import { operating } from "./operating.ts";
 import { restores } from "./restores.ts";
 import { sessions } from "./sessions.ts";
 import { snapshots } from "./snapshots.ts";
@@ -31,4 +32,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...leases,
   ...sessions,
   ...closed,
+  ...operating,
 ];
