@@ -97,6 +97,13 @@ test("Atlas: a disk may be replaced where all who may decide can tell, whoever e
   assertEquals(allows("s0 s1", logWith(three, known("s0 s1")), full(), full()), false);
 });
 
+test("Atlas: no disk is replaced before there are servers that may decide", () => {
+  const other = { incarnation: "other", starts: 1 };
+  const allows = (...sets: string[][]) =>
+    new Atlas(3, false, ghostOf(3, logWith()), () => sets).allowsReplacement(2, other);
+  assertEquals([allows(), allows([])], [false, true]);
+});
+
 test("Atlas: no disk is replaced where those with an earlier configuration could then go on by that", () => {
   const other = { incarnation: "other", starts: 1 };
   const [four, five] = [known("s0 s1 s2 s3"), known("s0 s1 s2 s3 s4")];

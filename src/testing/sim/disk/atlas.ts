@@ -55,7 +55,8 @@ export class Atlas {
    * with it could not decide without the others.
    */
   allowsReplacement(server: number, now: Disk): boolean {
-    if (!this.#isSuccessionKept(server)) return false;
+    // Before there is anybody who may decide, it might be the only one that is to begin, which it then never does.
+    if (this.#sets().length === 0 || !this.#isSuccessionKept(server)) return false;
     if (this.#lost.has(server) || this.#damaged.has(server) || !this.#canSpare(server)) return false;
     const id = this.#idOf(server);
     return this.#others(server).every((disk) => {
