@@ -96,11 +96,15 @@ export class SimClock {
     this.#rebase(this.now() + Math.max(0, ms), this.#rate);
   }
 
-  /** The machine slept for so many milliseconds and its monotonic clock has not noticed; the wall clock has. */
-  stopMonotonic(ms: number): void {
+  /**
+   * The machine slept for so many milliseconds and its monotonic clock has not noticed; the wall clock has.
+   *
+   * @param shown What the monotonic clock showed when it fell asleep: its rate may have changed since, and it never goes back.
+   */
+  stopMonotonic(ms: number, shown: number): void {
     this.stoppedMs += ms;
     this.gainedMs += ms;
-    this.#rebase(this.now() - ms * this.#rate, this.#rate);
+    this.#rebase(shown, this.#rate);
     this.#wallOffset += ms;
   }
 

@@ -288,7 +288,7 @@ export class Plague {
     const { network, world, servers } = this.#simulation;
     world.trace.say(() => `    ${server.id} is ${infirmity} from now on`);
     if (infirmity === "dead") return this.#simulation.crash(server.index, "power");
-    if (infirmity === "paused") return world.pause(server.index);
+    if (infirmity === "paused") return void world.pause(server.index);
     for (const { index } of servers) {
       if (index === server.index) continue;
       if (infirmity !== "mute") network.cut(index, server.index);
@@ -314,8 +314,8 @@ export class Plague {
   #suspend(server: number, duration: number): void {
     const { world, network, servers } = this.#simulation;
     const others = servers.map(({ index }) => index).filter((index) => index !== server);
-    const at = world.time;
-    world.pause(server);
+    const { clock } = servers[server]!;
+    const [at, shown, sleep] = [world.time, clock.now(), world.pause(server)];
     for (const other of others) {
       network.cut(server, other);
       network.cut(other, server);
@@ -325,9 +325,9 @@ export class Plague {
         network.mend(server, other);
         network.mend(other, server);
       }
-      // A power cut or the end of all faults may have woken it before.
-      if (!world.isPaused(server)) return;
-      servers[server]!.clock.stopMonotonic((world.time - at) / 1000);
+      // A power cut or the end of all faults may have woken it before, and it may sleep again.
+      if (!world.isPaused(server, sleep)) return;
+      clock.stopMonotonic((world.time - at) / 1000, shown);
       world.resume(server);
     });
   }

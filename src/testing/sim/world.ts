@@ -63,9 +63,11 @@ export class World {
     return event;
   }
 
-  /** Keeps what happens to a server back until {@linkcode World.resume}. */
-  pause(server: number): void {
-    if (!this.#held.has(server)) this.#held.set(server, []);
+  /** Keeps what happens to a server back until {@linkcode World.resume}; gives what tells this pause from later ones. */
+  pause(server: number): object {
+    const held = this.#held.get(server) ?? [];
+    this.#held.set(server, held);
+    return held;
   }
 
   /** Lets all that was kept back happen now, in its order. */
@@ -78,9 +80,9 @@ export class World {
     }
   }
 
-  /** Whether the server is paused. */
-  isPaused(server: number): boolean {
-    return this.#held.has(server);
+  /** Whether the server is paused, and is since this pause where one is given. */
+  isPaused(server: number, since: object | undefined = this.#held.get(server)): boolean {
+    return since !== undefined && this.#held.get(server) === since;
   }
 
   /** Runs until `isDone` (asked after each event) or until nothing can happen any more. */

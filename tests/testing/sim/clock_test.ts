@@ -39,10 +39,27 @@ test("sim clock: what stood still while the machine slept fires that much later,
   const { world, clock, fired } = clockOf();
   clock.setTimeout(() => fired.push(world.time), 100);
   const wall = clock.wallNow();
-  world.schedule(-1, 5, 60_000, "wakes up", () => clock.stopMonotonic(50));
+  world.schedule(-1, 5, 60_000, "wakes up", () => clock.stopMonotonic(50, 10));
   await world.run(() => fired.length > 0);
   assertEquals([fired, clock.now(), clock.wallNow()], [[150_000], 100, wall + 150]);
   assertEquals([clock.gainedMs, clock.stoppedMs], [50, 50]);
+});
+
+test("sim clock: the monotonic one never goes back, though its rate changes while the machine sleeps", async () => {
+  for (const rate of [0.5, 2]) {
+    const { world, clock } = clockOf();
+    const seen: number[] = [];
+    const wall = clock.wallNow();
+    world.schedule(-1, 5, 10_000, "falls asleep", () => seen.push(clock.now()));
+    world.schedule(-1, 5, 40_000, "runs at another rate", () => clock.setRate(rate));
+    world.schedule(-1, 5, 60_000, "wakes up", () => {
+      clock.stopMonotonic(50, seen[0]!);
+      seen.push(clock.now(), clock.wallNow() - wall);
+    });
+    world.schedule(-1, 5, 70_000, "goes on", () => seen.push(clock.now()));
+    await world.run(() => seen.length === 4);
+    assertEquals(seen, [10, 10, 60, 10 + 10 * rate]);
+  }
 });
 
 test("sim clock: a new rate holds for timers that run, and none outlives its process", async () => {

@@ -42,3 +42,15 @@ test("World: what is held for before the first event comes before it", async () 
   await world.run(() => world.events === 1);
   assertEquals(said, ["over", "first"]);
 });
+
+test("sim world: whoever asks by a pause is told whether that one goes on, not a later one", () => {
+  const world = new World(new Trace(), () => {});
+  assertEquals(world.isPaused(1), false);
+  const first = world.pause(1);
+  // Who is paused already sleeps on.
+  assertEquals([world.pause(1) === first, world.isPaused(1), world.isPaused(1, first)], [true, true, true]);
+  world.resume(1);
+  assertEquals([world.isPaused(1), world.isPaused(1, first)], [false, false]);
+  world.pause(1);
+  assertEquals([world.isPaused(1), world.isPaused(1, first)], [true, false]);
+});
