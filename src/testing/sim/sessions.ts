@@ -53,7 +53,8 @@ export class ClientSessions {
   /** The log has forgotten this session: whoever asks for one later gets another. */
   onExpired(life: Life, id: number): void {
     const session = this.#open.get(life);
-    if (session?.id === id) this.#close(life, session);
+    // An answer that is another's may name none.
+    if (session !== undefined && session.id === id) this.#close(life, session);
   }
 
   /** Nobody has anything to ask for any more: nor do sessions say that they are still in use. */

@@ -314,3 +314,10 @@ test("sim clients: a session that the log has forgotten is followed by another, 
   calls.stop();
   assertEquals([opened, closed], [5, [1, 2, 3, 4]]);
 });
+
+test("sim clients: who is told that a session has expired, and not which one, closes none", async () => {
+  const calls = new Calls(new World(new Trace(), () => {}), new Ghost());
+  // As a server answers with what is another's.
+  const life = lifeOf({ session: () => Promise.reject(new SessionExpiredError(undefined as unknown as number)) });
+  assertEquals([await calls.make(life, once("v1"), "c"), calls.open], [false, 0]);
+});
