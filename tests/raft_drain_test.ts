@@ -1,7 +1,21 @@
 import { assertEquals } from "@std/assert";
 import type { ShutdownError } from "../src/errors.ts";
+import type { Raft } from "../src/raft.ts";
 import { test } from "./harness.ts";
-import { watch, withCluster } from "./virtual_cluster.ts";
+import { type VirtualCluster, watch, withCluster } from "./virtual_cluster.ts";
+
+/** A command that has its result when `release` lets the disk of its server write. */
+async function slowCommand(cluster: VirtualCluster, raft: Raft<unknown, unknown>, advanceMs: number) {
+  const store = cluster.stores.get(raft.id)!;
+  store.slowWrites = true;
+  const stuck = watch(raft.apply("slow"));
+  await cluster.environment.advance(advanceMs);
+  const release = () => {
+    store.slowWrites = false;
+    for (const write of store.writing) write.resolve();
+  };
+  return { stuck, release };
+}
 
 for (const role of ["leader", "follower"] as const) {
   test(`Raft.drain() of a ${role}: commands under way get their results before it stops`, () =>
@@ -22,10 +36,7 @@ for (const role of ["leader", "follower"] as const) {
 test("Raft.drain(): who comes later is refused, with the name of the leader", () =>
   withCluster(3, async (cluster) => {
     const { leader, followers: [raft] } = await cluster.elect();
-    const store = cluster.stores.get(raft!.id)!;
-    store.slowWrites = true;
-    const stuck = watch(raft!.apply("before"));
-    await cluster.environment.advance(20);
+    const { stuck, release } = await slowCommand(cluster, raft!, 20);
     const drained = watch(raft!.drain());
     // It waits, as its disk has not yet said that the command is there.
     const late = async (call: Promise<unknown>) => {
@@ -35,8 +46,7 @@ test("Raft.drain(): who comes later is refused, with the name of the leader", ()
     const refused = ["shutdown not-applied", leader.id];
     assertEquals(await late(raft!.apply("late")), ["follower", ...refused]);
     assertEquals(await late(raft!.read(() => 1)), ["follower", ...refused]);
-    store.slowWrites = false;
-    for (const write of store.writing) write.resolve();
+    release();
     await cluster.settled(drained);
     assertEquals((await cluster.settled(stuck)).text, "1");
     assertEquals(await late(raft!.apply("later")), ["shutdown", ...refused]);
@@ -45,17 +55,14 @@ test("Raft.drain(): who comes later is refused, with the name of the leader", ()
 test("Raft.drain() waits leaderWaitMs for a command that nobody answers, and no longer", () =>
   withCluster(1, async (cluster) => {
     const raft = await cluster.leader();
-    const store = cluster.stores.get(raft.id)!;
-    store.slowWrites = true;
-    const stuck = watch(raft.apply("never"));
-    await cluster.environment.advance(10);
+    const { stuck, release } = await slowCommand(cluster, raft, 10);
     const start = cluster.environment.now();
     const drained = watch(raft.drain());
     await cluster.environment.advance(399);
     assertEquals(raft.state, "leader");
     await cluster.environment.advance(2);
     assertEquals([raft.state, (await cluster.settled(stuck)).text], ["shutdown", "shutdown unknown"]);
-    for (const write of store.writing) write.resolve();
+    release();
     await cluster.settled(drained);
     assertEquals(cluster.environment.now() - start < 500, true);
   }, { leaderWaitMs: 400 }));
@@ -63,18 +70,14 @@ test("Raft.drain() waits leaderWaitMs for a command that nobody answers, and no 
 test("Raft.drain() whose signal ends the waiting leaves the server at work", () =>
   withCluster(1, async (cluster) => {
     const raft = await cluster.leader();
-    const store = cluster.stores.get(raft.id)!;
-    store.slowWrites = true;
-    const stuck = watch(raft.apply("slow"));
-    await cluster.environment.advance(10);
+    const { stuck, release } = await slowCommand(cluster, raft, 10);
     const enough = new AbortController();
     const drained = watch(raft.drain({ signal: enough.signal }));
     await cluster.environment.advance(100);
     assertEquals((await cluster.outcome(raft.apply("refused"))).text, "shutdown not-applied");
     enough.abort("enough");
     assertEquals((await cluster.settled(drained)).error, "enough");
-    store.slowWrites = false;
-    for (const write of store.writing) write.resolve();
+    release();
     assertEquals([(await cluster.settled(stuck)).text, (await cluster.outcome(raft.apply("next"))).text], ["1", "2"]);
     assertEquals(raft.state, "leader");
   }));
@@ -82,15 +85,11 @@ test("Raft.drain() whose signal ends the waiting leaves the server at work", () 
 test("Raft.drain() goes on for those who still wait when another one gives up", () =>
   withCluster(1, async (cluster) => {
     const raft = await cluster.leader();
-    const store = cluster.stores.get(raft.id)!;
-    store.slowWrites = true;
-    const stuck = watch(raft.apply("slow"));
-    await cluster.environment.advance(10);
+    const { stuck, release } = await slowCommand(cluster, raft, 10);
     const drained = watch(raft.drain());
     await cluster.environment.advance(10);
     assertEquals((await cluster.outcome(raft.drain({ signal: AbortSignal.abort("enough") }))).error, "enough");
     assertEquals((await cluster.outcome(raft.apply("refused"))).text, "shutdown not-applied");
-    store.slowWrites = false;
-    for (const write of store.writing) write.resolve();
+    release();
     assertEquals([(await cluster.settled(stuck)).text, (await cluster.settled(drained)).text], ["1", "undefined"]);
   }));

@@ -6,7 +6,7 @@
 import { RaftError } from "../../errors.ts";
 import type { RaftStatus } from "../../status.ts";
 import { encodeText } from "./machine.ts";
-import { abortAfter, expect, givenUp, missesNothing, reason, type Touching } from "./touch_scene.ts";
+import { abortAfter, expect, givenUp, missesNothing, noteOutcome, reason, type Touching } from "./touch_scene.ts";
 
 /** All of them. */
 export const RARE_ASKS = [
@@ -31,7 +31,8 @@ export type RareAsk = (typeof RARE_ASKS)[number];
 
 /** How each is asked and judged. */
 export const rareAsks: Touching<RareAsk> = {
-  async "apply-extended"({ ghost, life, raft, input: { value } }) {
+  async "apply-extended"(scene) {
+    const { ghost, life, raft, input: { value } } = scene;
     const data = { type: "put", key: "extended", value } as const;
     const error = await reason(raft.applyEntry({ data, extensions: encodeText(value) }));
     if (life.isOver) return false;
@@ -39,18 +40,19 @@ export const rareAsks: Touching<RareAsk> = {
     ghost.must(error === undefined || error instanceof RaftError, "K3", () => {
       return `a command with bytes beside it on "${life.id}" is answered with ${error}`;
     });
-    if (error instanceof RaftError && error.outcome === "not-applied") ghost.noteNotApplied(value);
+    noteOutcome(scene, value, error);
     return true;
   },
 
-  async "apply-patient"({ ghost, life, raft, input: { value, after } }) {
+  async "apply-patient"(scene) {
+    const { ghost, life, raft, input: { value, after } } = scene;
     const command = { type: "put", key: "patient", value } as const;
     const error = await reason(raft.apply(command, { enqueueTimeoutMs: after / 1000 }));
     if (life.isOver) return false;
     ghost.must(error === undefined || error instanceof RaftError, "K4", () => {
       return `a command that waits for room on "${life.id}" is answered with ${error}`;
     });
-    if (error instanceof RaftError && error.outcome === "not-applied") ghost.noteNotApplied(value);
+    noteOutcome(scene, value, error);
     return true;
   },
 

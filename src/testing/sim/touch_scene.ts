@@ -50,6 +50,11 @@ export function abortAfter(world: World, delay: number): AbortSignal {
   return controller.signal;
 }
 
+/** K5: a command of which its caller is told that it was not applied must never be. */
+export function noteOutcome({ ghost }: Pick<Scene, "ghost">, value: string, error: unknown): void {
+  if (error instanceof RaftError && error.outcome === "not-applied") ghost.noteNotApplied(value);
+}
+
 /** A call whose caller gives up, unless the answer is there first. */
 export async function givenUp(
   scene: Scene,

@@ -10,7 +10,7 @@ import { inspect } from "./inspect.ts";
 import { Refusal } from "./machine.ts";
 import { type RareAsk, rareAsks } from "./rare_asks.ts";
 import type { Life } from "./server.ts";
-import { abortAfter, expect, givenUp, reason, type Touching } from "./touch_scene.ts";
+import { abortAfter, expect, givenUp, noteOutcome, reason, type Touching } from "./touch_scene.ts";
 import type { World } from "./world.ts";
 
 /** Which call; `value` is one of its own, `after` a time in microseconds. */
@@ -108,11 +108,11 @@ const touches: Touching<Touch> = {
   },
 
   async "apply-aborting"(scene) {
-    const { world, ghost, life, raft, input } = scene;
+    const { world, life, raft, input } = scene;
     const signal = abortAfter(world, input.after);
     const error = await reason(raft.apply({ type: "put", key: "aborted", value: input.value }, { signal }));
     if (life.isOver) return false;
-    if (error instanceof RaftError && error.outcome === "not-applied") ghost.noteNotApplied(input.value);
+    noteOutcome(scene, input.value, error);
     expect(scene, signal, error);
     return true;
   },
