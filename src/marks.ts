@@ -49,6 +49,7 @@ const hits = {
   "read-awaited-in-vain": 0,
   "transfer-succeeded": 0,
   "transfer-timed-out": 0,
+  "transfer-target-changed": 0,
   "command-answered-again": 0,
   "key-answered-again": 0,
   "session-expired": 0,

@@ -234,8 +234,9 @@ export interface Raft<Command, Result> extends AsyncDisposable {
   /** The servers in force, committed or not. */
   readonly configuration: ConfigurationView;
   /**
-   * Hands leadership to a voter, the most caught-up one when none is named, and resolves when it leads. Meanwhile, for at
-   * most one election timeout, the leader takes no commands: they wait.
+   * Hands leadership to a voter and resolves when it leads. When none is named that is the most caught-up one of those that
+   * answer, and another one if its connection closes; one that is named may come back in time. Meanwhile, for at most one
+   * election timeout, the leader takes no commands: they wait.
    *
    * @throws {TransferFailedError} It did not take over; the leader goes on.
    * @throws {NotLeaderError} No leader could be reached.

@@ -33,6 +33,23 @@ for (const role of ["leader", "follower"] as const) {
     }));
 }
 
+for (const going of [0, 1]) {
+  test(`Raft.drain() of a leader and of its follower ${going} in the same moment: the one that stays leads at once`, () =>
+    withCluster(3, async (cluster) => {
+      const { leader, followers } = await cluster.elect();
+      const start = cluster.environment.now();
+      const gone = watch(followers[going]!.drain());
+      const commands = Array.from({ length: 20 }, (_, i) => watch(leader.apply(i)));
+      const drained = watch(leader.drain());
+      assertEquals((await cluster.settled(drained)).text, "undefined");
+      assertEquals(cluster.environment.now() - start < 100, true);
+      assertEquals([leader.state, followers[1 - going]!.state], ["shutdown", "leader"]);
+      assertEquals((await cluster.settled(gone)).text, "undefined");
+      const results = await cluster.settled(Promise.all(commands));
+      assertEquals(results.map(({ value }) => value), Array.from({ length: 20 }, (_, i) => i + 1));
+    }));
+}
+
 test("Raft.drain(): who comes later is refused, with the name of the leader", () =>
   withCluster(3, async (cluster) => {
     const { leader, followers: [raft] } = await cluster.elect();

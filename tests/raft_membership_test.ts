@@ -209,6 +209,26 @@ test("Raft.transferLeadership() that can't be done fails with a reason, and the 
     assertEquals((await cluster.outcome(leader.apply("x"))).text, "1");
   }));
 
+test("Raft.transferLeadership() to nobody in particular says who did not take over in time", () =>
+  withFounders(3, 3, async (cluster, leader) => {
+    const others = cluster.ids.filter((id) => id !== leader.id);
+    await cluster.environment.until(() => others.every((id) => cluster.raft(id).appliedIndex === leader.lastIndex));
+    // They hear their leader, and never have what it has.
+    for (const id of others) cluster.stores.get(id)!.slowWrites = true;
+    const stuck = watch(leader.apply("stuck"));
+    const { error } = await cluster.outcome(leader.transferLeadership());
+    assertEquals(
+      (error as Error).message,
+      `Cannot hand leadership over to "${others[0]}": the other server did not take over in time`,
+    );
+    for (const id of others) {
+      const store = cluster.stores.get(id)!;
+      store.slowWrites = false;
+      for (const write of store.writing) write.resolve();
+    }
+    assertEquals((await cluster.settled(stuck)).text, "1");
+  }));
+
 test("Raft.verifyLeader(): true for a leader that is followed, not for a follower or a leader that is cut off", () =>
   withFounders(3, 3, async (cluster, leader) => {
     await cluster.settled(leader.verifyLeader());

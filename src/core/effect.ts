@@ -115,8 +115,12 @@ export type Effect =
   }
   /** The configuration in force changed (appended, truncated or loaded). */
   | { readonly type: "announce-configuration"; readonly index: LogIndex; readonly configuration: Configuration }
-  /** The leadership transfer ended without a new leader. */
-  | { readonly type: "announce-transfer-failed"; readonly reason: TransferFailure }
+  /** The leadership transfer ended without a new leader; `to` is who was to lead, when one under way ended. */
+  | {
+    readonly type: "announce-transfer-failed";
+    readonly reason: TransferFailure;
+    readonly to?: ServerId | undefined;
+  }
   /** A `change-requested` is done, with the index of the configuration that has it, or given up. */
   | {
     readonly type: "settle-change";

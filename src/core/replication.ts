@@ -29,7 +29,7 @@ import { announceRole, becomeFollower, isCredible } from "./role.ts";
 import { allowCatchUp, askForSnapshot } from "./snapshot_transfer.ts";
 import type { Step } from "./state.ts";
 import { appendTerm, lastAtMost, termAt } from "./term_index.ts";
-import { onCaughtUp, onTransferDeadline, preferHigherPriority } from "./transfer.ts";
+import { onCaughtUp, onTargetLost, onTransferDeadline, preferHigherPriority } from "./transfer.ts";
 
 /** Won the election: begins with an entry of its own term, without which nothing could be committed (Raft §8). */
 export function becomeLeader(step: Step): void {
@@ -256,7 +256,9 @@ export function onPeerConnected(step: Step, peer: ServerId): void {
 /** A connection is gone with an unknown part of what was sent: look anew where the logs agree. */
 export function onPeerDisconnected(step: Step, peer: ServerId): void {
   const progress = step.state.leading?.progress.get(peer);
-  if (progress !== undefined) becomeProbing(progress, progress.matchIndex + 1);
+  if (progress === undefined) return;
+  becomeProbing(progress, progress.matchIndex + 1);
+  onTargetLost(step, peer);
 }
 
 /** A follower answered. */
@@ -294,9 +296,10 @@ function onAccepted(step: Step, from: ServerId, progress: Progress, response: Ap
     becomeReplicating(progress, Math.max(probed, progress.matchIndex + 1));
   }
   onCatchUp(step, from, progress);
-  if (!news) return;
-  if (progress.snapshotIndex !== undefined) allowCatchUp(step, progress);
-  commitByQuorum(step);
+  if (news) {
+    if (progress.snapshotIndex !== undefined) allowCatchUp(step, progress);
+    commitByQuorum(step);
+  }
   onCaughtUp(step, from, progress);
 }
 

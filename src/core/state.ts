@@ -93,9 +93,12 @@ export interface Reconfiguration {
 
 /** A leadership transfer under way. */
 export interface Transfer {
-  readonly to: ServerId;
+  /** The server that is to lead next. */
+  to: ServerId;
+  /** Whether it must be that one: another is chosen in its place otherwise, when its connection closes. */
+  isNamed: boolean;
   readonly deadline: number;
-  /** Whether the target has been told. */
+  /** Whether the target has been told, on the connection that it has now. */
   told: boolean;
 }
 

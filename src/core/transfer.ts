@@ -23,42 +23,64 @@ export function onTransferRequested(step: Step, to: ServerId | undefined): void 
   }
   if (leading.transfer !== undefined) {
     // One at a time; who asks for what is under way already may wait for its end.
-    if (to !== undefined && to !== leading.transfer.to) {
-      effects.push({ type: "announce-transfer-failed", reason: "busy" });
-    }
+    if (to === undefined) return;
+    if (to === leading.transfer.to) leading.transfer.isNamed = true;
+    else effects.push({ type: "announce-transfer-failed", reason: "busy" });
     return;
   }
   const target = to ?? mostCaughtUp(step);
   const progress = target === undefined ? undefined : leading.progress.get(target);
-  if (target === undefined || !isUpright(state, target, progress) || !mayLead(configurationOf(state), target)) {
+  if (target === undefined || !maySucceed(step, target, progress)) {
     effects.push({ type: "announce-transfer-failed", reason: "no-target" });
     return;
   }
-  leading.transfer = { to: target, deadline: now + state.settings.electionMinMs, told: false };
+  const deadline = now + state.settings.electionMinMs;
+  leading.transfer = { to: target, isNamed: to !== undefined, deadline, told: false };
   onCaughtUp(step, target, progress);
 }
 
-/** The voter that needs least, among those that were heard from lately. */
+/** Whether this peer can lead next, once it has everything. */
+function maySucceed({ state }: Step, id: ServerId, progress: Progress | undefined): progress is Progress {
+  return isUpright(state, id, progress) && mayLead(configurationOf(state), id);
+}
+
+/**
+ * The voter that needs least, among those that were heard from lately; one that has not answered since its connection
+ * closed only when there is no other.
+ */
 function mostCaughtUp(step: Step): ServerId | undefined {
   const { state, now } = step;
-  const configuration = configurationOf(state);
   let best: ServerId | undefined;
-  let bestMatch = -1;
+  let bestProgress: Progress | undefined;
   for (const [id, progress] of state.leading!.progress) {
-    if (!mayLead(configuration, id) || !isUpright(state, id, progress) || progress.matchIndex <= bestMatch) continue;
-    if (progress.heardAt < now - state.settings.leaseMs) continue;
+    if (!maySucceed(step, id, progress) || progress.heardAt < now - state.settings.leaseMs) continue;
+    if (bestProgress !== undefined && !needsLess(progress, bestProgress)) continue;
     best = id;
-    bestMatch = progress.matchIndex;
+    bestProgress = progress;
   }
   return best;
 }
 
-/** The target has the whole log: tells it to campaign, once. */
+function needsLess(one: Progress, other: Progress): boolean {
+  if (isInTouch(one) !== isInTouch(other)) return isInTouch(one);
+  return one.matchIndex > other.matchIndex;
+}
+
+/** Whether the peer has answered on the connection that it has now. */
+function isInTouch({ state }: Progress): boolean {
+  return state === "replicate";
+}
+
+/**
+ * The peer has answered. When it has the whole log and is the target, or as good as that when nobody was named, it is told to
+ * campaign, once. What is sent to one that is not in touch may get lost.
+ */
 export function onCaughtUp(step: Step, peer: ServerId, progress: Progress): void {
   const { state } = step;
   const transfer = state.leading?.transfer;
-  if (transfer === undefined || transfer.to !== peer || transfer.told) return;
-  if (progress.matchIndex < state.log.lastIndex) return;
+  if (transfer === undefined || transfer.told || (transfer.isNamed && transfer.to !== peer)) return;
+  if (progress.matchIndex < state.log.lastIndex || !isInTouch(progress) || !maySucceed(step, peer, progress)) return;
+  transfer.to = peer;
   transfer.told = true;
   endLease(step.state.leading!);
   send(step, peer, { type: "timeout-now", term: state.term });
@@ -72,11 +94,30 @@ function makeWay(step: Step): void {
   becomeFollower(step, state.term, undefined, "removed");
 }
 
+/**
+ * The connection to the target is gone, maybe with what it was told: it is told again when it answers in time, unless
+ * nobody named it and another can lead.
+ */
+export function onTargetLost(step: Step, peer: ServerId): void {
+  const { leading } = step.state;
+  const transfer = leading?.transfer;
+  if (transfer === undefined || transfer.to !== peer) return;
+  transfer.told = false;
+  if (transfer.isNamed) return;
+  const other = mostCaughtUp(step);
+  if (other === undefined || other === peer) return;
+  mark("transfer-target-changed");
+  transfer.to = other;
+  onCaughtUp(step, other, leading!.progress.get(other)!);
+}
+
 /** The target did not take over in time: goes on as leader (P6: whatever happens, this ends). */
 export function onTransferDeadline(step: Step): void {
   mark("transfer-timed-out");
-  step.state.leading!.transfer = undefined;
-  step.effects.push({ type: "announce-transfer-failed", reason: "timeout" });
+  const leading = step.state.leading!;
+  const { to } = leading.transfer!;
+  leading.transfer = undefined;
+  step.effects.push({ type: "announce-transfer-failed", reason: "timeout", to });
   makeWay(step);
 }
 
@@ -96,6 +137,8 @@ export function preferHigherPriority(step: Step): void {
   for (const [id, progress] of leading.progress) {
     if (!mayLead(configuration, id) || !isUpright(state, id, progress) || priorityOf(id) <= bestPriority) continue;
     if (progress.matchIndex < state.commitIndex || progress.heardAt < now - state.settings.leaseMs) continue;
+    // Nobody waits for it, and commands would meanwhile.
+    if (!isInTouch(progress)) continue;
     best = id;
     bestPriority = priorityOf(id);
   }

@@ -200,19 +200,19 @@ export class Administration {
   }
 
   /** The transfer under way ended without a new leader. */
-  onTransferFailed(reason: TransferFailure): void {
+  onTransferFailed(reason: TransferFailure, to: ServerId | undefined): void {
     const { id, term } = { id: this.#host.id, term: this.#host.durableTerm };
     for (const { peer } of this.#transferRemotes) {
       this.#host.peers.send(peer, { type: "transfer-response", term, reason });
     }
     this.#transferRemotes = [];
-    this.#failTransfers(id, reason);
+    this.#failTransfers(id, reason, to);
   }
 
-  #failTransfers(from: ServerId, reason: string): void {
+  #failTransfers(from: ServerId, reason: string, to?: ServerId): void {
     const failed = this.#transferring.filter((one) => one.from === from);
     this.#transferring = this.#transferring.filter((one) => one.from !== from);
-    for (const { call } of failed) call.reject(new TransferFailedError(reason, call.to, this.#host.leader));
+    for (const { call } of failed) call.reject(new TransferFailedError(reason, call.to ?? to, this.#host.leader));
   }
 
   /** Another leader is followed, or none. */

@@ -91,8 +91,10 @@ export class Performer {
         this.#configurePeers();
         return this.#parts.watcher.onConfiguration(effect);
       case "announce-transfer-failed":
-        announcer.warn(`leadership transfer failed: ${effect.reason}`);
-        calls.administration.onTransferFailed(effect.reason);
+        announcer.warn(
+          `leadership transfer${effect.to === undefined ? "" : ` to "${effect.to}"`} failed: ${effect.reason}`,
+        );
+        calls.administration.onTransferFailed(effect.reason, effect.to);
         return handler.onTransferFailed();
       case "settle-change":
         return calls.administration.onSettled(effect.id, effect.index, effect.refusal);

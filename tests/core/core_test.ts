@@ -44,7 +44,7 @@ test("Core.start() refuses a vote older than the log (BE30)", () => {
 test("Core.deadline is the election's, the heartbeat's or the transfer's, whichever comes first", () => {
   assertEquals(coreOf().deadline, 1000);
   assertEquals(leaderOf({ state: { electionAt: 3 } }).deadline, 50);
-  const transfer = { to: "b", deadline: 49, told: true };
+  const transfer = { to: "b", deadline: 49, isNamed: true, told: true };
   assertEquals(leaderOf({ leading: { transfer } }).deadline, 49);
   assertEquals(leaderOf({ leading: { transfer: { ...transfer, deadline: 51 } } }).deadline, 50);
 });

@@ -321,10 +321,10 @@ test("priority: a voter of higher priority that has everything is handed the lea
   const servers = configuration("a b c").servers.map((server) =>
     server.id === "b" ? { ...server, priority: 5 } : server
   );
-  const about = (match: number, heardAt: number) => {
+  const about = (match: number, heardAt: number, state: "replicate" | "probe" = "replicate") => {
     const core = leader({
       leading: { preferAt: 0 },
-      progress: { b: { matchIndex: match, heardAt }, c: { heardAt: 0 } },
+      progress: { b: { matchIndex: match, heardAt, state }, c: { heardAt: 0 } },
     });
     core.state.configurations = [{ index: 1, configuration: { servers } }];
     core.step(deadline, 50);
@@ -333,6 +333,8 @@ test("priority: a voter of higher priority that has everything is handed the lea
   assertEquals(about(2, 0), "b");
   assertEquals(about(1, 0), undefined);
   assertEquals(about(2, -451), undefined);
+  // Its connection has closed, and it has not answered since.
+  assertEquals(about(2, 0, "probe"), undefined);
   const core = leader({ leading: { preferAt: 100 } });
   core.state.configurations = [{ index: 1, configuration: { servers } }];
   core.step(deadline, 50);

@@ -186,7 +186,7 @@ test("snapshot: nobody gets one from who does not lead, hands over, or does not 
   const follower = leader({}, { state: { role: "follower", leading: undefined } });
   assertEquals(take(follower, asked(7)).effects, []);
   const leading = leader({});
-  leading.state.leading!.transfer = { to: "c", deadline: 500, told: false };
+  leading.state.leading!.transfer = { to: "c", isNamed: true, deadline: 500, told: false };
   assertEquals(take(leading, asked(7)).effects, []);
   assertEquals(take(leader({}), asked(7, "z")).effects, []);
 });

@@ -101,7 +101,7 @@ export function effectText(id: ServerId, effect: Effect): string | undefined {
     case "announce-configuration":
       return `${id} goes by the configuration at ${effect.index}: ${configurationText(effect.configuration)}`;
     case "announce-transfer-failed":
-      return `${id} gives up the transfer (${effect.reason})`;
+      return `${id} gives up the transfer${effect.to === undefined ? "" : ` to ${effect.to}`} (${effect.reason})`;
     case "settle-change": {
       const { id: change, index, refusal } = effect;
       if (refusal === undefined) return `${id} answers change ${change}: done at ${index}`;
