@@ -97,14 +97,17 @@ export class StaleReadError extends RaftError {
   override readonly code = "stale-read";
   /**
    * Milliseconds since a leader was heard by whose word all is there, those included that the machine has slept; undefined when
-   * never.
+   * never. On a server that leads no more that is another one.
    */
   readonly lastContactMs: number | undefined;
-  /** Takes how long it was, and how long it may be. */
-  constructor(lastContactMs: number | undefined, maxStalenessMs: number) {
-    const what = lastContactMs === undefined
+  /** Takes how long it was, how long it may be, and whether the server has led itself since. */
+  constructor(lastContactMs: number | undefined, maxStalenessMs: number, hasLed: boolean = false) {
+    const ms = lastContactMs === undefined ? undefined : Math.round(lastContactMs);
+    const what = hasLed
+      ? `this server leads no more, and no other leader was ${ms === undefined ? "ever heard" : `heard for ${ms} ms`}`
+      : ms === undefined
       ? "no leader was ever heard"
-      : `what this server has is ${Math.round(lastContactMs)} ms old`;
+      : `what this server has is ${ms} ms old`;
     super(`Cannot read as ${what}: at most ${maxStalenessMs} ms are allowed`, "not-applied");
     this.lastContactMs = lastContactMs;
   }

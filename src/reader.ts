@@ -96,14 +96,15 @@ export class Reader {
   }
 
   /** Refuses what is too old at this moment, when a read with this bound comes and again when it is answered. */
-  #checkAge({ heard: { heardAt }, maxStalenessMs }: Bound): void {
+  #checkAge({ heard, maxStalenessMs }: Bound): void {
     const latest = this.#host.heard();
     // What the leader has said since makes what is there younger, where all of that is there.
     const isComplete = this.#host.appliedIndex() >= latest.index;
-    const agoMs = latest.now - (isComplete ? Math.max(heardAt, latest.heardAt) : heardAt);
+    const { heardAt, hasLed } = isComplete && latest.heardAt > heard.heardAt ? latest : heard;
+    const agoMs = latest.now - heardAt;
     if (agoMs <= maxStalenessMs) return;
     mark("stale-read-refused");
-    throw new StaleReadError(agoMs === Infinity ? undefined : agoMs, maxStalenessMs);
+    throw new StaleReadError(agoMs === Infinity ? undefined : agoMs, maxStalenessMs, hasLed && latest.hasLed);
   }
 }
 

@@ -106,6 +106,28 @@ test("Raft.read() with a bound of staleness counts a sleep after the wall clock 
     assertEquals([await read(9_999), await read(10_100)], ["stale-read not-applied", "1"]);
   }));
 
+test("Raft.read() with a bound of staleness on a server that leads no more says that it heard no other leader", () =>
+  withCluster(3, async (cluster) => {
+    const { leader, followers } = await cluster.elect();
+    await cluster.settled(leader.apply("x"));
+    const read = (raft: typeof leader) =>
+      cluster.outcome(raft.read(() => 1, { consistency: "stale", maxStalenessMs: 1_000 }));
+    assertEquals((await read(leader)).text, "1");
+    cluster.isolate(leader.id);
+    await cluster.environment.until(() => leader.state !== "leader");
+    const { error } = await read(leader);
+    assertInstanceOf(error, StaleReadError);
+    const why = "this server leads no more, and no other leader was ever heard";
+    assertEquals([error.lastContactMs, error.message], [
+      undefined,
+      `Cannot read as ${why}: at most 1000 ms are allowed`,
+    ]);
+    const next = await cluster.leader(followers.map(({ id }) => id));
+    cluster.heal();
+    await cluster.environment.until(() => leader.leader?.id === next.id);
+    assertEquals((await read(leader)).text, "1");
+  }));
+
 test("Raft.read() with a bound of staleness on a leader counts what it has slept since the last turn", () =>
   withCluster(3, async (cluster) => {
     const leader = await cluster.leader();

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import type { Heard } from "../src/driver/leader_contact.ts";
 import type { Read } from "../src/driver/reads.ts";
 import { Reader, type ReaderHost } from "../src/reader.ts";
 import { test } from "./harness.ts";
@@ -46,4 +47,22 @@ test("Reader of a server that leads no more shows what it knew then", async () =
     1,
     1,
   ]);
+});
+
+/** Why a read of nothing older than 100 ms is refused by who knows this. */
+function refusal(known: Omit<Heard, "index">): Promise<string> {
+  const host = { heard: () => ({ index: 5, ...known }), appliedIndex: () => 5, throwIfShutdown: () => {} };
+  const reader = new Reader({ ...host, calls: {}, environment: {} } as unknown as ReaderHost);
+  return reader.read(() => 1, { consistency: "stale", maxStalenessMs: 100 }).then(String, ({ message }) => message);
+}
+
+test("Reader says what a server that refuses has heard, and whether it has led since", async () => {
+  const because = (why: string) => `Cannot read as ${why}: at most 100 ms are allowed`;
+  const never = { heardAt: -Infinity, now: 1000 };
+  const once = { heardAt: 899, now: 1000 };
+  assertEquals(await refusal({ ...never, hasLed: false }), because("no leader was ever heard"));
+  assertEquals(await refusal({ ...once, hasLed: false }), because("what this server has is 101 ms old"));
+  const ledAnd = (what: string) => because(`this server leads no more, and no other leader was ${what}`);
+  assertEquals(await refusal({ ...never, hasLed: true }), ledAnd("ever heard"));
+  assertEquals(await refusal({ ...once, hasLed: true }), ledAnd("heard for 101 ms"));
 });

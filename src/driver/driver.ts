@@ -326,7 +326,7 @@ export class Driver<Command, Result> {
     if (isLease) this.#lookAtClocks();
     const { event } = item;
     const effects = this.#core.step(event, this.#now);
-    if (event.type === "message-received") this.#contact.onMessage(event.from, event.message, this.#core.state);
+    this.#contact.onStep(event, this.#core.state);
     const { stages } = this.calls.pending;
     if (stages.isFollowing) stages.look(this.#core.state);
     this.#performAll(effects, item);
