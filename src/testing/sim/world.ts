@@ -6,6 +6,7 @@
 import { nextTurn } from "../../transport/next_turn.ts";
 import { EventQueue, Port, type SimEvent } from "./queue.ts";
 import type { Trace } from "./trace.ts";
+import { Turns } from "./turns.ts";
 
 /** Turns that may go by until what is waited for, in no virtual time, counts as endless: a second or more. */
 const ENDLESS_TURNS = 1_000_000;
@@ -18,6 +19,7 @@ export class World {
   events = 0;
   readonly trace: Trace;
   readonly #queue = new EventQueue();
+  readonly #turns = new Turns();
   readonly #sequences = new Map<number, number>();
   /** Events of paused servers. */
   readonly #held = new Map<number, SimEvent[]>();
@@ -95,7 +97,7 @@ export class World {
         } catch (error) {
           return reject(error);
         }
-        nextTurn(end);
+        this.#turns.next(end);
       };
       const end = (): void => {
         if (this.#awaited.size > 0) return this.#wait(end);
