@@ -1,6 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { Port } from "../../../src/testing/sim/queue.ts";
 import { Trace } from "../../../src/testing/sim/trace.ts";
+import { Turns } from "../../../src/testing/sim/turns.ts";
 import { World } from "../../../src/testing/sim/world.ts";
 import { nextTurn } from "../../../src/transport/next_turn.ts";
 import { test } from "../../harness.ts";
@@ -53,4 +54,25 @@ test("sim world: whoever asks by a pause is told whether that one goes on, not a
   assertEquals([world.isPaused(1), world.isPaused(1, first)], [false, false]);
   world.pause(1);
   assertEquals([world.isPaused(1), world.isPaused(1, first)], [true, false]);
+});
+
+test("sim world: each of many events has all that its promises lead to before the next one, and before the run is over", async () => {
+  const said: string[] = [];
+  const world = new World(new Trace(), () => said.push("after"));
+  const lead = async (i: number) => {
+    said.push(`event ${i}`);
+    for (let hop = 0; hop < 20; hop++) await null;
+    said.push(`end of ${i}`);
+  };
+  for (let i = 1; i <= 100; i++) world.schedule(0, Port.client, i, "event", () => void lead(i));
+  // Twice: what the first run has ordered and not used is there in the second one.
+  await world.run(() => world.events === 40);
+  await world.run(() => world.events === 100);
+  assertEquals(said, Array.from({ length: 100 }, (_, i) => [`event ${i + 1}`, `end of ${i + 1}`, "after"]).flat());
+});
+
+test("sim world: turns come one at a time", () => {
+  const turns = new Turns();
+  turns.next(() => {});
+  assertThrows(() => turns.next(() => {}), Error, "while another one is awaited");
 });
