@@ -309,16 +309,17 @@ export class Simulation {
     };
   }
 
+  #say({ id }: Life, { event, effects }: StepView): void {
+    this.world.trace.say(() => `      ${id} ${JSON.stringify(event)} → ${JSON.stringify(effects)}`);
+  }
+
   #onStep(life: Life, step: StepView): void {
     this.ghost.time = this.world.time;
     this.#dirty.add(life);
     noteHandOver(life);
     if (this.#hasLed) this.steps++;
     else if (life.core.role === "leader") this.#hasLed = true;
-    const { trace } = this.world;
-    if (trace.keepsLines) {
-      trace.say(() => `      ${life.id} ${JSON.stringify(step.event)} → ${JSON.stringify(step.effects)}`);
-    }
+    if (this.world.trace.keepsLines) this.#say(life, step);
     for (const checker of this.#ofSteps) checker.onStep!(this.ghost, life, step);
     const isRemoved = step.effects.some(({ type }) => type === "announce-removed");
     if (isRemoved && this.config.shutdownOnRemove === true) {
