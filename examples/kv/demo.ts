@@ -51,7 +51,10 @@ class Demo {
     const leader = await this.#untilReady();
     if (leader !== undefined && !this.#isStopping) say(introduction(this.#servers, leader));
     await Promise.all(this.#servers.map(({ child }) => child.exited));
-    if (!this.#isStopping) throw new Error("All servers have ended, so the demo ends, too");
+    if (this.#isStopping) return;
+    throw new Error(
+      "All servers that the demo started have ended, so it ends, too; those started in other terminals go on by themselves",
+    );
   }
 
   /** Asks all to stop; called again, does not wait for them. */

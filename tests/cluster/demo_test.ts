@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
+import { Child } from "../../examples/kv/child.ts";
 import { ROOT } from "../../examples/kv/programs.ts";
 import { test } from "../harness.ts";
 import { freePorts } from "./ports.ts";
@@ -71,6 +72,12 @@ function isAlive(pid: number): boolean {
   }
 }
 
+async function isUp(url: string): Promise<boolean> {
+  const response = await fetch(`${url}/raft/status`).catch(() => undefined);
+  await response?.body?.cancel();
+  return response?.ok === true;
+}
+
 async function putGreeting(url: string): Promise<void> {
   const response = await fetch(`${url}/kv/greeting`, { method: "PUT", body: "hello" });
   await response.body?.cancel();
@@ -103,6 +110,33 @@ test("demo: starts a cluster, tells of elections and deaths, and stops everythin
     assertEquals(servers.filter(([, , , pid]) => isAlive(Number(pid))), []);
   });
 }, { runtimes: ["deno"], timeoutMs: 90_000 });
+
+test(
+  "demo: says that the servers it started have ended, not that one has which was started again elsewhere",
+  async () => {
+    await withDemo(["--nodes", "2"], 2, async (demo) => {
+      await demo.untilPrinted(/Ctrl-C stops all/);
+      const [first, second] = [...demo.output.matchAll(/^ {2}n\d {2}(\S+) {2}pid (\d+)/gm)];
+      process.kill(Number(first![2]), "SIGKILL");
+      const [, line] = await demo.untilPrinted(/^Start it again, in another terminal[^]*with:\n {2}(.+)\n/m);
+      const [program, ...args] = line!.split(" ");
+      const again = new Child({ command: [program!, ...args], cwd: ROOT });
+      try {
+        await until("it to answer", () => isUp(first![1]!));
+        process.kill(Number(second![2]), "SIGKILL");
+        assertEquals(await demo.exited, 1);
+        assertMatch(
+          demo.output,
+          /^All servers that the demo started have ended, so it ends, too; those started in other/m,
+        );
+        assertEquals(again.hasEnded, false);
+      } finally {
+        await again.stop(3_000);
+      }
+    });
+  },
+  { runtimes: ["deno"], timeoutMs: 90_000 },
+);
 
 test("demo: goes on where it was, unless it is told to forget", async () => {
   await withDemo(["--nodes", "1"], 2, async (demo, args) => {
