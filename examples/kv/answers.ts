@@ -12,7 +12,8 @@ import { type Outcome, RaftError } from "@securecollc/raft";
 
 /** What else is known of an error. */
 export interface HttpErrorOptions {
-  readonly outcome?: Outcome;
+  /** By default `not-applied`; undefined for a read that was done, as there is nothing that it could have applied. */
+  readonly outcome?: Outcome | undefined;
   /** The leader's id, when the error named one. */
   readonly leader?: string | undefined;
   /** How long to wait before the same is worth another try here. */
@@ -25,7 +26,7 @@ export class HttpError extends Error {
   readonly status: number;
   /** A stable name for programs. */
   readonly code: string;
-  readonly outcome: Outcome;
+  readonly outcome: Outcome | undefined;
   readonly leader: string | undefined;
   readonly retryAfterMs: number | undefined;
   readonly headers: Readonly<Record<string, string>>;
@@ -34,7 +35,7 @@ export class HttpError extends Error {
     super(message);
     this.status = status;
     this.code = code;
-    this.outcome = options.outcome ?? "not-applied";
+    this.outcome = "outcome" in options ? options.outcome : "not-applied";
     this.leader = options.leader;
     this.retryAfterMs = options.retryAfterMs;
     this.headers = options.headers ?? {};
@@ -81,7 +82,7 @@ export function errorResponse(error: HttpError, leader: string | undefined): Res
   const body = {
     error: error.message,
     code: error.code,
-    outcome: error.outcome,
+    ...error.outcome === undefined ? {} : { outcome: error.outcome },
     leader: error.leader ?? leader ?? null,
     ...error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs },
   };

@@ -102,7 +102,8 @@ class KvRoutes {
     const { found: item, index } = await this.#read(c, () => this.#machine.get(key));
     if (item !== undefined) return itemResponse(item, index);
     const headers = { "raft-applied-index": String(index) };
-    throw new HttpError(404, "no-such-key", `Cannot find the key ${JSON.stringify(key)}`, { headers });
+    const message = `Cannot find the key ${JSON.stringify(key)}`;
+    throw new HttpError(404, "no-such-key", message, { headers, outcome: undefined });
   }
 
   async list(c: Context): Promise<Response> {

@@ -136,7 +136,6 @@ test("GET of an absent key is 404, with the index at which it is", async () => {
   assertEquals(await response.json(), {
     error: 'Cannot find the key "b"',
     code: "no-such-key",
-    outcome: "not-applied",
     leader: "b",
   });
 });
