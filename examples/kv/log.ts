@@ -27,12 +27,22 @@ export function loggerOf(log: Log, isVerbose: boolean): Logger {
   };
 }
 
-/** Logs events as they come, without what only repeats. */
+/** Of these the library has a line of its own, a warning or an error: once is enough. */
+const WARNED = ["peer-trouble", "server-distrusted", "disk-damaged", "disk-full", "snapshot-failed", "fatal"] as const;
+
+type WarnedEvent = Extract<RaftEvent, { readonly type: typeof WARNED[number] }>;
+
+function isWarned(event: RaftEvent): event is WarnedEvent {
+  return WARNED.some((type) => type === event.type);
+}
+
+/** Logs events as they come, without what only repeats and without what {@linkcode loggerOf} logs. */
 export async function logEvents(log: Log, events: AsyncIterable<RaftEvent>): Promise<void> {
   const latest = new Map<string, string>();
   for await (const event of events) {
+    if (isWarned(event)) continue;
     const line = describe(event);
-    // A peer that stays away is dialled again and again: once is enough.
+    // A peer that stays away may come to the same again and again.
     const about = "peer" in event ? `peer ${event.peer}` : event.type;
     if (latest.get(about) === line) continue;
     latest.set(about, line);
@@ -40,7 +50,7 @@ export async function logEvents(log: Log, events: AsyncIterable<RaftEvent>): Pro
   }
 }
 
-function describe(event: RaftEvent): string {
+function describe(event: Exclude<RaftEvent, WarnedEvent>): string {
   switch (event.type) {
     case "role":
       return `role ${event.role} in term ${event.term}: ${event.reason}`;
@@ -52,8 +62,6 @@ function describe(event: RaftEvent): string {
       return `peer ${event.peer} connected at ${event.address}`;
     case "peer-disconnected":
       return `peer ${event.peer} disconnected: ${event.reason}`;
-    case "peer-trouble":
-      return `peer ${event.peer ?? "unknown"} ${event.kind}: ${event.reason}`;
     case "configuration":
       return `configuration at index ${event.index}: ${event.configuration.servers.map(({ id }) => id).join(", ")}`;
     case "configuration-committed":
@@ -70,10 +78,6 @@ function describe(event: RaftEvent): string {
       return `peer ${event.peer} answers again`;
     case "catch-up":
       return `peer ${event.peer} catches up: ${event.matchIndex} of ${event.lastIndex} entries, round ${event.round}`;
-    case "server-distrusted":
-      return `server ${event.server} came back with ${
-        event.reason === "replaced" ? "an empty" : "an older"
-      } disk: catches up`;
     case "server-readmitted":
       return `server ${event.server} has caught up and counts again`;
     case "removed":
@@ -84,23 +88,13 @@ function describe(event: RaftEvent): string {
       return `peer ${event.peer} snapshot ${event.direction}: ${event.bytes} of ${event.total} bytes`;
     case "snapshot-installed":
       return `snapshot installed up to entry ${event.index}, ${event.bytes} bytes`;
-    case "snapshot-failed":
-      return `snapshot could not be done (${event.operation}): ${event.reason}`;
     case "log-compacted":
       return `log begins at entry ${event.firstIndex}`;
-    case "disk-damaged":
-      return `disk damaged: entries ${event.from} to ${
-        event.end - 1
-      }, ${event.file} at ${event.offset}: ${event.detail}`;
-    case "disk-full":
-      return event.isFull ? "disk full: make room" : "disk has room again";
     case "disk-repaired":
       return `disk repaired: entries ${event.from} to ${event.end - 1}`;
     case "state-diverged":
       return `machine of ${event.peer} differs at entry ${event.index}; they agreed at ${event.agreedIndex}`;
     case "state-agrees":
       return `machine of ${event.peer} is the same again at entry ${event.index}`;
-    case "fatal":
-      return `fatal: ${event.error.message}`;
   }
 }

@@ -121,6 +121,7 @@ export class Announcer {
   onTrouble({ kind, peer, address, reason }: TransportTrouble): void {
     if (kind === "protocol-error" || kind === "handshake-refused") this.counters.protocolErrors++;
     this.#parts.events.emit({ type: "peer-trouble", peer, kind, reason });
-    this.warn(`${kind} (${peer ?? address ?? "unknown peer"}): ${reason}`);
+    const where = peer === undefined || address === undefined ? peer ?? address : `${peer} at ${address}`;
+    this.warn(`${kind} (${where ?? "unknown peer"}): ${reason}`);
   }
 }

@@ -43,7 +43,6 @@ export interface DialAttempt {
 export interface LinkHost {
   readonly clock: Clock;
   readonly counters: MutableCounters;
-  readonly logger: ((line: string) => void) | undefined;
   readonly limits: LinkLimits;
   /** Numbers in [0, 1). */
   readonly random: () => number;
@@ -248,11 +247,7 @@ export class Link implements TransportLink {
   trouble(trouble: TransportTrouble): void {
     if (this.#closed) return;
     const passed = this.#gate.pass(trouble);
-    if (passed === undefined) return;
-    const who = passed.peer === undefined ? "" : ` "${passed.peer}"`;
-    const where = passed.address === undefined ? "" : ` at ${passed.address}`;
-    this.#host.logger?.(`transport of "${this.local.serverId}": ${passed.kind}${who}${where}: ${passed.reason}`);
-    this.#handler.onTrouble(passed);
+    if (passed !== undefined) this.#handler.onTrouble(passed);
   }
 
   #judgeStranger(hello: Hello): Refusal | undefined {

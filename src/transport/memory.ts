@@ -100,10 +100,10 @@ class Network implements MemoryNetwork {
     return {
       address,
       // Not an async function: whoever opens twice learns so by a rejection all the same.
-      open: ({ logger }) =>
+      open: () =>
         new Promise((resolve) => {
           if (this.#open.has(address)) throw new Error(`Cannot open "${address}" as it is open: use another address`);
-          const transport = new MemoryTransport(this, address, logger);
+          const transport = new MemoryTransport(this, address);
           this.#open.set(address, transport);
           resolve(transport);
         }),
@@ -152,7 +152,6 @@ class MemoryTransport implements Transport, LinkHost {
   readonly address: ServerAddress;
   readonly clock: Clock;
   readonly counters: MutableCounters = newCounters();
-  readonly logger: ((line: string) => void) | undefined;
   readonly limits = LIMITS;
   readonly random: () => number;
   readonly #network: Network;
@@ -160,12 +159,11 @@ class MemoryTransport implements Transport, LinkHost {
   readonly #ends = new Set<MemoryEnd>();
   #closed = false;
 
-  constructor(network: Network, address: ServerAddress, logger: ((line: string) => void) | undefined) {
+  constructor(network: Network, address: ServerAddress) {
     this.#network = network;
     this.address = address;
     this.clock = network.clock;
     this.random = network.options.random ?? Math.random;
-    this.logger = logger;
   }
 
   attach(local: LocalServer, handler: TransportHandler): TransportLink {

@@ -49,7 +49,7 @@ test(
       try {
         await workload.untilAcknowledged(200);
         await writeMuch(others);
-        await says(full!, "disk full: make room");
+        await says(full!, "disk is full: make room");
         // It leads no more, if it did, and the others do without it.
         const leader = await cluster.agreedLeader(others);
         assert(leader !== full, "who can't write must not lead");
