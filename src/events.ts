@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkFunction, checkOptions, checkWhole } from "./checks.ts";
 import type { LeaderHint } from "./errors.ts";
 import type { Configuration, LogIndex, Role, Server, ServerAddress, ServerId, Term } from "./types.ts";
 
@@ -153,10 +154,10 @@ export class EventHub {
 
   /** A new subscriber, from now on. */
   subscribe(options: EventsOptions = {}): EventStream {
-    const bufferMax = options.bufferMax ?? 1024;
-    if (!Number.isSafeInteger(bufferMax) || bufferMax < 1) {
-      throw new RangeError(`Cannot subscribe as 'bufferMax' must be a positive integer: current value is ${bufferMax}`);
-    }
+    checkOptions("subscribe", options);
+    checkFunction("subscribe", "filter", options.filter);
+    const { bufferMax = 1024 } = options;
+    checkWhole("subscribe", "bufferMax", bufferMax, 1);
     const { signal } = options;
     const onAbort = () => subscriber.end();
     const subscriber = new Subscriber(bufferMax, options.filter, () => {

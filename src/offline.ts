@@ -4,6 +4,7 @@
  * @module
  */
 import { bootstrapEntry, bootstrapTerm, checkFirst, fingerprint } from "./bootstrap.ts";
+import { checkBoolean } from "./checks.ts";
 import { CannotBootstrapError } from "./errors.ts";
 import { type ClusterRecovery, forceConfiguration } from "./forced_recovery.ts";
 import type { Codec } from "./machine.ts";
@@ -94,6 +95,7 @@ export async function recoverCluster<C, R>(
   { dryRun = false }: RecoverOptions = {},
 ): Promise<ClusterRecovery> {
   checkOptions(options);
+  checkBoolean("recover the cluster", "dryRun", dryRun);
   checkConfiguration(configuration);
   const { id, machine } = options;
   const codec = options.codec ?? (machine instanceof TypedMachine ? machine.codec as unknown as Codec<C> : undefined);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkBoolean, checkOptions, checkWhole, signalOf } from "./checks.ts";
 import type { Calls } from "./driver/calls.ts";
 import type { Environment } from "./driver/environment.ts";
 import type { Snapshots } from "./driver/snapshots.ts";
@@ -35,45 +36,47 @@ export class Operator {
     type: "add-voter" | "add-nonvoter",
     id: ServerId,
     address: ServerAddress,
-    options: ChangeOptions & { readonly priority?: number } = {},
+    options?: ChangeOptions & { readonly priority?: number },
   ): Promise<{ readonly index: LogIndex }> {
-    return this.change([{ type, id, address, priority: options.priority }], options);
+    return this.change([{ type, id, address, priority: options?.priority }], options);
   }
 
   /** See {@linkcode Raft.changeMembership}. */
   async change(
     changes: readonly ConfigurationChange[],
-    { signal, prevIndex, force = false }: ChangeOptions = {},
+    options: ChangeOptions = {},
   ): Promise<{ readonly index: LogIndex }> {
+    checkOptions("change the servers", options);
+    const { prevIndex, force = false } = options;
+    checkBoolean("change the servers", "force", force);
     const problem = problemOfChanges(changes);
     if (problem !== undefined) throw new TypeError(`Cannot change the servers: ${problem}`);
-    if (prevIndex !== undefined && (!Number.isSafeInteger(prevIndex) || prevIndex < 0)) {
-      throw new RangeError(`Cannot change the servers as 'prevIndex' must be an index: current value is ${prevIndex}`);
-    }
+    checkWhole("change the servers", "prevIndex", prevIndex);
     const copy = changes.map((change) => ({ ...change }));
-    const index = await this.#call<LogIndex>(signal, (waiter) => {
+    const index = await this.#call<LogIndex>(options, (waiter) => {
       this.#calls.administration.change(Object.assign(waiter, { changes: copy, prevIndex, force }));
     });
     return { index };
   }
 
   /** See {@linkcode Raft.transferLeadership}. */
-  transfer(to: ServerId | undefined, { signal }: WaitOptions = {}): Promise<LeaderHint> {
-    return this.#call(signal, (waiter) => this.#calls.administration.transfer(Object.assign(waiter, { to })));
+  transfer(to: ServerId | undefined, options?: WaitOptions): Promise<LeaderHint> {
+    return this.#call(options, (waiter) => this.#calls.administration.transfer(Object.assign(waiter, { to })));
   }
 
   /** See {@linkcode Raft.verifyLeader}. */
-  verify({ signal }: WaitOptions = {}): Promise<void> {
-    return this.#call(signal, (waiter) => this.#calls.verify(waiter));
+  verify(options?: WaitOptions): Promise<void> {
+    return this.#call(options, (waiter) => this.#calls.verify(waiter));
   }
 
   /** See {@linkcode Raft.installSnapshot}; this server follows somebody by now. */
-  async install({ signal }: WaitOptions): Promise<{ readonly index: LogIndex }> {
-    return { index: await this.#call<LogIndex>(signal, (waiter) => this.#snapshots.install(waiter)) };
+  async install(options?: WaitOptions): Promise<{ readonly index: LogIndex }> {
+    return { index: await this.#call<LogIndex>(options, (waiter) => this.#snapshots.install(waiter)) };
   }
 
-  #call<T>(signal: AbortSignal | undefined, start: (waiter: Waiter<T>) => void): Promise<T> {
+  #call<T>(options: WaitOptions | undefined, start: (waiter: Waiter<T>) => void): Promise<T> {
     return new Promise((resolve, reject) => {
+      const signal = signalOf("ask the leader", options);
       signal?.throwIfAborted();
       start(new Waiter(this.#environment.now(), signal, resolve, reject));
     });

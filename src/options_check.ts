@@ -3,13 +3,11 @@
  *
  * @module
  */
+import { checkBoolean, nameOf, shown, TIMER_MS_MAX } from "./checks.ts";
 import { defaultOptions, type RaftOptions, type RaftSettings } from "./options.ts";
 import type { ServerId } from "./types.ts";
 import { SERVER_ID_PATTERN } from "./wire/configuration.ts";
 import { isClusterId } from "./wire/handshake_codec.ts";
-
-/** What a timer can wait for. */
-export const ENQUEUE_TIMEOUT_MAX: number = 2 ** 30;
 
 /**
  * The settings among the options, with defaults, each checked.
@@ -30,7 +28,7 @@ export function validateOptions(options: Partial<RaftSettings> & { readonly id?:
   atLeast(checked, "heartbeatMs", 1);
   atLeast(checked, "electionMinMs", 5);
   atLeast(checked, "electionMaxMs", checked.electionMinMs + 1, "more than 'electionMinMs'");
-  atMost(checked, "electionMaxMs", 2 ** 30, "a number a timer can wait for");
+  atMost(checked, "electionMaxMs", TIMER_MS_MAX, "a number a timer can wait for");
   atMost(checked, "heartbeatMs", checked.electionMinMs / 2, "at most half of 'electionMinMs'");
   atLeast(checked, "leaseMs", 5);
   atMost(checked, "leaseMs", checked.electionMinMs, "at most 'electionMinMs'");
@@ -46,15 +44,15 @@ export function validateOptions(options: Partial<RaftSettings> & { readonly id?:
   atLeast(checked, "snapshotIntervalMs", 5);
   atMost(checked, "snapshotIntervalMs", 2 ** 29, "a number a timer can wait for");
   atLeast(checked, "sessionTtlMs", 1000);
-  atMost(checked, "sessionTtlMs", 2 ** 30, "a number a timer can wait for");
+  atMost(checked, "sessionTtlMs", TIMER_MS_MAX, "a number a timer can wait for");
   atLeast(checked, "reconnectWaitMs", 0);
-  atMost(checked, "reconnectWaitMs", 2 ** 30, "a number a timer can wait for");
+  atMost(checked, "reconnectWaitMs", TIMER_MS_MAX, "a number a timer can wait for");
   atLeast(checked, "leaderWaitMs", 0);
   atLeast(checked, "enqueueTimeoutMs", 0);
-  atMost(checked, "enqueueTimeoutMs", ENQUEUE_TIMEOUT_MAX, "a number a timer can wait for");
+  atMost(checked, "enqueueTimeoutMs", TIMER_MS_MAX, "a number a timer can wait for");
   atLeast(checked, "diskStallMs", 1);
   atLeast(checked, "shutdownTransferMs", 0);
-  atMost(checked, "shutdownTransferMs", 2 ** 30, "a number a timer can wait for");
+  atMost(checked, "shutdownTransferMs", TIMER_MS_MAX, "a number a timer can wait for");
   return checked;
 }
 
@@ -81,12 +79,20 @@ export function serverIdProblem(id: unknown): string {
  * @throws {TypeError} Names the option and what it must be.
  */
 export function checkParts<C, R>(options: RaftOptions<C, R>): void {
-  const { id, machine, store, transport, codec, clusterId } = options;
+  const { id, machine, store, transport, snapshots, codec, clusterId, bootstrap, shutdownOnRemove, logger } = options;
   checkServerId(id);
   mustHave("machine", machine, [["apply"]], "a state machine");
   mustHave("store", store, [["open"]], "a store or a factory, like fileStore(directory)");
   mustHave("transport", transport, [["attach"], ["open"]], "a transport or a factory, like tcp({ listen })");
+  if (snapshots !== undefined) mustHave("snapshots", snapshots, [["open"]], "a snapshot store or a factory");
   if (codec !== undefined) mustHave("codec", codec, [["encode", "decode"]], "a codec");
+  if (logger !== undefined) mustHave("logger", logger, [["debug", "info", "warn", "error"]], "a logger, like console");
+  checkBoolean("use the options", "shutdownOnRemove", shutdownOnRemove);
+  if (bootstrap !== undefined && (typeof bootstrap !== "object" || bootstrap === null || Array.isArray(bootstrap))) {
+    throw new TypeError(
+      `Cannot use the options as 'bootstrap' must be an object of ids and addresses, not ${nameOf(bootstrap)}`,
+    );
+  }
   if (clusterId === undefined || isClusterId(clusterId)) return;
   throw new TypeError(
     "Cannot use the options as 'clusterId' must be 1 to 255 bytes of text without control characters",
@@ -143,5 +149,7 @@ function atMost(settings: RaftSettings, name: NumberSetting, max: number, words:
 }
 
 function refuse(settings: RaftSettings, name: NumberSetting, words: string): never {
-  throw new RangeError(`Cannot use the options as '${name}' must be ${words}: current value is ${settings[name]}`);
+  throw new RangeError(
+    `Cannot use the options as '${name}' must be ${words}: current value is ${shown(settings[name])}`,
+  );
 }

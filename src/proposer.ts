@@ -3,12 +3,12 @@
  *
  * @module
  */
+import { checkNumber, checkOptions, nameOf, TIMER_MS_MAX } from "./checks.ts";
 import type { Calls } from "./driver/calls.ts";
 import type { Environment } from "./driver/environment.ts";
 import { Proposal, type ProposalEntry, type ProposalManner, type ProposalResult } from "./driver/proposal.ts";
 import { namingLeader } from "./errors.ts";
 import type { Codec } from "./machine.ts";
-import { ENQUEUE_TIMEOUT_MAX } from "./options_check.ts";
 import { EntryType } from "./types.ts";
 import { RecordFlag } from "./wire/record.ts";
 
@@ -59,17 +59,20 @@ export class Proposer<Command> {
   /**
    * Resolves with what `resultOf` makes of the entry's result, once it is applied on this server.
    *
+   * @throws {TypeError} The manner, or the signal in it, is none.
    * @throws {RangeError} `enqueueTimeoutMs` is no time.
    */
   propose<T>(
     encode: () => ProposalEntry,
     signal: AbortSignal | undefined,
     resultOf: (result: ProposalResult) => T,
-    { caller, enqueueTimeoutMs = this.#host.settings.enqueueTimeoutMs }: ProposalManner = {},
+    manner: ProposalManner = {},
   ): Promise<T> {
     const { calls } = this.#host;
     return new Promise((resolve, reject) => {
-      checkTimeout(enqueueTimeoutMs);
+      checkOptions("apply the command", manner);
+      const { caller, enqueueTimeoutMs = this.#host.settings.enqueueTimeoutMs } = manner;
+      checkNumber("apply the command", "enqueueTimeoutMs", enqueueTimeoutMs, TIMER_MS_MAX);
       // The codec is the user's code, and may end the signal or the server.
       const entry = encode();
       signal?.throwIfAborted();
@@ -92,13 +95,6 @@ export class Proposer<Command> {
   }
 }
 
-function checkTimeout(ms: number): void {
-  if (typeof ms === "number" && ms >= 0 && ms <= ENQUEUE_TIMEOUT_MAX) return;
-  throw new RangeError(
-    `Cannot apply the command as 'enqueueTimeoutMs' must be 0 to ${ENQUEUE_TIMEOUT_MAX}: current value is ${ms}`,
-  );
-}
-
 /** The most bytes of an entry's extensions. */
 const extensionBytesMax = 65_536;
 
@@ -111,10 +107,4 @@ function checkExtensions(extensions: Uint8Array | undefined): void {
   throw new RangeError(
     `Cannot apply the command as 'extensions' must have at most ${extensionBytesMax} bytes, not ${extensions.length}`,
   );
-}
-
-/** What a value is, for messages: its class, or its type when it has none. */
-function nameOf(value: unknown): string {
-  const type = value === null ? "null" : typeof value;
-  return type === "object" ? (value as object).constructor?.name ?? type : type;
 }

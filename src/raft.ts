@@ -153,7 +153,7 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    * @throws {OverloadedError} Too much is in flight, for longer than `enqueueTimeoutMs`: not applied.
    * @throws {LeadershipLostError} The leader fell: see `outcome`.
    * @throws {ShutdownError} The server is shut down: see `outcome`.
-   * @throws {RangeError} The command is larger than `commandBytesMax`.
+   * @throws {TypeError | RangeError} The command is larger than `commandBytesMax`, or an option is not what it must be.
    */
   apply(command: Command, options?: ApplyOptions): Promise<Result>;
   /**
@@ -176,6 +176,7 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    *
    * @throws {NotLeaderError} No leader could be reached.
    * @throws {StaleReadError | EntryAwaitedError} This server is too far behind for what was asked.
+   * @throws {TypeError | RangeError} An option is not what it must be, or not for this `consistency`.
    * @throws {ShutdownError} The server is shut down.
    */
   read<T>(query: () => T, options?: ReadOptions): Promise<T>;

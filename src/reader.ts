@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkNumber, checkOptions, checkWhole, isWhole, nameOf } from "./checks.ts";
 import type { Calls } from "./driver/calls.ts";
 import type { Environment } from "./driver/environment.ts";
 import type { Heard } from "./driver/leader_contact.ts";
@@ -55,17 +56,18 @@ export class Reader {
   }
 
   /** See {@linkcode Raft.readIndex}. */
-  index(options: WaitOptions): Promise<LogIndex> {
+  index(options: WaitOptions = {}): Promise<LogIndex> {
     return this.#read((index) => index, options);
   }
 
   #read<T>(answer: (index: LogIndex) => T, options: ReadOptions): Promise<T> {
     const { calls, environment } = this.#host;
     return new Promise((resolve, reject) => {
+      checkOptions("read", options);
       const { signal, consistency = "linearizable" } = options;
       signal?.throwIfAborted();
       this.#host.throwIfShutdown();
-      checkOptions(options);
+      checkSeen(options);
       const isLease = consistency === "lease";
       const bound = this.#bound(options);
       if (bound !== undefined) this.#checkAge(bound);
@@ -108,21 +110,26 @@ export class Reader {
   }
 }
 
-function checkOptions({ consistency = "linearizable", session, minIndex, maxStalenessMs }: ReadOptions): void {
+/** Whether what is to be seen can be asked for like this. */
+function checkSeen({ consistency = "linearizable", session, minIndex, maxStalenessMs }: ReadOptions): void {
   if (!CONSISTENCIES.includes(consistency)) {
     throw new TypeError(`Cannot read with consistency "${consistency}": use one of ${CONSISTENCIES.join(", ")}`);
   }
   if (session !== undefined && consistency !== "session") {
     throw new TypeError(`Cannot read with a session as the consistency is "${consistency}": use "session"`);
   }
-  const isFloored = consistency === "session" || consistency === "stale";
-  if (minIndex !== undefined && (!Number.isSafeInteger(minIndex) || minIndex < 0 || !isFloored)) {
+  if (session !== undefined && !isWhole(session?.seenIndex)) {
+    throw new TypeError(`Cannot read as 'session' must be one that raft.session() gave, not ${nameOf(session)}`);
+  }
+  checkWhole("read", "minIndex", minIndex);
+  if (minIndex !== undefined && consistency !== "session" && consistency !== "stale") {
     throw new RangeError(
-      `Cannot read with 'minIndex' ${minIndex} and consistency "${consistency}": it is an index for others`,
+      `Cannot read with 'minIndex' as the consistency is "${consistency}": use "session" or "stale"`,
     );
   }
-  if (maxStalenessMs !== undefined && (!(maxStalenessMs >= 0) || consistency !== "stale")) {
-    throw new RangeError(`Cannot read with 'maxStalenessMs' ${maxStalenessMs}: it is a time, and for "stale" reads`);
+  checkNumber("read", "maxStalenessMs", maxStalenessMs);
+  if (maxStalenessMs !== undefined && consistency !== "stale") {
+    throw new RangeError(`Cannot read with 'maxStalenessMs' as the consistency is "${consistency}": use "stale"`);
   }
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { bootstrapEntry, checkFirst, fingerprint } from "./bootstrap.ts";
+import { signalOf } from "./checks.ts";
 import { msgpackCodec } from "./codec.ts";
 import { diagnose, type Diagnosis } from "./doctor.ts";
 import { Driver } from "./driver/driver.ts";
@@ -166,10 +167,9 @@ class Server<Command, Result> implements Raft<Command, Result> {
     driver.start(this.#link);
   }
 
-  apply(command: Command, options: ApplyOptions = {}): Promise<Result> {
-    const { key, signal } = options;
-    if (key !== undefined) return this.applyEntry({ data: command }, options).then(({ result }) => result);
-    return this.#proposer.propose(() => this.#proposer.encode(command), signal, this.#resultOf, options);
+  apply(command: Command, options?: ApplyOptions): Promise<Result> {
+    if (options?.key !== undefined) return this.applyEntry({ data: command }, options).then(({ result }) => result);
+    return this.#proposer.propose(() => this.#proposer.encode(command), options?.signal, this.#resultOf, options);
   }
 
   readonly #resultOf = ({ index, applied }: ProposalResult): Result => {
@@ -178,36 +178,36 @@ class Server<Command, Result> implements Raft<Command, Result> {
     return applied.value as Result;
   };
 
-  applyEntry(entry: LooseEntry<Command>, options: ApplyOptions = {}): Promise<Applied<Result>> {
-    if (options.key === undefined) return this.#applyAs(entry, undefined, options);
+  applyEntry(entry: LooseEntry<Command>, options?: ApplyOptions): Promise<Applied<Result>> {
+    if (options?.key === undefined) return this.#applyAs(entry, undefined, options);
     return keyBlock(options.key, this.#environment).then((block) => this.#applyAs(entry, block, options));
   }
 
   #applyAs(
     { data, extensions }: LooseEntry<Command>,
     block: ClientBlock | undefined,
-    { signal, enqueueTimeoutMs }: ApplyOptions,
+    options: ApplyOptions | undefined,
   ): Promise<Applied<Result>> {
     const encode = () => marked(this.#proposer.encode(data, extensions), block);
-    return this.#proposer.propose(encode, signal, (entry) => {
+    return this.#proposer.propose(encode, options?.signal, (entry) => {
       return { index: entry.index, term: entry.term, result: this.#resultOf(entry) };
-    }, { enqueueTimeoutMs });
+    }, options);
   }
 
-  barrier({ signal, enqueueTimeoutMs }: ApplyOptions = {}): Promise<LogIndex> {
+  barrier(options?: ApplyOptions): Promise<LogIndex> {
     const entry = { type: EntryType.barrier, flags: 0, payload: new Uint8Array() };
-    return this.#proposer.propose(() => entry, signal, ({ index }) => index, { enqueueTimeoutMs });
+    return this.#proposer.propose(() => entry, options?.signal, ({ index }) => index, options);
   }
 
-  async session({ signal }: WaitOptions = {}): Promise<Session<Command, Result>> {
-    return await this.#sessions.open(signal);
+  async session(options?: WaitOptions): Promise<Session<Command, Result>> {
+    return await this.#sessions.open(signalOf("open a session", options));
   }
 
   read<T>(query: () => T, options?: ReadOptions): Promise<T> {
     return this.#reader.read(query, options);
   }
 
-  readIndex(options: WaitOptions = {}): Promise<LogIndex> {
+  readIndex(options?: WaitOptions): Promise<LogIndex> {
     return this.#reader.index(options);
   }
 
@@ -248,7 +248,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
     return known?.id ?? peerId(address);
   }
 
-  drain(options: WaitOptions = {}): Promise<void> {
+  drain(options?: WaitOptions): Promise<void> {
     return this.#shutdown.drain(options);
   }
 
@@ -291,7 +291,8 @@ class Server<Command, Result> implements Raft<Command, Result> {
     return (await this.#driver.snapshots.list()).map((meta) => this.#snapshotOf(meta));
   }
 
-  async installSnapshot(options: WaitOptions = {}): Promise<{ readonly index: LogIndex }> {
+  async installSnapshot(options?: WaitOptions): Promise<{ readonly index: LogIndex }> {
+    const signal = signalOf("install a snapshot", options);
     this.#shutdown.throwIfDraining();
     this.#driver.snapshots.checkInstallable();
     if (this.state === "leader") {
@@ -299,7 +300,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
       await this.transferLeadership(undefined, options);
     }
     const follows = () => this.leader !== undefined && this.leader.id !== this.id;
-    await this.#waits.within(follows, this.#settings.leaderWaitMs, this.#environment, options.signal);
+    await this.#waits.within(follows, this.#settings.leaderWaitMs, this.#environment, signal);
     return await this.#operator.install(options);
   }
 
@@ -310,8 +311,9 @@ class Server<Command, Result> implements Raft<Command, Result> {
   async restore(
     meta: SnapshotIdentity,
     stream: ReadableStream<Uint8Array>,
-    { signal }: WaitOptions = {},
+    options?: WaitOptions,
   ): Promise<{ readonly index: LogIndex }> {
+    const signal = signalOf("restore", options);
     this.#shutdown.throwIfDraining();
     if (this.state !== "leader") {
       mark("restore-refused");
@@ -359,8 +361,8 @@ class Server<Command, Result> implements Raft<Command, Result> {
     return lastContactMs(this.#driver, this.#environment.now(), this.state);
   }
 
-  wait(condition: WaitCondition, { signal }: WaitOptions = {}): Promise<RaftStatus> {
-    return this.#waits.until(condition, signal);
+  wait(condition: WaitCondition, options?: WaitOptions): Promise<RaftStatus> {
+    return this.#waits.until(condition, options);
   }
 
   reloadConfig(changes: Partial<ReloadableSettings>): void {
@@ -377,7 +379,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
     return measured(this.#driver, this.status, this.#syncs);
   }
 
-  events(options: EventsOptions = {}): EventStream {
+  events(options?: EventsOptions): EventStream {
     return this.#events.subscribe(options);
   }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { signalOf } from "./checks.ts";
 import type { Applied } from "./driver/applier.ts";
 import type { Environment } from "./driver/environment.ts";
 import type { ProposalEntry } from "./driver/proposal.ts";
@@ -123,7 +124,8 @@ class ClientSession<Command, Result> implements Session<Command, Result> {
     return this.#seenIndex;
   }
 
-  async apply(command: Command, { signal }: WaitOptions = {}): Promise<Result> {
+  async apply(command: Command, options?: WaitOptions): Promise<Result> {
+    const signal = signalOf("apply the command", options);
     signal?.throwIfAborted();
     if (this.#ended === "shutdown") throw new ShutdownError();
     if (this.#ended === "closed") throw new SessionExpiredError(this.id);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { signalOf } from "./checks.ts";
 import type { Driver } from "./driver/driver.ts";
 import type { Environment } from "./driver/environment.ts";
 import { type LeaderHint, type RaftError, ShutdownError } from "./errors.ts";
@@ -82,13 +83,14 @@ export class Shutdown {
   }
 
   /** See {@linkcode Raft.drain}. */
-  async drain(options: WaitOptions): Promise<void> {
+  async drain(options?: WaitOptions): Promise<void> {
+    const signal = signalOf("drain", options);
     const { driver, operator, waits, settings, environment } = this.#parts;
     if (this.#isMissed) await operator.transfer(undefined, options);
     this.#drains++;
     try {
       const { calls: { pending } } = driver;
-      await waits.within(() => pending.count === 0, settings.leaderWaitMs, environment, options.signal);
+      await waits.within(() => pending.count === 0, settings.leaderWaitMs, environment, signal);
     } catch (error) {
       this.#drains--;
       throw error;

@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { checkBoolean, checkWhole, shown, signalOf } from "./checks.ts";
 import type { Environment } from "./driver/environment.ts";
 import { ShutdownError } from "./errors.ts";
+import type { WaitOptions } from "./raft.ts";
 import type { RaftStatus } from "./status.ts";
 import type { LogIndex, Role, Term } from "./types.ts";
 
@@ -22,6 +24,8 @@ export type WaitCondition = ((status: RaftStatus) => boolean) | {
   readonly leader?: boolean;
 };
 
+const ROLES: readonly Role[] = ["follower", "pre-candidate", "candidate", "leader"];
+
 const indexes = ["appliedIndex", "commitIndex", "term"] as const;
 
 /** The condition as a function. */
@@ -30,11 +34,11 @@ function predicateOf(condition: WaitCondition): (status: RaftStatus) => boolean 
   const wanted = { ...condition };
   const { role, leader } = wanted;
   const least = indexes.filter((name) => wanted[name] !== undefined);
-  for (const name of least) {
-    const value = wanted[name]!;
-    if (Number.isSafeInteger(value) && value >= 0) continue;
-    throw new RangeError(`Cannot wait as '${name}' must be a whole number: current value is ${value}`);
+  for (const name of least) checkWhole("wait", name, wanted[name]);
+  if (role !== undefined && !ROLES.includes(role)) {
+    throw new TypeError(`Cannot wait as 'role' must be one of ${ROLES.join(", ")}: current value is ${shown(role)}`);
   }
+  checkBoolean("wait", "leader", leader);
   if (least.length === 0 && role === undefined && leader === undefined) {
     throw new TypeError(
       "Cannot wait for nothing: give a function, or one of appliedIndex, commitIndex, term, role, leader",
@@ -64,7 +68,8 @@ export class Waits {
   }
 
   /** See {@linkcode Raft.wait}. */
-  async until(condition: WaitCondition, signal: AbortSignal | undefined): Promise<RaftStatus> {
+  async until(condition: WaitCondition, options?: WaitOptions): Promise<RaftStatus> {
+    const signal = signalOf("wait", options);
     const predicate = predicateOf(condition);
     signal?.throwIfAborted();
     if (this.#closed) throw new ShutdownError();
@@ -108,7 +113,7 @@ export class Waits {
       this.look();
     }, ms);
     try {
-      await this.until(() => isOver || holds(), signal);
+      await this.until(() => isOver || holds(), signal === undefined ? {} : { signal });
     } catch (error) {
       if (!(error instanceof ShutdownError)) throw error;
     } finally {

@@ -132,3 +132,24 @@ test("createRaft() refuses a clusterId that no peer or disk would take, and take
     await raft.shutdown();
   }
 });
+
+test("createRaft() refuses a place for snapshots, a logger or servers that are none, and what is no boolean", async () => {
+  const wrong: [Record<string, unknown>, string][] = [
+    [{ snapshots: "./data" }, "'snapshots' must be a snapshot store or a factory, with open()"],
+    [{ logger: () => {} }, "'logger' must be a logger, like console, with debug() and info() and warn() and error()"],
+    [{ logger: null }, "'logger' must be a logger"],
+    [{ bootstrap: "a" }, "'bootstrap' must be an object of ids and addresses, not string"],
+    [{ bootstrap: ["a"] }, "'bootstrap' must be an object of ids and addresses, not Array"],
+    [{ bootstrap: null }, "'bootstrap' must be an object of ids and addresses, not null"],
+    [{ shutdownOnRemove: "false" }, "'shutdownOnRemove' must be a boolean, not string"],
+    [{ preVote: "false" }, "'preVote' must be a boolean"],
+    [{ heartbeatMs: "50" }, "'heartbeatMs' must be at least 1: current value is \"50\""],
+  ];
+  for (const [change, words] of wrong) {
+    const error = await assertRejects(() => createRaft(changed(change)));
+    assertStringIncludes((error as Error).message, words);
+  }
+  const logger = { debug() {}, info() {}, warn() {}, error() {} };
+  const raft = await createRaft(changed({ logger, shutdownOnRemove: true, snapshots: undefined }));
+  await raft.shutdown();
+});

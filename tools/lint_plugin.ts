@@ -14,12 +14,14 @@ const OWN_FOLDER = "own folder";
 const VOCABULARY = ["src/types.ts", "src/errors.ts", "src/damage.ts"];
 /** Set by whoever decides or performs, read by the simulator alone. */
 const MARKS = "src/marks.ts";
+/** What options must be, for whoever takes some. */
+const CHECKS = "src/checks.ts";
 const MESSAGES = [...VOCABULARY, "src/message.ts"];
-const STORES = ["src/store/", "src/wire/", MARKS, ...VOCABULARY];
-const TRANSPORTS = ["src/transport/", "src/wire/", ...VOCABULARY];
+const STORES = ["src/store/", "src/wire/", MARKS, CHECKS, ...VOCABULARY];
+const TRANSPORTS = ["src/transport/", "src/wire/", CHECKS, ...VOCABULARY];
 const SETTINGS = ["src/machine.ts", "src/options.ts", "src/events.ts", "src/metrics.ts"];
 const FACADE = ["src/*", "src/driver/", "src/wire/", "src/store/", "src/transport/", "@std/msgpack"];
-const ADAPTER = ["mod.ts", "src/store/", "src/transport/*", ...VOCABULARY, "node:", "@std/"];
+const ADAPTER = ["mod.ts", "src/store/", "src/transport/*", CHECKS, ...VOCABULARY, "node:", "@std/"];
 const PROGRAM = [PACKAGE, "mod.ts", "adapters/", "node:", "@std/", "hono", "@hono/"];
 
 /**
@@ -37,13 +39,14 @@ const DIRECTIONS: readonly (readonly [importer: string, allowed: readonly string
   ]],
   ["src/testing/", ["src/", "mod.ts", "@std/"]],
   [MARKS, []],
+  [CHECKS, []],
   ["src/types.ts", MESSAGES],
   ["src/errors.ts", MESSAGES],
   ["src/message.ts", MESSAGES],
   ["src/damage.ts", MESSAGES],
   ...SETTINGS.map((file): [string, string[]] => [
     file,
-    [...SETTINGS, ...MESSAGES, "src/wire/", "src/store/*", "src/transport/*", "@std/msgpack"],
+    [...SETTINGS, CHECKS, ...MESSAGES, "src/wire/", "src/store/*", "src/transport/*", "@std/msgpack"],
   ]),
   ["src/raft.ts", [...FACADE, "src/core/"]],
   ["src/*", FACADE],

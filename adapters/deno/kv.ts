@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { nameOf } from "../../src/checks.ts";
 import { StorageError } from "../../src/errors.ts";
 import type { Kv, KvKey } from "../../src/store/kv/kv.ts";
 import { kvSnapshots } from "../../src/store/kv/kv_snapshots.ts";
@@ -79,6 +80,9 @@ export function kvSnapshotStore(options: KvStoreOptions = {}): SnapshotStoreFact
 }
 
 function optionsOf({ kv, path, prefix = ["raft"] }: KvStoreOptions) {
+  if (!Array.isArray(prefix)) {
+    throw new TypeError(`Cannot use the database as 'prefix' must be an array, not ${nameOf(prefix)}`);
+  }
   return { prefix, closes: kv === undefined, isDurable: kv !== undefined || path !== ":memory:" };
 }
 

@@ -23,8 +23,8 @@ export interface TcpOptions extends NetworkOptions {
  *
  * TCP is neither encrypted nor authenticated: use it where only the servers of the cluster can reach the port.
  *
- * @throws {TypeError} If `listen` is no address. Opening it rejects if it can't listen there, or if it would have to
- * advertise an address that stands for all interfaces.
+ * @throws {TypeError | RangeError} If `listen` is no address, or an option not what it must be. Opening it rejects if it
+ * can't listen there, or if it would have to advertise an address that stands for all interfaces.
  *
  * @example
  * ```ts

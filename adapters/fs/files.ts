@@ -6,6 +6,7 @@
 import * as fs from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import process from "node:process";
+import { checkBoolean } from "../../src/checks.ts";
 import type { FileHandle, Files, OpenOptions } from "../../src/store/files.ts";
 import { isLockName, lockDirectory } from "./lock.ts";
 import { Quickness } from "./quickness.ts";
@@ -35,6 +36,7 @@ const GATHER_BYTES_MAX = 1 << 20;
 
 /** Files in a directory of the file system. Nothing is touched before the first call. */
 export function directoryFiles(directory: string, options: DirectoryOptions = {}): Files {
+  checkBoolean("use the directory", "lock", options.lock);
   return new DirectoryFiles(resolve(directory), options.lock ?? true);
 }
 

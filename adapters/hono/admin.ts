@@ -6,6 +6,7 @@
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bearerAuth } from "hono/bearer-auth";
 import { secureHeaders } from "hono/secure-headers";
+import { checkNumber, nameOf, TIMER_MS_MAX } from "../../src/checks.ts";
 import { EventRing } from "./event_ring.ts";
 import { leaderRoutes } from "./leader_routes.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -56,15 +57,21 @@ export interface AdminOptions {
  * `events`), and what operators do with it: `POST servers`, `membership`, `transfer`, `drain`, `snapshot`, `GET snapshots/:id`, `PUT restore` and the like. All
  * routes are described at `GET openapi.json`. Mount it under any path.
  *
- * @throws {TypeError} Without `token` or `insecure: true`, or with a token that can't be sent as one.
+ * @throws {TypeError | RangeError} Without `token` or `insecure: true`, with a token that can't be sent as one, or with another
+ * option that is not what it must be.
  */
 export function adminApp(raft: AdminTarget, options: AdminOptions): FetchHandler {
   const { token, insecure, path: base = "", contactMaxMs = 1000, timeoutMs = 60_000 } = options;
   if (token === undefined && insecure !== true) {
     throw new TypeError("Cannot serve the admin surface to everybody: pass 'token', or 'insecure: true' on loopback");
   }
-  if (token !== undefined && !/^[A-Za-z0-9._~+/-]+=*$/.test(token)) {
+  if (token !== undefined && !(typeof token === "string" && /^[A-Za-z0-9._~+/-]+=*$/.test(token))) {
     throw new TypeError("Cannot use the token: it must be letters, digits and the characters ._~+/- and then any =");
+  }
+  checkNumber("serve the admin surface", "contactMaxMs", contactMaxMs);
+  checkNumber("serve the admin surface", "timeoutMs", timeoutMs, TIMER_MS_MAX);
+  if (typeof base !== "string") {
+    throw new TypeError(`Cannot serve the admin surface as 'path' must be text, not ${nameOf(base)}`);
   }
   const app = new Hono().basePath(base);
   app.use(secureHeaders({ strictTransportSecurity: false }), neverStored);

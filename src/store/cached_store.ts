@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkWhole } from "../checks.ts";
 import type { LogIndex } from "../types.ts";
 import type { Records } from "../wire/record.ts";
 import { LogCache } from "./log_cache.ts";
@@ -51,12 +52,8 @@ export function logCache(store: Store, options?: LogCacheOptions): Store;
 export function logCache(store: StoreFactory, options?: LogCacheOptions): StoreFactory;
 export function logCache(store: Store | StoreFactory, options: LogCacheOptions = {}): Store | StoreFactory {
   const { entries = 262_144, bytes = 64 * 1024 * 1024 } = options;
-  for (const [name, value] of Object.entries({ entries, bytes })) {
-    if (Number.isSafeInteger(value) && value >= 0) continue;
-    throw new RangeError(
-      `Cannot cache the log as '${name}' must be a whole number, at least 0: current value is ${value}`,
-    );
-  }
+  checkWhole("cache the log", "entries", entries);
+  checkWhole("cache the log", "bytes", bytes);
   if ("write" in store) return new CachedStore(store, entries, bytes);
   const { recovery, snapshots } = store;
   return {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkFunction } from "../checks.ts";
 import { EntryNotFoundError, StorageError } from "../errors.ts";
 import type { Identity, IndexedConfiguration, LogIndex, Term, TermRun, Vote } from "../types.ts";
 import { configurationsOf, type Records, termRunsOf } from "../wire/record.ts";
@@ -23,6 +24,7 @@ export interface MemoryStoreOptions {
  * a disk would. It brings snapshots in memory with it.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
+  checkFunction("make a store", "random", options.random);
   return new MemoryStore(options.random ?? (() => crypto.randomUUID()));
 }
 

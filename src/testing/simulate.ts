@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkBoolean, checkFunction } from "../checks.ts";
 import { msgpackCodec } from "../codec.ts";
 import type { Codec, StateMachine } from "../machine.ts";
 import type { Model } from "./linearizability.ts";
@@ -189,6 +190,8 @@ export async function simulate<
   if (servers !== undefined) integer("servers", servers, 1, 7);
   const unknown = faults?.find((fault) => !FAULTS.includes(fault));
   if (unknown !== undefined) throw new RangeError(`Cannot use faults "${unknown}": there are ${FAULTS.join(", ")}`);
+  checkBoolean("simulate", "membership", membership);
+  for (const name of ["operations", "hash", "keyOf"] as const) checkFunction("simulate", name, options[name]);
   const excluding = membership ? faults?.find(excludesMoves) : undefined;
   if (excluding !== undefined) {
     throw new RangeError(`Cannot use faults "${excluding}" with membership: nothing says what is left of a quorum`);

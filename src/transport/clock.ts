@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { nameOf } from "../checks.ts";
 
 /** Time and timers. The global ones satisfy it. */
 export interface Clock {
@@ -20,3 +21,16 @@ export const systemClock: Clock = {
   setTimeout: (callback, ms) => setTimeout(callback, ms),
   clearTimeout: (handle) => clearTimeout(handle as ReturnType<typeof setTimeout>),
 };
+
+/**
+ * Checks an option that is a clock.
+ *
+ * @throws {TypeError} Names what it must have.
+ */
+export function checkClock(what: string, clock: unknown): void {
+  const has = (name: string) => typeof (clock as Record<string, unknown> | null)?.[name] === "function";
+  if (clock === undefined || ["now", "setTimeout", "clearTimeout"].every(has)) return;
+  throw new TypeError(
+    `Cannot ${what} as 'clock' must be a clock, with now(), setTimeout() and clearTimeout(), not ${nameOf(clock)}`,
+  );
+}

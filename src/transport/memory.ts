@@ -4,11 +4,12 @@
  *
  * @module
  */
+import { checkFunction, checkNumber, checkWhole } from "../checks.ts";
 import { TransportClosedError } from "../errors.ts";
 import type { ServerAddress } from "../types.ts";
 import type { Hello } from "../wire/handshake_codec.ts";
 import { byteLengthOf } from "../wire/bytes.ts";
-import { type Clock, systemClock } from "./clock.ts";
+import { checkClock, type Clock, systemClock } from "./clock.ts";
 import { type MutableCounters, newCounters } from "./counters.ts";
 import { firstEntryOf, PROTOCOL_MAX, PROTOCOL_MIN, remoteOfHello } from "./handshake.ts";
 import { type DialAttempt, Link, type LinkHost, type LinkLimits } from "./link.ts";
@@ -79,6 +80,11 @@ export interface MemoryTransportFactory extends TransportFactory {
  * ```
  */
 export function memoryNetwork(options: MemoryNetworkOptions = {}): MemoryNetwork {
+  const { delayMs, clock, random, sendQueueBytesMax } = options;
+  if (typeof delayMs !== "function") checkNumber("make a network", "delayMs", delayMs);
+  checkWhole("make a network", "sendQueueBytesMax", sendQueueBytesMax);
+  checkFunction("make a network", "random", random);
+  checkClock("make a network", clock);
   return new Network(options);
 }
 

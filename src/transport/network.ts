@@ -33,12 +33,14 @@ import { hostOf, TroubleGate } from "./trouble.ts";
 /**
  * Describes a transport over a stream layer. Opening it binds and listens.
  *
+ * @throws {TypeError | RangeError} If an option is not what it must be.
  * @throws {TypeError} From `open`, if the address is one that nobody can dial.
  */
 export function networkTransport(layer: StreamLayer, options: NetworkOptions = {}): TransportFactory {
+  const settings = settingsOf(options);
   return {
     open: async ({ logger }) => {
-      const transport = new NetworkTransport(layer, settingsOf(options), logger);
+      const transport = new NetworkTransport(layer, settings, logger);
       await transport.listen(options.advertise);
       return transport;
     },

@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { checkFunction, checkNumber, checkWhole, TIMER_MS_MAX } from "../checks.ts";
 import type { ServerAddress } from "../types.ts";
-import { type Clock, systemClock } from "./clock.ts";
+import { checkClock, type Clock, systemClock } from "./clock.ts";
 import type { AddressResolver } from "./resolver.ts";
 
 /** Options of every transport over streams. Times are milliseconds. */
@@ -114,6 +115,8 @@ export type NetworkSettings =
   & Required<Omit<NetworkOptions, "advertise" | "resolveAddress">>
   & Pick<NetworkOptions, "resolveAddress">;
 
+const WHAT = "make a transport";
+
 const DEFAULTS: NetworkSettings = {
   frameBytesMax: 8 * 2 ** 20,
   sendQueueBytesMax: 16 * 2 ** 20,
@@ -131,9 +134,22 @@ const DEFAULTS: NetworkSettings = {
   random: Math.random,
 };
 
-/** The options, with defaults. */
+/**
+ * The options, with defaults, each checked.
+ *
+ * @throws {RangeError} When a number is out of its bounds; names the option, the bounds and the current value.
+ * @throws {TypeError} When another one is not what it must be.
+ */
 export function settingsOf(options: NetworkOptions): NetworkSettings {
   // An option that is present but undefined means its default.
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  return { ...DEFAULTS, ...Object.fromEntries(given) };
+  const settings: NetworkSettings = { ...DEFAULTS, ...Object.fromEntries(given) };
+  for (const [name, value] of Object.entries(settings)) {
+    if (name.endsWith("Ms")) checkNumber(WHAT, name, value, TIMER_MS_MAX);
+    else if (name.endsWith("Max")) checkWhole(WHAT, name, value);
+  }
+  checkFunction(WHAT, "random", settings.random);
+  checkFunction(WHAT, "resolveAddress", settings.resolveAddress);
+  checkClock(WHAT, settings.clock);
+  return settings;
 }

@@ -293,6 +293,12 @@ test("simulate: what cannot be used is refused", async () => {
   await assertRejects(() => run({ seed: 0.5 }), RangeError, "Cannot use seed 0.5");
   await assertRejects(() => run({ seeds: 0 }), RangeError, "Cannot use seeds 0");
   await assertRejects(() => run({ steps: NaN }), RangeError, "Cannot use steps NaN");
+  await assertRejects(
+    () => run({ membership: "false" as never }),
+    TypeError,
+    "'membership' must be a boolean, not string",
+  );
+  await assertRejects(() => run({ keyOf: "id" as never }), TypeError, "'keyOf' must be a function, not string");
   const moving = { membership: true, servers: 3 };
   const rot = 'Cannot use faults "rot-beyond" with membership: nothing says what is left of a quorum';
   await assertRejects(() => run({ ...moving, faults: ["kill", "rot-beyond"] }), RangeError, rot);

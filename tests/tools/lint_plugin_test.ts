@@ -28,6 +28,15 @@ test("lint: imports point from facade to driver to core", async () => {
   await assertImport("src/testing/simulator.ts", "../core/core.ts", true);
 }, DENO);
 
+test("lint: whoever takes options checks them, which the core does not", async () => {
+  for (const file of ["src/reader.ts", "src/options.ts", "src/store/memory.ts", "src/transport/memory.ts"]) {
+    await assertImport(file, file.split("/").length === 2 ? "./checks.ts" : "../checks.ts", true);
+  }
+  await assertImport("adapters/fs/files.ts", "../../src/checks.ts", true);
+  await assertImport("src/core/core.ts", "../checks.ts", false);
+  await assertImport("src/checks.ts", "./types.ts", false);
+}, DENO);
+
 test("lint: core imports itself and the vocabulary only", async () => {
   for (const file of ["./quorum.ts", "../types.ts", "../message.ts", "../errors.ts"]) {
     await assertImport("src/core/core.ts", file, true);

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { isWhole, shown } from "../../checks.ts";
 import { addDamage, damageFrom } from "../../damage.ts";
 import { DamagedEntryError, EntryNotFoundError, RaftError, StorageError, StorageFullError } from "../../errors.ts";
 import type { Identity, LogIndex } from "../../types.ts";
@@ -67,9 +68,9 @@ class WalStore implements Store {
 
   constructor(files: Files, options: WalOptions) {
     const { segmentBytes = 64 << 20 } = options;
-    if (!(segmentBytes >= SEGMENT_BYTES_MIN && segmentBytes <= SEGMENT_BYTES_MAX)) {
+    if (!(isWhole(segmentBytes) && segmentBytes >= SEGMENT_BYTES_MIN && segmentBytes <= SEGMENT_BYTES_MAX)) {
       const range = `${SEGMENT_BYTES_MIN} to ${SEGMENT_BYTES_MAX}`;
-      throw new RangeError(`Cannot make segments of ${segmentBytes} bytes: use ${range}`);
+      throw new RangeError(`Cannot make segments of ${shown(segmentBytes)} bytes: use ${range}`);
     }
     this.#files = files;
     this.#segmentBytes = segmentBytes;
