@@ -91,6 +91,7 @@ export {
   ProtocolError,
   RaftError,
   type RaftErrorOptions,
+  ResultLostError,
   SessionExpiredError,
   ShutdownError,
   SnapshotNotFoundError,

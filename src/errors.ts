@@ -5,8 +5,11 @@
  */
 import type { LogIndex, ServerAddress, ServerId, Term } from "./types.ts";
 
-/** What became of the command: certainly not applied, or unknown (it may be applied now, later or never). */
-export type Outcome = "not-applied" | "unknown";
+/**
+ * What became of the command: certainly not applied, applied (of what it came to nothing is known), or unknown (it may be applied
+ * now, later or never).
+ */
+export type Outcome = "not-applied" | "applied" | "unknown";
 
 /** A leader as a hint for the caller. */
 export interface LeaderHint {
@@ -136,6 +139,23 @@ export class SessionExpiredError extends RaftError {
   constructor(session: number, outcome: Outcome = "not-applied") {
     super(`Cannot apply the command as session ${session} is not known any more: open another one`, outcome);
     this.session = session;
+  }
+}
+
+/**
+ * A command that was sent again, in a session or by its key, was applied before, and its result is not kept: do not send it again,
+ * read what it did.
+ */
+export class ResultLostError extends RaftError {
+  /** `result-lost`. */
+  override readonly code = "result-lost";
+  /** Says so. */
+  constructor() {
+    super(
+      "Cannot repeat the result of the command, which was applied before, as there was no room to keep it or MessagePack " +
+        "cannot hold it: do not send the command again, read what it did",
+      "applied",
+    );
   }
 }
 

@@ -107,6 +107,7 @@ export interface Session<Command, Result> extends AsyncDisposable {
    * aborts. Results travel through MessagePack when they are repeated; of what the machine threw, name and message.
    *
    * @throws {SessionExpiredError} The session is not known any more; see `outcome`.
+   * @throws {ResultLostError} It was applied at an earlier attempt, and its result is not kept.
    * @throws {ShutdownError} The server is shut down: see `outcome`.
    */
   apply(command: Command, options?: WaitOptions): Promise<Result>;
@@ -152,6 +153,7 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    * @throws {NotLeaderError} No leader could be reached: not applied.
    * @throws {OverloadedError} Too much is in flight, for longer than `enqueueTimeoutMs`: not applied.
    * @throws {LeadershipLostError} The leader fell: see `outcome`.
+   * @throws {ResultLostError} A command with this `key` was applied before, and its result is not kept.
    * @throws {ShutdownError} The server is shut down: see `outcome`.
    * @throws {TypeError | RangeError} The command is larger than `commandBytesMax`, or an option is not what it must be.
    */

@@ -1,5 +1,5 @@
-import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
-import { SessionExpiredError } from "../src/errors.ts";
+import { assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
+import { ResultLostError, SessionExpiredError } from "../src/errors.ts";
 import { createRaft } from "../src/raft.ts";
 import { systemEnvironment } from "../src/driver/environment.ts";
 import { keyBlock } from "../src/session.ts";
@@ -136,6 +136,33 @@ test("Raft.apply() with a key is applied once on whatever server it is tried, an
   for (const key of ["", "x".repeat(1_025)]) {
     await assertRejects(() => raft.apply("x", { key }), TypeError, "1 to 1024");
   }
+});
+
+test("a command that is sent again, and whose first result is not kept, rejects as applied and says what to do", async () => {
+  const applied: string[] = [];
+  await using raft = await createRaft<string, string>({
+    id: "a",
+    machine: {
+      apply: (command) => {
+        applied.push(command);
+        return command.repeat(1_000);
+      },
+    },
+    store: memoryStore(),
+    transport: memoryNetwork().transport("a"),
+    bootstrap: { a: "a" },
+    sessionsMax: 1,
+    sessionsBytesMax: 1_200,
+  });
+  // The limits come into force with a session; it then has to make room for the key.
+  await raft.session();
+  assertEquals((await raft.apply("x", { key: "k" })).length, 1_000);
+  assertEquals((await raft.apply("x", { key: "k" })).length, 1_000, "kept as long as there is room");
+  assertEquals((await raft.apply("xy", { key: "l" })).length, 2_000);
+  const error = await assertRejects(() => raft.apply("xy", { key: "l" }), ResultLostError, "applied before");
+  assertEquals([error.code, error.outcome, error.retryAfterMs], ["result-lost", "applied", undefined]);
+  assertMatch(error.message, /do not send the command again, read what it did$/);
+  assertEquals(applied, ["x", "xy"]);
 });
 
 test("keyBlock(): 52 and 52 bits of the digest, in the range of keys", async () => {

@@ -2,7 +2,8 @@
  * What goes wrong, as HTTP: the status tells whether it is safe to try again.
  *
  * - 503 with `Retry-After`: the command was not and will not be applied.
- * - 504: unknown. It may be applied now, later or never; read before trying again.
+ * - 504: unknown. It may be applied now, later or never; read before trying again. Or, as `outcome` says then, it was applied, and
+ *   what it came to is not known any more.
  * - 4xx: the request is wrong, nothing was applied.
  *
  * @module

@@ -4,7 +4,7 @@
  * @module
  */
 import { decode, encode, type ValueType } from "@std/msgpack";
-import { ProtocolError } from "../errors.ts";
+import { ProtocolError, ResultLostError } from "../errors.ts";
 
 /** Limits, which travel with the entry that opens a session, so that all servers have the same. */
 export interface SessionLimits {
@@ -88,10 +88,7 @@ function contentOf(result: SessionResult): ValueType {
 
 /** The result again. */
 export function decodeResult({ kind, bytes }: KeptResult): SessionResult {
-  if (kind === "lost") {
-    const why = "there was no room for it, or MessagePack cannot hold it";
-    return { ok: false, error: new Error(`The command was applied before; its result was not kept as ${why}`) };
-  }
+  if (kind === "lost") return { ok: false, error: new ResultLostError() };
   const [first, second] = decode(bytes) as ValueType[];
   if (kind === "value") return { ok: true, value: first };
   const error = new Error(second as string);

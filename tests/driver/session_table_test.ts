@@ -112,7 +112,7 @@ test("sessions: what a machine threw, returned or returned nothing of is repeate
   cyclic.push(cyclic);
   for (const [i, value] of [() => {}, cyclic, new Uint8Array((1 << 20) + 1)].entries()) {
     world.command(a, 10 + i, () => ({ ok: true, value }));
-    assertEquals(String(world.command(a, 10 + i)).startsWith("Error: The command was applied before"), true);
+    assertEquals(world.command(a, 10 + i), "result-lost");
   }
   assertEquals(world.applied, 7);
 });
@@ -169,15 +169,14 @@ test("sessions: results of one that is too much by itself are forgotten, the old
   const a = world.open();
   const large: () => Applied = () => ({ ok: true, value: new Uint8Array(3_000) });
   for (const sequence of [1, 2, 3, 4]) world.command(a, sequence, large);
-  const repeated = [1, 2, 3, 4].map((sequence) => String(world.command(a, sequence)).slice(0, 29));
-  const lost = "Error: The command was applied";
-  assertEquals(repeated.map((text) => lost.startsWith(text)), [true, false, false, false]);
+  const repeated = [1, 2, 3, 4].map((sequence) => world.command(a, sequence));
+  assertEquals(repeated.map((answer) => answer === "result-lost"), [true, false, false, false]);
   assertEquals([world.applied, world.table.bytes <= 10_000], [4, true]);
   for (let sequence = 5; sequence <= SESSION_WINDOW; sequence++) {
     world.command(a, sequence, large);
     assertEquals(world.table.bytes <= 10_000 + 64 * sequence, true);
   }
-  assertEquals(String(world.command(a, SESSION_WINDOW)).startsWith(lost), true);
+  assertEquals(world.command(a, SESSION_WINDOW), "result-lost");
   // What counts are then the marks of those that were applied.
   assertEquals([world.applied, world.table.bytes], [SESSION_WINDOW, 64 * (SESSION_WINDOW + 1)]);
   const copy = new SessionTable();

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ResultLostError } from "../../errors.ts";
 import type { Session } from "../../raft.ts";
 import type { LogIndex } from "../../types.ts";
 import type { Ghost } from "./ghost.ts";
@@ -95,7 +96,7 @@ export function answeredOnce(
  * (`sessionsBytesMax`). K3: then it was applied.
  */
 export function isResultLost(ghost: Ghost, { value }: SimCommand, error: unknown): boolean {
-  if (!(error instanceof Error) || !error.message.startsWith("The command was applied before")) return false;
+  if (!(error instanceof ResultLostError)) return false;
   ghost.must(ghost.appliedAt.has(value), "K3", () => `"${value}" is said to be applied, and no machine has seen it`);
   return true;
 }

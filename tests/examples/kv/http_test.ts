@@ -1,6 +1,13 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { kvApp, type KvAppOptions } from "../../../examples/kv/http.ts";
-import { LeadershipLostError, NotLeaderError, OverloadedError, ShutdownError, StorageError } from "../../../mod.ts";
+import {
+  LeadershipLostError,
+  NotLeaderError,
+  OverloadedError,
+  ResultLostError,
+  ShutdownError,
+  StorageError,
+} from "../../../mod.ts";
 import { test } from "../../harness.ts";
 import { FakeServer } from "./fake_server.ts";
 
@@ -259,6 +266,15 @@ test("a write is 503 only when it is certainly not applied, and 504 when that is
   for (const [failure, status, code] of cases) {
     client.server.failure = failure;
     for (const [method, path, body] of WRITES) assertEquals(await client.error(method, path, body), [status, code]);
+  }
+});
+
+test("a write that was applied before, and whose result is lost, is 504 and says so", async () => {
+  const client = new Client();
+  client.server.failure = new ResultLostError();
+  for (const [method, path, body] of WRITES) {
+    const [status, { code, outcome }] = await client.json(method, path, body) as [number, Record<string, unknown>];
+    assertEquals([status, code, outcome], [504, "result-lost", "applied"]);
   }
 });
 
