@@ -2,6 +2,7 @@ import { assertEquals, assertInstanceOf } from "@std/assert";
 import { MembershipError } from "../src/errors.ts";
 import type { RaftEvent } from "../src/events.ts";
 import type { Raft } from "../src/raft.ts";
+import type { ConfigurationChange } from "../src/types.ts";
 import { test } from "./harness.ts";
 import { VirtualCluster, watch } from "./virtual_cluster.ts";
 
@@ -117,6 +118,24 @@ test("Raft.changeMembership(): three servers become three others in one step, an
     assertEquals(events.some(({ type }) => type === "removed"), true);
   }));
 
+for (const by of ["leader", "follower"] as const) {
+  test(`Raft.changeMembership() on a ${by} does what the type says, also when a whole server is spread into the change`, () =>
+    withFounders(3, 3, async (cluster, leader) => {
+      const [one, two] = cluster.ids.filter((id) => id !== leader.id);
+      const raft = by === "leader" ? leader : cluster.raft(two!);
+      const whole = () => raft.configuration.servers.find(({ id }) => id === one)!;
+      const suffrages = async (type: ConfigurationChange["type"]) => {
+        await cluster.settled(raft.changeMembership([{ type, ...whole() }]));
+        return leader.configuration.servers.filter(({ id }) => id === one).map(({ suffrage }) => suffrage);
+      };
+      assertEquals(await suffrages("demote-voter"), ["nonvoter"]);
+      await cluster.environment.until(() => whole().suffrage === "nonvoter");
+      assertEquals(await suffrages("add-voter"), ["voter"]);
+      assertEquals(await suffrages("remove-server"), []);
+      assertEquals(raft.metrics().protocolErrors, 0);
+    }));
+}
+
 test("Raft.removeServer() of the leader: it leads until that is committed, hands over, and its caller knows", () =>
   withFounders(3, 3, async (cluster, leader) => {
     const others = cluster.ids.filter((id) => id !== leader.id);
@@ -160,6 +179,10 @@ test("membership changes are refused with a reason: no voter, no quorum, another
       assertInstanceOf((await cluster.outcome(leader.addVoter(bad, "x"))).error, TypeError);
     }
     assertInstanceOf((await cluster.outcome(leader.addVoter("x", ""))).error, TypeError);
+    for (const type of ["add-voter", "add-nonvoter"]) {
+      const { error } = await cluster.outcome(leader.changeMembership([{ type, id: "x" } as never]));
+      assertInstanceOf(error, TypeError);
+    }
     assertInstanceOf((await cluster.outcome(leader.addVoter("x", "x", { priority: -1 }))).error, TypeError);
     assertInstanceOf((await cluster.outcome(leader.removeServer("x", { prevIndex: -1 }))).error, RangeError);
     cluster.isolate(two!);

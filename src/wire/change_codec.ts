@@ -18,7 +18,7 @@ const TYPES = ["add-voter", "add-nonvoter", "demote-voter", "remove-server"] as 
 export function encodeChanges(changes: readonly ConfigurationChange[]): Uint8Array {
   return encode(changes.map((change) => {
     const type = TYPES.indexOf(change.type);
-    return "address" in change ? [type, change.id, change.address, change.priority ?? null] : [type, change.id];
+    return isAddition(change) ? [type, change.id, change.address, change.priority ?? null] : [type, change.id];
   }));
 }
 
@@ -57,10 +57,21 @@ export function problemOfChanges(changes: readonly ConfigurationChange[]): strin
   if (changes.length > CHANGES_MAX) return `there are ${changes.length}, more than ${CHANGES_MAX}`;
   for (const change of changes) {
     if (!TYPES.includes(change.type)) return `the type ${JSON.stringify(change.type)} is unknown`;
-    const problem = "address" in change ? problemOfServer({ ...change, suffrage: "voter" }) : problemOfId(change.id);
+    const problem = isAddition(change) ? problemOfAddition(change) : problemOfId(change.id);
     if (problem !== undefined) return problem;
   }
   return undefined;
+}
+
+function problemOfAddition({ id, address, priority }: Addition): string | undefined {
+  return problemOfServer({ id, address, priority, suffrage: "voter" });
+}
+
+type Addition = Extract<ConfigurationChange, { readonly address: string }>;
+
+/** By its type, whatever else it holds: who spreads a server into a change gives an address with any. */
+function isAddition(change: ConfigurationChange): change is Addition {
+  return change.type === "add-voter" || change.type === "add-nonvoter";
 }
 
 function refuse(problem: string): never {

@@ -47,6 +47,9 @@ test("change: every kind of it on a stranger, a voter, a nonvoter and a staging 
     const one = [change(type, id)];
     assertEquals([type, id, textOf(serversAfter(servers, one, new Set()))], [type, id, waiting]);
     assertEquals([type, id, textOf(serversAfter(servers, one, new Set([id])))], [type, id, ready]);
+    // Whatever else it holds, as when a server is spread into it.
+    const more = [{ address: `${id}:1`, suffrage: "voter", ...change(type, id) }] as const;
+    assertEquals([type, id, textOf(serversAfter(servers, more, new Set()))], [type, id, waiting]);
   }
 });
 
