@@ -252,6 +252,60 @@ test("Raft.transferLeadership() to nobody in particular says who did not take ov
     assertEquals((await cluster.settled(stuck)).text, "1");
   }));
 
+/** Makes the disks of these write nothing, so that they lack a command, until `release` is called. */
+function stall(cluster: VirtualCluster, leader: Server, ids: readonly string[]) {
+  const stores = ids.map((id) => cluster.stores.get(id)!);
+  for (const store of stores) store.slowWrites = true;
+  const stuck = watch(leader.apply("stuck"));
+  const release = () => {
+    for (const store of stores) {
+      store.slowWrites = false;
+      for (const write of store.writing) write.resolve();
+    }
+  };
+  return { stuck, release };
+}
+
+test("Raft.transferLeadership() to another while one is under way is refused; those who wait for that one hear nothing of it", () =>
+  withFounders(3, 3, async (cluster, leader) => {
+    const others = cluster.ids.filter((id) => id !== leader.id);
+    const [one, two] = others as [string, string];
+    const third = cluster.raft(two);
+    await cluster.environment.until(() => others.every((id) => cluster.raft(id).appliedIndex === leader.lastIndex));
+    const { stuck, release } = stall(cluster, leader, others);
+    const waiting = [leader.transferLeadership(one), leader.transferLeadership(), third.transferLeadership()].map(
+      watch,
+    );
+    const refused = [leader, third].map((raft) => watch(raft.transferLeadership(two)));
+    for (const { error } of await cluster.settled(Promise.all(refused))) {
+      assertEquals((error as { reason: string }).reason, "busy");
+    }
+    assertEquals(leader.state, "leader");
+    release();
+    for (const { value } of await cluster.settled(Promise.all(waiting))) {
+      assertEquals((value as { id: string }).id, one);
+    }
+    assertEquals((await cluster.settled(stuck)).text, "1");
+  }));
+
+test("Raft.shutdown() of a leader goes on handing over while a transfer to another is refused", () =>
+  withFounders(3, 3, async (cluster, leader) => {
+    const others = cluster.ids.filter((id) => id !== leader.id);
+    const [one, two] = others as [string, string];
+    await cluster.environment.until(() => others.every((id) => cluster.raft(id).appliedIndex === leader.lastIndex));
+    const { stuck, release } = stall(cluster, leader, others);
+    const gone = watch(leader.shutdown());
+    const { error } = await cluster.outcome(cluster.raft(one).transferLeadership(two));
+    assertEquals([(error as { reason: string }).reason, leader.state], ["busy", "leader"]);
+    release();
+    const start = cluster.environment.now();
+    await cluster.settled(gone);
+    await cluster.leader(others);
+    // Nobody has to wait for an election timeout.
+    assertEquals(cluster.environment.now() - start < 50, true);
+    await cluster.settled(stuck);
+  }));
+
 test("Raft.verifyLeader(): true for a leader that is followed, not for a follower or a leader that is cut off", () =>
   withFounders(3, 3, async (cluster, leader) => {
     await cluster.settled(leader.verifyLeader());

@@ -148,8 +148,9 @@ export class Administration {
     const { to } = call;
     if (to === leader) return call.resolve(this.#host.leader!);
     const giveUpAt = this.#host.environment.now() + this.#transferMs();
-    this.#transferring.push({ call, from: leader, term: this.#host.state.term, giveUpAt });
-    if (leader === this.#host.id) return this.#host.take({ event: { type: "transfer-requested", to } });
+    const asker: Transferring = { call, from: leader, term: this.#host.state.term, giveUpAt };
+    this.#transferring.push(asker);
+    if (leader === this.#host.id) return this.#host.take({ event: { type: "transfer-requested", to }, asker });
     this.#host.peers.send(leader, { type: "transfer-request", term: this.#host.durableTerm, to });
   }
 
@@ -199,19 +200,20 @@ export class Administration {
     return new MembershipError(message, reason as MembershipError["reason"], outcome);
   }
 
-  /** The transfer under way ended without a new leader. */
-  onTransferFailed(reason: TransferFailure, to: ServerId | undefined): void {
+  /** The transfer under way ended without a new leader, for all who wait; or another was refused, for who asked for that. */
+  onTransferFailed(reason: TransferFailure, to: ServerId | undefined, asker: object | undefined): void {
     const { id, term } = { id: this.#host.id, term: this.#host.durableTerm };
-    for (const { peer } of this.#transferRemotes) {
+    const isMeant = (one: object) => reason === "timeout" || one === asker;
+    for (const { peer } of this.#transferRemotes.filter(isMeant)) {
       this.#host.peers.send(peer, { type: "transfer-response", term, reason });
     }
-    this.#transferRemotes = [];
-    this.#failTransfers(id, reason, to);
+    this.#transferRemotes = this.#transferRemotes.filter((one) => !isMeant(one));
+    this.#failTransfers((one) => one.from === id && isMeant(one), reason, to);
   }
 
-  #failTransfers(from: ServerId, reason: string, to?: ServerId): void {
-    const failed = this.#transferring.filter((one) => one.from === from);
-    this.#transferring = this.#transferring.filter((one) => one.from !== from);
+  #failTransfers(isMeant: (one: Transferring) => boolean, reason: string, to?: ServerId): void {
+    const failed = this.#transferring.filter(isMeant);
+    this.#transferring = this.#transferring.filter((one) => !failed.includes(one));
     for (const { call } of failed) call.reject(new TransferFailedError(reason, call.to ?? to, this.#host.leader));
   }
 
@@ -264,13 +266,15 @@ export class Administration {
 
   /** A peer's operator wants another leader. */
   onTransferRequest(peer: ServerId, to: ServerId | undefined): void {
-    this.#transferRemotes.push({ peer, id: 0 });
-    this.#host.enqueue({ event: { type: "transfer-requested", to } });
+    const asker: Remote = { peer, id: 0 };
+    this.#transferRemotes.push(asker);
+    this.#host.enqueue({ event: { type: "transfer-requested", to }, asker });
   }
 
   /** The leader could not hand over. */
   onTransferResponse(peer: ServerId, { reason }: TransferResponse): void {
-    this.#failTransfers(peer, reason);
+    // Who names nobody waits for the one under way, whoever is to lead then.
+    this.#failTransfers(({ from, call }) => from === peer && (reason !== "busy" || call.to !== undefined), reason);
   }
 
   /** A peer can't be talked to any more. */

@@ -29,4 +29,6 @@ export interface Item {
   readonly snapshot?: SnapshotMeta | undefined;
   /** Of commands. */
   readonly origin?: Origin | undefined;
+  /** Of a wish for another leader: who is told when it is refused. */
+  readonly asker?: object | undefined;
 }

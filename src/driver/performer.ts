@@ -94,8 +94,9 @@ export class Performer {
         announcer.warn(
           `leadership transfer${effect.to === undefined ? "" : ` to "${effect.to}"`} failed: ${effect.reason}`,
         );
-        calls.administration.onTransferFailed(effect.reason, effect.to);
-        return handler.onTransferFailed();
+        calls.administration.onTransferFailed(effect.reason, effect.to, item.asker);
+        // A caller's that is refused is not the one under way.
+        return effect.reason === "timeout" || item.asker === undefined ? handler.onTransferFailed() : undefined;
       case "settle-change":
         return calls.administration.onSettled(effect.id, effect.index, effect.refusal);
       case "announce-damage":
