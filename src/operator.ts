@@ -12,6 +12,7 @@ import type { ChangeOptions, WaitOptions } from "./raft.ts";
 import type { ConfigurationChange, LogIndex, ServerAddress, ServerId } from "./types.ts";
 import { Waiter } from "./waiter.ts";
 import { problemOfChanges } from "./wire/change_codec.ts";
+import { problemOfId } from "./wire/configuration.ts";
 
 /** The id that `addPeer` gives to a server it knows by its address alone: what no id may hold becomes `_`. */
 export function peerId(address: ServerAddress): ServerId {
@@ -61,6 +62,9 @@ export class Operator {
 
   /** See {@linkcode Raft.transferLeadership}. */
   transfer(to: ServerId | undefined, options?: WaitOptions): Promise<LeaderHint> {
+    const problem = to === undefined ? undefined : problemOfId(to);
+    // Its leader would take the message that names it for damaged.
+    if (problem !== undefined) return Promise.reject(new TypeError(`Cannot hand leadership over: ${problem}`));
     return this.#call(options, (waiter) => this.#calls.administration.transfer(Object.assign(waiter, { to })));
   }
 

@@ -243,6 +243,7 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    *
    * @throws {TransferFailedError} It did not take over; the leader goes on.
    * @throws {NotLeaderError} No leader could be reached.
+   * @throws {TypeError} What was named can be no server's id.
    */
   transferLeadership(to?: ServerId, options?: WaitOptions): Promise<LeaderHint>;
   /**

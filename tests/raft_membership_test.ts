@@ -252,6 +252,21 @@ test("Raft.transferLeadership() to nobody in particular says who did not take ov
     assertEquals((await cluster.settled(stuck)).text, "1");
   }));
 
+test("Raft.transferLeadership() to what can be no server's id is refused by the server that is asked (BE24)", () =>
+  withFounders(3, 3, async (cluster, leader) => {
+    const follower = cluster.raft(cluster.ids.find((id) => id !== leader.id)!);
+    for (const raft of [leader, follower]) {
+      for (const to of ["x y", "", null, 5, { signal: undefined }]) {
+        const start = cluster.environment.now();
+        const { error } = await cluster.outcome(raft.transferLeadership(to as never));
+        assertInstanceOf(error, TypeError);
+        assertEquals(cluster.environment.now(), start);
+      }
+    }
+    // Nobody's connection is closed for it.
+    assertEquals([leader.state, leader.metrics().protocolErrors], ["leader", 0]);
+  }));
+
 /** Makes the disks of these write nothing, so that they lack a command, until `release` is called. */
 function stall(cluster: VirtualCluster, leader: Server, ids: readonly string[]) {
   const stores = ids.map((id) => cluster.stores.get(id)!);
