@@ -75,9 +75,11 @@ export function isWhole(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** A value in a message: text in quotes, as a number in quotes is no number. */
+/** A value in a message: text in quotes, as a number in quotes is no number; of what is no plain value, what it is. */
 export function shown(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value) : String(value);
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "bigint") return `${value}n`;
+  return value !== null && (typeof value === "object" || typeof value === "function") ? nameOf(value) : String(value);
 }
 
 /** What a value is, for messages: its class, or its type when it has none. */

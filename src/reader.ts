@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkNumber, checkOptions, checkWhole, isWhole, nameOf } from "./checks.ts";
+import { checkNumber, checkOptions, checkWhole, isWhole, nameOf, shown } from "./checks.ts";
 import type { Calls } from "./driver/calls.ts";
 import type { Environment } from "./driver/environment.ts";
 import type { Heard } from "./driver/leader_contact.ts";
@@ -113,7 +113,7 @@ export class Reader {
 /** Whether what is to be seen can be asked for like this. */
 function checkSeen({ consistency = "linearizable", session, minIndex, maxStalenessMs }: ReadOptions): void {
   if (!CONSISTENCIES.includes(consistency)) {
-    throw new TypeError(`Cannot read with consistency "${consistency}": use one of ${CONSISTENCIES.join(", ")}`);
+    throw new TypeError(`Cannot read with consistency ${shown(consistency)}: use one of ${CONSISTENCIES.join(", ")}`);
   }
   if (session !== undefined && consistency !== "session") {
     throw new TypeError(`Cannot read with a session as the consistency is "${consistency}": use "session"`);
