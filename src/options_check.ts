@@ -101,7 +101,12 @@ export function checkParts<C, R>(options: RaftOptions<C, R>): void {
 
 /** Checks that the option has all methods of one of these sets. */
 function mustHave(name: string, part: unknown, sets: readonly (readonly string[])[], what: string): void {
-  const has = (method: string) => typeof (part as Record<string, unknown> | null | undefined)?.[method] === "function";
+  // A class has an apply(), too, like any function: it is a machine's only once that is made.
+  const inherited = Function.prototype as unknown as Record<string, unknown>;
+  const has = (name: string) => {
+    const method = (part as Record<string, unknown> | null | undefined)?.[name];
+    return typeof method === "function" && method !== inherited[name];
+  };
   if (sets.some((methods) => methods.every(has))) return;
   const methods = sets.map((set) => set.map((method) => `${method}()`).join(" and ")).join(" or ");
   throw new TypeError(`Cannot use the options as '${name}' must be ${what}, with ${methods}`);

@@ -122,6 +122,23 @@ test("createRaft() refuses parts that are missing or no parts, names them and op
   }
 });
 
+test("createRaft() refuses a machine's class and what would make one, as the apply() of a function is no machine's", async () => {
+  class Machine {
+    apply = (command: string) => command;
+  }
+  class Static {
+    static apply = (command: string) => command;
+  }
+  for (const machine of [Machine, () => new Machine()]) {
+    await assertRejects(() => createRaft(changed({ machine })), TypeError, "'machine' must be a state machine");
+  }
+  for (const machine of [new Machine(), Static]) {
+    const raft = await createRaft(changed({ machine }));
+    assertEquals(await raft.apply("x"), "x");
+    await raft.shutdown();
+  }
+});
+
 test("createRaft() refuses a clusterId that no peer or disk would take, and takes the longest", async () => {
   for (const clusterId of ["", "x".repeat(256), "ü".repeat(128), "a\nb", "\ud800", 5, null]) {
     await assertRejects(() => createRaft(changed({ clusterId })), TypeError, "'clusterId' must be 1 to 255 bytes");
