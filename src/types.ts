@@ -54,6 +54,9 @@ export interface Configuration {
   readonly outgoing?: readonly ServerId[];
 }
 
+/** The most servers a configuration may hold. */
+export const SERVERS_MAX = 1_000;
+
 /**
  * One wish for the servers of a cluster. What is so already is no change.
  *

@@ -185,6 +185,12 @@ test("membership changes are refused with a reason: no voter, no quorum, another
     }
     assertInstanceOf((await cluster.outcome(leader.addVoter("x", "x", { priority: -1 }))).error, TypeError);
     assertInstanceOf((await cluster.outcome(leader.removeServer("x", { prevIndex: -1 }))).error, RangeError);
+    const listener = (i: number) => ({ type: "add-nonvoter", id: `n${i}`, address: `n${i}` }) as const;
+    const many = Array.from({ length: 998 }, (_, i) => listener(i));
+    assertEquals(await reason(leader.changeMembership(many)), "invalid not-applied");
+    await cluster.settled(leader.changeMembership([listener(0)]));
+    const inItsPlace = [{ type: "add-voter", id: "x", address: "n0" }, { type: "remove-server", id: "n0" }] as const;
+    assertEquals(await reason(leader.changeMembership(inItsPlace)), "invalid not-applied");
     cluster.isolate(two!);
     await cluster.environment.advance(600);
     assertEquals(await reason(leader.removeServer(one!)), "no-quorum not-applied");

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Configuration, ConfigurationChange, Server, ServerId } from "../types.ts";
+import { type Configuration, type ConfigurationChange, type Server, type ServerId, SERVERS_MAX } from "../types.ts";
 import { isSameDisk } from "./identity.ts";
 import { voterSets } from "./quorum.ts";
 
@@ -86,6 +86,7 @@ function byId(a: Server, b: Server): number {
 
 /** What is wrong with these servers; undefined when nothing is. */
 export function problemOf(servers: readonly Server[]): ChangeProblem | undefined {
+  if (servers.length > SERVERS_MAX) return `there would be ${servers.length} servers, more than ${SERVERS_MAX}`;
   if (!servers.some(({ suffrage }) => suffrage === "voter")) return "it would leave no voter";
   const owners = new Map<string, ServerId>();
   for (const { id, address } of servers) {

@@ -90,7 +90,7 @@ function advance(step: Step, leading: Leading, change: Reconfiguration): boolean
     }
     if (!isPossible(step, leading, change)) return false;
     change.phase = "catching-up";
-    const staged = serversAfter(servers, change.changes.filter((one) => isToVote(one, servers)), new Set());
+    const staged = stagedFor(change, servers);
     if (!isSame(staged, servers)) {
       change.begun = true;
       append(step, { servers: staged });
@@ -109,6 +109,11 @@ function advance(step: Step, leading: Leading, change: Reconfiguration): boolean
   return true;
 }
 
+/** The servers while those that are to vote catch up: all others are as before until then. */
+function stagedFor({ changes }: Reconfiguration, servers: readonly Server[]): Server[] {
+  return serversAfter(servers, changes.filter((one) => isToVote(one, servers)), new Set());
+}
+
 /** Whether the wish is for a vote that its server does not have yet. */
 function isToVote(change: ConfigurationChange, servers: readonly Server[]): boolean {
   return change.type === "add-voter" &&
@@ -121,6 +126,10 @@ function isPossible(step: Step, leading: Leading, change: Reconfiguration): bool
   const after = serversAfter(current.servers, change.changes, new Set(change.changes.map(({ id }) => id)));
   const problem = problemOf(after) ?? problemOf(towards(current, after).servers);
   if (problem !== undefined) return giveUp(step, leading, change, "invalid", problem);
+  const early = problemOf(stagedFor(change, current.servers));
+  if (early !== undefined) {
+    return giveUp(step, leading, change, "invalid", `${early} until those to vote have caught up`);
+  }
   // Servers that are yet to come have to catch up first, and are asked then.
   const isYetToCome = (id: ServerId) => change.phase === "waiting" && !isVoter(current, id);
   const silent = change.force ? undefined : silentVoters(step, towards(current, after), isYetToCome);

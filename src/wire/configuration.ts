@@ -10,13 +10,10 @@
 import { decode, encode, type ValueMap, type ValueType } from "@std/msgpack";
 import { InvariantError, ProtocolError } from "../errors.ts";
 import { crc32c } from "./crc32c.ts";
-import type { Configuration, Disk, Server, ServerId, Suffrage } from "../types.ts";
+import { type Configuration, type Disk, type Server, type ServerId, SERVERS_MAX, type Suffrage } from "../types.ts";
 
 /** What a server's id looks like. */
 export const SERVER_ID_PATTERN: RegExp = /^[A-Za-z0-9._-]{1,64}$/;
-
-/** The most servers a configuration may hold. */
-export const SERVERS_MAX = 1_000;
 
 /** The most characters an address may have: a DNS name, brackets and a port fit. */
 export const ADDRESS_LENGTH_MAX = 300;

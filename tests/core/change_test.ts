@@ -2,7 +2,13 @@ import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { isSame, left, problemOf, promoted, serversAfter, towards } from "../../src/core/change.ts";
 import { allVoters, majority, voterSets } from "../../src/core/quorum.ts";
-import type { Configuration, ConfigurationChange, Server, ServerId } from "../../src/types.ts";
+import {
+  type Configuration,
+  type ConfigurationChange,
+  type Server,
+  type ServerId,
+  SERVERS_MAX,
+} from "../../src/types.ts";
 import { test } from "../harness.ts";
 import { configuration } from "./states.ts";
 
@@ -75,11 +81,16 @@ test("change: one voter more or less is made at once, two are joint with those b
   for (const after of ["a b d", "a", "a b c d e", "d e f", "a b ~c d"]) assertEquals(outgoing(after), ["a", "b", "c"]);
 });
 
-test("change: no voter, or two servers with one address, are refused; one voter is enough", () => {
+test("change: no voter, too many servers, or two with one address, are refused; one voter is enough", () => {
   assertEquals(problemOf(configuration("~a +b").servers), "it would leave no voter");
   assertEquals(problemOf(configuration("a ~b").servers), undefined);
   const twice = [...servers, { id: "x", address: "a:1", suffrage: "nonvoter" as const }];
   assertEquals(problemOf(twice), '"a" and "x" would have the same address a:1');
+  const many = Array.from({ length: SERVERS_MAX + 1 }, (_, i): Server => {
+    return { id: `${i}`, address: `${i}`, suffrage: "voter" };
+  });
+  assertEquals(problemOf(many), "there would be 1001 servers, more than 1000");
+  assertEquals(problemOf(many.slice(1)), undefined);
 });
 
 test("change: servers are the same when nothing about any differs", () => {

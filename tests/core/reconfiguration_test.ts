@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { Core } from "../../src/core/core.ts";
 import type { Effect } from "../../src/core/effect.ts";
-import type { ConfigurationChange, LogIndex, ServerId } from "../../src/types.ts";
+import { type ConfigurationChange, type LogIndex, type ServerId, SERVERS_MAX } from "../../src/types.ts";
 import { test } from "../harness.ts";
 import {
   accepted,
@@ -137,6 +137,26 @@ test("membership: the last voter stays (M7, BM15)", () => {
   const alone = leader({ servers: "a ~n" });
   assertEquals(settled(ask(alone, [demote("a")])), ["1 invalid"]);
   assertEquals(appended(ask(leader(), [remove("b"), remove("c")])), ["3: a -b -c / a b c"]);
+});
+
+test("membership: what can't be while a server catches up is refused, also when it could be after that", () => {
+  const at = (id: ServerId, address: string): ConfigurationChange => ({ type: "add-voter", id, address });
+  for (const taken of [at("c", "c:2"), remove("n")]) {
+    // It would have the address of one that goes, or moves, only when it has caught up.
+    const core = leader({ servers: "a b c ~n" });
+    const effects = ask(core, [at("x", `${taken.id}:1`), taken]);
+    assertEquals([appended(effects), settled(effects)], [[], ["1 invalid"]]);
+    // Without a vote it need not catch up.
+    const listener = { type: "add-nonvoter", id: "x", address: `${taken.id}:1` } as const;
+    assertEquals(settled(ask(core, [listener, taken], { id: 2 })), []);
+    assertEquals(core.state.log.lastIndex, 3);
+  }
+  // Where there is room for one more only: two come when one has gone.
+  const many = (count: number) => ["a", ...Array.from({ length: count - 1 }, (_, i) => `~n${i}`)].join(" ");
+  const full = leader({ servers: many(SERVERS_MAX - 1) });
+  assertEquals(settled(ask(full, [add("x"), add("y"), remove("n0")])), ["1 invalid"]);
+  assertEquals(settled(ask(full, [add("x"), remove("n0")], { id: 2 })), []);
+  assertEquals(full.state.log.lastIndex, 3);
 });
 
 test("membership: what would leave too few voters that answer is refused unless forced", () => {

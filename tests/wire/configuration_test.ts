@@ -2,8 +2,8 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { decode, encode, type ValueType } from "@std/msgpack";
 import fc from "fast-check";
 import { InvariantError, ProtocolError } from "../../src/errors.ts";
-import type { Configuration, Server } from "../../src/types.ts";
-import { decodeConfiguration, encodeConfiguration, SERVERS_MAX } from "../../src/wire/configuration.ts";
+import { type Configuration, type Server, SERVERS_MAX } from "../../src/types.ts";
+import { decodeConfiguration, encodeConfiguration } from "../../src/wire/configuration.ts";
 import { test } from "../harness.ts";
 import { toHex } from "../hex.ts";
 
