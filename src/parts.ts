@@ -18,6 +18,7 @@ import type { Store, StoreFactory, StoreState } from "./store/store.ts";
 import type { Transport } from "./transport/transport.ts";
 import type { Configuration, ServerId } from "./types.ts";
 import { fingerprintOf } from "./wire/configuration.ts";
+import { isStoredDisk } from "./wire/handshake_codec.ts";
 import { SNAPSHOT_CHUNK_BYTES_MAX } from "./wire/snapshot.ts";
 
 /** Closes what was opened, the last first. */
@@ -78,6 +79,7 @@ async function openLocal<C, R>(
   const found = await store.open(options.id);
   // Left open while and after its server runs; without a server it goes back as it came.
   if (store === options.store) borrowed.push(() => store.close());
+  checkDisk(options.id, found);
   checkCluster(options, found);
   const snapshots = await openSnapshots(options, store, needsSnapshots || found.firstIndex > 1, closers, borrowed);
   return { store, found, snapshots, logger: safeLogger(options.logger) };
@@ -272,6 +274,15 @@ export function checkFrames(settings: RaftSettings, { frameBytesMax = Infinity }
         `make it at least ${needed} on every server`,
     );
   }
+}
+
+/** A store may be the user's own: what other servers would not take as its disk is found out here. */
+function checkDisk(id: ServerId, { identity }: StoreState): void {
+  if (isStoredDisk(identity)) return;
+  throw new StorageError(
+    `Cannot start server "${id}" as its store must give an incarnation of 1 to 64 printable characters, and count its starts from 1`,
+    "open",
+  );
 }
 
 function checkCluster<C, R>({ id, clusterId }: LocalOptions<C, R>, { identity }: StoreState): void {

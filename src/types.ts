@@ -134,7 +134,7 @@ export interface Identity {
   readonly clusterId: string;
   /** The server. */
   readonly serverId: ServerId;
-  /** Random, made when the disk was first used: tells a wiped disk from the one before. */
+  /** Random, made when the disk was first used: tells a wiped disk from the one before. 1 to 64 printable characters. */
   readonly incarnation: string;
   /** How often the server was started on this disk, from 1. */
   readonly starts: number;

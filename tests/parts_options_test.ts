@@ -7,6 +7,8 @@ import { assertEquals, assertInstanceOf, assertRejects, assertStringIncludes, as
 import { kvStore } from "../adapters/deno/kv.ts";
 import { fileSnapshotStore, fileStore } from "../adapters/fs/mod.ts";
 import { adminApp } from "../adapters/hono/admin.ts";
+import { createRaft } from "../mod.ts";
+import { StorageError } from "../src/errors.ts";
 import { recoverCluster } from "../src/offline.ts";
 import { logCache } from "../src/store/cached_store.ts";
 import { memoryStore } from "../src/store/memory.ts";
@@ -76,6 +78,21 @@ test("stores refuse what could pass for a lock, a size or a prefix when they are
   await assertRejects(() => snapshots({ retain: "2" }), RangeError, "keep at least 1");
   const inKv = kvStore({ kv: {} as never, prefix: "raft" as never });
   await assertRejects(() => inKv.open({}), TypeError, "'prefix' must be an array, not string");
+});
+
+test("createRaft() refuses a store whose incarnation no leader could write down, and takes the longest and the shortest", async () => {
+  const opened = (incarnation: string) =>
+    createRaft({
+      id: "a",
+      machine: { apply: () => 0 },
+      store: memoryStore({ random: () => incarnation }),
+      transport: memoryNetwork().transport("a"),
+    });
+  for (const incarnation of ["", "i".repeat(65), "a\nb", 5 as never]) {
+    const error = await assertRejects(() => opened(incarnation), StorageError, "an incarnation of 1 to 64 printable");
+    assertEquals(error.operation, "open");
+  }
+  for (const incarnation of ["i", "i".repeat(64)]) await (await opened(incarnation)).shutdown();
 });
 
 test("recoverCluster() refuses a dryRun that is no boolean, as what looks like one could be taken for the other", async () => {

@@ -104,14 +104,16 @@ export function problemOfServer(
     return `the address ${quote(String(address))} of "${id}" is empty, too long or has blanks in it`;
   }
   if (!SUFFRAGES.includes(suffrage)) return `the suffrage ${quote(suffrage)} of "${id}" is unknown`;
-  if (disk !== undefined && problemOfDisk(disk)) return `the disk of "${id}" is none`;
+  if (disk !== undefined && !isDisk(disk)) return `the disk of "${id}" is none`;
   if (priority === undefined) return undefined;
   const fits = Number.isInteger(priority) && priority >= 0 && priority <= PRIORITY_MAX;
   return fits ? undefined : `the priority ${priority} of "${id}" is not a whole number from 0 to ${PRIORITY_MAX}`;
 }
 
-function problemOfDisk({ incarnation, starts }: Disk): boolean {
-  return incarnation.length < 1 || incarnation.length > 64 || !Number.isSafeInteger(starts) || starts < 1;
+/** Whether a configuration can hold this disk. */
+export function isDisk({ incarnation, starts }: Disk): boolean {
+  if (typeof incarnation !== "string" || incarnation.length < 1 || incarnation.length > 64) return false;
+  return Number.isSafeInteger(starts) && starts >= 1;
 }
 
 function problemOfOutgoing(outgoing: readonly ServerId[]): string | undefined {

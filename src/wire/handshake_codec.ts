@@ -6,8 +6,8 @@
  */
 import { decode, encode } from "@std/msgpack";
 import { ProtocolError } from "../errors.ts";
-import type { ServerAddress, ServerId } from "../types.ts";
-import { SERVER_ID_PATTERN } from "./configuration.ts";
+import type { Disk, ServerAddress, ServerId } from "../types.ts";
+import { isDisk, SERVER_ID_PATTERN } from "./configuration.ts";
 
 /** No hello or reply is longer. */
 export const HANDSHAKE_BYTES_MAX = 2048;
@@ -90,6 +90,11 @@ export function isClusterId(id: unknown): id is string {
   return new TextEncoder().encode(id).length <= CLUSTER_ID_BYTES_MAX;
 }
 
+/** Whether every handshake takes a store's disk, and every configuration can hold it. */
+export function isStoredDisk(disk: Disk): boolean {
+  return isDisk(disk) && isPrintable(disk.incarnation);
+}
+
 /** Encodes a hello. */
 export function encodeHello(hello: Hello): Uint8Array {
   return encode([
@@ -124,8 +129,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
     from: serverId(items[3], "from"),
     to: serverId(items[4], "to"),
     channel,
-    incarnation: text(items[6], "incarnation"),
-    starts: integer(items[7], "starts"),
+    ...diskOf(items[6], items[7]),
     address: text(items[8], "address"),
     nonce: integer(items[9], "nonce"),
     lastNonce: integer(items[10], "lastNonce"),
@@ -160,8 +164,7 @@ export function decodeReply(bytes: Uint8Array): HandshakeReply {
       protocol: integer(items[1], "protocol"),
       clusterId: clusterId(items[2]),
       serverId: serverId(items[3], "serverId"),
-      incarnation: text(items[4], "incarnation"),
-      starts: integer(items[5], "starts"),
+      ...diskOf(items[4], items[5]),
       address: text(items[6], "address"),
       firstEntry: items.length > 7 ? text(items[7], "firstEntry") : "",
     },
@@ -203,6 +206,13 @@ function serverId(value: unknown, name: string): ServerId {
 function clusterId(value: unknown): string {
   if (value === "" || isClusterId(value)) return value;
   throw new ProtocolError("Cannot decode a handshake: clusterId is not a short printable text");
+}
+
+/** As a configuration holds it: a leader that could not write it down would have to stop. */
+function diskOf(incarnation: unknown, starts: unknown): Disk {
+  const disk = { incarnation: text(incarnation, "incarnation"), starts: integer(starts, "starts") };
+  if (isDisk(disk)) return disk;
+  throw new ProtocolError("Cannot decode a handshake: it names no disk, with an incarnation of 1 to 64 characters");
 }
 
 /** Whether it may end up in logs: no control characters that forge lines, no lone surrogates. */

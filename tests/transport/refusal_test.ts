@@ -129,7 +129,7 @@ worldTest("a server that answers for another one is refused by the dialling side
     protocol: 1,
     clusterId: "",
     serverId: "liar",
-    incarnation: "",
+    incarnation: "liar",
     starts: 1,
     address: "",
     firstEntry: "",
@@ -139,6 +139,7 @@ worldTest("a server that answers for another one is refused by the dialling side
     [{ ...welcome, serverId: "b", protocol: 3 }, "not offered"],
     [{ ...welcome, serverId: "b", clusterId: "else" }, "wrong cluster id"],
     [{ ...welcome, serverId: "b", firstEntry: "two" }, "another bootstrap"],
+    [{ ...welcome, serverId: "b", incarnation: "" }, "names no disk"],
   ] as const;
   let turn = 0;
   const listener = await world.internet.layer("liar:1").listen((stream) => {

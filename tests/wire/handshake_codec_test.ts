@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { ProtocolError } from "../../src/errors.ts";
 import { encodeSegmentHeader } from "../../src/store/wal/segment_header.ts";
 import { encodeBatch } from "../../src/wire/batch.ts";
+import { encodeConfiguration } from "../../src/wire/configuration.ts";
 import {
   CLUSTER_ID_BYTES_MAX,
   decodeHello,
@@ -13,6 +14,7 @@ import {
   HANDSHAKE_BYTES_MAX,
   type Hello,
   isClusterId,
+  isStoredDisk,
   type Welcome,
 } from "../../src/wire/handshake_codec.ts";
 import { test } from "../harness.ts";
@@ -117,6 +119,33 @@ test("a cluster id has at most as many bytes as a store has room for, so that wh
   }
   assertEquals(decodeHello(helloWith(2, "")).clusterId, "");
   assertEquals(["", "\ud800", "a\nb", 5, null].map(isClusterId), [false, false, false, false, false]);
+});
+
+test("a handshake names a disk as a configuration holds it, or the leader that writes it down would have to stop", () => {
+  const disks: readonly (readonly [incarnation: string, starts: number])[] = [
+    ...[["", 1], ["i".repeat(65), 1], ["i", 0]] as const,
+    ...[["i", 1], ["i".repeat(64), Number.MAX_SAFE_INTEGER]] as const,
+  ];
+  const taken = disks.map(([incarnation, starts]) => {
+    const disk = { incarnation, starts };
+    const server = { id: "a", address: "a", suffrage: "voter", disk } as const;
+    const hello = HELLO_ITEMS.with(6, incarnation).with(7, starts);
+    return [
+      () => decodeHello(encode(hello)),
+      () => decodeReply(encode([0, 1, "c", "b", incarnation, starts, "a"])),
+      () => encodeConfiguration({ servers: [server] }),
+      () => assertEquals(isStoredDisk(disk), true),
+    ].map((run) => {
+      try {
+        run();
+        return true;
+      } catch {
+        return false;
+      }
+    });
+  });
+  assertEquals(taken, [false, false, false, true, true].map((isTaken) => Array(4).fill(isTaken)));
+  assertEquals(isStoredDisk({ incarnation: "a\nb", starts: 1 }), false);
 });
 
 test("decodeHello() refuses too few items and no items at all", () => {
