@@ -174,6 +174,8 @@ test("membership changes are refused with a reason: no voter, no quorum, another
     assertEquals(await reason(leader.changeMembership(all)), "invalid not-applied");
     const stale = { prevIndex: leader.configuration.index + 1 };
     assertEquals(await reason(leader.removeServer(one!, stale)), "configuration-changed not-applied");
+    const endless = { prevIndex: Number.MAX_SAFE_INTEGER };
+    assertEquals(await reason(cluster.raft(one!).removeServer(two!, endless)), "configuration-changed not-applied");
     assertEquals(await reason(leader.addVoter("x", one!)), "invalid not-applied");
     for (const bad of ["", "a b", "x".repeat(65)]) {
       assertInstanceOf((await cluster.outcome(leader.addVoter(bad, "x"))).error, TypeError);

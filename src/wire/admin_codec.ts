@@ -85,7 +85,8 @@ export function adminMessageOf(
 
 function changeRequestOf(items: Items, attachment: Uint8Array) {
   const [term, id] = [items.integer("term"), items.integer("id")];
-  const prevIndex = items.isNull() ? undefined : items.index("prevIndex");
+  // An operator's own, and only compared: none is too large.
+  const prevIndex = items.isNull() ? undefined : items.integer("prevIndex");
   const force = items.boolean("force");
   const count = items.integer("count");
   items.end();
