@@ -7,7 +7,7 @@
 import { SessionExpiredError } from "../errors.ts";
 import { mark } from "../marks.ts";
 import type { LogIndex } from "../types.ts";
-import { type ClientBlock, decodeClientBlock, KEY_SESSION_MIN } from "../wire/client_block.ts";
+import { type ClientBlock, decodeClientBlock, KEY_SESSION_MIN, sessionNumber } from "../wire/client_block.ts";
 import type { Records } from "../wire/record.ts";
 import {
   decodeLimits,
@@ -141,10 +141,11 @@ export class SessionTable {
       return { ok: false, error } as const;
     }
     this.#limits = limits;
-    this.#sessions.set(`${index}`, { usedMs: timeMs, high: 0, results: new Map() });
+    const number = sessionNumber(index);
+    this.#sessions.set(`${number}`, { usedMs: timeMs, high: 0, results: new Map() });
     this.#bytes += OVERHEAD_BYTES;
     this.#shrink();
-    return { ok: true, value: index } as const;
+    return { ok: true, value: number } as const;
   }
 
   #use(key: string, session: SessionState, timeMs: number): void {

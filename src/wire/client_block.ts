@@ -4,7 +4,7 @@
  *
  * | session | sequence | |
  * |---|---|---|
- * | 0 | 0 | opens a session; its number is the entry's index |
+ * | 0 | 0 | opens a session; its number follows from the entry's index, see {@linkcode sessionNumber} |
  * | the number | 0 | keeps it open; with an empty payload closes it |
  * | the number | 1, 2, … | a command |
  * | from {@linkcode KEY_SESSION_MIN} | any | a command known by a key: the two are what the key's digest begins with |
@@ -12,6 +12,7 @@
  * @module
  */
 import { ProtocolError } from "../errors.ts";
+import type { LogIndex } from "../types.ts";
 import { getU64, setU64 } from "./integers.ts";
 
 /** Whose command it is. */
@@ -25,8 +26,16 @@ export interface ClientBlock {
 /** Bytes of a client block. */
 export const CLIENT_BLOCK_BYTES = 16;
 
-/** Sessions from here on are digests of keys; no log has so many entries. */
+/** Sessions from here on are digests of keys. */
 export const KEY_SESSION_MIN: number = 2 ** 52;
+
+/**
+ * The number of the session that the entry at this index opens: the index, as long as that does not pass for a digest. In a
+ * log so long numbers begin anew, as sessions that had them are long forgotten.
+ */
+export function sessionNumber(index: LogIndex): number {
+  return index < KEY_SESSION_MIN ? index : index - KEY_SESSION_MIN + 1;
+}
 
 /** Encodes a client block, followed by the user's extensions. */
 export function encodeClientBlock({ session, sequence }: ClientBlock, extensions?: Uint8Array): Uint8Array {

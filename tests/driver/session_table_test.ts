@@ -13,9 +13,14 @@ const nothing = new Uint8Array();
 /** A table, and a machine that counts. */
 class World {
   readonly table = new SessionTable();
-  #index = 0;
+  #index: number;
   timeMs = 0;
   applied = 0;
+
+  /** The log goes on after this entry. */
+  constructor(index = 0) {
+    this.#index = index;
+  }
 
   open(over: Partial<SessionLimits> = {}): number {
     const payload = encodeLimits({ ...limits, ...over });
@@ -189,6 +194,19 @@ test("sessions: a command known by a key needs no session and is applied once", 
   const key = KEY_SESSION_MIN + 5;
   assertEquals([world.command(key, 7), world.command(key, 7), world.command(key, 8)], [1, 1, 2]);
   assertEquals(world.command(KEY_SESSION_MIN - 1, 7), "session-expired");
+});
+
+test("sessions: one is no key, however long the log is", () => {
+  // The last ones that are numbered by their index, and the first ones that can't be; the wire takes no later index.
+  for (const before of [2 ** 32 - 2, 2 ** 52 - 2, 2 ** 53 - 2 ** 32 - 10]) {
+    const world = new World(before);
+    const [a, b] = [world.open(), world.open()];
+    assertEquals([world.command(a, 1), world.command(b, 1), world.command(a, 1), world.command(a, 2)], [1, 2, 1, 3]);
+    assertEquals([world.mark(a, nothing), world.command(a, 3), world.command(b, 2)], [undefined, "session-expired", 4]);
+    assertEquals([a, b].every((number) => number > 0 && number < KEY_SESSION_MIN), true);
+    world.timeMs = limits.ttlMs + 1;
+    assertEquals([world.command(b, 2), world.command(KEY_SESSION_MIN + b, 1)], ["session-expired", 5]);
+  }
 });
 
 test("sessions: limits that are none open nothing", () => {
