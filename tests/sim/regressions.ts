@@ -55,7 +55,7 @@ export function parseRegression(text: string, name: string): Regression {
 
 function complete(config: Partial<SimConfig>): SimConfig {
   const request = { servers: config.servers ?? 3, faults: [], moving: false } as const;
-  const { foundedLate: _1, shutdownOnRemove: _2, ...drawn } = drawConfig(Random.seeded(0), request);
+  const { foundedLate: _1, shutdownOnRemove: _2, indexStart: _3, ...drawn } = drawConfig(Random.seeded(0), request);
   const quiet = {
     ...drawn,
     termStart: 0,

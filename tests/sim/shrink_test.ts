@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { InvariantViolation } from "../../src/testing/sim/ghost.ts";
 import { runScript, runSeed } from "../../src/testing/sim/run.ts";
 import { isCall, type Script } from "../../src/testing/sim/script.ts";
 import { shrink } from "../../src/testing/sim/shrink.ts";
@@ -69,6 +70,21 @@ test("sim: nothing is shrunk that does not fail in that way", async () => {
   };
   assertEquals(await shrink(script, { run, invariant: "E1", triesMax: 100 }), undefined);
   assertEquals(tries, 1);
+});
+
+test("sim: logs begin with entry 1 in what is left, unless it takes more", async () => {
+  const indexStart = 2 ** 32 - 10;
+  const report = await runSeed(3, { steps: 50, servers: 1, faults: [], indexStart });
+  for (const isNeeded of [false, true]) {
+    const run = (script: Script) => {
+      const fails = !isNeeded || script.config.indexStart === indexStart;
+      return Promise.resolve({ ...report, script, violation: fails ? new InvariantViolation("L1", "") : undefined });
+    };
+    const { script } = (await shrink({ ...report.script, decisions: [] }, { run, invariant: "L1", triesMax: 60 }))!;
+    assertEquals(script.config.indexStart, isNeeded ? indexStart : undefined);
+    const again = parseRegression(formatRegression({ invariant: "L1", what: "", script }), "again").script;
+    assertEquals(again.config.indexStart, script.config.indexStart);
+  }
 });
 
 test("sim: shrinking ends when it has taken the runs it may take", async () => {

@@ -203,15 +203,15 @@ export class Aftermath {
    */
   async #standStill(): Promise<void> {
     const { ghost, present } = this.#simulation;
-    const [committed, led] = [ghost.commits.length, ghost.leaders.size];
+    const [committed, led] = [ghost.commits.last, ghost.leaders.size];
     this.hasHalted = true;
     for (const server of present) {
       await this.#probe(server, "K4", (what, isAnswered) => {
         ghost.must(!isAnswered, "D2", () => `"${server.id}" answers ${what} although nobody is left who may lead`);
       });
     }
-    ghost.must(ghost.commits.length === committed, "D2", () => {
-      return `${ghost.commits.length - committed} entries are committed although nobody is left who may lead`;
+    ghost.must(ghost.commits.last === committed, "D2", () => {
+      return `${ghost.commits.last - committed} entries are committed although nobody is left who may lead`;
     });
     ghost.must(ghost.leaders.size === led && leaderOf(present) === undefined, "D2", () => {
       return `somebody leads although nobody is left who may: ${present.map(words).join("; ")}`;
@@ -362,10 +362,10 @@ export class Aftermath {
   #scan(): void {
     const { ghost, workload } = this.#simulation;
     const lives = this.#members.flatMap(({ life }) => life?.raft === undefined ? [] : [life]);
-    const last = ghost.commits.length;
+    const { last } = ghost.commits;
     for (const life of lives) {
       for (const [where, log] of [["memory", life.log], ["disk", life.disk.log]] as const) {
-        ghost.must(last === 0 || log.hashAt(last) === ghost.commits[last - 1]!.hash, "C5", () => {
+        ghost.must(last === 0 || log.hashAt(last) === ghost.commits.at(last)!.hash, "C5", () => {
           return `"${life.id}" does not hold the ${last} entries that were committed in its ${where}`;
         });
       }

@@ -138,11 +138,11 @@ function latestTerm(ghost: Ghost): number {
 function standsFor(ghost: Ghost, id: string, { index, term, configurationIndex }: SnapshotMeta): void {
   // Whoever took it may be the first that knows of it.
   ghost.later.push(() => {
-    const committed = ghost.commits[index - 1];
+    const committed = ghost.commits.at(index);
     ghost.must(committed?.term === term, "S1", () => {
       return `"${id}" gives a snapshot up to entry ${index} of term ${term}; committed is one of term ${committed?.term}`;
     });
-    const last = ghost.commits.slice(0, index).findLastIndex(({ configuration }) => configuration !== undefined) + 1;
+    const last = ghost.commits.configuredAt(index);
     ghost.must(last === configurationIndex, "S1", () => {
       return `"${id}" gives a snapshot up to ${index} with the servers of entry ${configurationIndex}, not of ${last}`;
     });

@@ -310,7 +310,7 @@ export class Calls {
   /** K3: what a client is told is what was committed. */
   #acknowledged(command: SimCommand, index: number, term: number, result: SimResult): void {
     const ghost = this.#ghost;
-    const committed = ghost.commits[index - 1];
+    const committed = ghost.commits.at(index);
     ghost.must(committed?.term === term, "K3", () => {
       return `"${command.value}" is acknowledged as entry ${index} of term ${term}, which has term ${committed?.term}`;
     });

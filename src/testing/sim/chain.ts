@@ -30,6 +30,8 @@ class WrittenConfiguration implements IndexedConfiguration {
  * snapshot holds it, stays known here.
  */
 export class ChainLog {
+  /** Index before its first entry: 0, but where the cluster goes on from a snapshot that all of it began with. */
+  #base: LogIndex = 0;
   #terms: Term[] = [];
   #hashes: number[] = [];
   /** Every configuration in it, ascending. */
@@ -37,9 +39,14 @@ export class ChainLog {
   /** What it says of restores, by index. What is committed is known without it. */
   #restores = new Map<LogIndex, RestoreEntry>();
 
+  /** Index of the first entry, or where that is going to be. */
+  get first(): LogIndex {
+    return this.#base + 1;
+  }
+
   /** Index of the last entry. */
   get last(): LogIndex {
-    return this.#terms.length;
+    return this.#base + this.#terms.length;
   }
 
   /** Every configuration in the log. */
@@ -52,14 +59,14 @@ export class ChainLog {
     return this.#restores.get(index);
   }
 
-  /** Term of an entry; 0 at index 0, -1 beyond the end. */
+  /** Term of an entry; 0 at index 0, -1 before the first entry and beyond the end. */
   termAt(index: LogIndex): Term {
-    return index === 0 ? 0 : this.#terms[index - 1] ?? -1;
+    return index === 0 ? 0 : this.#terms[index - this.#base - 1] ?? -1;
   }
 
-  /** Hash of an entry and all before it; 0 at index 0, -1 beyond the end. */
+  /** Hash of an entry and all before it; 0 at index 0, -1 before the first entry and beyond the end. */
   hashAt(index: LogIndex): number {
-    return index === 0 ? 0 : this.#hashes[index - 1] ?? -1;
+    return index === 0 ? 0 : this.#hashes[index - this.#base - 1] ?? -1;
   }
 
   /** Term of the last entry, 0 without one. */
@@ -89,6 +96,7 @@ export class ChainLog {
 
   /** Adds the entries before `end` as another log has them, whatever comes before, or as unknown ones. */
   fill(other: ChainLog, end: LogIndex): void {
+    this.#beginAs(other, end);
     for (let index = this.last + 1; index < end; index++) {
       this.#terms.push(other.termAt(index));
       this.#hashes.push(other.hashAt(index));
@@ -100,9 +108,11 @@ export class ChainLog {
 
   /** Adds the entries before `end` as another log has them, which agrees with this one so far. */
   appendFrom(other: ChainLog, end: LogIndex): void {
+    this.#beginAs(other, end);
     const from = this.last;
-    this.#terms.push(...other.#terms.slice(from, end - 1));
-    this.#hashes.push(...other.#hashes.slice(from, end - 1));
+    const [start, stop] = [from - other.#base, end - 1 - other.#base];
+    this.#terms.push(...other.#terms.slice(start, stop));
+    this.#hashes.push(...other.#hashes.slice(start, stop));
     this.#configurations.push(...other.#configurations.filter(({ index }) => index > from && index < end));
     for (const index of other.#restores.keys()) if (index > from && index < end) this.#copyRestore(other, index);
   }
@@ -123,6 +133,11 @@ export class ChainLog {
     this.#restores.set(index, entry);
   }
 
+  /** A log with nothing in it begins where the one does from which it is to have the entries before `end`. */
+  #beginAs(other: ChainLog, end: LogIndex): void {
+    if (this.#terms.length === 0 && end > other.first) this.#base = other.#base;
+  }
+
   #copyRestore(other: ChainLog, index: LogIndex): void {
     const entry = other.#restores.get(index);
     if (entry !== undefined) this.#restores.set(index, entry);
@@ -134,17 +149,19 @@ export class ChainLog {
     return (Math.imul(mixed ^ (mixed >>> 15), 0xc2b2ae35) ^ before >>> 7) >>> 0;
   }
 
-  /** A log with just these entries, whose hashes are known: what a snapshot stands for. */
+  /** A log with just these entries after `base`, whose hashes are known: what a snapshot stands for. */
   static of(
     entries: readonly {
       readonly term: Term;
       readonly hash: number;
       readonly configuration?: Configuration | undefined;
     }[],
+    base: LogIndex = 0,
   ): ChainLog {
     const log = new ChainLog();
+    log.#base = base;
     for (const [i, { configuration }] of entries.entries()) {
-      if (configuration !== undefined) log.#configurations.push({ index: i + 1, configuration });
+      if (configuration !== undefined) log.#configurations.push({ index: base + i + 1, configuration });
     }
     log.#terms = entries.map(({ term }) => term);
     log.#hashes = entries.map(({ hash }) => hash);
@@ -154,8 +171,8 @@ export class ChainLog {
   /** Removes the entry at this index and all after it. */
   truncateFrom(index: LogIndex): void {
     if (index > this.last) return;
-    this.#terms.length = index - 1;
-    this.#hashes.length = index - 1;
+    this.#terms.length = index - this.#base - 1;
+    this.#hashes.length = index - this.#base - 1;
     for (const at of this.#restores.keys()) if (at >= index) this.#restores.delete(at);
     if ((this.#configurations.at(-1)?.index ?? 0) < index) return;
     this.#configurations = this.#configurations.filter((at) => at.index < index);
@@ -164,6 +181,7 @@ export class ChainLog {
   /** An independent copy. */
   clone(): ChainLog {
     const copy = new ChainLog();
+    copy.#base = this.#base;
     copy.#terms = this.#terms.slice();
     copy.#hashes = this.#hashes.slice();
     copy.#configurations = this.#configurations.slice();

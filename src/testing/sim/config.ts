@@ -9,7 +9,7 @@ import { DELAY_SHAPES } from "./delays.ts";
 import type { NetworkBehaviour } from "./lines.ts";
 import type { MovingBehaviour } from "./moves.ts";
 import type { Random } from "./random.ts";
-import { drawRareSettings, drawRetain } from "./rare_settings.ts";
+import { drawIndexStart, drawRareSettings, drawRetain } from "./rare_settings.ts";
 import { DISK_FAULTS, type DiskFault, SURVIVABLE } from "./survivable.ts";
 import { DISK_POINTS, type DiskBehaviour } from "./storage.ts";
 import { commandBytesMax } from "./touches.ts";
@@ -76,6 +76,11 @@ export interface SimConfig {
   readonly quietTail: number;
   /** The term that every disk holds at first: terms beyond 32 bits must be as good as any. */
   readonly termStart: number;
+  /**
+   * The last entry of the snapshot that every founder begins with, as if so many had been let go: indexes beyond 32 bits
+   * must be as good as any. Undefined or 0 where logs begin with entry 1.
+   */
+  readonly indexStart?: number;
   /** Servers that come, go and hand over; undefined where they stay who they are. */
   readonly moving?: MovingBehaviour;
   /** Servers start empty and are told within so many microseconds to begin; undefined where each begins at its start. */
@@ -90,6 +95,8 @@ export interface ConfigRequest {
   readonly faults?: readonly Fault[] | undefined;
   readonly steps?: number | undefined;
   readonly store?: DiskBehaviour["store"] | undefined;
+  /** See {@linkcode SimConfig.indexStart}. */
+  readonly indexStart?: number | undefined;
   /** False where the servers must stay who they are; else how they change. */
   readonly moving?: false | Partial<MovingBehaviour> | undefined;
   /** See {@linkcode SimConfig.ambush}. */
@@ -136,6 +143,7 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
   const snapshots = compacts ? snapshotsOf(random.split("snapshots"), heartbeat) : undefined;
   const points = random.split("points");
   const rare = random.split("rare settings");
+  const indexStart = request.indexStart ?? (snapshots === undefined ? 0 : drawIndexStart(random.split("index start")));
   return {
     servers,
     settings: {
@@ -158,7 +166,9 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
     },
     disk: {
       ...disk,
-      ...snapshots === undefined ? {} : { keepsSnapshots: true, retain: drawRetain(rare.split("retain")) },
+      ...snapshots === undefined && indexStart === 0
+        ? {}
+        : { keepsSnapshots: true, retain: drawRetain(rare.split("retain")) },
       points: DISK_POINTS.filter(() => points.chance(0.25)),
     },
     clocks: clocksOf(random.split("clocks"), servers, faults.includes("clock")),
@@ -179,6 +189,7 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
       moving === false ? 2 ** 53 - 1_000_000 : 0,
       1,
     ]]),
+    ...indexStart === 0 ? {} : { indexStart },
     ...moving === false ? {} : { moving },
     ...points.chance(0.2) ? { foundedLate: election * 1000 } : {},
     ...moving !== false && rare.split("removal").chance(0.4) ? { shutdownOnRemove: true } : {},

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { Configuration, IndexedConfiguration, LogIndex, ServerId, Term } from "../../types.ts";
+import type { IndexedConfiguration, LogIndex, ServerId, Term } from "../../types.ts";
 import type { ChainLog } from "./chain.ts";
 import type { Heard } from "./check/heard.ts";
+import { Committed, type CommittedEntry, type Founding } from "./committed.ts";
 import { Eras } from "./eras.ts";
 import type { Invariant } from "./invariants.ts";
 import type { SimResult } from "./machine.ts";
@@ -28,18 +29,6 @@ export class InvariantViolation extends Error {
 export interface Leadership {
   readonly leader: ServerId;
   readonly log: ChainLog;
-}
-
-/** An entry that some server knows to be committed. */
-export interface CommittedEntry {
-  readonly term: Term;
-  readonly hash: number;
-  /** Term of the leader that was first to commit it. */
-  readonly committedIn: Term;
-  /** The sets of voters, a majority of each of which held it. */
-  readonly sets: readonly (readonly ServerId[])[];
-  /** What it says, when it is a configuration. */
-  readonly configuration?: Configuration | undefined;
 }
 
 /** What a follower acknowledged in one term. */
@@ -115,8 +104,8 @@ export class Ghost {
   readonly leaders: Map<Term, Leadership> = new Map();
   /** E2: `term voter` → candidate. */
   readonly votes: Map<string, ServerId> = new Map();
-  /** C3: the entry at index i is at i - 1. */
-  readonly commits: CommittedEntry[] = [];
+  /** C3. */
+  readonly commits: Committed;
   /** L1: hash by term and index, of every entry that any log ever held. */
   readonly entries: Map<Term, Map<LogIndex, number>> = new Map();
   /** L4, L6: the furthest that a follower acknowledged, by `follower term`. */
@@ -190,6 +179,11 @@ export class Ghost {
   /** The first violation. */
   violation: InvariantViolation | undefined;
 
+  /** Nothing has happened yet. */
+  constructor(founding?: Founding) {
+    this.commits = new Committed(founding);
+  }
+
   /**
    * Notes a violation, unless there is one. It does not throw: the code under test would catch it.
    *
@@ -212,7 +206,8 @@ export class Ghost {
   /** What every machine is when it has applied all entries up to this one, as far as any has; 0 before the first. */
   stateAt(index: LogIndex): number {
     let last = index;
-    while (last > 0 && !this.applied.has(last)) last--;
+    const { base } = this.commits;
+    while (last > base && !this.applied.has(last)) last--;
     return this.applied.get(last)?.state ?? 0;
   }
 

@@ -326,7 +326,7 @@ export class Hosted implements Host {
   /** K3: what a client is told is what was committed. */
   #acknowledged({ value }: Call, index: LogIndex, term: Term): void {
     const ghost = this.#ghost;
-    const isThere = ghost.commits[index - 1]?.term === term && ghost.appliedAt.get(value!)?.[0] === index;
+    const isThere = ghost.commits.at(index)?.term === term && ghost.appliedAt.get(value!)?.[0] === index;
     ghost.must(isThere, "K3", () => `command ${value} is acknowledged as entry ${index} of term ${term}, and is not`);
   }
 

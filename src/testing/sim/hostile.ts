@@ -37,12 +37,18 @@ export function garbled(random: Random, message: Message): Message | undefined {
 function garbledAnswer(random: Random, message: AppendResponse): Message | undefined {
   const { term, sequence, matchIndex, rejected } = message;
   if (rejected !== undefined) {
-    return { ...message, rejected: { ...rejected, prevIndex: rejected.prevIndex + 2 ** 40 } };
+    const prevIndex = rejected.prevIndex + 2 ** 40;
+    return isIndex(prevIndex) ? { ...message, rejected: { ...rejected, prevIndex } } : undefined;
   }
   // One that answers no request is for a leader of an earlier term, who would believe that.
   // No entry would ever overtake one that is far ahead: the only one with a vote would wait for ever.
   if (sequence > 0 && random.chance(0.5)) return { type: "removed", term, index: 1 };
-  return { ...message, matchIndex: matchIndex + 2 ** 40 };
+  return isIndex(matchIndex + 2 ** 40) ? { ...message, matchIndex: matchIndex + 2 ** 40 } : undefined;
+}
+
+/** Whether a frame could be read that has this for an index. */
+function isIndex(index: number): boolean {
+  return index <= 2 ** 53 - 2 ** 33;
 }
 
 /** Undefined where a number has no room for that. */

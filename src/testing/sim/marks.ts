@@ -12,6 +12,7 @@ const none = {
   "cluster-of-one": 0,
   "cluster-of-two": 0,
   "term-beyond-32-bits": 0,
+  "index-beyond-32-bits": 0,
   "leader-after-skipped-term": 0,
   "split-vote": 0,
   "leader-deposed-by-append-request": 0,
@@ -116,6 +117,7 @@ export class MarkObserver implements Checker {
     const { leading, commitIndex } = core;
     if (leading === undefined) return;
     if (commitIndex > before.commitIndex) {
+      if (commitIndex >= 2 ** 32) this.hits["index-beyond-32-bits"]++;
       if (event.type === "entries-persisted" && leading.progress.size > 0) this.hits["commit-waited-for-own-disk"]++;
       if (before.commitIndex + 1 < leading.firstIndex) this.hits["earlier-term-committed-by-own-entry"]++;
     }

@@ -252,7 +252,7 @@ function change({ raft }: Life, { changes, prevIndex, force, by }: Change) {
 
 /** K3: who is told that it is done finds it done, in an entry that is committed. */
 function changed(ghost: Ghost, { changes }: Change, index: LogIndex): void {
-  const configuration = ghost.commits[index - 1]?.configuration;
+  const configuration = ghost.commits.at(index)?.configuration;
   ghost.must(configuration !== undefined, "K3", () => `a change is answered with ${index}, which is no configuration`);
   for (const { type, id } of changes) {
     const suffrage = configuration?.servers.find((server) => server.id === id)?.suffrage;

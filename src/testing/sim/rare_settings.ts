@@ -46,3 +46,11 @@ export function drawRareSettings(random: Random, parts: RareSettingsParts): Part
 export function drawRetain(random: Random): number {
   return random.weighted([[RETAIN, 6], [1, 1], [3, 1]]);
 }
+
+/**
+ * After which entry logs begin, where there are snapshots: just below where 31 and 32 bits end, and below where no frame has
+ * room for an index any more. One run of eight has one.
+ */
+export function drawIndexStart(random: Random): number {
+  return random.weighted([[0, 12], [2 ** 31 - 10, 1], [2 ** 32 - 10, 1], [2 ** 53 - 2 ** 32 - 1_000_000, 1]]);
+}

@@ -70,7 +70,9 @@ export interface RunRequest extends ConfigRequest {
 export function runSeed(seed: number, request: RunRequest = {}): Promise<RunReport> {
   // Whoever brings a machine says whether servers come and go.
   const moving = request.host === undefined ? request.moving : request.moving ?? false;
-  const config = drawConfig(Random.seeded(seed).split("config"), { ...request, moving });
+  // And whether there are snapshots.
+  const indexStart = request.host === undefined ? request.indexStart : 0;
+  const config = drawConfig(Random.seeded(seed).split("config"), { ...request, moving, indexStart });
   return runConfig(seed, config, request);
 }
 
@@ -110,7 +112,7 @@ async function runConfig(
     events: world.events,
     steps: simulation.steps,
     timeMs: world.time / 1000,
-    entries: ghost.commits.length,
+    entries: ghost.commits.count,
     operations: workload.ended,
     elections: ghost.leaders.size,
     crashes: plague.performed.filter(({ action }) => action.type === "crash").length,

@@ -15,13 +15,15 @@ import { startServer } from "../../server.ts";
 import type { LogCache } from "../../store/log_cache.ts";
 import type { Store, StoreFactory, StoreWrite } from "../../store/store.ts";
 import type { ServerAddress, ServerId } from "../../types.ts";
-import { bootstrapConfiguration, bootstrapEntry } from "../../bootstrap.ts";
+import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm } from "../../bootstrap.ts";
 import type { ChainLog } from "./chain.ts";
 import { type ClockBehaviour, SimClock, type SimTimer } from "./clock.ts";
 import type { Host } from "./clients.ts";
+import type { Founding } from "./committed.ts";
 import type { Replacement } from "./disk/disk_actions.ts";
 import { applyWrite, cloneView } from "./disk_view.ts";
 import { digestAtOnce } from "./digest.ts";
+import { begunAfter } from "./founding.ts";
 import { type MachineTap, type SimCommand, SimMachine, type SimResult, stateIn, untilDiverged } from "./machine.ts";
 import type { Life } from "./life.ts";
 import type { Network } from "./network.ts";
@@ -54,6 +56,8 @@ export interface ServerParts {
   readonly servers: number;
   /** The term that every disk holds at first. */
   readonly termStart: number;
+  /** What founders begin with; undefined where they begin with entry 1. */
+  readonly founding: Founding | undefined;
   readonly shutdownOnRemove?: boolean | undefined;
   /** How machines work. */
   readonly machine: Pick<ClientBehaviour, "workChance" | "workMax">;
@@ -126,10 +130,10 @@ export class SimServer {
     const found = await this.recover();
     // A disk with holes is another one from here on: what the start writes is added to what was found.
     (life as { disk: DiskView }).disk = this.disk;
-    const { settings, bootstrap, network, tap, termStart, host, foundedLate, servers, shutdownOnRemove } = this.#parts;
+    const { settings, bootstrap, network, tap, host, foundedLate, servers, shutdownOnRemove } = this.#parts;
     // One that is to be added starts empty. So does one that has another disk where its name is no proof of its place.
     const isFounder = this.id in bootstrap && (!this.#isReplaced || Object.keys(bootstrap).length === servers);
-    if (isFounder && found.term < termStart) await this.#age(life);
+    if (isFounder) await this.#age(life, found);
     const raft = await startServer<SimCommand, SimResult>({
       ...settings,
       id: this.id,
@@ -163,13 +167,18 @@ export class SimServer {
     }, this.index);
   }
 
-  /** A disk as if many elections had gone by. */
-  async #age(life: Life): Promise<void> {
-    const { bootstrap, termStart } = this.#parts;
-    const store = await this.#watched(life).open({});
+  /** A disk as if many elections had gone by, or many entries. */
+  async #age(life: Life, found: DiskView): Promise<void> {
+    const { bootstrap, termStart, founding } = this.#parts;
+    const isOld = founding === undefined ? found.term >= termStart : found.log.last >= founding.index;
+    if (isOld) return;
+    const factory = this.#watched(life);
+    const store = await factory.open({});
     await store.open(this.id);
-    const records = [bootstrapEntry(bootstrapConfiguration(bootstrap, this.id))];
-    await store.write({ records, vote: { term: termStart, votedFor: undefined }, clusterId });
+    const first = founding === undefined
+      ? { records: [bootstrapEntry(bootstrapConfiguration(bootstrap, this.id))] }
+      : await begunAfter(founding, factory.snapshots!, life.machine);
+    await store.write({ ...first, vote: { term: Math.max(termStart, bootstrapTerm), votedFor: undefined }, clusterId });
     await store.close();
   }
 

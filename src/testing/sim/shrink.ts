@@ -152,6 +152,7 @@ const quieter: readonly ((config: SimConfig) => SimConfig)[] = [
   (config) => ({ ...config, network: calm(config.network) }),
   ({ network: { bulk: _, ...network }, ...config }) => ({ ...config, network }),
   (config) => ({ ...config, termStart: 0 }),
+  ({ indexStart: _, ...config }) => config,
   (config) => ({ ...config, client: { ...config.client, workChance: 0 } }),
   (config) => ({ ...config, clocks: config.clocks.map((clock) => ({ ...clock, rate: 1, start: 0, timerLateMax: 0 })) }),
   ...(["loss", "duplicate", "replay", "refuse", "tailChance", "late", "refuseDial", "bytesPerMs"] as const).map(

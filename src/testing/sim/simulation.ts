@@ -22,6 +22,7 @@ import { stale } from "./check/stale.ts";
 import type { Clients, Host } from "./clients.ts";
 import { isInTime, type SimConfig } from "./config.ts";
 import { drain, noteHandOver } from "./draining.ts";
+import { foundingOf } from "./founding.ts";
 import { Ghost } from "./ghost.ts";
 import { DiskObserver } from "./disk_marks.ts";
 import { ChannelObserver } from "./channel_marks.ts";
@@ -35,7 +36,6 @@ import type { Random } from "./random.ts";
 import type { Distortion } from "./script.ts";
 import { type Life, SimServer } from "./server.ts";
 import type { ServerTap } from "./server_tap.ts";
-import { ChainLog } from "./chain.ts";
 import { snapshots } from "./check/snapshots.ts";
 import { goesBy } from "./reloading.ts";
 import { type CrashKind, openStorage, type StorageTap } from "./storage.ts";
@@ -83,7 +83,7 @@ export class Simulation {
   readonly network: Network;
   readonly servers: readonly SimServer[];
   readonly workload: Clients;
-  readonly ghost: Ghost = new Ghost();
+  readonly ghost: Ghost;
   readonly plague: Plague;
   /** Told of every step, after the checkers. */
   onMoment: ((life: Life, step: StepView) => void) | undefined;
@@ -112,6 +112,11 @@ export class Simulation {
   /** Builds everything from one stream of chance. */
   constructor(config: SimConfig, random: Random, options: SimulationOptions = {}) {
     this.config = config;
+    const ids = Array.from({ length: config.servers }, (_, i) => `s${i}`);
+    const voters = ids.slice(0, config.moving?.voters ?? config.servers);
+    const bootstrap = Object.fromEntries(voters.map((id) => [id, addressOf(id)]));
+    const founding = foundingOf(config, bootstrap);
+    this.ghost = new Ghost(founding);
     this.marks = new MarkObserver(config.servers);
     this.ghost.keepsTime = config.clocks.every(({ rate }) => isInTime(config, rate));
     this.#checkers = [...options.checkers ?? CHECKERS, this.marks, this.moves, this.troubles];
@@ -119,10 +124,7 @@ export class Simulation {
     this.#ofSends = this.#checkers.filter(({ onSend }) => onSend !== undefined);
     this.#ofEvents = this.#checkers.filter(({ onEvent }) => onEvent !== undefined);
     this.world = new World(new Trace(options.keepsLines), () => this.#afterEvent());
-    const ids = Array.from({ length: config.servers }, (_, i) => `s${i}`);
-    const addresses = ids.map(addressOf);
-    const voters = config.moving?.voters ?? config.servers;
-    this.network = new Network(this.world, random.split("network"), addresses, config.network, {
+    this.network = new Network(this.world, random.split("network"), ids.map(addressOf), config.network, {
       onSend: (from, to, decoded) => this.#onSend(from, to, decoded),
       onUnreadable: (from, { message }) => {
         this.ghost.must(false, "T1", () => `"s${from}" sends what nobody can read: ${message}`);
@@ -138,10 +140,11 @@ export class Simulation {
       network: this.network,
       tap: this.#tap(),
       settings: config.settings,
-      bootstrap: Object.fromEntries(ids.slice(0, voters).map((id) => [id, addressOf(id)])),
+      bootstrap,
       distort: options.distort,
       servers: config.servers,
       termStart: config.termStart,
+      founding,
       foundedLate: config.foundedLate,
       shutdownOnRemove: config.shutdownOnRemove,
       machine: config.client,
@@ -252,7 +255,7 @@ export class Simulation {
         goesBy(ghost, life);
         for (const checker of this.#checkers) checker.onStart?.(ghost, life);
       },
-      prefix: (index) => ChainLog.of(ghost.commits.slice(0, index)),
+      prefix: (index) => ghost.commits.upTo(index),
       onStep: (_server, life, step) => this.#onStep(life, step),
       onPersisted: (_server, life, write) => {
         for (const checker of this.#checkers) checker.onPersisted?.(ghost, life, write);
@@ -353,8 +356,9 @@ export class Simulation {
       this.servers[life.index]!.sync(life);
       for (const checker of this.#ofEvents) checker.onEvent!(ghost, life);
       const { term, commitIndex, role } = life.core;
+      const { base } = ghost.commits;
       world.trace.add(term * 4 + role.length);
-      world.trace.add(commitIndex * 2 ** 24 + life.log.last);
+      world.trace.add(Math.max(0, commitIndex - base) * 2 ** 24 + Math.max(0, life.log.last - base));
     }
     this.#dirty.clear();
     if (world.events % EXAMINE_EVERY === 0) { for (const { storage } of this.servers) storage.examine(); }

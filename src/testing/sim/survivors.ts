@@ -43,12 +43,14 @@ export function canBeLed({ ghost, servers, plague }: Cluster, some: readonly Sur
 /** How many committed entries nobody has any more, in a log or in a snapshot. */
 export function lostEntries({ ghost, servers, plague }: Cluster): number {
   const present = servers.filter(({ index }) => !plague.atlas.isLost(index));
-  return ghost.commits.filter(({ hash }, i) => {
-    const index = i + 1;
-    return !present.some(({ disk: { log, snapshot, damaged } }) => {
+  let lost = 0;
+  for (const [index, { hash }] of ghost.commits) {
+    const isThere = present.some(({ disk: { log, snapshot, damaged } }) => {
       return index <= snapshot || (log.hashAt(index) === hash && damaged?.has(index) !== true);
     });
-  }).length;
+    if (!isThere) lost++;
+  }
+  return lost;
 }
 
 function isWhole({ disk: { damaged } }: Survivor): boolean {

@@ -109,7 +109,7 @@ rule("V8", "a server that was not drained after all goes on", (scene, isBad) => 
 function committed(ghost: Ghost): void {
   const servers = configuration("a b c");
   for (const term of [1, 1, 2]) {
-    const first = ghost.commits.length === 0 ? { configuration: servers } : {};
+    const first = ghost.commits.count === 0 ? { configuration: servers } : {};
     ghost.commits.push({ term, hash: 1, committedIn: term, sets: [], ...first });
   }
 }

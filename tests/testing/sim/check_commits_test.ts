@@ -44,7 +44,7 @@ rule("C2", "but for what an earlier leader's snapshot says, which may be whole o
 
 rule("C2", "nobody knows of a commit before a leader made it", (stage, isBad) => {
   const [, b, c] = committed(stage);
-  if (isBad) stage.ghost.commits.length = 1;
+  if (isBad) stage.uncommit(1);
   stage.receive(c, "a", { ...request(2, 1, 1), end: 3, runs: [{ term: 2, from: 2 }], commitIndex: 2 }, (core) => {
     Object.assign(core, { term: 2, leader: "a" });
     stage.append(c, 2);

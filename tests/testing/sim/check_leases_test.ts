@@ -43,7 +43,7 @@ rule("R3", "nothing is asked where clocks were to break their bound", (stage, is
 
 rule("R3", "a read by a lease misses nothing that is committed", (stage, isBad) => {
   const [a] = leased(stage);
-  const index = stage.ghost.commits.length;
+  const index = stage.ghost.commits.last;
   stage.step(a, { type: "read-requested", id: 1, isLease: true }, () => {}, [
     { type: "answer-read", id: 1, index: isBad ? index - 1 : index },
   ]);
@@ -52,7 +52,7 @@ rule("R3", "a read by a lease misses nothing that is committed", (stage, isBad) 
 rule("R2", "only those that asked for it are answered by a lease", (stage, isBad) => {
   const [a] = leased(stage);
   stage.step(a, { type: "read-requested", id: 1, isLease: !isBad }, () => {}, [
-    { type: "answer-read", id: 1, index: stage.ghost.commits.length },
+    { type: "answer-read", id: 1, index: stage.ghost.commits.last },
   ]);
 });
 

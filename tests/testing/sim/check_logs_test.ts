@@ -117,14 +117,14 @@ rule("L6", "what was acknowledged stays on disk while its term lasts", (stage, i
   stage.reign(a, 2, b);
   if (!isBad) stage.vote(b, 3, undefined);
   // Nobody has committed it yet.
-  stage.ghost.commits.length = 0;
+  stage.uncommit(0);
   stage.persist(b, () => stage.truncate(b, 2), 2);
 });
 
 rule("L6", "… and over a crash", (stage, isBad) => {
   const [a, b] = [stage.server("a"), stage.server("b")];
   stage.reign(a, 2, b);
-  stage.ghost.commits.length = 0;
+  stage.uncommit(0);
   const found = { ...b.disk, log: b.disk.log.clone() };
   if (isBad) found.log.truncateFrom(2);
   stage.recover("b", found);

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import type { CoreMessage, Message } from "../../../src/message.ts";
+import type { AppendResponse, CoreMessage, Message } from "../../../src/message.ts";
 import { garbled } from "../../../src/testing/sim/hostile.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
 import { test } from "../../harness.ts";
@@ -56,6 +56,16 @@ test("hostile: a leader counts no acknowledgement of what it never had", () => {
   assertEquals([core.state.term, core.state.leading!.progress.get("b")!.matchIndex], [2, 0]);
   receive(core, "b", accepted({ term: 2, sequence: 9, matchIndex: 2 }), 5);
   assertEquals(core.state.leading!.progress.get("b")!.matchIndex, 2);
+});
+
+test("hostile: an index is far ahead where a frame has room for that", () => {
+  const answers = (index: number) =>
+    [
+      ...all(accepted({ term: 2, sequence: 9, matchIndex: index })).map((it) => (it as AppendResponse).matchIndex),
+      ...all(rejected(index, 0, 0, { term: 2, sequence: 9 })).map((it) => (it as AppendResponse).rejected?.prevIndex),
+    ].filter((it) => it !== undefined && it > index);
+  assertEquals(new Set(answers(2 ** 52)), new Set([2 ** 52 + 2 ** 40]));
+  assertEquals(answers(2 ** 53 - 2 ** 32 - 1), []);
 });
 
 test("hostile: nothing is made of messages that somebody waits for", () => {

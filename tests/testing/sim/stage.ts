@@ -9,7 +9,8 @@ import type { Event } from "../../../src/core/event.ts";
 import type { CoreState } from "../../../src/core/state.ts";
 import { appendTerm, truncateTerms } from "../../../src/core/term_index.ts";
 import type { AppendRequest, CoreMessage, Message } from "../../../src/message.ts";
-import { ChainLog } from "../../../src/testing/sim/chain.ts";
+import type { ChainLog } from "../../../src/testing/sim/chain.ts";
+import { Committed } from "../../../src/testing/sim/committed.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
 import type { Replacement } from "../../../src/testing/sim/disk/disk_actions.ts";
 import type { Invariant } from "../../../src/testing/sim/invariants.ts";
@@ -18,7 +19,7 @@ import { beforeOf, type DiskView, type NodeView } from "../../../src/testing/sim
 import type { Disk, LogIndex, LogStart, ServerId, Term } from "../../../src/types.ts";
 import type { Records } from "../../../src/wire/record.ts";
 import { test } from "../../harness.ts";
-import { append, coreOf, type Given, leaderOf } from "../../core/states.ts";
+import { append, configuration, coreOf, type Given, leaderOf, runsOf } from "../../core/states.ts";
 
 /** A server on the stage. */
 export interface Actor extends NodeView {
@@ -28,14 +29,27 @@ export interface Actor extends NodeView {
 
 /** Servers, their history, and every checker. */
 export class Stage {
-  readonly ghost: Ghost = new Ghost();
+  readonly ghost: Ghost;
   #lives = 0;
+
+  /** Where a cluster of a, b and c goes on after this entry, all indexes are so much higher that it is the first one. */
+  constructor(indexStart = 0) {
+    this.ghost = new Ghost(indexStart === 0 ? undefined : { index: indexStart, configuration: configuration("a b c") });
+  }
 
   /** A server whose log is in memory and on disk; entry 1 is the configuration. By default: a, b and c, term 1. */
   server(id: ServerId, given: Omit<Given, "id"> = {}): Actor {
+    const { base } = this.ghost.commits;
+    const terms = given.terms ?? [1];
     const core = coreOf({ id, ...given }).state;
-    const log = logOf(given.terms ?? [1], core);
-    const disk: DiskView = { term: core.term, votedFor: core.votedFor, log: log.clone(), snapshot: 0 };
+    if (base > 0) Object.assign(core, goneOn(core, base + 1, terms));
+    const log = logOf(base > 0 ? terms.slice(1) : terms, core, this.ghost.commits.upTo(base > 0 ? base + 1 : 0));
+    const disk: DiskView = {
+      term: core.term,
+      votedFor: core.votedFor,
+      log: log.clone(),
+      snapshot: core.snapshot.index,
+    };
     this.ghost.disks.set(id, disk);
     const life = ++this.#lives;
     const clock = { now: () => 0, stoppedMs: 0, gainedMs: 0 };
@@ -134,6 +148,14 @@ export class Stage {
     if (durable) actor.core.persistedIndex = actor.core.log.lastIndex;
   }
 
+  /** Nobody has committed anything after this entry. */
+  uncommit(last: LogIndex): void {
+    const { commits } = this.ghost;
+    const fewer = new Committed();
+    for (const [index, entry] of commits) if (index <= last) fewer.push(entry);
+    Object.assign(this.ghost, { commits: fewer });
+  }
+
   /** Removes entries from memory and disk. */
   truncate(actor: Actor, from: LogIndex): void {
     truncateTerms(actor.core.log, from);
@@ -157,9 +179,12 @@ export class Stage {
   lead(actor: Actor, term: Term, ...voters: Actor[]): void {
     this.vote(actor, term, actor.id);
     for (const voter of voters) this.grant(voter, term, actor);
-    const terms = Array.from({ length: actor.log.last }, (_, i) => actor.log.termAt(i + 1));
+    const { base } = this.ghost.commits;
+    const terms = Array.from({ length: actor.log.last - base }, (_, i) => actor.log.termAt(base + i + 1));
     const servers = actor.core.configurations[0]!.configuration.servers.map(({ id }) => id).join(" ");
-    const { leading } = leaderOf({ id: actor.id, servers, terms, term }).state;
+    const { leading: first } = leaderOf({ id: actor.id, servers, terms, term }).state;
+    const leading = { ...first!, firstIndex: first!.firstIndex + base };
+    for (const progress of leading.progress.values()) progress.nextIndex += base;
     this.step(actor, { type: "drained" }, (core) => Object.assign(core, { role: "leader", leader: actor.id, leading }));
   }
 
@@ -202,18 +227,44 @@ export function request(term: Term, prevIndex: LogIndex, prevTerm: Term, commitI
   return append({ term, prevIndex, prevTerm, commitIndex });
 }
 
-function logOf(terms: readonly Term[], core: CoreState): ChainLog {
-  const log = new ChainLog();
+/** A core whose log goes on after a snapshot up to this entry, the first of those with these terms. */
+function goneOn(
+  { configurations }: CoreState,
+  index: LogIndex,
+  [term = 1, ...terms]: readonly Term[],
+): Partial<CoreState> {
+  const lastIndex = index + terms.length;
+  return {
+    log: { firstIndex: index + 1, lastIndex, prevTerm: term, runs: runsOf(terms, index + 1) },
+    configurations: configurations.map((it) => ({ ...it, index })),
+    snapshot: { index, term },
+    commitIndex: index,
+    appliedIndex: index,
+    persistedIndex: lastIndex,
+  };
+}
+
+function logOf(terms: readonly Term[], core: CoreState, log: ChainLog): ChainLog {
+  const begun = log.last;
   terms.forEach((term) => log.add(term, 0));
-  for (const { index, configuration } of core.configurations) log.configure(index, configuration);
+  for (const { index, configuration } of core.configurations) if (index > begun) log.configure(index, configuration);
   return log;
 }
 
-/** A test: the checkers accept the good course of events and reject the bad one, by this very invariant. */
-export function rule(invariant: Invariant, what: string, play: (stage: Stage, isBad: boolean) => void): void {
+/**
+ * A test: the checkers accept the good course of events and reject the bad one, by this very invariant.
+ *
+ * @param indexStart See {@linkcode Stage}.
+ */
+export function rule(
+  invariant: Invariant,
+  what: string,
+  play: (stage: Stage, isBad: boolean) => void,
+  indexStart = 0,
+): void {
   test(`sim checkers: ${invariant}: ${what}`, () => {
     for (const isBad of [false, true]) {
-      const stage = new Stage();
+      const stage = new Stage(indexStart);
       play(stage, isBad);
       for (const check of stage.ghost.later.splice(0)) check();
       const { violation } = stage.ghost;

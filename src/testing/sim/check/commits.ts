@@ -99,7 +99,7 @@ function decidesAlike(ghost: Ghost, node: NodeView, before: LogIndex, index: Log
   const snapshot = ghost.beganWith.get(node) ?? 0;
   // One is about to take the machine's place; where one did, what it holds was applied elsewhere.
   if (snapshot >= index) return;
-  for (let passed = Math.max(before, snapshot) + 1; passed < index; passed++) {
+  for (let passed = Math.max(before, snapshot, ghost.commits.base) + 1; passed < index; passed++) {
     ghost.must(!ghost.appliedOnce.has(passed), "K2", () => {
       return `"${id}" passes over the command of a session or with a key at ${passed}, which others have applied`;
     });
@@ -159,11 +159,12 @@ function verified(ghost: Ghost, { id, life, core }: NodeView): void {
 /** C3: what is committed is the same for everybody, for ever. */
 export function immutable(ghost: Ghost, node: NodeView): void {
   const { id, core, log } = node;
-  let index: LogIndex = ghost.lastCommitted.get(node) ?? 0;
+  const { commits } = ghost;
+  let index: LogIndex = ghost.lastCommitted.get(node) ?? commits.base;
   if (index >= core.commitIndex) return;
   for (index++; index <= core.commitIndex; index++) {
     const [term, hash] = [log.termAt(index), log.hashAt(index)];
-    const known = ghost.commits[index - 1];
+    const known = commits.at(index);
     if (known !== undefined) {
       ghost.must(
         known.hash === hash,
@@ -175,7 +176,7 @@ export function immutable(ghost: Ghost, node: NodeView): void {
     const by = ghost.committing.get(node);
     ghost.must(by !== undefined, "C2", () => `"${id}" knows ${index} to be committed before any leader committed it`);
     const configuration = log.configurations.findLast((it) => it.index === index)?.configuration;
-    ghost.commits.push({ term, hash, committedIn: by?.term ?? core.term, sets: by?.sets ?? [], configuration });
+    commits.push({ term, hash, committedIn: by?.term ?? core.term, sets: by?.sets ?? [], configuration });
     const era = ghost.eras.onCommitted(index, term, log.restoreAt(index), ghost.event);
     if (era !== undefined) ghost.applied.set(index, { term, state: era.state, result: 0 });
   }
@@ -184,21 +185,21 @@ export function immutable(ghost: Ghost, node: NodeView): void {
 
 /** C4: a new leader has everything that was committed before its term (Raft figure 3). */
 function complete(ghost: Ghost, { id, core, log }: NodeView): void {
-  let index = ghost.commits.length;
-  while (index > 0 && ghost.commits[index - 1]!.committedIn >= core.term) index--;
-  if (index === 0) return;
-  ghost.must(log.hashAt(index) === ghost.commits[index - 1]!.hash, "C4", () => {
-    return `leader "${id}" of term ${core.term} lacks entry ${index}, committed in ${
-      ghost.commits[index - 1]!.committedIn
-    }`;
+  const { commits } = ghost;
+  let index = commits.last;
+  while (index > commits.base && commits.at(index)!.committedIn >= core.term) index--;
+  const committed = commits.at(index);
+  if (committed === undefined) return;
+  ghost.must(log.hashAt(index) === committed.hash, "C4", () => {
+    return `leader "${id}" of term ${core.term} lacks entry ${index}, committed in ${committed.committedIn}`;
   });
 }
 
 /** C5: what is committed stays on the disks of the quorum that committed it. */
 function staysDurable(ghost: Ghost): void {
-  const last = ghost.commits[ghost.commits.length - 1];
+  const index = ghost.commits.last;
+  const last = ghost.commits.at(index);
   if (last === undefined) return;
-  const index = ghost.commits.length;
   const holds = (id: ServerId) => ghost.holds(id, index, last.hash);
   ghost.must(isQuorum(last.sets, holds), "C5", () => {
     return `entry ${index}, committed in term ${last.committedIn}, is left on {${last.sets.flat().filter(holds)}} only`;

@@ -12,7 +12,7 @@ import type { Checker } from "./checker.ts";
 export const identity: Checker = {
   onReplaced(ghost, id, _before, _now, by) {
     if (by !== "wipe" && by !== "old-copy") return;
-    const { disks = new Set<string>(), doubled = new Set<string>(), since = ghost.commits.length, isOut = false } =
+    const { disks = new Set<string>(), doubled = new Set<string>(), since = ghost.commits.last, isOut = false } =
       ghost.forgetful.get(id) ?? {};
     ghost.forgetful.set(id, { disks, current: new Set(), doubled, since, looked: since, isOut });
   },
@@ -34,8 +34,8 @@ export const identity: Checker = {
 
   onEvent(ghost) {
     for (const [id, forgetful] of ghost.forgetful) {
-      while (forgetful.looked < ghost.commits.length) {
-        const { configuration } = ghost.commits[forgetful.looked++]!;
+      while (forgetful.looked < ghost.commits.last) {
+        const { configuration } = ghost.commits.at(++forgetful.looked)!;
         if (configuration === undefined) continue;
         const server = configuration.servers.find((server) => server.id === id);
         forgetful.isOut ||= server === undefined;

@@ -63,9 +63,9 @@ function answered(ghost: Ghost, { id, core }: NodeView, { event, effects }: Step
   if (event.type !== "read-requested" || event.isLease !== true || !ghost.keepsTime) return;
   for (const effect of effects) {
     if (effect.type !== "answer-read") continue;
-    ghost.must(effect.index >= ghost.commits.length, "R3", () => {
+    ghost.must(effect.index >= ghost.commits.last, "R3", () => {
       return `"${id}" lets a read see ${effect.index} by its lease in term ${core.term}, ` +
-        `while ${ghost.commits.length} is committed`;
+        `while ${ghost.commits.last} is committed`;
     });
   }
 }

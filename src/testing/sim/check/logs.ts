@@ -77,8 +77,8 @@ function truncation(ghost: Ghost, { id, core, log }: NodeView, { before, effects
     ghost.must(from > before.commitIndex, "L3", () => {
       return `"${id}" removes entries from ${from} on and knows ${before.commitIndex} to be committed`;
     });
-    for (let index = from; index <= Math.min(log.last, ghost.commits.length); index++) {
-      const committed = ghost.commits[index - 1]!;
+    for (let index = from; index <= Math.min(log.last, ghost.commits.last); index++) {
+      const committed = ghost.commits.at(index)!;
       if (log.hashAt(index) !== committed.hash) break;
       ghost.must(core.term < committed.committedIn, "L3", () => {
         return `"${id}" removes entry ${index} in term ${core.term}, committed in term ${committed.committedIn}`;
@@ -254,12 +254,13 @@ function shape(ghost: Ghost, { id, core, log }: NodeView): void {
 
 /** L1: an entry of a term at an index is the same in every log at every time, and so is all before it. */
 function logMatching(ghost: Ghost, { id, log }: NodeView): void {
-  const from = ghost.matched.get(log) ?? 1;
+  const { first } = log;
+  const from = ghost.matched.get(log) ?? first;
   // After a truncation the new entries lie below what was looked at.
-  for (let index = Math.min(from, log.last + 1); index > 1 && isNews(ghost, log, index - 1);) {
+  for (let index = Math.min(from, log.last + 1); index > first && isNews(ghost, log, index - 1);) {
     ghost.matched.set(log, --index);
   }
-  for (let index = ghost.matched.get(log) ?? 1; index <= log.last; index++) {
+  for (let index = ghost.matched.get(log) ?? first; index <= log.last; index++) {
     const term = log.termAt(index);
     const ofTerm = ghost.entries.get(term) ?? new Map<number, number>();
     ghost.entries.set(term, ofTerm);

@@ -58,7 +58,7 @@ function removed(ghost: Ghost, node: NodeView, index: LogIndex): void {
   // An enemy says so of the first one.
   if (index === 1) return;
   ghost.later.push(() => {
-    const configuration = ghost.commits[index - 1]?.configuration;
+    const configuration = ghost.commits.at(index)?.configuration;
     const isIn = configuration?.servers.some(({ id }) => id === node.id);
     ghost.must(isIn === false, "M6", () => {
       return `"${node.id}" is said to be removed by entry ${index}, which ${

@@ -48,7 +48,7 @@ export const snapshots: Checker = {
 
 /** S1: a snapshot stands for what is committed. */
 function prefix(ghost: Ghost, { id }: NodeView, index: LogIndex, term: Term): void {
-  const committed = ghost.commits[index - 1];
+  const committed = ghost.commits.at(index);
   ghost.must(committed?.term === term, "S1", () => {
     return `"${id}" has a snapshot up to entry ${index} of term ${term}; committed is one of term ${committed?.term}`;
   });
@@ -77,7 +77,7 @@ function guard(ghost: Ghost, { id, core }: NodeView, last: LogIndex): void {
 function receive(ghost: Ghost, { id, core, log }: NodeView, { before }: StepView, index: LogIndex): void {
   const isLost = before.soundIndex < index;
   const isWanted = core.wantedBeyond !== undefined && index > core.wantedBeyond;
-  ghost.must(isLost || isWanted || log.hashAt(index) !== ghost.commits[index - 1]?.hash, "S2", () => {
+  ghost.must(isLost || isWanted || log.hashAt(index) !== ghost.commits.at(index)?.hash, "S2", () => {
     return `"${id}" asks for a snapshot up to ${index} although its log has that entry`;
   });
 }
@@ -90,7 +90,7 @@ function install(ghost: Ghost, { id, core, log }: NodeView, { before }: StepView
   ghost.must(goesOn && core.commitIndex === index, "S2", () => {
     return `"${id}" installs a snapshot up to ${index} where it knows ${before.commitIndex} to be committed`;
   });
-  ghost.must(isLost || log.hashAt(index) !== ghost.commits[index - 1]?.hash, "S2", () => {
+  ghost.must(isLost || log.hashAt(index) !== ghost.commits.at(index)?.hash, "S2", () => {
     return `"${id}" installs a snapshot up to ${index} although its log has that entry`;
   });
   ghost.must(core.log.firstIndex === index + 1 && core.log.lastIndex === index, "S2", () => {

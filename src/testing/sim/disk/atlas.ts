@@ -107,14 +107,14 @@ export class Atlas {
   #isSuccessionKept(server: number): boolean {
     const { commits, disks } = this.#ghost;
     const lacks = (id: ServerId, index: LogIndex) =>
-      id === this.#idOf(server) || disks.get(id)?.log.hashAt(index) !== commits[index - 1]!.hash;
+      id === this.#idOf(server) || disks.get(id)?.log.hashAt(index) !== commits.at(index)!.hash;
     let before: readonly (readonly ServerId[])[] = [];
-    for (const [i, { configuration }] of commits.entries()) {
+    for (const [index, { configuration }] of commits) {
       if (configuration === undefined) continue;
       const sets = setsOf(configuration);
       const isOther = `${before.join(";")}` !== `${sets.join(";")}`;
       const isHeld = (voters: readonly ServerId[]) => {
-        return voters.filter((voter) => lacks(voter, i + 1)).length * 2 <= voters.length;
+        return voters.filter((voter) => lacks(voter, index)).length * 2 <= voters.length;
       };
       if (isOther && !before.every(isHeld)) return false;
       before = sets;
@@ -125,7 +125,7 @@ export class Atlas {
   /** The last configuration on a disk that is committed. */
   #committedIn({ log }: DiskView): Configuration | undefined {
     const { commits } = this.#ghost;
-    return log.configurations.findLast(({ index }) => commits[index - 1]?.hash === log.hashAt(index))?.configuration;
+    return log.configurations.findLast(({ index }) => commits.at(index)?.hash === log.hashAt(index))?.configuration;
   }
 
   /** A disk is damaged. */

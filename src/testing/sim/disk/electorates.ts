@@ -17,9 +17,8 @@ export function electorates(
   { commits }: Pick<Ghost, "commits">,
   logs: Iterable<ChainLog>,
 ): readonly (readonly ServerId[])[] {
-  const at = commits.findLastIndex(({ configuration }) => configuration !== undefined);
-  const committed: LogIndex = at + 1;
-  const known = at < 0 ? [] : [commits[at]!.configuration!];
+  const committed: LogIndex = commits.configuredAt();
+  const known = committed === 0 ? [] : [commits.at(committed)!.configuration!];
   for (const { configurations } of logs) {
     for (const { index, configuration } of configurations) if (index > committed) known.push(configuration);
   }
