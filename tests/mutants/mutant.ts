@@ -28,7 +28,7 @@ export interface Mutant {
 /** What may be fixed of a run. Where steps are, no run is shorter. */
 export type Runs = Pick<
   ConfigRequest,
-  "faults" | "store" | "servers" | "steps" | "ambush" | "moving" | "drains" | "client"
+  "faults" | "store" | "servers" | "steps" | "ambush" | "moving" | "drains" | "client" | "indexStart"
 >;
 
 /**

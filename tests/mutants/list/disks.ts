@@ -111,4 +111,14 @@ export const disks: readonly Mutant[] = [
     why: "The shortest way to write that a number is an integer.",
     invariants: ["T1"],
   },
+  {
+    id: "compacted-to-an-index-of-32-bits",
+    bug: "BT11",
+    file: "src/wire/batch.ts",
+    find: "setU64(bytes, at, compactTo.firstIndex);",
+    replace: "setU32(bytes, at, compactTo.firstIndex);",
+    why: "No test has a log of four thousand million entries.",
+    invariants: ["D4", "V0"],
+    runs: { store: "wal", indexStart: 2 ** 32 - 10 },
+  },
 ];

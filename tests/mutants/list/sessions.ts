@@ -132,4 +132,14 @@ export const sessions: readonly Mutant[] = [
     invariants: ["K1"],
     runs: { client: keyed },
   },
+  {
+    id: "session-numbered-by-any-index",
+    bug: "BT11",
+    file: "src/driver/session_table.ts",
+    find: "const number = sessionNumber(index);",
+    replace: "const number = index;",
+    why: "No log has so many entries that an index would pass for a key's digest.",
+    invariants: ["K1", "K2"],
+    runs: { client: { sessions: 0.8 }, indexStart: 2 ** 53 - 2 ** 32 - 1_000_000 },
+  },
 ];
