@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { doubtLease } from "./lease.ts";
 import { randomBetween } from "./random.ts";
 import type { CoreSettings, Step } from "./state.ts";
 
@@ -13,8 +14,11 @@ import type { CoreSettings, Step } from "./state.ts";
  */
 export function onSettingsChanged(step: Step, settings: CoreSettings): void {
   const { state, now } = step;
+  const isLonger = settings.leaseMs > state.settings.leaseMs;
   state.settings = settings;
   if (state.leading !== undefined) {
+    // What was promised until now was promised for the time that voters waited then, which may be shorter.
+    if (isLonger) doubtLease(step);
     state.leading.heartbeatAt = Math.min(state.leading.heartbeatAt, now + settings.heartbeatMs);
     return;
   }
@@ -25,4 +29,8 @@ export function onSettingsChanged(step: Step, settings: CoreSettings): void {
     ? Math.min(state.electionAt, now + waitMs)
     : state.leaderHeardAt + waitMs;
   state.electionAt = Math.max(electionAt, state.promisedUntil);
+  if (state.leaderClosed === undefined) return;
+  // When the leader is back this is what it would be without all that.
+  const unhurriedAt = Math.max(state.leaderHeardAt + waitMs, state.promisedUntil);
+  state.leaderClosed = { ...state.leaderClosed, electionAt: unhurriedAt };
 }

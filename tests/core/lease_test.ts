@@ -171,6 +171,20 @@ for (const type of ["clock-jumped", "clock-doubted"] as const) {
   });
 }
 
+test("lease: a longer one lasts as long from the next round on: earlier promises were perhaps for less", () => {
+  const changed = (leaseMs: number) =>
+    ({ type: "settings-changed", settings: { ...settings, leaseMs, electionMinMs: 2 * leaseMs } }) as const;
+  for (const [ms, isHeld] of [[leaseMs - 100, true], [leaseMs, true], [leaseMs + 1, false]] as const) {
+    const core = leased();
+    core.step(changed(ms), 1050);
+    assertEquals(holdsLease(core.state, 1060), isHeld, `${ms} ms`);
+    beat(core, 1100);
+    receive(core, "b", answered(core.state.leading!.round, { sequence: 11 }), 1101);
+    const end = 1100 + ms - CLOCK_TOLERANCE_MS;
+    assertEquals([holdsLease(core.state, end - 1), holdsLease(core.state, end)], [true, false]);
+  }
+});
+
 // --- what followers are told ---
 
 /** What the peers are told with the heartbeat of that time. */

@@ -63,3 +63,16 @@ test("settings: what was promised by the earlier ones is kept: a shorter timeout
     assertEquals(core.deadline, 1000);
   }
 });
+
+test("settings: who waits for a leader whose end has closed the connection waits by the new ones when it is back", () => {
+  for (const promisedUntil of [-Infinity, 5000]) {
+    const leaderClosed = { electionAt: 1500, waitMs: 100 };
+    const core = coreOf({
+      state: { leader: "b", leaderHeardAt: 700, electionAt: 900, promisedUntil, leaderClosed },
+    });
+    core.step(election(3000), 800);
+    assertEquals(core.deadline, Math.max(900, promisedUntil), "an election is due as soon as it was");
+    core.step({ type: "peer-connected", peer: "b", disk: undefined }, 850);
+    assertEquals(core.deadline, Math.max(3700, promisedUntil));
+  }
+});
