@@ -134,6 +134,10 @@ export class Ghost {
   keepsTime = true;
   /** R3: every leader, and for how long its clock had stood still when it took its last step. */
   readonly leading: Map<NodeView, number> = new Map();
+  /** R3: the shortest that each server has ever promised votes for, milliseconds. */
+  readonly promiseMs: Map<ServerId, number> = new Map();
+  /** R3: until when each server has promised its vote, by its own clock. */
+  readonly promised: WeakMap<NodeView, number> = new WeakMap();
   /** R6: what each server was told by its leaders. */
   readonly heard: WeakMap<NodeView, Heard> = new WeakMap();
   /** K4: by how much each server's wall clock had run ahead when it last looked. */

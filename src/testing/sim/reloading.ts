@@ -11,6 +11,9 @@ import type { Random } from "./random.ts";
 import { beginRoom, hasRoom } from "./room.ts";
 import type { Life } from "./server.ts";
 
+/** The longest wait for a leader is at most so many of the shortest ones that servers begin with. */
+const LONGEST = 4;
+
 /** Which settings; `value` is one of its own. */
 export interface ReloadInput {
   readonly type: "reload-other";
@@ -20,7 +23,10 @@ export interface ReloadInput {
   readonly isWrong?: boolean;
 }
 
-/** Draws some. Elections may take longer on one server than on others, but votes are promised for as long everywhere. */
+/**
+ * Draws some: such as are in bounds whatever else was drawn before, in whatever order they come. Elections may take longer
+ * on one server than on others, but nobody promises a vote for less than anybody's lease.
+ */
 export function drawReload(
   random: Random,
   value: string,
@@ -38,16 +44,61 @@ export function drawReload(
     {},
     ...random.shuffle([...kinds.slice(0, 3), ...others]).slice(0, random.between(1, 3)),
   );
-  if (!random.chance(0.1)) return { type: "reload-other", value, changes };
-  return { type: "reload-other", value, changes: { ...changes, leaseMs: settings.electionMinMs! + 1 }, isWrong: true };
+  const own = random.split(`elections ${value}`);
+  const drawn = { ...changes, ...drawElections(own, changes, boundsOf(settings)) };
+  if (!random.chance(0.1)) return { type: "reload-other", value, changes: drawn };
+  return { type: "reload-other", value, changes: { ...drawn, ...drawWrong(own, boundsOf(settings)) }, isWrong: true };
+}
+
+/** What elections and leases may be like in a run, milliseconds. */
+interface Bounds {
+  readonly leaseMin: number;
+  readonly leaseMax: number;
+  /** What servers begin with. */
+  readonly electionMin: number;
+}
+
+function boundsOf({ heartbeatMs, electionMinMs, leaseMs }: SimConfig["settings"]): Bounds {
+  const leaseMin = shortLease(heartbeatMs!, electionMinMs!);
+  // Only where no server begins with a longer lease may others wait for less than they began with.
+  const leaseMax = leaseMs! <= leaseMin ? leaseMin : electionMinMs!;
+  return { leaseMin, leaseMax, electionMin: electionMinMs! };
+}
+
+/** The shortest wait for a leader goes with the longest one, or the one might be out of bounds by the other. */
+function drawElections(
+  random: Random,
+  { electionMaxMs, leaseMs }: Partial<ReloadableSettings>,
+  { leaseMax, electionMin }: Bounds,
+): Partial<ReloadableSettings> {
+  return {
+    ...leaseMs === undefined ? {} : { leaseMs: Math.min(leaseMs, leaseMax) },
+    ...electionMaxMs === undefined
+      ? {}
+      : { electionMinMs: random.pick([leaseMax, electionMin, Math.max(electionMin, Math.floor(electionMaxMs * 0.8))]) },
+  };
+}
+
+/** What is out of bounds beside whatever else is in force. */
+function drawWrong(random: Random, { leaseMin, electionMin }: Bounds): Partial<ReloadableSettings> {
+  return random.pick([
+    { leaseMs: electionMin * LONGEST + 1 },
+    { electionMinMs: leaseMin - 1, electionMaxMs: electionMin },
+    { electionMinMs: electionMin, electionMaxMs: electionMin },
+    { electionMinMs: 4 },
+  ]);
+}
+
+/** A leader hears its followers at least three times in a lease, whichever of them is in force with which. */
+function shortLease(heartbeatMs: number, electionMinMs: number): number {
+  return Math.max(heartbeatMs * 3, electionMinMs / 2);
 }
 
 function drawKinds(random: Random, heartbeatMs: number, electionMinMs: number): Partial<ReloadableSettings>[] {
-  // A leader hears its followers at least three times in a lease, whichever of them is in force with which.
-  const leaseMs = Math.max(heartbeatMs * 3, electionMinMs / 2);
+  const leaseMs = shortLease(heartbeatMs, electionMinMs);
   return [
     { heartbeatMs: random.pick([Math.ceil(heartbeatMs / 2), Math.max(heartbeatMs, Math.floor(electionMinMs / 8))]) },
-    { electionMaxMs: Math.ceil(electionMinMs * random.pick([1.25, 2, 4])) },
+    { electionMaxMs: Math.ceil(electionMinMs * random.pick([1.25, 2, LONGEST])) },
     { leaseMs: random.pick([leaseMs, electionMinMs]) },
     { reconnectWaitMs: random.pick([0, Math.ceil(electionMinMs / 10), electionMinMs]) },
     { windowAppendsMax: random.pick([1, 2, 64]), windowBytesMax: random.pick([1, 400, 2 ** 22]) },

@@ -326,3 +326,26 @@ rule("V1", "… but nobody who was told that it is removed", (stage, isBad) => {
   const a = stage.server("a", { state: { removedAt: isBad ? 0 : 2 } });
   stage.step(a, { type: "deadline-reached" }, () => {}, [], Infinity);
 });
+
+rule("V4", "whoever has heard a leader waits for it as long as the settings say that are in force", (stage, isBad) => {
+  const c = stage.server("c", { state: { leader: "b", leaderHeardAt: 100 } });
+  const settings = { ...c.core.settings, electionMinMs: 400 };
+  stage.step(c, { type: "settings-changed", settings }, (core) => core.settings = settings, [], 150);
+  const asks = { pre: true, term: 2, transfer: false, votes: new Map() };
+  const change = { role: "pre-candidate", leader: undefined, campaign: asks } as const;
+  stage.step(
+    c,
+    { type: "deadline-reached" },
+    (core) => void Object.assign(core, change),
+    [],
+    isBad ? 499 : 500,
+  );
+});
+
+rule("V4", "… unless the leader's end has closed the connection", (stage, isBad) => {
+  const leaderClosed = isBad ? undefined : { electionAt: 900, waitMs: 10 };
+  const c = stage.server("c", { state: { leader: "b", leaderHeardAt: 100, leaderClosed } });
+  const asks = { pre: true, term: 2, transfer: false, votes: new Map() };
+  const change = { role: "pre-candidate", leader: undefined, leaderClosed: undefined, campaign: asks } as const;
+  stage.step(c, { type: "deadline-reached" }, (core) => void Object.assign(core, change), [], 110);
+});

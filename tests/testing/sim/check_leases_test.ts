@@ -1,4 +1,5 @@
-import { voteRequest } from "../../core/states.ts";
+import type { CoreSettings } from "../../../src/core/state.ts";
+import { append, voteRequest } from "../../core/states.ts";
 import { type Actor, rule, type Stage } from "./stage.ts";
 
 /** A leader of term 2 that `b` has promised until 2,000, when `c` has given up waiting. */
@@ -78,4 +79,64 @@ rule("R3", "a leader that has another one campaign counts on nobody any more", (
     voteRequest({ term: 3, lastIndex: 2, lastTerm: 2 }),
     (core) => Object.assign(core, { term: 3, votedFor: "c" }),
   );
+});
+
+/** A server is given other settings. */
+function change(stage: Stage, actor: Actor, over: Partial<CoreSettings>, now = 0): void {
+  const settings = { ...actor.core.settings, ...over };
+  stage.step(actor, { type: "settings-changed", settings }, (core) => core.settings = settings, [], now);
+}
+
+rule("R3", "whoever was given other settings since may have promised something by the shortest", (stage, isBad) => {
+  const [a, b] = leased(stage);
+  const { electionMinMs } = a.core.settings;
+  const given = isBad ? [electionMinMs * 2, electionMinMs] : [electionMinMs / 2, electionMinMs * 2];
+  for (const electionMinMs of given) change(stage, b, { electionMinMs });
+  a.clock.now = () => 2_000 - a.core.settings.leaseMs + electionMinMs / 2;
+  stage.receive(
+    b,
+    "c",
+    voteRequest({ term: 3, lastIndex: 2, lastTerm: 2 }),
+    (core) => Object.assign(core, { term: 3, votedFor: "c" }),
+  );
+});
+
+/** What `b` has promised to `a` at 100, while it was to wait for 400. */
+function bound(stage: Stage, isLeased = true): Actor {
+  const [, b] = leased(stage);
+  change(stage, b, { electionMinMs: 400 });
+  stage.receive(b, "a", append({ term: 2, prevIndex: 2, prevTerm: 2, isLeased }), () => {}, [], 100);
+  return b;
+}
+
+/** A round at which `a` might count on somebody is not what these are about. */
+function votes(stage: Stage, b: Actor, now: number, transfer = false): void {
+  stage.ghost.keepsTime = false;
+  const asked = voteRequest({ term: 3, lastIndex: 2, lastTerm: 2, transfer });
+  stage.receive(b, "c", asked, (core) => Object.assign(core, { term: 3, votedFor: "c" }), [], now);
+}
+
+rule("R3", "a promise is kept until it is over, by the own clock", (stage, isBad) => {
+  votes(stage, bound(stage), isBad ? 499 : 500);
+});
+
+rule("R3", "… also when less is to be promised from now on", (stage, isBad) => {
+  const b = bound(stage);
+  change(stage, b, { electionMinMs: 200 }, 150);
+  stage.receive(b, "a", append({ term: 2, prevIndex: 2, prevTerm: 2, isLeased: true }), () => {}, [], 160);
+  votes(stage, b, isBad ? 499 : 500);
+});
+
+rule("R3", "… and when a server would have its own vote", (stage, isBad) => {
+  const b = bound(stage);
+  const own = { term: 3, votedFor: "b" };
+  stage.step(b, { type: "drained" }, (core) => void Object.assign(core, own), [], isBad ? 499 : 500);
+});
+
+rule("R3", "nothing is promised to a leader that counts on nobody", (stage, isBad) => {
+  votes(stage, bound(stage, isBad), 200);
+});
+
+rule("R3", "nothing is kept from whom the leader itself tells to campaign", (stage, isBad) => {
+  votes(stage, bound(stage), 200, !isBad);
 });

@@ -32,6 +32,7 @@ export const elections: Checker = {
     }
     doubts(ghost, node, step);
     asksFirst(ghost, node, step);
+    waits(ghost, node, step);
     campaigns(ghost, node, step);
     const { role, term } = node.core;
     if (role === "leader" && (step.before.role !== "leader" || step.before.term !== term)) onElected(ghost, node);
@@ -187,6 +188,16 @@ function asksFirst(ghost: Ghost, node: NodeView, { before, event }: StepView): v
   const isAlone = configuration !== undefined && isQuorum(setsOf(configuration), (voter) => voter === id);
   ghost.must(isAlone || before.campaign?.pre === true, "V4", () => {
     return `"${id}" campaigns in term ${core.term} and has not asked whether there is any use in it`;
+  });
+}
+
+/** V4: whoever has heard a leader waits for it for as long as the settings say that are in force now. */
+function waits(ghost: Ghost, { id, core }: NodeView, { before, event, now }: StepView): void {
+  if (event.type !== "deadline-reached" || before.role !== "follower" || core.campaign === undefined) return;
+  if (before.leader === undefined || before.isLeaderClosed) return;
+  ghost.must(now - core.leaderHeardAt >= core.settings.electionMinMs, "V4", () => {
+    return `"${id}" campaigns ${now - core.leaderHeardAt} ms after it heard "${before.leader}", ` +
+      `and is to wait for ${core.settings.electionMinMs}`;
   });
 }
 
