@@ -8,7 +8,7 @@ import type { Server } from "../../types.ts";
 import { chooseCore, chooseQuorum, type Core, infirmitiesOf } from "./chosen.ts";
 import type { Fault } from "./config.ts";
 import { LONGEST_DELAY } from "./delays.ts";
-import { handOver, takeSnapshots } from "./drill.ts";
+import { changeThresholds, handOver, takeSnapshots } from "./drill.ts";
 import type { Invariant } from "./invariants.ts";
 import { asksFor } from "./moves.ts";
 import { Patience } from "./patience.ts";
@@ -109,6 +109,8 @@ export class Aftermath {
     await this.#converge(this.#members);
     await this.#move();
     await takeSnapshots({ simulation, members: this.#members, patience });
+    const random = this.#random.split("thresholds");
+    await changeThresholds({ simulation, members: this.#members, patience, random });
     await rest(simulation, this.#members, patience);
     this.#scan();
   }

@@ -7,6 +7,7 @@ import { NothingNewToSnapshotError, RaftError, ShutdownError } from "../../error
 import type { Snapshot } from "../../raft.ts";
 import type { RaftStatus } from "../../status.ts";
 import type { SnapshotMeta } from "../../store/snapshot_store.ts";
+import { askedFor } from "./check/due.ts";
 import type { Ghost } from "./ghost.ts";
 import { Refusal } from "./machine.ts";
 import type { Life } from "./server.ts";
@@ -98,7 +99,7 @@ export const asks: Touching<Ask> = {
   async snapshot({ ghost, life, raft }) {
     const before = raft.appliedIndex;
     try {
-      const { meta } = await raft.snapshot();
+      const { meta } = await askedFor(ghost, life, raft.snapshot());
       if (life.isOver) return false;
       ghost.must(meta.index >= before && meta.index <= raft.appliedIndex, "S1", () => {
         return `"${life.id}" had applied ${before} and took ${meta.index}, applied is ${raft.appliedIndex}`;

@@ -6,6 +6,7 @@
 import { move } from "./moves.ts";
 import type { Patience } from "./patience.ts";
 import type { Random } from "./random.ts";
+import { reload, type ReloadInput, restoreSettings } from "./reloading.ts";
 import type { SimServer } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
 import { leaderOf } from "./standing.ts";
@@ -62,4 +63,31 @@ export async function takeSnapshots({ simulation, members, patience }: Omit<Dril
     ghost.must(isDone || life!.installs > installs, "V3", () => `"${id}" takes no snapshot in a healthy cluster`);
     patience.judge();
   }
+}
+
+/** K6: one of them takes a snapshot of itself as soon as settings let it, and none while they do not. */
+export async function changeThresholds({ simulation, members, patience, random }: DrillParts): Promise<void> {
+  const { ghost, workload, config: { settings } } = simulation;
+  if (!workload.takesSnapshots) return;
+  const server = random.pick(members);
+  const life = server.life!;
+  const write = async (): Promise<void> => {
+    for (const [what, answer] of workload.probes(server, random)) {
+      await patience.answer("V3", `answer ${what} on ${server.id}`, answer);
+    }
+  };
+  const change = (changes: ReloadInput["changes"]): void => {
+    reload(ghost, life, { type: "reload-other", value: "after", changes });
+  };
+  change({ snapshotThreshold: 1, snapshotIntervalMs: settings.heartbeatMs! });
+  await write();
+  const { appliedIndex } = life.raft!;
+  await patience.within("K6", `take a snapshot of itself on ${server.id} after one entry`, () => {
+    return life.core.snapshot.index >= appliedIndex;
+  });
+  change({ snapshotThreshold: 2 ** 30, snapshotThresholdBytes: 2 ** 26 });
+  await write();
+  await patience.pass(settings.heartbeatMs! * 4000);
+  restoreSettings(ghost, [life]);
+  patience.judge();
 }

@@ -5,6 +5,7 @@
  */
 import type { IndexedConfiguration, LogIndex, ServerId, Term } from "../../types.ts";
 import type { ChainLog } from "./chain.ts";
+import type { Due } from "./check/due.ts";
 import type { Heard } from "./check/heard.ts";
 import { Committed, type CommittedEntry, type Founding } from "./committed.ts";
 import { Eras } from "./eras.ts";
@@ -140,6 +141,9 @@ export class Ghost {
   readonly promised: WeakMap<NodeView, number> = new WeakMap();
   /** R6: what each server was told by its leaders. */
   readonly heard: WeakMap<NodeView, Heard> = new WeakMap();
+  /** K6: when each life is to take a snapshot of itself, and how many it may take as somebody asks for them. */
+  readonly due: WeakMap<NodeView, Due> = new WeakMap();
+  readonly snapshotsAsked: WeakMap<NodeView, number> = new WeakMap();
   /** K4: by how much each server's wall clock had run ahead when it last looked. */
   readonly gainedMs: WeakMap<NodeView, number> = new WeakMap();
   /** V7: when each leader last heard whom. */

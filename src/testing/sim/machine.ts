@@ -37,6 +37,8 @@ export interface MachineTap {
   onApplied(command: SimCommand, applied: AppliedView, result: SimResult): void;
   /** How long it goes on working at a command; undefined when it is done at once. */
   work(): Promise<void> | undefined;
+  /** It is asked for what it holds, for a snapshot. */
+  onCaptured?(): void;
   /** It has begun with what a snapshot holds. */
   onRestored?(): void;
 }
@@ -77,6 +79,7 @@ export class SimMachine implements StateMachine<SimCommand, SimResult> {
 
   /** See {@linkcode StateMachine.snapshot}; in small pieces, as if it were large. */
   snapshot(): ReadableStream<Uint8Array> {
+    this.#tap.onCaptured?.();
     const bytes = bytesOfContent({ hash: this.#hash, states: this.#states });
     let at = 0;
     return new ReadableStream<Uint8Array>({

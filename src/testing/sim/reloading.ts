@@ -5,6 +5,7 @@
  */
 import { ShutdownError } from "../../errors.ts";
 import type { ReloadableSettings } from "../../reload.ts";
+import { noteDue } from "./check/due.ts";
 import type { SimConfig } from "./config.ts";
 import type { Ghost } from "./ghost.ts";
 import type { Random } from "./random.ts";
@@ -129,10 +130,12 @@ function drawSessions(random: Random): Partial<ReloadableSettings> {
 export function reload(ghost: Ghost, life: Life, { changes, isWrong = false }: ReloadInput): boolean {
   // By those that were in force until now.
   hasRoom(ghost, life);
+  noteDue(ghost, life);
   try {
     life.raft!.reloadConfig(changes);
     ghost.must(!isWrong, "K4", () => `"${life.id}" takes ${JSON.stringify(changes)}, which is out of bounds`);
     life.reloaded = { ...life.reloaded, ...changes };
+    noteDue(ghost, life);
     if ("inFlightCountMax" in changes || "inFlightBytesMax" in changes) beginRoom(life);
     return true;
   } catch (error) {

@@ -228,6 +228,9 @@ export class SimServer {
         if (!life.isOver) tap.onApplied(life, command, applied, result);
       },
       work: () => this.#work(life),
+      onCaptured: () => {
+        if (!life.isOver) tap.onCaptured(life);
+      },
       onRestored: () => {
         if (!life.isOver && life.core !== undefined) tap.onRestored(this, life);
       },

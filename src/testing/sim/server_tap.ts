@@ -25,6 +25,8 @@ export interface ServerTap {
   onPersisted(server: SimServer, life: Life, write: DurableWrite): void;
   /** A machine applied a command. */
   onApplied(life: Life, command: SimCommand, applied: AppliedView, result: SimResult): void;
+  /** A machine is asked for what it holds, for a snapshot. */
+  onCaptured(life: Life): void;
   /** A machine has begun with a snapshot, or with what the log restores. */
   onRestored(server: SimServer, life: Life): void;
   /** A process is about to read entries from its disk. */

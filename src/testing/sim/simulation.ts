@@ -9,6 +9,7 @@ import type { Checker } from "./check/checker.ts";
 import { commits, immutable } from "./check/commits.ts";
 import { contact } from "./check/contact.ts";
 import { disks, unexplained } from "./check/disks.ts";
+import { captured, due } from "./check/due.ts";
 import { durable } from "./check/durable.ts";
 import { elections } from "./check/elections.ts";
 import { heard } from "./check/heard.ts";
@@ -60,6 +61,7 @@ export const CHECKERS: readonly Checker[] = [
   reconfiguration,
   disks,
   snapshots,
+  due,
   identity,
 ];
 
@@ -266,6 +268,7 @@ export class Simulation {
         // Whoever applies the same entry for ever would never come to the end of the event, where this is looked at.
         if (ghost.violation !== undefined) throw new InvariantError(ghost.violation.message);
       },
+      onCaptured: (life) => captured(ghost, life),
       onRestored: (server, life) => {
         // What the log restores is looked at by others before the event is over.
         server.sync(life);

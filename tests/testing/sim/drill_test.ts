@@ -1,8 +1,9 @@
 import { assertEquals } from "@std/assert";
 import { NoSnapshotsError, NothingNewToSnapshotError, TransferFailedError } from "../../../src/errors.ts";
 import { ChainLog } from "../../../src/testing/sim/chain.ts";
+import { captured } from "../../../src/testing/sim/check/due.ts";
 import type { SimConfig } from "../../../src/testing/sim/config.ts";
-import { type DrillParts, handOver, takeSnapshots } from "../../../src/testing/sim/drill.ts";
+import { changeThresholds, type DrillParts, handOver, takeSnapshots } from "../../../src/testing/sim/drill.ts";
 import { Patience } from "../../../src/testing/sim/patience.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
 import type { Life, SimServer } from "../../../src/testing/sim/server.ts";
@@ -124,3 +125,37 @@ rule("V3", "a leader's snapshot may come in between", (scene, isBad) => {
 });
 
 rule("V3", "there is no snapshot where none are kept", (scene, isBad) => taken(scene, none, isBad));
+
+/** Only "a" is given other settings, and written to: after each write it takes a snapshot, or does not. */
+function changed(scene: Scene, takes: (threshold: number) => boolean, takesSnapshots = true): Promise<void> {
+  const settings: Record<string, number> = {};
+  const raft = {
+    appliedIndex: 10,
+    metrics: () => ({}),
+    reloadConfig: (changes: Record<string, number>) => void Object.assign(settings, changes),
+  };
+  const cluster = clusterOf(scene, { takesSnapshots, raft });
+  const { simulation, life } = cluster;
+  Object.assign(simulation.config.settings, { heartbeatMs: 10 });
+  Object.assign(life.core, { snapshot: { index: 10, term: 2 } });
+  const probes = function* (): Iterable<readonly [string, Promise<boolean>]> {
+    raft.appliedIndex++;
+    if (takes(settings["snapshotThreshold"]!)) {
+      captured(scene.ghost, life);
+      Object.assign(life.core, { snapshot: { index: raft.appliedIndex, term: 2 } });
+    }
+    yield ["a put", Promise.resolve(true)];
+  };
+  Object.assign(simulation.workload, { probes });
+  return changeThresholds(cluster).catch(() => {}).finally(() => scene.ghost.later.splice(0));
+}
+
+rule("K6", "a healthy server takes a snapshot as soon as it may", (scene, isBad) => {
+  return changed(scene, (threshold) => threshold === 1 && !isBad);
+});
+
+rule("K6", "a healthy server takes no snapshot as long as it may not", (scene, isBad) => {
+  return changed(scene, (threshold) => threshold === 1 || isBad);
+});
+
+rule("K6", "nothing is due where no snapshots are kept", (scene, isBad) => changed(scene, () => false, isBad));
