@@ -222,9 +222,33 @@ test("a damaged log is recovered with what it held, and followed from there", as
     assert(isSameView(view as DiskView, before), `${pick}`);
     await store.write({ records: [commandsOf(lastIndex + 1, 1, "next")] });
     assertEquals(disk.view.log.last, lastIndex + 1);
-    // Its holes are still there, and nobody could place others.
+    found++;
+  }
+  assertGreater(found, 3);
+});
+
+test("a log that was repaired is damaged again when its holes are gone, and not before", async () => {
+  let found = 0;
+  for (let pick = 1; pick <= 20; pick++) {
+    const disk = await diskOf(20);
+    disk.faults.damage("zeros", pick, false);
+    let store = await disk.factory().open({});
+    const state = await store.open("a").catch(() => undefined);
+    if (state === undefined || state.damaged.length === 0) continue;
+    const indexes = state.damaged.flatMap(({ from, end }) => Array.from({ length: end - from }, (_, i) => from + i));
+    await store.write({ records: [], repairs: indexes.map((index) => commandsOf(index, 1, "x".repeat(300))) });
     disk.faults.absolve(true);
-    assertStringIncludes(disk.faults.damage("zeros", pick, false), "already");
+    disk.crash("power");
+    assertStringIncludes(disk.faults.damage("zeros", pick, false), "already", `${pick}`);
+    store = await disk.factory().open({});
+    assertEquals((await store.open("a")).damaged, [], `${pick}`);
+    for (let index = state.lastIndex + 1; index < 80; index++) {
+      await store.write({ records: [commandsOf(index, 1, "x".repeat(300))] });
+    }
+    await store.write({ records: [], compactTo: { firstIndex: 79, prevTerm: 1 } });
+    await store.close();
+    disk.crash("power");
+    assert(!disk.faults.damage("zeros", pick, false).includes("already"), `${pick}`);
     found++;
   }
   assertGreater(found, 3);

@@ -159,3 +159,22 @@ export function layoutOf(files: ReadonlyMap<string, Inode>, content: "durable" |
   }
   return segments;
 }
+
+/** Whether a log is all there, one batch right after the other from its first entry on. */
+export function isGapless(layout: readonly PlacedSegment[]): boolean {
+  const segments = layout.slice(0, layout.findLastIndex(({ batches }) => batches.length > 0) + 1);
+  const [first, last] = [segments[0]?.batches[0], segments.at(-1)?.batches.at(-1)];
+  if (first === undefined || last === undefined) return false;
+  const { before, compactTo } = last.head;
+  if (first.head.before.nextIndex > (compactTo?.firstIndex ?? before.firstIndex)) return false;
+  return segments.every(({ sequence, batches }, i) => {
+    const previous = segments[i - 1];
+    const isNext = previous === undefined || sequence === previous.sequence + 1;
+    return isNext && batches.length > 0 && batches.every(({ offset, head }, at) => {
+      if (at > 0) return offset === batches[at - 1]!.end;
+      // A segment says again what was said last, under the same sequence.
+      const said = previous?.batches.at(-1)?.head.sequence ?? head.sequence;
+      return offset === SEGMENT_HEADER_BYTES && head.sequence <= said + 1;
+    });
+  });
+}

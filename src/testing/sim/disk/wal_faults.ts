@@ -12,7 +12,7 @@ import type { DiskFault } from "../survivable.ts";
 import { Copies } from "./copies.ts";
 import { cutTail, damageAboveMark, damageAtRest, unprovenOf } from "./damage.ts";
 import type { DamageKind, ErrorTarget, Replacement } from "./disk_actions.ts";
-import { identityIn, layoutOf } from "./layout.ts";
+import { identityIn, isGapless, layoutOf } from "./layout.ts";
 import type { LogShadow } from "./shadow.ts";
 import { damageSnapshot } from "./snapshot_damage.ts";
 import { type DiskTrouble, isAboutSnapshots } from "./trouble.ts";
@@ -25,7 +25,7 @@ export class WalFaults implements DiskFaults {
   isDamaged = false;
   /** Whether a snapshot is damaged, or was. */
   hasRot = false;
-  /** Whether it ever was: what is on it is found out by recovery alone from then on. */
+  /** Whether it was, and has the holes yet: what is on it is found out by recovery alone until they are gone. */
   wasDamaged = false;
   /** How often the disk was emptied. */
   wiped = 0;
@@ -135,7 +135,7 @@ export class WalFaults implements DiskFaults {
   absolve(isRepaired = false): void {
     if (!this.isDamaged) return;
     this.isDamaged = false;
-    this.wasDamaged = isRepaired;
+    this.wasDamaged ||= isRepaired;
     if (isRepaired) return;
     this.#shadow.findDamaged(new Set());
     // A mark may be gone, so that the log goes on where the shadow does not expect it.
@@ -163,6 +163,8 @@ export class WalFaults implements DiskFaults {
   endLife(): void {
     this.#bad = undefined;
     this.#trouble.endLife();
+    // What was damaged has gone with what snapshots stand for.
+    if (!this.isDamaged) this.wasDamaged &&= !isGapless(layoutOf(this.#files.durableFiles()));
     // Of one with holes nobody could say what it held.
     if (this.#copies === undefined || this.isDamaged || this.wasDamaged) return;
     const copy = this.#files.clone();
