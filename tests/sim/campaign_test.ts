@@ -1,8 +1,11 @@
 import { assert, assertEquals, assertGreater, assertRejects, assertStringIncludes } from "@std/assert";
 import process from "node:process";
+import { runSeed } from "../../src/testing/sim/run.ts";
 import { runtime, test } from "../harness.ts";
 import { missedMarks, runCampaign, SeedError } from "./campaign.ts";
 import { explainEndless, freshStart } from "./explain.ts";
+import { lastEvents } from "./last_events.ts";
+import { LastLines } from "./last_lines.ts";
 import { type Summary, Totals } from "./summary.ts";
 
 const steps = 500;
@@ -45,13 +48,39 @@ test("sim: a seed without an end is named, with its configuration and what repla
   const request = { steps: 100_000 };
   const campaign = { start: 7, seeds: 2, jobs: 2, seedMsMax: 1, request };
   const error = await assertRejects(() => runCampaign(campaign), SeedError, "it does not end");
-  const words = explainEndless(error, request);
-  assertEquals(words.split("\n").length, 4);
-  for (
-    const part of [`seed ${error.seed}: S0: `, "configuration {", `deno task sim --seed ${error.seed} --steps 100000`]
-  ) {
-    assertStringIncludes(words, part);
-  }
+  const worker = new URL("./stuck_worker.ts", import.meta.url);
+  const words = (await explainEndless(error, request, { worker, stuckMs: 1 })).split("\n");
+  assertEquals([words[0], words[1]!.slice(0, 17), ...words.slice(2, -1)], [
+    `seed ${error.seed}: S0: Cannot run seed ${error.seed}: it does not end`,
+    "  configuration {",
+    "  last events:",
+    `    #1 event of seed ${error.seed}`,
+    "      what comes of it",
+    "  run once more: nothing more within 1 ms",
+    `  replay: deno task sim --seed ${error.seed} --steps 100000`,
+  ]);
+});
+
+test("sim: the last events of a seed are those that it began before it was stopped, or came to an end", async () => {
+  const request = { steps: 500 };
+  const [end, lines] = await lastEvents(3, request, { stuckMs: Infinity });
+  const report = await runSeed(3, { ...request, keepsLines: true });
+  assertEquals([end, lines], ["this time it has ended", report.lines.map((line) => line.slice(0, 600))]);
+  const [wentOn] = await lastEvents(3, { steps: 1e9 }, { endMs: 1 });
+  assertEquals(wentOn, "it goes on");
+}, { timeoutMs: 120_000 });
+
+test("sim: of lines that another thread has written the last are kept, and whole", () => {
+  const lines = new LastLines(new SharedArrayBuffer(8 + 40));
+  assertEquals([lines.of(3), lines.written], [[], 0]);
+  const other = new LastLines(lines.buffer);
+  for (const line of ["#1 one", "  ü", "#2 two"]) other.write(line);
+  assertEquals([lines.of(1), lines.of(9), lines.written], [["#2 two"], ["#1 one", "  ü", "#2 two"], 19]);
+  for (const line of ["  and more", "#3 three", "  more"]) other.write(line);
+  assertEquals(lines.of(9), ["#2 two", "  and more", "#3 three", "  more"]);
+  assertEquals(lines.of(1), ["#3 three", "  more"]);
+  other.write("#4 ".padEnd(700, "."));
+  assertEquals([lines.of(9), lines.written], [[], 19 + 27 + 601]);
 });
 
 test("sim: a large campaign must come by every mark", () => {

@@ -11,6 +11,7 @@ import { type RunRequest, runSeed } from "../../src/testing/sim/run.ts";
 import { type SimRequest, wordsOf } from "./args.ts";
 import { distortionOf } from "./bugs.ts";
 import type { SeedError } from "./campaign.ts";
+import { lastEvents, type Watching } from "./last_events.ts";
 
 /** Runs the seed once more and says everything about its failure. */
 export async function explain(seed: number, request: SimRequest): Promise<string> {
@@ -23,11 +24,19 @@ export async function explain(seed: number, request: SimRequest): Promise<string
   ].join("\n");
 }
 
-/** The same of a seed that has no end, which cannot be run once more for that. */
-export function explainEndless({ seed, message }: SeedError, request: SimRequest): string {
+/** The same of a seed that has no end: it is watched as it is run once more. */
+export async function explainEndless(
+  { seed, message }: SeedError,
+  request: SimRequest,
+  watching?: Watching,
+): Promise<string> {
+  const [end, lines] = await lastEvents(seed, request, watching);
   return [
     `seed ${seed}: S0: ${message}`,
     `  configuration ${describeConfig(drawConfig(Random.seeded(seed).split("config"), request))}`,
+    `  last events:`,
+    ...lines.map((line) => `    ${line}`),
+    `  run once more: ${end}`,
     `  replay: deno task sim --seed ${seed}${wordsOf(request)}`,
     `  commit: ${commitName()}`,
   ].join("\n");

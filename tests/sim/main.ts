@@ -43,7 +43,7 @@ async function runSeeds(command: Extract<Command, { type: "seeds" }>): Promise<n
     throw error;
   });
   if (outcome instanceof SeedError) {
-    console.log(explainEndless(outcome, request));
+    console.log(await explainEndless(outcome, request));
     return 1;
   }
   const { failures, summaries, totals, jobs } = outcome;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type RunReport, runSeed } from "../../src/testing/sim/run.ts";
+import { type RunReport, type RunRequest, runSeed } from "../../src/testing/sim/run.ts";
 import type { SimRequest } from "./args.ts";
 import { distortionOf } from "./bugs.ts";
 
@@ -11,6 +11,8 @@ import { distortionOf } from "./bugs.ts";
 export interface Task {
   readonly seed: number;
   readonly request: SimRequest;
+  /** Where to tell of its events, see {@linkcode LastLines}; undefined for nowhere. */
+  readonly lines?: SharedArrayBuffer;
 }
 
 /** A run in figures. Can be sent from one thread to another. */
@@ -26,12 +28,16 @@ export interface Summary {
 }
 
 /** Runs a seed and keeps its figures. */
-export async function runSummary(seed: number, { bug, ...request }: SimRequest): Promise<Summary> {
+export async function runSummary(
+  seed: number,
+  { bug, ...request }: SimRequest,
+  about: Pick<RunRequest, "keepsLines" | "onLine"> = {},
+): Promise<Summary> {
   const { stackTraceLimit } = Error;
   // Errors by the thousand are what such a run is about, and nobody looks where they come from: a failure is run again.
   Error.stackTraceLimit = 0;
   try {
-    const report = await runSeed(seed, { ...request, distort: distortionOf(bug) });
+    const report = await runSeed(seed, { ...request, ...about, distort: distortionOf(bug) });
     const { violation, events, steps, timeMs, hash, marks } = report;
     const invariant = violation?.invariant;
     return { seed, invariant, events, steps, timeMs, hash, marks };

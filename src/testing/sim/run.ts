@@ -60,6 +60,8 @@ export interface RunReport {
 /** What a run takes besides its seed. */
 export interface RunRequest extends ConfigRequest {
   readonly keepsLines?: boolean | undefined;
+  /** Told of each line that is kept, at once: a run that has no end can't give them back. */
+  readonly onLine?: ((line: string) => void) | undefined;
   /** Makes every core another one. */
   readonly distort?: Distortion | undefined;
   /** Clients with a machine of their own. */
@@ -84,11 +86,11 @@ export function runScript(script: Script, request: RunRequest = {}): Promise<Run
 async function runConfig(
   seed: number,
   config: SimConfig,
-  { keepsLines = false, distort, host }: RunRequest,
+  { keepsLines = false, onLine, distort, host }: RunRequest,
   script?: Script,
 ): Promise<RunReport> {
   const random = Random.seeded(seed);
-  const simulation = new Simulation(config, random, { keepsLines, distort, host });
+  const simulation = new Simulation(config, random, { keepsLines, onLine, distort, host });
   const run = new Run(simulation, random);
   takeMarks();
   let violation: InvariantViolation | undefined;

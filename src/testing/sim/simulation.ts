@@ -72,6 +72,7 @@ const EXAMINE_EVERY = 1000;
 export interface SimulationOptions {
   /** Whether the trace keeps text. */
   readonly keepsLines?: boolean;
+  readonly onLine?: ((line: string) => void) | undefined;
   readonly checkers?: readonly Checker[];
   readonly distort?: Distortion | undefined;
   /** Makes clients with a machine of their own. */
@@ -125,7 +126,7 @@ export class Simulation {
     this.#ofSteps = this.#checkers.filter(({ onStep }) => onStep !== undefined);
     this.#ofSends = this.#checkers.filter(({ onSend }) => onSend !== undefined);
     this.#ofEvents = this.#checkers.filter(({ onEvent }) => onEvent !== undefined);
-    this.world = new World(new Trace(options.keepsLines), () => this.#afterEvent());
+    this.world = new World(new Trace(options.keepsLines, options.onLine), () => this.#afterEvent());
     this.network = new Network(this.world, random.split("network"), ids.map(addressOf), config.network, {
       onSend: (from, to, decoded) => this.#onSend(from, to, decoded),
       onUnreadable: (from, { message }) => {

@@ -14,8 +14,15 @@ export class Trace {
   /** The lines of each event, the first of which names it. */
   #events: string[][] | undefined;
 
-  /** Keeps text only when asked to: it costs more than the run itself. */
-  constructor(keepsLines = false) {
+  readonly #onLine: ((line: string) => void) | undefined;
+
+  /**
+   * Keeps text only when asked to: it costs more than the run itself.
+   *
+   * @param onLine Told of every line as soon as there is one.
+   */
+  constructor(keepsLines = false, onLine?: (line: string) => void) {
+    this.#onLine = onLine;
     this.#events = keepsLines ? [] : undefined;
   }
 
@@ -41,13 +48,19 @@ export class Trace {
   /** An event begins; the oldest goes. */
   begin(line: () => string): void {
     if (this.#events === undefined) return;
-    this.#events.push([line()]);
+    const first = line();
+    this.#onLine?.(first);
+    this.#events.push([first]);
     if (this.#events.length > eventsMax * 40) this.#events.splice(0, eventsMax * 20);
   }
 
   /** Keeps a line about what comes of the event. */
   say(line: () => string): void {
-    this.#events?.at(-1)?.push(line());
+    const event = this.#events?.at(-1);
+    if (event === undefined) return;
+    const next = line();
+    this.#onLine?.(next);
+    event.push(next);
   }
 
   /** The last events, the oldest first. */
