@@ -4,7 +4,7 @@
  * @module
  */
 import type { CoreSettings } from "../../src/core/state.ts";
-import type { ConfigurationChange, ServerId, Term } from "../../src/types.ts";
+import type { ConfigurationChange, Disk, ServerId, Term } from "../../src/types.ts";
 import type { StepCore } from "../core/cluster.ts";
 import { messageOf } from "./inject.ts";
 import { kindOf, messageText } from "./format.ts";
@@ -165,7 +165,11 @@ const table: Readonly<Record<string, Command>> = {
     usage: "disconnect <a> <b>: the connection breaks, and what was under way on it is lost",
     run: (world, [a, b]) => world.disconnect(a!, b!),
   },
-  connect: { usage: "connect <a> <b>: a connection comes up", run: (world, [a, b]) => world.connect(a!, b!) },
+  connect: {
+    usage:
+      "connect <a> <b> [disk.<server>=<name>[.starts]]: a connection comes up, on which servers say which disk they have",
+    run: (world, [a, b, ...disks]) => world.connect(a!, b!, Object.fromEntries(disks.map(diskOf))),
+  },
   stabilize: {
     usage: "stabilize: all disks write and all messages are delivered until there is nothing to do; no time passes",
     run: (world) => world.stabilize(),
@@ -264,6 +268,12 @@ function changeOf(word: string): ConfigurationChange {
   if (!Object.hasOwn(changeTypes, kind) || id === "") throw new ScriptError(`no change: ${word}`);
   const type = changeTypes[kind as keyof typeof changeTypes];
   return type === "add-voter" || type === "add-nonvoter" ? { type, id, address: `${id}:1` } : { type, id };
+}
+
+function diskOf(word: string): [ServerId, Disk] {
+  const [, id, incarnation, starts = "1"] = /^disk\.(\w+)=(\w+)(?:\.(\d+))?$/.exec(word) ?? [];
+  if (id === undefined || incarnation === undefined) throw new ScriptError(`no disk: ${word}`);
+  return [id, { incarnation, starts: numberOf(starts) }];
 }
 
 function rangeOf(text: string): [number, number] {

@@ -109,6 +109,10 @@ export function effectText(id: ServerId, effect: Effect): string | undefined {
     }
     case "announce-catch-up":
       return `${id} sees ${effect.peer} catch up: ${effect.matchIndex} of ${effect.lastIndex} in round ${effect.round}`;
+    case "announce-distrust":
+      return `${id} counts on ${effect.peer} no more: its disk is ${effect.reason}`;
+    case "announce-readmission":
+      return `${id} counts on ${effect.peer} again`;
     case "announce-removed":
       return `${id} is removed as of entry ${effect.index}`;
     case "forget-peer":
@@ -122,10 +126,13 @@ export function effectText(id: ServerId, effect: Effect): string | undefined {
   }
 }
 
-/** `a b ~c +d`: voters a and b, nonvoter c, staging d. `a -b c / a b`: joint, the voters before were a and b. */
+/** `a b@X.1 ~c +d`: voters a and b, which is known by the first start of disk X, nonvoter c, staging d. `a -b c / a b`: joint, the voters before were a and b. */
 export function configurationText({ servers, outgoing }: Configuration): string {
   const marks = { voter: "", nonvoter: "~", staging: "+" };
-  const texts = servers.map(({ id, suffrage, leaving }) => (leaving === true ? "-" : marks[suffrage]) + id);
+  const texts = servers.map(({ id, suffrage, leaving, disk }) => {
+    const known = disk === undefined ? "" : `@${disk.incarnation}.${disk.starts}`;
+    return (leaving === true ? "-" : marks[suffrage]) + id + known;
+  });
   return texts.join(" ") + (outgoing === undefined ? "" : ` / ${outgoing.join(" ")}`);
 }
 

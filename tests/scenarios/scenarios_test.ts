@@ -36,6 +36,7 @@ for (
     ["campaign", "usage: campaign <server>"],
     ["change a exchange=b", "no change: exchange=b"],
     ["change a add", "no change: add"],
+    ["connect a b disk.b", "no disk: disk.b"],
     ["servers 3 colour=red", '"colour=red" is no option of servers'],
   ] as const
 ) {

@@ -7,7 +7,7 @@
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event } from "../../src/core/event.ts";
 import { configurationOf } from "../../src/core/membership.ts";
-import type { ConfigurationChange, LogIndex, ServerId } from "../../src/types.ts";
+import type { ConfigurationChange, Disk, LogIndex, ServerId } from "../../src/types.ts";
 import { Cluster, type ClusterOptions, type Member, type Packet } from "../core/cluster.ts";
 import { configurationText, effectText, kindOf, messageText, progressText, summaryText, wordsOf } from "./format.ts";
 
@@ -266,14 +266,20 @@ export class World {
     this.#toBoth(a, b, "peer-disconnected");
   }
 
-  /** A new connection. */
-  connect(a: ServerId, b: ServerId): void {
-    this.#toBoth(a, b, "peer-connected");
+  /** A new connection, on which each says which disk it has, where one is given. */
+  connect(a: ServerId, b: ServerId, disks: Readonly<Record<ServerId, Disk>> = {}): void {
+    this.#toBoth(a, b, "peer-connected", disks);
   }
 
-  #toBoth(a: ServerId, b: ServerId, type: "peer-connected" | "peer-disconnected"): void {
+  #toBoth(
+    a: ServerId,
+    b: ServerId,
+    type: "peer-connected" | "peer-disconnected",
+    disks: Readonly<Record<ServerId, Disk>> = {},
+  ): void {
     for (const [id, peer] of [[a, b], [b, a]] as const) {
-      if (!this.down.has(id)) this.step(id, { type, peer });
+      const disk = disks[peer];
+      if (!this.down.has(id)) this.step(id, { type, peer, ...disk === undefined ? {} : { disk } });
     }
   }
 
