@@ -18,7 +18,7 @@ import { rest } from "./rest.ts";
 import type { SimServer } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
 import { entriesOf, hasConverged, hasLeader, isPreferred, leaderOf, membersOf, words } from "./standing.ts";
-import { canBeLed } from "./survivors.ts";
+import { canBeLed, mightBeLed } from "./survivors.ts";
 
 /** The last phases of a run. */
 export class Aftermath {
@@ -72,16 +72,17 @@ export class Aftermath {
 
   /**
    * Whether enough is left. Where damage does not go beyond what can be survived, whoever is up is enough. Undefined where
-   * that depends on which of several configurations is going to be in force.
+   * that depends on which of several configurations is going to be in force, unless nobody could be elected by any.
    */
   async #mustGoOn(): Promise<boolean | undefined> {
     const { plague: { atlas }, config: { moving, network } } = this.#simulation;
-    if (moving !== undefined) return atlas.isQuorumSound ? true : undefined;
+    if (moving !== undefined && !atlas.isExceeded) return atlas.isQuorumSound ? true : undefined;
     if (!atlas.goesBeyond) return atlas.isQuorumLeft;
     // A log may become longer by what is on its way, and another one too short to lead.
     await this.#patience.pass(
       this.#patience.electionMax + Math.max(network.lateMax, network.tailMax, LONGEST_DELAY * network.delayMax),
     );
+    if (moving !== undefined) return mightBeLed(this.#simulation) ? undefined : false;
     return canBeLed(this.#simulation, this.#simulation.present);
   }
 
@@ -208,6 +209,7 @@ export class Aftermath {
     const [committed, led] = [ghost.commits.last, ghost.leaders.size];
     this.hasHalted = true;
     for (const server of present) {
+      if (this.#simulation.plague.isRetired(server)) continue;
       await this.#probe(server, "K4", (what, isAnswered) => {
         ghost.must(!isAnswered, "D2", () => `"${server.id}" answers ${what} although nobody is left who may lead`);
       });

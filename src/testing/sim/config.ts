@@ -209,7 +209,7 @@ function drawFaults(random: Random): readonly Fault[] {
 }
 
 /**
- * Not where more is damaged than can be survived. A new server believes in no term that is far from its own, so those
+ * Not where disks are replaced by such as can't be survived. A new server believes in no term that is far from its own, so those
  * don't begin with one.
  */
 function movingOf(
@@ -232,7 +232,7 @@ function movingOf(
 
 /** Whether servers stay who they are when this is asked for, or drawn: nothing could say what is left of a quorum. */
 export function excludesMoves(fault: Fault): boolean {
-  return ["rot-beyond", "rot-above-mark", "lost-tail", "replace-beyond"].includes(fault);
+  return ["rot-above-mark", "lost-tail", "replace-beyond"].includes(fault);
 }
 
 function settingsOf(random: Random, heartbeatMs: number, electionMinMs: number): Partial<RaftSettings> {

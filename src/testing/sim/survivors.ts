@@ -5,6 +5,7 @@
  */
 import type { ServerId } from "../../types.ts";
 import type { ChainLog } from "./chain.ts";
+import { isQuorum, setsOf } from "./check/checker.ts";
 import type { Atlas } from "./disk/atlas.ts";
 import type { Ghost } from "./ghost.ts";
 import type { DiskView } from "./view.ts";
@@ -37,6 +38,23 @@ export function canBeLed({ ghost, servers, plague }: Cluster, some: readonly Sur
   return voters.some((candidate) => {
     const votes = voters.filter((voter) => reachesAsFar(logOf(candidate), logOf(voter)));
     return isWhole(candidate) && votes.length * 2 > servers.length;
+  });
+}
+
+/**
+ * Whether one of these servers might be elected where they come and go, each by the voters of its own last configuration.
+ * Nobody can be where this is false: then no log changes any more. Where it is true that depends on more.
+ */
+export function mightBeLed({ servers, plague }: Pick<Cluster, "servers" | "plague">): boolean {
+  const present = servers.filter(({ index }) => !plague.atlas.isLost(index));
+  return present.some((candidate) => {
+    const log = logOf(candidate);
+    const configuration = log.configurations.at(-1)?.configuration;
+    if (!isWhole(candidate) || configuration === undefined) return false;
+    // The disk that a voter has may be recorded in the candidate's log.
+    return isQuorum(setsOf(configuration), (id) => {
+      return present.some((voter) => voter.id === id && reachesAsFar(log, logOf(voter)));
+    });
   });
 }
 

@@ -124,7 +124,7 @@ test("Atlas: beyond what can be survived everything may be damaged, and a disk t
     assertEquals(beyond.allows(server), true);
     beyond.damage(server);
     beyond.lose(server);
-    assertEquals([beyond.isLost(server), beyond.isQuorumLeft], [true, server === 0]);
+    assertEquals([beyond.isLost(server), beyond.isQuorumLeft, beyond.isExceeded], [true, server === 0, server > 0]);
   }
   const atlas = new Atlas(3, false, new Ghost());
   atlas.damage(0);

@@ -1,4 +1,4 @@
-import { assertEquals, assertGreater } from "@std/assert";
+import { assert, assertEquals, assertGreater } from "@std/assert";
 import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { drawConfig } from "../../../src/testing/sim/config.ts";
 import { Atlas } from "../../../src/testing/sim/disk/atlas.ts";
@@ -7,6 +7,7 @@ import { emptyView } from "../../../src/testing/sim/disk_view.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
 import { Random } from "../../../src/testing/sim/random.ts";
 import { runSeed } from "../../../src/testing/sim/run.ts";
+import type { Distortion } from "../../../src/testing/sim/script.ts";
 import type { Configuration } from "../../../src/types.ts";
 import { configuration } from "../../core/states.ts";
 import { test } from "../../harness.ts";
@@ -132,16 +133,46 @@ test("disks rot where servers come and go, and what is lost is had from others",
   assertGreater(repaired, 0);
 }, { runtimes: ["deno"], timeoutMs: 240_000 });
 
-test("seeds draw rot with servers that come and go, and neither with damage beyond what can be survived", () => {
-  let both = 0;
+test("seeds draw rot with servers that come and go, also beyond what can be survived", () => {
+  let [both, beyond] = [0, 0];
   for (let seed = 0; seed < 600; seed++) {
     const { moving, faults } = drawConfig(Random.seeded(seed));
     if (moving === undefined) continue;
     if (faults.includes("rot") || faults.includes("rot-in-snapshots")) both++;
-    assertEquals(faults.includes("rot-beyond"), false);
+    if (faults.includes("rot-beyond")) beyond++;
   }
   assertGreater(both, 10);
+  assertGreater(beyond, 1);
 });
+
+/** What is found in runs in which servers come and go and more may be damaged than can be survived, and how many halt. */
+async function damagedBeyond(seeds: number, distort?: Distortion): Promise<[found: Set<string>, halts: number]> {
+  const faults = ["rot-beyond", "power", "kill", "partition"] as const;
+  const found = new Set<string>();
+  let halts = 0;
+  for (let seed = 1000; seed < 1000 + seeds; seed++) {
+    const moving = { voters: 3, idlers: false };
+    const { violation, hasHalted } = await runSeed(seed, { steps: 2000, store: "wal", faults, moving, distort });
+    if (distort === undefined && violation !== undefined) throw violation;
+    if (violation !== undefined) found.add(violation.invariant);
+    if (hasHalted) halts++;
+    if (found.has("D2")) break;
+  }
+  return [found, halts];
+}
+
+test("servers that come and go halt where none of them could be elected by any that it knows", async () => {
+  const [, halts] = await damagedBeyond(20);
+  assertGreater(halts, 1);
+}, { runtimes: ["deno"], timeoutMs: 240_000 });
+
+test("D2: … unless one of them forgets what is damaged, and leads", async () => {
+  const [found] = await damagedBeyond(20, (state, event, now, step) => {
+    state.damaged = [];
+    return step(event, now);
+  });
+  assert(found.has("D2"), [...found].join());
+}, { runtimes: ["deno"], timeoutMs: 240_000 });
 
 test("servers that get other disks where servers come and go are re-admitted, or removed, and do no harm", async () => {
   const faults = ["wipe"] as const;

@@ -1,8 +1,9 @@
 import { assertEquals } from "@std/assert";
 import { ChainLog } from "../../../src/testing/sim/chain.ts";
 import { Ghost } from "../../../src/testing/sim/ghost.ts";
-import { canBeLed, type Cluster, lostEntries, type Survivor } from "../../../src/testing/sim/survivors.ts";
+import { canBeLed, type Cluster, lostEntries, mightBeLed, type Survivor } from "../../../src/testing/sim/survivors.ts";
 import { test } from "../../harness.ts";
+import { configuration } from "../../core/states.ts";
 
 /** How a server is: the terms of its log, what of it is damaged, what its snapshot includes, whether it never starts. */
 interface Given {
@@ -67,6 +68,49 @@ test("canBeLed: only those count that are up, known by their disk, and asked abo
 test("canBeLed: what is on its way to a disk makes a log longer", () => {
   assertEquals(isLed({ terms: [1] }, { terms: [1], damaged: [1] }), true);
   assertEquals(isLed({ terms: [1] }, { terms: [1], damaged: [1], memory: [1, 1] }), false);
+});
+
+/** Servers s0, s1 … each with these configurations in the place of its first entries. */
+function movers(...given: readonly (Given & { readonly knows: readonly string[] })[]): Cluster {
+  const all = cluster([], ...given);
+  for (const [i, { disk }] of all.servers.entries()) {
+    const log = new ChainLog();
+    for (const [at, term] of given[i]!.terms.entries()) {
+      log.add(term, at);
+      const servers = given[i]!.knows[at];
+      if (servers !== undefined) log.configure(at + 1, configuration(servers));
+    }
+    disk.log = log;
+  }
+  return all;
+}
+
+test("mightBeLed: by a server whose log is whole and reaches as far as those of the voters that it goes by", () => {
+  const [three, knows] = [[1, 1, 1], ["s0 s1 s2"]];
+  const [whole, bad] = [{ terms: three, knows }, { terms: three, knows, damaged: [2] }];
+  const short = { terms: [1, 1], knows };
+  const spare = { terms: [], knows: [] };
+  assertEquals(mightBeLed(movers(whole, bad, bad, spare)), true);
+  assertEquals(mightBeLed(movers(bad, bad, bad, spare)), false, "who has nothing leads nobody");
+  assertEquals(mightBeLed(movers(short, bad, bad, spare)), false);
+  // Whoever has no vote any more, or not yet, may lead by those that have.
+  const removed = { terms: three, knows: ["s0 s1"] };
+  assertEquals([mightBeLed(movers(bad, bad, removed)), mightBeLed(movers(bad, short, removed))], [true, true]);
+  const lost = { ...bad, isLost: true };
+  assertEquals([mightBeLed(movers(lost, bad, removed)), mightBeLed(movers(lost, bad, whole))], [false, true]);
+  assertEquals(mightBeLed(movers({ ...whole, isLost: true }, bad, bad)), false);
+});
+
+test("mightBeLed: by both halves of a joint configuration, the last one in its log", () => {
+  const terms = [1, 1, 1];
+  const bad = { terms, knows: ["s0 s1 s2"], damaged: [1] };
+  const led = (knows: readonly string[], ...others: Given[]) => {
+    return mightBeLed(movers({ terms, knows }, ...others.map((other) => ({ ...bad, ...other }))));
+  };
+  const gone = { ...bad, isLost: true };
+  assertEquals(led(["s0 s1 / s0 s2 s3"], bad, bad, gone), true);
+  assertEquals(led(["s0 s1 / s0 s2 s3"], bad, gone, gone), false);
+  assertEquals(led(["s0 s1 / s0 s2 s3", "s0 s1"], bad, gone, gone), true);
 });
 
 test("lostEntries: committed ones of which no whole copy is left, in a log or in a snapshot", () => {

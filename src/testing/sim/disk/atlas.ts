@@ -21,6 +21,8 @@ export class Atlas {
   readonly #damaged = new Set<number>();
   readonly #lost = new Set<number>();
   readonly #ghost: Pick<Ghost, "forgetful" | "disks" | "commits">;
+  /** Whether more was damaged than can be survived, where that may be. */
+  isExceeded = false;
   /** Whether a disk was replaced where nothing says that this can be survived. */
   isBeyond = false;
 
@@ -130,6 +132,7 @@ export class Atlas {
 
   /** A disk is damaged. */
   damage(server: number): void {
+    this.isExceeded ||= !this.#canSpare(server);
     this.#damaged.add(server);
   }
 
