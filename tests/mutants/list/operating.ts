@@ -55,6 +55,16 @@ export const operating: readonly Mutant[] = [
     runs: reloaded,
   },
   {
+    id: "snapshots-by-the-thresholds-of-the-start",
+    bug: "BV10",
+    file: "src/driver/snapshotter.ts",
+    find: "    this.#settings = settings;\n",
+    replace: "    this.#settings = { ...settings };\n",
+    why: "Nobody changes what it was given.",
+    invariants: ["K6"],
+    runs: reloaded,
+  },
+  {
     id: "reads-from-any-entry",
     bug: "BR09",
     file: "src/reader.ts",
