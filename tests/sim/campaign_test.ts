@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertGreater, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
 import process from "node:process";
 import { runSeed } from "../../src/testing/sim/run.ts";
 import { runtime, test } from "../harness.ts";

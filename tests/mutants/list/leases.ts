@@ -102,6 +102,24 @@ export const leases: readonly Mutant[] = [
     },
   },
   {
+    id: "shorter-timeouts-shorten-promises",
+    bug: "BR06",
+    file: "src/core/settings.ts",
+    find: "  state.electionAt = Math.max(electionAt, state.promisedUntil);\n",
+    replace:
+      "  state.promisedUntil = Math.min(state.promisedUntil, state.leaderHeardAt + settings.electionMinMs);\n  state.electionAt = Math.max(electionAt, state.promisedUntil);\n",
+    why: "What is given is in force at once, also for what is being waited for.",
+    invariants,
+    runs: {
+      faults: ["partition", "kill"],
+      servers: 3,
+      moving: false,
+      steps: 8000,
+      ambush: 0.2,
+      client: { leaseReads: true, leaseShare: 0.9, clients: 4, reloads: 0.1 },
+    },
+  },
+  {
     id: "bounded-read-by-what-has-come",
     bug: "BR13",
     file: "src/driver/leader_contact.ts",
