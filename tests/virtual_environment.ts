@@ -32,6 +32,8 @@ export class VirtualEnvironment implements Environment {
   digest: Environment["digest"] = systemEnvironment.digest;
   /** See {@linkcode Environment}. */
   observe?: NonNullable<Environment["observe"]>;
+  /** See {@linkcode Environment}. */
+  buggify?: Environment["buggify"];
 
   /** @param now What the clock shows at first. @param seed Where {@linkcode VirtualEnvironment.randomSeed} begins. */
   constructor(now = 0, seed = 1) {

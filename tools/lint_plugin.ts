@@ -14,6 +14,8 @@ const OWN_FOLDER = "own folder";
 const VOCABULARY = ["src/types.ts", "src/errors.ts", "src/damage.ts"];
 /** Set by whoever decides or performs, read by the simulator alone. */
 const MARKS = "src/marks.ts";
+/** Asked about by whoever decides or performs, answered by the simulator alone. */
+const POINTS = "src/points.ts";
 /** What options must be, for whoever takes some. */
 const CHECKS = "src/checks.ts";
 const MESSAGES = [...VOCABULARY, "src/message.ts"];
@@ -29,16 +31,17 @@ const PROGRAM = [PACKAGE, "mod.ts", "adapters/", "node:", "@std/", "hono", "@hon
  * holds, `a/*` only the files right in it, `node:` a scheme, anything else a file or package (with its subpaths).
  */
 const DIRECTIONS: readonly (readonly [importer: string, allowed: readonly string[]])[] = [
-  ["src/core/", ["src/core/", MARKS, ...MESSAGES]],
+  ["src/core/", ["src/core/", MARKS, POINTS, ...MESSAGES]],
   ["src/wire/", ["src/wire/", ...MESSAGES, "@std/msgpack"]],
   ["src/store/", STORES],
   ["src/transport/", TRANSPORTS],
   ["src/driver/", [
     ...["src/driver/", "src/core/", "src/wire/", "src/store/*", "src/transport/*"],
-    ...[...SETTINGS, MARKS, ...MESSAGES],
+    ...[...SETTINGS, MARKS, POINTS, ...MESSAGES],
   ]],
   ["src/testing/", ["src/", "mod.ts", "@std/"]],
   [MARKS, []],
+  [POINTS, []],
   [CHECKS, []],
   ["src/types.ts", MESSAGES],
   ["src/errors.ts", MESSAGES],

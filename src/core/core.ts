@@ -6,6 +6,7 @@
 import { onBootstrapRequested } from "./bootstrap.ts";
 import { mark } from "../marks.ts";
 import type { CoreMessage } from "../message.ts";
+import type { Buggify } from "../points.ts";
 import type { Configuration, Disk, IndexedConfiguration, LogIndex, ServerId, Term, TermRun, Vote } from "../types.ts";
 import { acknowledgePersisted, onAppendRequest } from "./append.ts";
 import { commitByQuorum } from "./commitment.ts";
@@ -78,6 +79,8 @@ export interface CoreStart {
   readonly disk?: Disk | undefined;
   /** The newest snapshot, which the machine was restored from; it ends within the log or right before it. */
   readonly snapshot?: SnapshotStart | undefined;
+  /** Undefined but in simulations. */
+  readonly buggify?: Buggify | undefined;
 }
 
 /** What a core knows of a snapshot that it starts from. */
@@ -98,14 +101,16 @@ export interface SnapshotStart {
 export class Core {
   /** All that it knows. Only {@linkcode Core.step} changes it; readers must not. */
   readonly state: CoreState;
+  readonly #buggify: Buggify | undefined;
 
-  private constructor(state: CoreState) {
+  private constructor(state: CoreState, buggify: Buggify | undefined) {
     this.state = state;
+    this.#buggify = buggify;
   }
 
   /** A core from what its disk holds, and its first effects. */
   static start(start: CoreStart): { readonly core: Core; readonly effects: Effect[] } {
-    const core = new Core(initialState(start));
+    const core = new Core(initialState(start), start.buggify);
     const step: Step = { state: core.state, now: start.now, effects: [] };
     armElection(step);
     const voters = allVoters(configurationOf(core.state));
@@ -127,8 +132,8 @@ export class Core {
   }
 
   /** A core with exactly this state, which it takes over: for tests and explorers. */
-  static load(state: CoreState): Core {
-    return new Core(state);
+  static load(state: CoreState, buggify?: Buggify): Core {
+    return new Core(state, buggify);
   }
 
   /** When to step `deadline-reached`, in milliseconds of the driver's clock. */
@@ -146,7 +151,7 @@ export class Core {
    * @throws {InvariantError} When something is broken beyond repair: the server must stop.
    */
   step(event: Event, now: number): Effect[] {
-    const step: Step = { state: this.state, now, effects: [] };
+    const step: Step = { state: this.state, now, effects: [], buggify: this.#buggify };
     take(step, event);
     return step.effects;
   }

@@ -187,7 +187,16 @@ function hasEntriesToSend(step: Step, progress: Progress): boolean {
   if (progress.state === "snapshot") return false;
   // One probe at a time; if it was lost, the next heartbeat asks the same without its entries.
   if (progress.state === "probe") return progress.probe === undefined;
-  return progress.nextIndex <= log.lastIndex && hasRoom(progress, settings.windowAppendsMax, settings.windowBytesMax);
+  if (progress.nextIndex > log.lastIndex) return false;
+  return hasRoom(progress, settings.windowAppendsMax, settings.windowBytesMax) && !isHeldBack(step, progress);
+}
+
+/** Whether entries that could go to a peer stay here for now: for the simulator alone. */
+function isHeldBack({ buggify }: Step, { inFlight, heartbeatDue }: Progress): boolean {
+  if (buggify === undefined) return false;
+  if (inFlight.length > 0 && buggify("tiny-inflight")) return true;
+  // With a heartbeat they go, or they might never.
+  return !heartbeatDue && buggify("skip-optimistic-send");
 }
 
 /** Asks the sender for one append with entries below `end`; none when `end` is the peer's next index. */
@@ -195,6 +204,7 @@ function ask(step: Step, to: ServerId, progress: Progress, end: LogIndex): void 
   const { state, effects } = step;
   const { settings, commitIndex } = state;
   const { round } = state.leading!;
+  const isSmall = end > progress.nextIndex + 1 && step.buggify?.("small-batch") === true;
   const prevTerm = termAt(state.log, progress.nextIndex - 1);
   invariant(prevTerm !== undefined, () => `"${to}" must not be asked about ${progress.nextIndex - 1}: it is compacted`);
   const sequence = progress.sequence++;
@@ -208,7 +218,7 @@ function ask(step: Step, to: ServerId, progress: Progress, end: LogIndex): void 
     prevTerm,
     from: progress.nextIndex,
     end,
-    entriesMax: settings.appendEntriesMax,
+    entriesMax: isSmall ? 1 : settings.appendEntriesMax,
     bytesMax: Math.min(settings.appendBytesMax, Math.max(1, settings.windowBytesMax - progress.inFlightBytes)),
     commitIndex,
     round,

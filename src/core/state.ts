@@ -4,6 +4,7 @@
  * @module
  */
 import type { DamagedRange } from "../damage.ts";
+import type { Buggify } from "../points.ts";
 import type { ConfigurationChange, Disk, IndexedConfiguration, LogIndex, Role, ServerId, Term } from "../types.ts";
 import type { Effect, SmallMessage } from "./effect.ts";
 import type { Progress } from "./progress.ts";
@@ -182,4 +183,6 @@ export interface Step {
   /** Milliseconds of the driver's monotonic clock. */
   readonly now: number;
   readonly effects: Effect[];
+  /** Undefined but in simulations. */
+  readonly buggify?: Buggify | undefined;
 }

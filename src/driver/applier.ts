@@ -242,7 +242,9 @@ export class Applier<Command, Result> {
       const from = this.#appliedIndex + 1;
       const records = this.#log.records(from);
       if (records === undefined) return this.#wait("disk", this.#fetch(from));
-      const count = this.#machine.applyBatch === undefined ? entriesPerLook : this.#batchSize.count;
+      const isSlow = from < this.#upTo && this.#environment.buggify?.("slow-apply") === true;
+      const countMax = this.#machine.applyBatch === undefined ? entriesPerLook : this.#batchSize.count;
+      const count = isSlow ? 1 : countMax;
       const some = records.slice(
         from,
         Math.min(records.end, this.#upTo + 1, from + count, this.#hasher.next(from) + 1),
@@ -250,6 +252,7 @@ export class Applier<Command, Result> {
       this.#begun = some;
       const pending = this.#applySome(some);
       if (pending !== undefined) return this.#wait("machine", pending);
+      if (isSlow && !this.#closed) return this.#yield();
     }
     if (!this.#closed) this.#host.onPause(this.#appliedIndex);
   }

@@ -27,6 +27,7 @@ import { Deadline } from "./deadline.ts";
 import type { Environment } from "./environment.ts";
 import { fatalOf } from "./fatal.ts";
 import type { Item } from "./item.ts";
+import { LateCompletions } from "./late_completions.ts";
 import { type Heard, LeaderContact } from "./leader_contact.ts";
 import type { DriverHandler, DriverParts } from "./parts.ts";
 import type { Peers } from "./peers.ts";
@@ -50,6 +51,8 @@ export class Driver<Command, Result> {
   readonly #peers: Peers;
   readonly #initialEffects: readonly Effect[];
   readonly #turns: Turns;
+  /** Undefined but in simulations. */
+  readonly #late: LateCompletions | undefined;
   /** What the clock showed when the turn began: reading it costs as much as a step. */
   #now = 0;
   /** Whether the end of a turn was put off, for those who may have more. */
@@ -88,10 +91,13 @@ export class Driver<Command, Result> {
       settings: { ...settings },
       seed: environment.randomSeed(),
       now: environment.now(),
+      buggify: environment.buggify,
     });
     this.#core = started.core;
     this.#initialEffects = started.effects;
     this.#turns = new Turns(environment, () => this.#guard(() => this.#turn()));
+    const { buggify } = environment;
+    if (buggify !== undefined) this.#late = new LateCompletions(environment, buggify, (it) => this.#turns.enqueue(it));
     const assembly = new Assembly(parts, this.#core.state, handler, this.#host());
     this.#cache = assembly.cache;
     this.#peers = assembly.peers;
@@ -221,6 +227,7 @@ export class Driver<Command, Result> {
     if (!this.#stopped) {
       this.#stopped = true;
       this.#deadline.stop();
+      this.#late?.close();
       this.#applier.close();
       this.calls.close(cause);
       this.#bootstrapped.reject(new ShutdownError("unknown"));
@@ -285,7 +292,7 @@ export class Driver<Command, Result> {
   }
 
   #enqueue(item: Item): void {
-    this.#turns.enqueue(item);
+    if (this.#late?.takes(item) !== true) this.#turns.enqueue(item);
   }
 
   /** Takes all that has come, then lets the core send, then begins a write: until nothing is left to do. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Core } from "../core/core.ts";
+import type { Buggify } from "../points.ts";
 import { nextTurn } from "../transport/next_turn.ts";
 import type { LogCache } from "../store/log_cache.ts";
 
@@ -30,6 +31,8 @@ export interface Environment {
   randomSeed(): number;
   /** Shown every core before its first step, with the entries behind it: for checkers, which must change neither. */
   observe?(core: Core, log: LogCache): void;
+  /** Whether something unusual is done now at a point of the core or the driver, see {@linkcode Buggify}. */
+  readonly buggify?: Buggify | undefined;
 }
 
 /** The runtime's own. */

@@ -75,6 +75,7 @@ export class Turns {
   scheduleGathered(): void {
     if (this.#environment.gather === undefined) return this.schedule();
     if (this.#isScheduled || this.#isGathering || this.#isOver) return;
+    if (this.#environment.buggify?.("early-turn") === true) return this.schedule();
     this.#isGathering = true;
     this.#environment.gather(() => this.#isGathering && this.schedule());
   }

@@ -559,3 +559,42 @@ test("Applier.hold() that comes while a snapshot is being restored is for a late
   await drain();
   assertEquals([installed, applied.map(({ index }) => index)], [[2, 4], [5]]);
 });
+
+test("Applier gives everybody their turn after one entry at `slow-apply`, and goes on by itself", async () => {
+  const { applier, applied, pauses, environment } = await setUp(([value]) => value);
+  const asked: string[] = [];
+  environment.buggify = (point) => asked.push(point) > 0;
+  applier.advance(3);
+  assertEquals([values(applied), pauses], [[1], [1]]);
+  // What comes meanwhile changes nothing.
+  applier.advance(4);
+  assertEquals(values(applied), [1]);
+  await environment.advance(0);
+  assertEquals([values(applied), pauses], [[1, 2, 3, 4], [1, 2, 3, 4]]);
+  // The last one keeps nobody waiting.
+  assertEquals(asked, ["slow-apply", "slow-apply", "slow-apply"]);
+});
+
+test("Applier goes on at `slow-apply` where nothing is asked for, and stops there when it is closed", async () => {
+  const usual = await setUp(([value]) => value);
+  usual.environment.buggify = () => false;
+  usual.applier.advance(5);
+  assertEquals([values(usual.applied), usual.pauses], [[1, 2, 3, 4, 5], [5]]);
+  const closed = await setUp(([value]) => value);
+  closed.environment.buggify = () => true;
+  closed.applier.advance(5);
+  closed.applier.close();
+  assertEquals(closed.environment.timerCount, 0);
+  await closed.environment.advance(10);
+  assertEquals(values(closed.applied), [1]);
+});
+
+test("Applier takes a snapshot between two entries that `slow-apply` keeps apart", async () => {
+  const { applier, applied, environment, installed } = await setUp(([value]) => value);
+  environment.buggify = () => true;
+  applier.advance(3);
+  applier.install({ index: 4, timeMs: 0, restore: () => Promise.resolve(), release() {} });
+  assertEquals([values(applied), installed], [[1], []]);
+  await environment.advance(0);
+  assertEquals([values(applied), installed, applier.appliedIndex], [[1], [4], 4]);
+});

@@ -12,7 +12,7 @@ function setUp() {
   const turns = new Turns(environment, () => void count++);
   /** Lets what was deferred run; gives how many turns there were. */
   const settle = () => drain().then(() => count);
-  return { turns, settle, gathered, finish: () => gathered.splice(0).forEach((callback) => callback()) };
+  return { environment, turns, settle, gathered, finish: () => gathered.splice(0).forEach((callback) => callback()) };
 }
 
 test("Turns.scheduleGathered() asks for one turn, which comes when the others have been looked at", async () => {
@@ -54,4 +54,16 @@ test("Turns.scheduleGathered() is schedule() where nothing can be gathered", asy
   turns.scheduleGathered();
   await drain();
   assertEquals(count, 1);
+});
+
+test("Turns.scheduleGathered() waits for nobody at `early-turn`, where that is asked for", async () => {
+  for (const isEarly of [true, false]) {
+    const { turns, settle, gathered, environment } = setUp();
+    const asked: string[] = [];
+    environment.buggify = (point) => asked.push(point) > 0 && isEarly;
+    turns.scheduleGathered();
+    assertEquals([await settle(), gathered.length], isEarly ? [1, 0] : [0, 1]);
+    assertEquals(asked, ["early-turn"]);
+    turns.end();
+  }
 });

@@ -344,3 +344,68 @@ test("Writer that finds no room keeps what was to be written, lets votes pass it
   await environment.advance(1_000);
   assertEquals(environment.timerCount, 0);
 });
+
+/** What came while entry 1 was written: three appends, the last of them of two entries. */
+async function setUpThree(isSmall: boolean) {
+  const scene = await setUp();
+  const { environment, store, writer } = scene;
+  environment.buggify = (point) => point === "small-write" && isSmall;
+  writer.append(entries(1, 1, 1), 0);
+  writer.flush();
+  for (const index of [2, 3]) writer.append(entries(index, 1, index), 0);
+  writer.append(entries(4, 1, 4, 5), 1);
+  const next = async () => {
+    store.writing.at(-1)!.resolve();
+    await drain();
+  };
+  return { ...scene, next };
+}
+
+test("Writer.flush() writes the first entries by themselves at `small-write`, and tells of no more", async () => {
+  const { store, writer, persisted, next } = await setUpThree(true);
+  for (let i = 0; i < 4; i++) await next();
+  assertEquals(store.writes.map(spans), [[[1, 2]], [[2, 3]], [[3, 4]], [[4, 6]]]);
+  // All are of the log as it is since the last append.
+  const told = persisted.map((event) => event.type === "entries-persisted" ? [event.end, event.epoch] : event);
+  assertEquals(told, [[2, 0], [3, 1], [4, 1], [6, 1]]);
+  await writer.close();
+});
+
+test("Writer.flush() writes all that came together where nothing else is asked for", async () => {
+  const { store, writer, persisted, next } = await setUpThree(false);
+  for (let i = 0; i < 2; i++) await next();
+  assertEquals(store.writes.map(spans), [[[1, 2]], [[2, 3], [3, 4], [4, 6]]]);
+  assertEquals(persisted.at(-1), { type: "entries-persisted", end: 6, epoch: 1 });
+  await writer.close();
+});
+
+test("Writer: what `small-write` has put off can be cut, and compacted", async () => {
+  const cut = await setUpThree(true);
+  await cut.next();
+  assertEquals(cut.store.writes.map(spans), [[[1, 2]], [[2, 3]]]);
+  cut.writer.truncate(4);
+  cut.writer.append(entries(4, 2, 9), 2);
+  for (let i = 0; i < 3; i++) await cut.next();
+  assertEquals(cut.store.writes.map(spans).slice(2), [[[3, 4]], [[4, 5]]]);
+  assertEquals(cut.store.writes.map(({ truncateFrom }) => truncateFrom).slice(2), [undefined, undefined]);
+  assertEquals(cut.persisted.at(-1), { type: "entries-persisted", end: 5, epoch: 2 });
+  await cut.writer.close();
+  const compacted = await setUpThree(true);
+  await compacted.next();
+  compacted.writer.compact({ firstIndex: 5, prevTerm: 1 });
+  for (let i = 0; i < 2; i++) await compacted.next();
+  assertEquals(compacted.store.writes.map(spans).slice(2), [[[5, 6]]]);
+  await compacted.writer.close();
+});
+
+test("Writer: with a vote goes all that was asked for before it, whatever `small-write` would have", async () => {
+  const { store, writer, persisted, next } = await setUpThree(true);
+  writer.vote({ term: 2, votedFor: "a" }, 5);
+  for (let i = 0; i < 2; i++) await next();
+  assertEquals(store.writes.map(spans), [[[1, 2]], [[2, 3], [3, 4], [4, 6]]]);
+  assertEquals(persisted.slice(1), [
+    { type: "vote-persisted", sequence: 5 },
+    { type: "entries-persisted", end: 6, epoch: 1 },
+  ]);
+  await writer.close();
+});

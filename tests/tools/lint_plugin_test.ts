@@ -78,6 +78,13 @@ test("lint: adapters see the ports, programs the package", async () => {
   for (const setter of ["src/core/read.ts", "src/driver/sender.ts", "src/store/wal/recovery.ts"]) {
     await assertImport(setter, `${"../".repeat(setter.split("/").length - 2)}marks.ts`, true);
   }
+  for (const asker of ["src/core/read.ts", "src/driver/sender.ts"]) {
+    await assertImport(asker, "../points.ts", true);
+  }
+  for (const other of ["src/store/log_cache.ts", "src/wire/record.ts", "src/transport/frames.ts"]) {
+    await assertImport(other, "../points.ts", false);
+  }
+  await assertImport("src/points.ts", "./types.ts", false);
   await assertImport("src/marks.ts", "./types.ts", false);
   await assertImport("src/wire/record.ts", "../marks.ts", false);
   await assertImport("adapters/fs/files.ts", "../../src/marks.ts", false);
