@@ -4,10 +4,12 @@
  * @module
  */
 import { defaultOptions, type RaftSettings } from "../../options.ts";
+import type { Point } from "../../points.ts";
 import type { ClockBehaviour } from "./clock.ts";
 import { DELAY_SHAPES } from "./delays.ts";
 import type { NetworkBehaviour } from "./lines.ts";
 import type { MovingBehaviour } from "./moves.ts";
+import { drawPoints } from "./points.ts";
 import type { Random } from "./random.ts";
 import { drawIndexStart, drawRareSettings, drawRetain } from "./rare_settings.ts";
 import { DISK_FAULTS, type DiskFault, SURVIVABLE } from "./survivable.ts";
@@ -87,6 +89,8 @@ export interface SimConfig {
   readonly foundedLate?: number;
   /** Whether servers stop by themselves when they learn that they were removed; not by default. */
   readonly shutdownOnRemove?: boolean;
+  /** Where the servers' own code does what is unusual now and then; nowhere by default. */
+  readonly points?: readonly Point[] | undefined;
 }
 
 /** What a caller may fix; the rest is drawn. */
@@ -193,6 +197,7 @@ export function drawConfig(random: Random, request: ConfigRequest = {}): SimConf
     ...moving === false ? {} : { moving },
     ...points.chance(0.2) ? { foundedLate: election * 1000 } : {},
     ...moving !== false && rare.split("removal").chance(0.4) ? { shutdownOnRemove: true } : {},
+    points: drawPoints(random.split("buggify")),
   };
 }
 

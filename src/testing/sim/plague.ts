@@ -256,6 +256,7 @@ export class Plague {
     for (const server of well) {
       server.clock.setRate(config.clocks[server.index]!.rate);
       world.resume(server.index);
+      server.calm();
       const { faults } = server.storage;
       faults?.heal();
       // What failed in the background would stop it yet.

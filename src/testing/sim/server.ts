@@ -27,6 +27,7 @@ import { begunAfter } from "./founding.ts";
 import { type MachineTap, type SimCommand, SimMachine, type SimResult, stateIn, untilDiverged } from "./machine.ts";
 import type { Life } from "./life.ts";
 import type { Network } from "./network.ts";
+import type { SimPoints } from "./points.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { Distortion } from "./script.ts";
@@ -61,6 +62,8 @@ export interface ServerParts {
   readonly shutdownOnRemove?: boolean | undefined;
   /** How machines work. */
   readonly machine: Pick<ClientBehaviour, "workChance" | "workMax">;
+  /** Where their own code does what is unusual. */
+  readonly points: SimPoints;
   /** Brings another machine. */
   readonly host?: Host | undefined;
 }
@@ -78,6 +81,7 @@ export class SimServer {
   readonly #configured: RaftSettings;
   #lives = 0;
   #isReplaced = false;
+  #isCalm = false;
   #inFlight: StoreWrite | undefined;
   /** What may be found on the disk now; undefined while a store has it open. */
   #possible: readonly DiskView[] | undefined;
@@ -312,6 +316,11 @@ export class SimServer {
     }
   }
 
+  /** Its own code does nothing unusual any more. */
+  calm(): void {
+    this.#isCalm = true;
+  }
+
   #environment(life: Life): Environment {
     const { clock } = this;
     return {
@@ -327,6 +336,7 @@ export class SimServer {
       digest: (bytes) => Promise.resolve(digestAtOnce(bytes)),
       randomSeed: () => this.#random.u32(),
       observe: (core, cache) => this.#observe(life, core, cache),
+      buggify: this.#parts.points.asked(this.#random.split(`points ${life.life}`), () => this.#isCalm),
     };
   }
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { POINTS } from "../../points.ts";
 import type { SimConfig } from "./config.ts";
 import { calm } from "./lines.ts";
 import type { Action } from "./nemesis.ts";
@@ -167,6 +168,7 @@ const quieter: readonly ((config: SimConfig) => SimConfig)[] = [
   (config) => ({ ...config, disk: { ...config.disk, latencyMax: config.disk.latencyMin } }),
   (config) => ({ ...config, disk: { ...config.disk, store: "memory" } }),
   (config) => ({ ...config, settings: withoutLimits(config.settings) }),
+  ...POINTS.map((point) => (config: SimConfig) => ({ ...config, points: config.points?.filter((it) => it !== point) })),
 ];
 
 function withoutLimits(settings: SimConfig["settings"]): SimConfig["settings"] {

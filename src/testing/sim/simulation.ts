@@ -32,6 +32,7 @@ import { MoveObserver } from "./move_marks.ts";
 import { addressOf } from "./moves.ts";
 import { Network } from "./network.ts";
 import { Plague } from "./plague.ts";
+import { SimPoints } from "./points.ts";
 import { Port } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { Distortion } from "./script.ts";
@@ -98,6 +99,7 @@ export class Simulation {
   readonly moves: MoveObserver = new MoveObserver();
   readonly troubles: DiskObserver = new DiskObserver();
   readonly channels: ChannelObserver = new ChannelObserver();
+  readonly points: SimPoints;
   /** Messages sent so far. */
   sent = 0;
   /** When a leader last told a server to take over, virtual microseconds. */
@@ -121,6 +123,7 @@ export class Simulation {
     const founding = foundingOf(config, bootstrap);
     this.ghost = new Ghost(founding);
     this.marks = new MarkObserver(config.servers);
+    this.points = new SimPoints(config.points);
     this.ghost.keepsTime = config.clocks.every(({ rate }) => isInTime(config, rate));
     this.#checkers = [...options.checkers ?? CHECKERS, this.marks, this.moves, this.troubles];
     this.#ofSteps = this.#checkers.filter(({ onStep }) => onStep !== undefined);
@@ -151,6 +154,7 @@ export class Simulation {
       foundedLate: config.foundedLate,
       shutdownOnRemove: config.shutdownOnRemove,
       machine: config.client,
+      points: this.points,
       host,
     };
     this.servers = ids.map((id, i) => {
@@ -183,7 +187,13 @@ export class Simulation {
 
   /** How often the run came by each of the marks that are seen from outside. */
   get hits(): Readonly<Record<string, number>> {
-    return { ...this.marks.hits, ...this.moves.hits, ...this.troubles.hits, ...this.channels.hits };
+    return {
+      ...this.marks.hits,
+      ...this.moves.hits,
+      ...this.troubles.hits,
+      ...this.channels.hits,
+      ...this.points.hits,
+    };
   }
 
   /** The servers that are not lost for good. */
