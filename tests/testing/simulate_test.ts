@@ -215,7 +215,9 @@ test("simulate: a machine that has snapshots begins with them, and passes when t
 }, { timeoutMs: 300_000 });
 
 test("simulate: a snapshot that lacks a part of the state is found where servers die, and nowhere else", async () => {
-  const quiet = await simulate(() => new ForgetfulBank(), { ...banks, servers: 3, faults: [], seeds: 3 });
+  // In few seeds is anybody so slow that the log is not enough.
+  const calm = { ...banks, servers: 3, faults: [], seed: 3, seeds: 3 } as const;
+  const quiet = await simulate(() => new ForgetfulBank(), calm);
   assert(quiet.snapshots > 0 && quiet.restores === 0);
   const dying = { ...banks, servers: 3, faults: ["kill"], seeds: 10 } as const;
   assertEquals((await failing(simulate(() => new ForgetfulBank(), dying))).invariant, "S1");

@@ -31,7 +31,7 @@ async function brokenByClocks(seed: number): Promise<string | undefined> {
 test(
   "sim: K2: sessions that are forgotten by a clock are found by the command that some servers pass over",
   async () => {
-    for (const seed of [1, 4]) {
+    for (const seed of [4, 5]) {
       assertEquals(await broken(seed), undefined);
       assertEquals(await brokenByClocks(seed), "K2");
     }
