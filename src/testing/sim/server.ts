@@ -233,7 +233,7 @@ export class SimServer {
       },
       work: () => this.#work(life),
       onCaptured: () => {
-        if (!life.isOver) tap.onCaptured(life);
+        if (!life.isOver && life.core !== undefined) tap.onCaptured(life);
       },
       onRestored: () => {
         if (!life.isOver && life.core !== undefined) tap.onRestored(this, life);
