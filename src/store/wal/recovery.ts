@@ -23,9 +23,10 @@
 import { CorruptionError, ProtocolError } from "../../errors.ts";
 import { mark } from "../../marks.ts";
 import type { LogIndex } from "../../types.ts";
-import { type DecodedBatchHead, type LogBefore, SECTOR_BYTES } from "../../wire/batch.ts";
+import type { DecodedBatchHead, LogBefore } from "../../wire/batch.ts";
 import type { Files } from "../files.ts";
 import type { DamagePlace } from "../store.ts";
+import { BatchFinder } from "./batch_finder.ts";
 import { findSegments, type FoundSegment, pathOf } from "./found_segments.ts";
 import { LogState } from "./log_state.ts";
 import { place } from "./places.ts";
@@ -146,6 +147,7 @@ class Recovery {
     const stop = next?.first?.sequence ?? Infinity;
     await withFile(this.#files, name, async (file) => {
       const scanner = new SegmentScanner(file, location, seed);
+      const finder = new BatchFinder(scanner);
       let offset = SEGMENT_HEADER_BYTES;
       while (!this.#isBegun || this.#sequence + 1 < stop) {
         // Nearly always in memory: to wait for each would take longer than to look at it.
@@ -159,7 +161,9 @@ class Recovery {
           continue;
         }
         // Neither a later segment nor a later batch: a torn write, unless this one was whole when the file got its name.
-        const resumed = await this.#resume(scanner, batch === undefined ? offset : offset + 1, stop);
+        // Once something is in the wrong place, what belongs here may be at any other.
+        const from = walked.isDamaged ? SEGMENT_HEADER_BYTES : offset;
+        const resumed = await finder.next(batch?.head.sequence ?? this.#sequence, stop, from);
         const isFirst = offset === SEGMENT_HEADER_BYTES && found.header.hasBatch;
         if (next === undefined && resumed === undefined && !isFirst) return mark("torn-tail-dropped");
         walked.isDamaged = true;
@@ -206,23 +210,6 @@ class Recovery {
     }
     if (problem === undefined) return head;
     throw new CorruptionError(found.location, offset, problem);
-  }
-
-  /**
-   * The first batch at or after this offset with which the log may go on. A copy of a later one, by a write to the wrong
-   * place, is none: it isn't followed by the one after it.
-   */
-  async #resume(scanner: SegmentScanner, offset: number, stop: number): Promise<{ offset: number } | undefined> {
-    const start = Math.ceil(offset / SECTOR_BYTES) * SECTOR_BYTES;
-    for (let found = await scanner.find(start); found !== undefined;) {
-      const { head } = found;
-      if (head.sequence > this.#sequence && head.sequence < stop) {
-        const next = await scanner.headAt(found.offset + head.byteLength);
-        if (next === undefined || next.sequence === head.sequence + 1) return found;
-      }
-      found = await scanner.find(found.offset + SECTOR_BYTES);
-    }
-    return undefined;
   }
 
   #lose(loss: Loss): void {

@@ -1,0 +1,61 @@
+import { assertEquals } from "@std/assert";
+import { commandsOf } from "../../src/testing/store_cases.ts";
+import type { MemoryFiles } from "../../src/testing/memory_files.ts";
+import { test } from "../harness.ts";
+import { assertHonest, entriesOf, FIRST, usedBytes, written } from "./damaged_wal.ts";
+import { smallStore, type Step } from "./scenario.ts";
+
+const SECTOR = 512;
+
+/** Batches of one sector each, with one entry each; closing writes one more, which proves all before it. */
+const steps: readonly Step[] = Array.from({ length: 5 }, (_, i) => ({ records: [commandsOf(i + 1, 1, `${i}`)] }));
+
+/** Copies a sector to another place and loses one more; undefined for none. */
+function misplace(files: MemoryFiles, from: number, to: number, lost: number | undefined): MemoryFiles {
+  const damaged = files.clone();
+  const before = damaged.image(FIRST);
+  const image = new Uint8Array(Math.max(before.length, to + SECTOR));
+  image.set(before);
+  image.set(before.subarray(from, from + SECTOR), to);
+  if (lost !== undefined) image.fill(0, lost, lost + SECTOR);
+  damaged.setImage(FIRST, image);
+  return damaged;
+}
+
+/** The entries of which something is damaged, and that the store takes for damaged. */
+async function damagedIn(files: MemoryFiles, where: string): Promise<number[]> {
+  const store = smallStore(files);
+  const state = await store.open("a");
+  assertEquals([state.firstIndex, state.lastIndex], [1, steps.length], where);
+  await assertHonest(store, state, entriesOf(steps), where);
+  return state.damaged.flatMap(({ from, end }) => Array.from({ length: end - from }, (_, i) => from + i));
+}
+
+test("walStore finds every entry that is where it was, whatever is copied to another place and whatever else is lost", async () => {
+  const files = await written(steps);
+  const image = files.image(FIRST);
+  const end = usedBytes(image);
+  const entryAt = (offset: number) => {
+    const text = new TextDecoder("latin1").decode(image.subarray(offset, offset + SECTOR));
+    return [...entriesOf(steps)].find(([, entry]) => text.includes(new TextDecoder("latin1").decode(entry.bytes)))?.[0];
+  };
+  // The first batch of a segment says what the log begins with, and the last one proves those before it.
+  const places = Array.from({ length: end / SECTOR - 3 }, (_, i) => (i + 2) * SECTOR);
+  assertEquals(places.flatMap((place) => entryAt(place) ?? []).length >= steps.length - 1, true);
+  let count = 0;
+  for (let from = SECTOR; from < end; from += SECTOR) {
+    for (const to of [...places, end, end + SECTOR]) {
+      for (const lost of [undefined, ...places]) {
+        const hit = [to, lost].flatMap((place) =>
+          place === undefined || place === from && place !== lost ? [] : [place]
+        );
+        const expected = hit.flatMap((place) => entryAt(place) ?? []);
+        const where = `copy of ${from} at ${to}, ${lost} lost`;
+        const found = await damagedIn(misplace(files, from, to, lost), where);
+        assertEquals(found.every((index) => expected.includes(index)), true, `${where}: ${found} of ${expected}`);
+        count += found.length;
+      }
+    }
+  }
+  assertEquals(count > 100, true);
+});
