@@ -19,10 +19,13 @@ export function isCredible(step: Step, term: Term): boolean {
   return term <= step.state.term + termJumpMax;
 }
 
-/** Waits for a random time before the next election: drawn anew each time, so that candidates spread (Raft §5.2). */
-export function armElection(step: Step): void {
-  const { electionMinMs, electionMaxMs } = step.state.settings;
-  step.state.electionAt = step.now + randomBetween(step.state.random, electionMinMs, electionMaxMs);
+/**
+ * Waits for a random time before the next election: drawn anew each time, so that candidates spread (Raft §5.2). No promise is
+ * broken before it ends: it may have been for longer than the settings say now.
+ */
+export function armElection({ state, now }: Step): void {
+  const { electionMinMs, electionMaxMs } = state.settings;
+  state.electionAt = Math.max(now + randomBetween(state.random, electionMinMs, electionMaxMs), state.promisedUntil);
 }
 
 /** Enters a later term, having voted in it for this server or (yet) for nobody. What belonged to the old one is void. */

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { Event } from "../../src/core/event.ts";
 import { test } from "../harness.ts";
-import { coreOf, leaderOf, settings } from "./states.ts";
+import { append, coreOf, leaderOf, receive, settings } from "./states.ts";
 
 const changed = (over: Partial<typeof settings>): Event => ({
   type: "settings-changed",
@@ -61,6 +61,11 @@ test("settings: what was promised by the earlier ones is kept: a shorter timeout
     const core = coreOf({ state: { leader, leaderHeardAt: 0, promisedUntil: 1000, electionAt: 1500 } });
     core.step(election(100), 500);
     assertEquals(core.deadline, 1000);
+    // Nor does it when a leader is heard once more, that counts on nothing.
+    for (const [now, deadline] of [[600, 1000], [900, 1000], [901, 1001]] as const) {
+      receive(core, "b", append({ term: core.state.term }), now);
+      assertEquals(core.deadline, deadline);
+    }
   }
 });
 
