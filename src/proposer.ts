@@ -93,6 +93,15 @@ export class Proposer<Command> {
       calls.propose(proposal);
     });
   }
+
+  /**
+   * Has an entry follow that ends what is in the log: as long as this server leads nothing is in its way, not even a drain,
+   * which may be given up.
+   */
+  owe(entry: ProposalEntry): void {
+    const { calls } = this.#host;
+    calls.propose(new Proposal(entry, calls.arrivalTime(), () => {}, () => {}, { isOwed: true }));
+  }
 }
 
 /** The most bytes of an entry's extensions. */

@@ -17,6 +17,8 @@ import { type OpenedSnapshot, openSnapshot } from "./wire/snapshot_reader.ts";
 export interface RestoreHost {
   /** Proposes an entry, as long as this server leads. */
   propose(entry: ProposalEntry): Promise<ProposalResult>;
+  /** Has an entry follow that nothing keeps from the log, as long as this server leads. */
+  owe(entry: ProposalEntry): void;
   /** Any number. */
   readonly id: number;
   readonly commandBytesMax: number;
@@ -127,6 +129,7 @@ class RestoreLog {
   readonly #host: RestoreHost;
   readonly #partBytes: number;
   #count = 0;
+  #first: Promise<ProposalResult> | undefined;
   #underWay: Promise<void>[] = [];
   #problem: { readonly error: unknown } | undefined;
 
@@ -146,6 +149,7 @@ class RestoreLog {
 
   #send(bytes: Uint8Array): void {
     const part = this.#propose({ kind: "part", sequence: this.#count++, bytes });
+    this.#first ??= part;
     this.#underWay.push(
       part.then(({ applied, index, term }) => {
         if (applied.ok && applied.value === true) return;
@@ -156,8 +160,11 @@ class RestoreLog {
   }
 
   #propose(entry: Omit<RestoreEntry, "id">): Promise<ProposalResult> {
-    const payload = encodeRestoreEntry({ ...entry, id: this.#host.id });
-    return this.#host.propose({ type: EntryType.restore, flags: 0, payload });
+    return this.#host.propose(this.#entry(entry));
+  }
+
+  #entry(entry: Omit<RestoreEntry, "id">): ProposalEntry {
+    return { type: EntryType.restore, flags: 0, payload: encodeRestoreEntry({ ...entry, id: this.#host.id }) };
   }
 
   /** All parts are in the log and applied, that is, noted. */
@@ -168,14 +175,19 @@ class RestoreLog {
     if (this.#problem !== undefined) throw this.#problem.error;
   }
 
-  /** Nobody has to keep the parts any more. Best effort: the next leader's first entry says the same. */
+  /**
+   * Nobody has to keep the parts any more: as long as it is not said, no server takes a snapshot. Where the first one was
+   * refused none of them counts, and where its leader was lost the next one's first entry says the same.
+   */
   giveUp(): void {
-    if (this.#count === 0) return;
-    this.#propose({ kind: "given-up", sequence: 0, bytes: new Uint8Array(0) }).catch(() => {});
+    const entry = this.#entry({ kind: "given-up", sequence: 0, bytes: new Uint8Array(0) });
+    this.#first?.then(() => this.#host.owe(entry), () => {});
   }
 
   async end(signal: AbortSignal | undefined): Promise<LogIndex> {
     const ended = this.#propose({ kind: "end", sequence: this.#count, bytes: new Uint8Array(0) });
+    // Whoever waited for it may have gone.
+    ended.catch(() => this.giveUp());
     const { applied, index } = await waited(ended, signal);
     if (!applied.ok) throw applied.error;
     return index;

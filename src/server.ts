@@ -322,6 +322,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
     this.#driver.snapshots.checkRestorable();
     const host: RestoreHost = {
       propose: (entry) => this.#proposer.propose(() => entry, undefined, (result) => result, restoreManner),
+      owe: (entry) => this.#proposer.owe(entry),
       id: this.#environment.randomSeed(),
       commandBytesMax: this.#settings.commandBytesMax,
       stopped: this.#shutdown.signal,

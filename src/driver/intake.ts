@@ -53,6 +53,7 @@ export class Intake {
 
   /** Takes a command, lets it wait for room for as long as it may, or refuses it at once. */
   add(proposal: Proposal): void {
+    if (proposal.isOwed) return this.#take(proposal);
     // Nobody is overtaken by who comes later.
     this.admit();
     if (this.#waiting.count === 0 && this.#fits(proposal)) return this.#take(proposal);
@@ -71,7 +72,8 @@ export class Intake {
   }
 
   /** One that was taken is in flight no longer. */
-  release({ payload }: Proposal): void {
+  release({ payload, isOwed }: Proposal): void {
+    if (isOwed) return;
     this.#count--;
     this.#bytes -= payload.length;
   }
@@ -94,9 +96,10 @@ export class Intake {
 
   #take(proposal: Proposal): void {
     this.accepted++;
+    this.#onTaken(proposal);
+    if (proposal.isOwed) return;
     this.#count++;
     this.#bytes += proposal.payload.length;
-    this.#onTaken(proposal);
   }
 
   #refuse(proposal: Proposal): void {

@@ -131,12 +131,12 @@ export class Pending {
     return queue;
   }
 
-  /** No leader took them: they wait for one, each for a limited time from when it was taken. */
+  /** No leader took them: they wait for one, each for a limited time from when it was taken, unless it is owed. */
   requeue(proposals: readonly Proposal[], leader: LeaderHint | undefined): void {
     this.#taken = [];
     const giveUpAt = this.#environment.now() - this.#limits.leaderWaitMs;
     for (const proposal of proposals) {
-      if (proposal.queuedAt <= giveUpAt) this.#reject(proposal, new NotLeaderError(leader));
+      if (proposal.queuedAt <= giveUpAt && !proposal.isOwed) this.#reject(proposal, new NotLeaderError(leader));
       else this.#queue.push(proposal);
     }
   }

@@ -29,6 +29,8 @@ export interface ProposalManner {
   readonly caller?: number;
   /** See {@linkcode Proposal.enqueueTimeoutMs}; 0 by default. */
   readonly enqueueTimeoutMs?: number;
+  /** See {@linkcode Proposal.isOwed}; false by default. */
+  readonly isOwed?: boolean;
 }
 
 /** A command and the caller who waits for it. Settled exactly once; what comes later is ignored. */
@@ -41,6 +43,11 @@ export class Proposal {
   readonly caller: number;
   /** How long it may wait for room, milliseconds. */
   readonly enqueueTimeoutMs: number;
+  /**
+   * Whether it ends what is in the log already, so that the log owes it: it finds room however much is in flight, is not
+   * counted there, and waits as long as it takes for a leader.
+   */
+  readonly isOwed: boolean;
   /** When it came, in the driver's milliseconds. */
   readonly startedAt: number;
   /** When there was room for it: from then on it waits for a leader. */
@@ -62,7 +69,7 @@ export class Proposal {
     startedAt: number,
     resolve: (result: ProposalResult) => void,
     reject: (error: unknown) => void,
-    { caller = 0, enqueueTimeoutMs = 0 }: ProposalManner = {},
+    { caller = 0, enqueueTimeoutMs = 0, isOwed = false }: ProposalManner = {},
   ) {
     this.type = entry.type;
     this.flags = entry.flags;
@@ -70,6 +77,7 @@ export class Proposal {
     this.extensions = entry.extensions;
     this.caller = caller;
     this.enqueueTimeoutMs = enqueueTimeoutMs;
+    this.isOwed = isOwed;
     this.startedAt = startedAt;
     this.queuedAt = startedAt;
     this.#resolve = resolve;
