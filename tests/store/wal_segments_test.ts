@@ -75,6 +75,34 @@ test("walStore crashes while it removes segments: each time it opens, finds the 
   assertLess(2, lengths.size);
 });
 
+test("walStore opens a log whose first segment holds nothing but a write that has failed and is in the next one", async () => {
+  const files = new MemoryFiles();
+  const store = smallStore(files);
+  await store.open("a");
+  await store.write({ records: [commandsOf(1, 1, large)] });
+  const segments = () => files.names().filter((name) => name.endsWith(".wal"));
+  // The last batch of this segment: the next one is made meanwhile.
+  await store.write({ compactTo: { firstIndex: 2, prevTerm: 1 }, records: [] });
+  for (let i = 0; i < 100; i++) await Promise.resolve();
+  const [first, second] = segments();
+  files.fault = ({ kind, name }) => {
+    return name === second && ["write", "remove"].includes(kind) ? new Error("EIO: i/o error") : undefined;
+  };
+  const vote = { term: 2, votedFor: "b" };
+  await store.write({ records: [], vote });
+  await store.close();
+  assert(!files.names().includes(first) && files.names().includes(second), files.names().join());
+  files.fault = () => undefined;
+  files.crash(keepAll);
+  const { content } = await contentOf(files);
+  assertEquals([content.firstIndex, content.entries, content.vote], [2, [], vote]);
+  const again = smallStore(files);
+  await again.open("a");
+  await again.write({ records: [], vote: { term: 3, votedFor: "b" } });
+  await again.close();
+  assert(!files.names().includes(second), files.names().join());
+});
+
 test("walStore refuses a log whose first segments are missing though nothing compacted them", async () => {
   const files = await written([...filling, compaction(3), "mark"]);
   files.discard("0000000000000001.wal");
