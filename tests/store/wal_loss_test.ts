@@ -140,3 +140,25 @@ test("walStore opens a log of which several segments begin with the same, and on
   const { vote, damaged } = await smallStore(flip(files, SECOND, 520)).open("a");
   assertEquals([vote, damaged], [{ term: 1, votedFor: "b" }, []]);
 });
+
+test("a copy in a wrong place is not taken for what was there, and takes nothing with it that is before it", async () => {
+  const steps: readonly Step[] = ["one", "two", "three"].map((text, i) => ({ records: [commandsOf(i + 1, 1, text)] }));
+  const whole = await written(steps);
+  const copied = (from: number, to: number): MemoryFiles => {
+    const files = whole.clone();
+    const image = files.image(FIRST);
+    image.copyWithin(to, from, from + 512);
+    files.setImage(FIRST, image);
+    return files;
+  };
+  // What a start writes takes two sectors, then there is an entry in each, then a mark.
+  const [start, one, two, three, mark] = [512, 1_536, 2_048, 2_560, 3_072];
+  assertEquals(usedBytes(whole.image(FIRST)), mark + 512);
+  const inMark = flip(copied(start, mark), FIRST, two + 20);
+  assertEquals(rangesOf(await smallStore(inMark.clone()).open("a")), [[2, 3, true]]);
+  const inOne = copied(three, one);
+  assertEquals(rangesOf(await smallStore(inOne.clone()).open("a")), [[1, 2, false]]);
+  for (const files of [inMark, inOne]) {
+    assertEquals(await assertRepairable(files, steps.reduce(after, NOTHING), entriesOf(steps), "copied"), 1);
+  }
+});

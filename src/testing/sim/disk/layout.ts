@@ -81,7 +81,9 @@ function nextBatch(bytes: GrowingBytes, offset: number, seed: number, sequence: 
     if (batch === undefined || batch.head.sequence <= sequence) continue;
     const isInPlace = at === offset && (at === SEGMENT_HEADER_BYTES || batch.head.sequence === sequence + 1);
     const next = isInPlace ? undefined : batchAt(bytes, batch.end, seed);
-    if (next === undefined || next.head.sequence === batch.head.sequence + 1) return batch;
+    // What comes after it may be a copy itself, of one that is known already.
+    const isCopy = next !== undefined && next.head.sequence <= sequence;
+    if (next === undefined || isCopy || next.head.sequence === batch.head.sequence + 1) return batch;
   }
   return undefined;
 }
