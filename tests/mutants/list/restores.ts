@@ -75,4 +75,18 @@ export const restores: readonly Mutant[] = [
     invariants: ["K3"],
     runs: restoring,
   },
+  {
+    id: "giving-a-restore-up-is-refused",
+    bug: "BS07",
+    file: "src/driver/intake.ts",
+    find: "    if (proposal.isOwed) return this.#take(proposal);\n",
+    replace: "",
+    why: "Who finds no room is refused, and the next leader gives it up anyway.",
+    invariants: ["V3"],
+    // One server leads in one term to the end, and has room for little most of the time.
+    runs: {
+      ...{ servers: 1, moving: false, faults: [] },
+      client: { restores: 0.2, reloads: 0.1, clients: 6, burstChance: 0.2, burstMax: 16 },
+    },
+  },
 ];
