@@ -40,12 +40,15 @@ test("walStore finds every entry that is where it was, whatever is copied to ano
     return [...entriesOf(steps)].find(([, entry]) => text.includes(new TextDecoder("latin1").decode(entry.bytes)))?.[0];
   };
   // The first batch of a segment says what the log begins with, and the last one proves those before it.
+  const mark = end - SECTOR;
   const places = Array.from({ length: end / SECTOR - 3 }, (_, i) => (i + 2) * SECTOR);
   assertEquals(places.flatMap((place) => entryAt(place) ?? []).length >= steps.length - 1, true);
   let count = 0;
   for (let from = SECTOR; from < end; from += SECTOR) {
-    for (const to of [...places, end, end + SECTOR]) {
-      for (const lost of [undefined, ...places]) {
+    for (const to of [...places, mark, end, end + SECTOR]) {
+      // Without its mark nothing says that the last entry was there but that entry itself.
+      const losses = to === mark ? places.slice(0, -1) : places;
+      for (const lost of [undefined, ...losses]) {
         const hit = [to, lost].flatMap((place) =>
           place === undefined || place === from && place !== lost ? [] : [place]
         );

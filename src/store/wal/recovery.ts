@@ -102,7 +102,7 @@ class Recovery {
 
   async run(sequences: readonly number[]): Promise<Recovered> {
     const used = this.#found.slice(0, await this.#usedCount());
-    for (let i = 0; i < used.length; i++) await this.#walk(used[i], used[i - 1], used[i + 1], stopOf(used, i));
+    for (let i = 0; i < used.length; i++) await this.#walk(used[i], used[i - 1], used[i + 1]);
     const last = this.#last?.batch;
     this.#applyLast();
     // Whatever comes after what is lost says what is lost.
@@ -135,13 +135,8 @@ class Recovery {
     });
   }
 
-  /** Follows the batches of a segment, up to `stop`, where a later one says that it ends. */
-  async #walk(
-    found: FoundSegment,
-    before: FoundSegment | undefined,
-    next: FoundSegment | undefined,
-    stop: number,
-  ): Promise<void> {
+  /** Follows the batches of a segment, up to where the next one says that it ends. */
+  async #walk(found: FoundSegment, before: FoundSegment | undefined, next: FoundSegment | undefined): Promise<void> {
     const { name, location, seed, sequence } = found;
     if (before !== undefined && before.sequence !== sequence - 1) {
       const file = pathOf(this.#files, segmentName(before.sequence + 1));
@@ -149,6 +144,7 @@ class Recovery {
     }
     const segment = new Segment(sequence, 0);
     const walked: WalkedSegment = { segment, first: found.first, isDamaged: false };
+    const stop = next?.first?.sequence ?? Infinity;
     await withFile(this.#files, name, async (file) => {
       const scanner = new SegmentScanner(file, location, seed);
       const finder = new BatchFinder(scanner);
@@ -294,13 +290,4 @@ class Recovery {
     }
     place(head, [batch.records], batch.repairs, offset, this.#segments, this.#repairs);
   }
-}
-
-/** The batch with which the segment after this one begins, or the first after it that can still tell; Infinity for none. */
-function stopOf(segments: readonly FoundSegment[], at: number): number {
-  for (let i = at + 1; i < segments.length; i++) {
-    const { first } = segments[i];
-    if (first !== undefined) return first.sequence;
-  }
-  return Infinity;
 }
