@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { commandsOf } from "../../src/testing/store_cases.ts";
+import type { Store, StoreState } from "../../src/store/store.ts";
 import type { MemoryFiles } from "../../src/testing/memory_files.ts";
+import { commandsOf, textsOf } from "../../src/testing/store_cases.ts";
 import { test } from "../harness.ts";
 import { assertHonest, entriesOf, FIRST, usedBytes, written } from "./damaged_wal.ts";
 import { smallStore, type Step } from "./scenario.ts";
@@ -22,12 +23,23 @@ function misplace(files: MemoryFiles, from: number, to: number, lost: number | u
   return damaged;
 }
 
+/** From any entry that is whole on, as many as there are room for come at a time, and none of them is another one. */
+async function assertReadable(store: Store, { damaged, lastIndex }: StoreState, where: string): Promise<void> {
+  const isDamaged = (index: number) => damaged.some(({ from, end }) => from <= index && index < end);
+  for (let from = 1; from <= lastIndex; from++) {
+    if (isDamaged(from)) continue;
+    const texts = textsOf(await store.read(from, lastIndex + 1, 100_000));
+    assertEquals(texts, Array.from({ length: Math.max(1, texts.length) }, (_, i) => `${from - 1 + i}`), where);
+  }
+}
+
 /** The entries of which something is damaged, and that the store takes for damaged. */
 async function damagedIn(files: MemoryFiles, where: string): Promise<number[]> {
   const store = smallStore(files);
   const state = await store.open("a");
   assertEquals([state.firstIndex, state.lastIndex], [1, steps.length], where);
   await assertHonest(store, state, entriesOf(steps), where);
+  await assertReadable(store, state, where);
   return state.damaged.flatMap(({ from, end }) => Array.from({ length: end - from }, (_, i) => from + i));
 }
 

@@ -65,7 +65,10 @@ function placesOf(entries: Segment["entries"], from: LogIndex, end: LogIndex, by
   for (; index < end; index++) {
     const offset = entries.offset(index);
     const bytes = entries.byteLength(index);
-    if (index > from && (total + bytes > bytesMax || offset + bytes - start > 2 * bytesMax + SPAN_BYTES)) break;
+    // Where writes have gone to the wrong place, what comes next may be before all this.
+    const isBack = offset < piece.offset + piece.bytes;
+    const isTooMuch = total + bytes > bytesMax || offset + bytes - start > 2 * bytesMax + SPAN_BYTES;
+    if (index > from && (isBack || isTooMuch)) break;
     if (offset !== piece.offset + piece.bytes || index === from) pieces.push(piece = { offset, bytes: 0 });
     piece.bytes += bytes;
     total += bytes;
