@@ -3,6 +3,7 @@ import {
   assertEquals,
   assertGreater,
   assertInstanceOf,
+  assertLess,
   assertMatch,
   assertRejects,
   assertStringIncludes,
@@ -14,6 +15,7 @@ import { commandsOf, textsOf } from "../../src/testing/store_cases.ts";
 import { LogState } from "../../src/store/wal/log_state.ts";
 import { SegmentScanner } from "../../src/store/wal/scanner.ts";
 import { encodeBatch } from "../../src/wire/batch.ts";
+import { concatenate } from "../../src/wire/bytes.ts";
 import { crc32c } from "../../src/wire/crc32c.ts";
 import { encodeRecords } from "../../src/wire/record.ts";
 import { test } from "../harness.ts";
@@ -117,6 +119,23 @@ test("SegmentScanner.find() finds a batch wherever its window ends", async () =>
     assertEquals((await scanner.find(512))?.offset, at);
     assertEquals(await scanner.find(at + 512), undefined);
   }
+});
+
+test("SegmentScanner.heads() finds all batches, and reads each byte about once", async () => {
+  const count = 3_000;
+  const batches = Array.from({ length: count }, (_, i) => {
+    const head = { segment: 1, sequence: i + 1, mark: i, chain: 0, group: 0, starts: 1 };
+    const before = new LogState().before(0);
+    return encodeBatch({ ...head, before, vote: { term: 1, votedFor: "a" } }, [], 5).parts;
+  });
+  let bytes = 0;
+  const files = new MemoryFiles({ misread: (_, read) => void (bytes += read.length) });
+  files.setImage("x", concatenate([new Uint8Array(512), ...batches.flat()]));
+  const scanner = new SegmentScanner(await files.open("x", { create: false, durable: false }), "x", 5);
+  const found: number[] = [];
+  for await (const { head } of scanner.heads(512)) found.push(head.sequence);
+  assertEquals(found, Array.from({ length: count }, (_, i) => i + 1));
+  assertLess(bytes, 1.1 * files.image("x").length);
 });
 
 test("walStore refuses a log with a file exchanged, from another disk, or missing where nobody can tell what was in it", async () => {

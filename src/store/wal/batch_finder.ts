@@ -45,13 +45,10 @@ export class BatchFinder {
 
   async #collect(from: number): Promise<FoundBatch[]> {
     const bySequence = new Map<number, FoundBatch>();
-    for (let start = Math.ceil(from / SECTOR_BYTES) * SECTOR_BYTES;;) {
-      const found = await this.#scanner.find(start);
-      if (found === undefined) break;
-      const { offset, head: { sequence } } = found;
+    const start = Math.ceil(from / SECTOR_BYTES) * SECTOR_BYTES;
+    for await (const { offset, head: { sequence } } of this.#scanner.heads(start)) {
       const other = bySequence.get(sequence);
       if (other === undefined || !await this.#isWhole(other)) bySequence.set(sequence, { sequence, offset });
-      start = offset + SECTOR_BYTES;
     }
     return [...bySequence.values()].sort((a, b) => a.sequence - b.sequence);
   }

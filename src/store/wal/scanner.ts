@@ -31,6 +31,12 @@ export interface ScannedBatch extends BatchRecords {
   readonly isComplete: boolean;
 }
 
+/** The head of a batch, and where it is in the file. */
+export interface FoundHead {
+  readonly head: DecodedBatchHead;
+  readonly offset: number;
+}
+
 const WINDOW_BYTES = 1 << 20;
 
 /** Reads one segment from its open file, in large steps. */
@@ -107,7 +113,13 @@ export class SegmentScanner {
   }
 
   /** Looks for the first batch at or after this offset. */
-  async find(offset: number): Promise<{ readonly head: DecodedBatchHead; readonly offset: number } | undefined> {
+  async find(offset: number): Promise<FoundHead | undefined> {
+    for await (const found of this.heads(offset)) return found;
+    return undefined;
+  }
+
+  /** The heads of all batches at or after this offset, wherever they are. Each byte is read once, however many there are. */
+  async *heads(offset: number): AsyncGenerator<FoundHead> {
     for (let start = offset;;) {
       const bytes = await this.#bytes(start, WINDOW_BYTES);
       const isLast = bytes.length < WINDOW_BYTES;
@@ -115,9 +127,9 @@ export class SegmentScanner {
       const end = isLast ? bytes.length : bytes.length - BATCH_HEAD_BYTES_MAX;
       for (let at = 0; at < end; at += SECTOR_BYTES) {
         const head = this.#headOf(bytes, at, start);
-        if (head !== undefined) return { head, offset: start + at };
+        if (head !== undefined) yield { head, offset: start + at };
       }
-      if (isLast) return undefined;
+      if (isLast) return;
       start += end;
     }
   }
