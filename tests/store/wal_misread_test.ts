@@ -4,10 +4,12 @@
  * @module
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { DamagedEntryError } from "../../src/errors.ts";
+import { CorruptionError, DamagedEntryError } from "../../src/errors.ts";
+import { walStore } from "../../src/store/wal/wal_store.ts";
 import { type FileOperation, MemoryFiles } from "../../src/testing/memory_files.ts";
-import { textsOf } from "../../src/testing/store_cases.ts";
+import { commandsOf, textsOf } from "../../src/testing/store_cases.ts";
 import { test } from "../harness.ts";
+import { loseBatch } from "./damaged_wal.ts";
 import { after, contentOf, NOTHING, runHistory, smallStore, twoSegments } from "./scenario.ts";
 
 const whole = twoSegments.reduce(after, NOTHING);
@@ -125,4 +127,44 @@ test("read() takes what is damaged for that, in the same place, both times", asy
   files.setImage(name, image);
   await assertRejects(async () => await store.read(2, 3, 1_000), DamagedEntryError, name);
   await store.close();
+});
+
+test("walStore comes to an end whenever a batch can't be read any more that was found behind damage", async () => {
+  // More than is read at a time lies behind it, so that it has to be read again.
+  const texts = ["first", "second", "third", "fourth", "fifth", "x".repeat(1_500_000)];
+  const open = (files: MemoryFiles) => {
+    const store = walStore(files, { segmentBytes: 4 << 20, random: () => "random", now: () => 0 });
+    return store.open("a").then((state) => ({ store, state }));
+  };
+  const files = new MemoryFiles();
+  const { store } = await open(files);
+  for (const [i, text] of texts.entries()) await store.write({ records: [commandsOf(i + 1, 1, text)] });
+  await store.close();
+  loseBatch(files, "second");
+  loseBatch(files, "fourth");
+  const ends = new Set<string>();
+  for (let from = 0; from < 20; from++) {
+    let reads = 0;
+    const unsteady = new MemoryFiles({
+      misread: ({ kind }: FileOperation, bytes) => {
+        if (kind !== "read") return;
+        if (++reads > 1_000) throw new Error("it goes on for ever");
+        const at = new TextDecoder("latin1").decode(bytes).indexOf("fifth");
+        if (at >= 0 && reads > from) bytes.fill(0, at - at % 512, at - at % 512 + 512);
+      },
+    });
+    unsteady.copyFrom(files);
+    ends.add(
+      await open(unsteady).then(
+        ({ state }) => state.damaged.map(({ from, end }) => `${from} to ${end}`).join(),
+        (error) => {
+          if (!(error instanceof CorruptionError)) {
+            throw error;
+          }
+          return error.message.replace(/.*: /, "");
+        },
+      ),
+    );
+  }
+  assertEquals([...ends].sort(), ["2 to 3,4 to 5", "2 to 3,4 to 6", "it reads differently each time"]);
 });

@@ -149,6 +149,7 @@ class Recovery {
       const scanner = new SegmentScanner(file, location, seed);
       const finder = new BatchFinder(scanner);
       let offset = SEGMENT_HEADER_BYTES;
+      let resumedAt = 0;
       while (this.#goesOn(found, stop)) {
         // Nearly always in memory: to wait for each would take longer than to look at it.
         const comes = scanner.headAt(offset);
@@ -179,7 +180,9 @@ class Recovery {
           detail: "there is no batch, or its checksum is wrong",
         });
         if (resumed === undefined) return;
-        offset = resumed.offset;
+        // What was found there is there no more: to look again might have no end.
+        if (resumed.offset === resumedAt) throw new CorruptionError(location, offset, "it reads differently each time");
+        offset = resumedAt = resumed.offset;
       }
       segment.end = offset;
     });
