@@ -135,9 +135,9 @@ export function preferHigherPriority(step: Step): void {
   let best: ServerId | undefined;
   let bestPriority = priorityOf(state.id);
   for (const [id, progress] of leading.progress) {
-    if (!mayLead(configuration, id) || !isUpright(state, id, progress) || priorityOf(id) <= bestPriority) continue;
+    if (!maySucceed(step, id, progress) || priorityOf(id) <= bestPriority) continue;
     if (progress.matchIndex < state.commitIndex || progress.heardAt < now - state.settings.leaseMs) continue;
-    // Nobody waits for it, and commands would meanwhile.
+    // Commands would wait for it to answer, and nobody has asked for this transfer.
     if (!isInTouch(progress)) continue;
     best = id;
     bestPriority = priorityOf(id);
