@@ -102,10 +102,10 @@ rule("R3", "whoever was given other settings since may have promised something b
 });
 
 /** What `b` has promised to `a` at 100, while it was to wait for 400. */
-function bound(stage: Stage, isLeased = true): Actor {
+function bound(stage: Stage, isLeased = true, from = "a"): Actor {
   const [, b] = leased(stage);
   change(stage, b, { electionMinMs: 400 });
-  stage.receive(b, "a", append({ term: 2, prevIndex: 2, prevTerm: 2, isLeased }), () => {}, [], 100);
+  stage.receive(b, from, append({ term: 2, prevIndex: 2, prevTerm: 2, isLeased }), () => {}, [], 100);
   return b;
 }
 
@@ -139,4 +139,8 @@ rule("R3", "nothing is promised to a leader that counts on nobody", (stage, isBa
 
 rule("R3", "nothing is kept from whom the leader itself tells to campaign", (stage, isBad) => {
   votes(stage, bound(stage), 200, !isBad);
+});
+
+rule("R3", "nothing is promised by what somebody has handed back to who sent it", (stage, isBad) => {
+  votes(stage, bound(stage, true, isBad ? "a" : "b"), 200);
 });

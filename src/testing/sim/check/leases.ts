@@ -41,7 +41,9 @@ function kept(ghost: Ghost, node: NodeView, { before, event, now }: StepView): v
   const { id, core } = node;
   const message = event.type === "message-received" ? event.message : undefined;
   const until = ghost.promised.get(node) ?? -Infinity;
-  if (message?.type === "append-request" && message.isLeased && message.term === core.term) {
+  // What somebody has handed back to a leader is no leader's.
+  const isLeaders = event.type === "message-received" && core.role === "follower" && core.leader === event.from;
+  if (message?.type === "append-request" && message.isLeased && message.term === core.term && isLeaders) {
     ghost.promised.set(node, Math.max(until, now + core.settings.electionMinMs));
   }
   const isVote = core.votedFor !== undefined && !(before.votedFor === core.votedFor && before.term === core.term);
