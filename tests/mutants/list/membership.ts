@@ -93,7 +93,7 @@ export const membership: readonly Mutant[] = [
     bug: "BM18",
     file: "src/core/reconfiguration.ts",
     find: "(one) => isToVote(one, servers)), new Set());",
-    replace: "(one) => isToVote(one, servers)), new Set(change.changes.map(({ id }) => id)));",
+    replace: "(one) => isToVote(one, servers)), new Set(changes.map(({ id }) => id)));",
     why: "hashicorp/raft does it: a new voter votes from the first moment.",
     invariants: ["V2", "M3", "K3"],
   },
