@@ -1,25 +1,13 @@
 import { accepted } from "../../core/states.ts";
-import { type Actor, request, rule, type Stage } from "./stage.ts";
-
-/** A leader of term 2 with one entry of its term, which b holds as well and which is committed. */
-function committed(stage: Stage): readonly [a: Actor, b: Actor, c: Actor] {
-  const [a, b, c] = [stage.server("a"), stage.server("b"), stage.server("c")];
-  stage.reign(a, 2, b);
-  stage.end(a);
-  return [a, b, c];
-}
+import { committed, countsDisks, hasAllCommitted, learn } from "./commit_scenes.ts";
+import { request, rule, type Stage } from "./stage.ts";
 
 rule("C1", "what is known to be committed stays so", (stage, isBad) => {
   const [a] = committed(stage);
   stage.step(a, { type: "drained" }, (core) => core.commitIndex = isBad ? 1 : 2);
 });
 
-rule("C2", "a leader counts disks, its own too", (stage, isBad) => {
-  const [a, b] = committed(stage);
-  stage.append(a, 2, 1, { durable: !isBad });
-  stage.follow(a, b);
-  stage.end(a);
-});
+rule("C2", "a leader counts disks, its own too", countsDisks);
 
 rule("C2", "a leader commits entries of its own term only (Raft, figure 8)", (stage, isBad) => {
   const [a, b] = [stage.server("a", { terms: [1, 1] }), stage.server("b", { terms: [1, 1] })];
@@ -45,33 +33,18 @@ rule("C2", "but for what an earlier leader's snapshot says, which may be whole o
 rule("C2", "nobody knows of a commit before a leader made it", (stage, isBad) => {
   const [, b, c] = committed(stage);
   if (isBad) stage.uncommit(1);
-  stage.receive(c, "a", { ...request(2, 1, 1), end: 3, runs: [{ term: 2, from: 2 }], commitIndex: 2 }, (core) => {
-    Object.assign(core, { term: 2, leader: "a" });
-    stage.append(c, 2);
-    core.commitIndex = 2;
-  });
+  learn(stage, c);
   stage.end(b, c);
 });
 
 rule("C3", "what is committed is the same for everybody", (stage, isBad) => {
   const [, , c] = committed(stage);
-  stage.receive(c, "a", { ...request(2, 1, 1), end: 3, runs: [{ term: 2, from: 2 }], commitIndex: 2 }, (core) => {
-    Object.assign(core, { term: 2, leader: "a" });
-    stage.append(c, 2, 1, { content: isBad ? 7 : 0 });
-    core.commitIndex = 2;
-  });
+  learn(stage, c, { content: isBad ? 7 : 0 });
   stage.ghost.entries.clear();
   for (const actor of [c]) stage.end(actor);
 });
 
-rule("C4", "a new leader has all that was committed before its term", (stage, isBad) => {
-  const [, b, c] = committed(stage);
-  const d = stage.server("d", { servers: "d" });
-  if (!isBad) stage.append(d, 2);
-  stage.vote(b, 3, undefined);
-  stage.vote(c, 3, undefined);
-  stage.lead(d, 3);
-});
+rule("C4", "a new leader has all that was committed before its term", hasAllCommitted);
 
 rule("C5", "what is committed stays on the disks of its quorum", (stage, isBad) => {
   const [, b] = committed(stage);

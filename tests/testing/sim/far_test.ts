@@ -11,7 +11,8 @@ import { encodeRecords } from "../../../src/wire/record.ts";
 import { EntryType } from "../../../src/types.ts";
 import { configuration } from "../../core/states.ts";
 import { test } from "../../harness.ts";
-import { type Actor, request, rule, Stage } from "./stage.ts";
+import { committed, countsDisks, hasAllCommitted, learn } from "./commit_scenes.ts";
+import { rule, Stage } from "./stage.ts";
 
 /** The last entry of the snapshot that everybody begins with: those that follow it need more than 32 bits. */
 const start = 2 ** 32 - 1;
@@ -19,34 +20,11 @@ const start = 2 ** 32 - 1;
 const far = (invariant: Invariant, what: string, play: (stage: Stage, isBad: boolean) => void) =>
   rule(invariant, `beyond 32 bits ${what}`, play, start);
 
-/** A leader of term 2 with one entry of its term, which b holds as well and which is committed. */
-function committed(stage: Stage): readonly [a: Actor, b: Actor, c: Actor] {
-  const [a, b, c] = [stage.server("a"), stage.server("b"), stage.server("c")];
-  stage.reign(a, 2, b);
-  stage.end(a);
-  return [a, b, c];
-}
-
-/** A follower learns that the leader's entry is committed, and has this in its place. */
-function learn(stage: Stage, actor: Actor, content: number): void {
-  const message = { ...request(2, start, 1, start + 1), end: start + 2, runs: [{ term: 2, from: start + 1 }] };
-  stage.receive(actor, "a", message, (core) => {
-    Object.assign(core, { term: 2, leader: "a" });
-    stage.append(actor, 2, 1, { content });
-    core.commitIndex = start + 1;
-  });
-}
-
-far("C2", "a leader counts disks, its own too", (stage, isBad) => {
-  const [a, b] = committed(stage);
-  stage.append(a, 2, 1, { durable: !isBad });
-  stage.follow(a, b);
-  stage.end(a);
-});
+far("C2", "a leader counts disks, its own too", countsDisks);
 
 far("C3", "what is committed is the same for everybody", (stage, isBad) => {
   const [, , c] = committed(stage);
-  learn(stage, c, isBad ? 7 : 0);
+  learn(stage, c, { before: start, content: isBad ? 7 : 0 });
   stage.ghost.entries.clear();
   stage.end(c);
 });
@@ -58,14 +36,7 @@ far("C3", "all go on from the same", (stage, isBad) => {
   stage.end(a);
 });
 
-far("C4", "a new leader has all that was committed before its term", (stage, isBad) => {
-  const [, b, c] = committed(stage);
-  const d = stage.server("d", { servers: "d" });
-  if (!isBad) stage.append(d, 2);
-  stage.vote(b, 3, undefined);
-  stage.vote(c, 3, undefined);
-  stage.lead(d, 3);
-});
+far("C4", "a new leader has all that was committed before its term", hasAllCommitted);
 
 far("C5", "what is committed stays on the disks of its quorum", (stage, isBad) => {
   const [, b] = committed(stage);
