@@ -67,7 +67,7 @@ export function checkWhole(what: string, name: string, value: unknown, min: numb
   );
 }
 
-/** What a timer can wait for, milliseconds: for longer it waits not at all. */
+/** The most that a timer is asked to wait for, milliseconds: about twice as long, and it would not wait at all. */
 export const TIMER_MS_MAX: number = 2 ** 30;
 
 /** Whether it is a count, or an index. */

@@ -76,6 +76,16 @@ export type ConfigurationChange =
   }
   | { readonly type: "demote-voter" | "remove-server"; readonly id: ServerId };
 
+/**
+ * Whether a change adds a server, or gives it another address. By its type, whatever else it holds: who spreads a server into
+ * a change gives an address with any.
+ */
+export function isAddition(
+  change: ConfigurationChange,
+): change is Extract<ConfigurationChange, { readonly address: ServerAddress }> {
+  return change.type === "add-voter" || change.type === "add-nonvoter";
+}
+
 /** A configuration and the log index of the entry that holds it. */
 export interface IndexedConfiguration {
   /** The entry's index. */

@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { type Configuration, type ConfigurationChange, type Server, type ServerId, SERVERS_MAX } from "../types.ts";
+import {
+  type Configuration,
+  type ConfigurationChange,
+  isAddition,
+  type Server,
+  type ServerId,
+  SERVERS_MAX,
+} from "../types.ts";
 import { isSameDisk } from "./identity.ts";
 import { voterSets } from "./quorum.ts";
 
@@ -24,10 +31,8 @@ export function serversAfter(
   const after = new Map(servers.map((server) => [server.id, server]));
   for (const change of changes) {
     const server = after.get(change.id);
-    // By its type, whatever else it holds: who spreads a server into a change gives an address with any.
-    if (change.type === "add-voter" || change.type === "add-nonvoter") {
-      after.set(change.id, added(server, change, ready.has(change.id)));
-    } else if (change.type === "remove-server") after.delete(change.id);
+    if (isAddition(change)) after.set(change.id, added(server, change, ready.has(change.id)));
+    else if (change.type === "remove-server") after.delete(change.id);
     else if (server !== undefined) after.set(change.id, { ...server, suffrage: "nonvoter" });
   }
   return [...after.values()].sort(byId);

@@ -5,7 +5,7 @@
  */
 import { decode, encode } from "@std/msgpack";
 import { ProtocolError } from "../errors.ts";
-import type { ConfigurationChange } from "../types.ts";
+import { type ConfigurationChange, isAddition } from "../types.ts";
 import { problemOfId, problemOfServer } from "./configuration.ts";
 
 /** The most changes that are made at a time. */
@@ -57,21 +57,13 @@ export function problemOfChanges(changes: readonly ConfigurationChange[]): strin
   if (changes.length > CHANGES_MAX) return `there are ${changes.length}, more than ${CHANGES_MAX}`;
   for (const change of changes) {
     if (!TYPES.includes(change.type)) return `the type ${JSON.stringify(change.type)} is unknown`;
-    const problem = isAddition(change) ? problemOfAddition(change) : problemOfId(change.id);
+    const { id } = change;
+    const problem = isAddition(change)
+      ? problemOfServer({ id, address: change.address, priority: change.priority, suffrage: "voter" })
+      : problemOfId(id);
     if (problem !== undefined) return problem;
   }
   return undefined;
-}
-
-function problemOfAddition({ id, address, priority }: Addition): string | undefined {
-  return problemOfServer({ id, address, priority, suffrage: "voter" });
-}
-
-type Addition = Extract<ConfigurationChange, { readonly address: string }>;
-
-/** By its type, whatever else it holds: who spreads a server into a change gives an address with any. */
-function isAddition(change: ConfigurationChange): change is Addition {
-  return change.type === "add-voter" || change.type === "add-nonvoter";
 }
 
 function refuse(problem: string): never {

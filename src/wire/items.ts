@@ -7,7 +7,7 @@ import { ProtocolError } from "../errors.ts";
 import { SERVER_ID_PATTERN } from "./configuration.ts";
 
 /** Indexes stop short of the largest safe integer, so that adding what one frame can hold is still exact. */
-const INDEX_MAX = Number.MAX_SAFE_INTEGER - 2 ** 32;
+export const INDEX_MAX: number = Number.MAX_SAFE_INTEGER - 2 ** 32;
 
 /** Takes the items of an envelope one by one, each with the type it must have. */
 export class Items {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { NEVER_BYTES } from "./check/due.ts";
 import { move } from "./moves.ts";
 import type { Patience } from "./patience.ts";
 import type { Random } from "./random.ts";
@@ -85,7 +86,7 @@ export async function changeThresholds({ simulation, members, patience, random }
   await patience.within("K6", `take a snapshot of itself on ${server.id} after one entry`, () => {
     return life.core.snapshot.index >= appliedIndex;
   });
-  change({ snapshotThreshold: 2 ** 30, snapshotThresholdBytes: 2 ** 26 });
+  change({ snapshotThreshold: 2 ** 30, snapshotThresholdBytes: NEVER_BYTES });
   await write();
   await patience.pass(settings.heartbeatMs! * 4000);
   restoreSettings(ghost, [life]);

@@ -4,6 +4,7 @@
  * @module
  */
 import type { AppendResponse, Message } from "../../message.ts";
+import { INDEX_MAX } from "../../wire/items.ts";
 import type { Random } from "./random.ts";
 
 /** Terms so much later than any that was heard of are not believed. */
@@ -48,7 +49,7 @@ function garbledAnswer(random: Random, message: AppendResponse): Message | undef
 
 /** Whether a frame could be read that has this for an index. */
 function isIndex(index: number): boolean {
-  return index <= 2 ** 53 - 2 ** 33;
+  return index <= INDEX_MAX;
 }
 
 /** Undefined where a number has no room for that. */

@@ -5,6 +5,7 @@
  * @module
  */
 import type { RaftSettings } from "../../options.ts";
+import { INDEX_MAX } from "../../wire/items.ts";
 import type { Random } from "./random.ts";
 
 /** What they are drawn for, milliseconds. */
@@ -52,5 +53,5 @@ export function drawRetain(random: Random): number {
  * room for an index any more. One run of eight has one.
  */
 export function drawIndexStart(random: Random): number {
-  return random.weighted([[0, 12], [2 ** 31 - 10, 1], [2 ** 32 - 10, 1], [2 ** 53 - 2 ** 32 - 1_000_000, 1]]);
+  return random.weighted([[0, 12], [2 ** 31 - 10, 1], [2 ** 32 - 10, 1], [INDEX_MAX + 1 - 1_000_000, 1]]);
 }

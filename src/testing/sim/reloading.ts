@@ -5,7 +5,7 @@
  */
 import { ShutdownError } from "../../errors.ts";
 import type { ReloadableSettings } from "../../reload.ts";
-import { noteDue } from "./check/due.ts";
+import { NEVER_BYTES, noteDue } from "./check/due.ts";
 import type { SimConfig } from "./config.ts";
 import type { Ghost } from "./ghost.ts";
 import type { Random } from "./random.ts";
@@ -112,7 +112,7 @@ function drawKinds(random: Random, heartbeatMs: number, electionMinMs: number): 
 function drawSnapshots(random: Random, heartbeatMs: number): Partial<ReloadableSettings> {
   return {
     snapshotThreshold: random.pick([1, 5, 50]),
-    snapshotThresholdBytes: random.pick([500, 2 ** 26]),
+    snapshotThresholdBytes: random.pick([500, NEVER_BYTES]),
     snapshotIntervalMs: heartbeatMs * random.pick([1, 4, 20]),
     trailingLogs: random.pick([0, 3, 20]),
   };

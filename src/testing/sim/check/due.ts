@@ -18,8 +18,8 @@ export interface Due {
   readonly installs: number;
 }
 
-/** More than is written in a run: of bytes is only known that they are fewer. */
-const bytesMax = 2 ** 26;
+/** A `snapshotThresholdBytes` beyond what is written in a run. */
+export const NEVER_BYTES: number = 2 ** 26;
 
 /** Counts those that a leader may take for others. */
 export const due: Checker = {
@@ -56,8 +56,9 @@ export function noteDue(ghost: Ghost, life: Life): void {
 export function captured(ghost: Ghost, life: Life): void {
   const { id, installs } = life;
   const least = ghost.due.get(life) ?? { ...inForce(life), installs: 0 };
-  // One that came from a leader in between may have left few of those that were counted.
-  const isExcused = (ghost.snapshotsAsked.get(life) ?? 0) > 0 || least.installs !== installs || least.bytes < bytesMax;
+  // One that came from a leader in between may have left few of those that were counted. Bytes nobody counts here.
+  const isExcused = (ghost.snapshotsAsked.get(life) ?? 0) > 0 || least.installs !== installs ||
+    least.bytes < NEVER_BYTES;
   const entries = entriesOf(life);
   ghost.must(isExcused || entries >= least.entries, "K6", () => {
     return `"${id}" takes a snapshot of itself after ${entries} entries, and is to do so after ${least.entries}`;

@@ -39,10 +39,10 @@ function noteSettings(ghost: Ghost, { id, core }: NodeView): void {
  */
 function kept(ghost: Ghost, node: NodeView, { before, event, now }: StepView): void {
   const { id, core } = node;
-  const message = event.type === "message-received" ? event.message : undefined;
+  const { from, message } = event.type === "message-received" ? event : { from: undefined, message: undefined };
   const until = ghost.promised.get(node) ?? -Infinity;
   // What somebody has handed back to a leader is no leader's.
-  const isLeaders = event.type === "message-received" && core.role === "follower" && core.leader === event.from;
+  const isLeaders = core.role === "follower" && core.leader === from;
   if (message?.type === "append-request" && message.isLeased && message.term === core.term && isLeaders) {
     ghost.promised.set(node, Math.max(until, now + core.settings.electionMinMs));
   }
