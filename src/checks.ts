@@ -22,6 +22,16 @@ export function checkOptions(what: string, options: object | undefined): void {
   throw new TypeError(`Cannot ${what} as 'signal' must be an AbortSignal, not ${nameOf(signal)}`);
 }
 
+/**
+ * Checks that what a call is about is an object: what is none would be ignored, or say no more than that it can't be read.
+ *
+ * @throws {TypeError} Names it, what it must be and what it is.
+ */
+export function checkObject(what: string, name: string, value: unknown): void {
+  if (typeof value === "object" && value !== null) return;
+  throw new TypeError(`Cannot ${what} as ${name} must be an object, not ${nameOf(value)}`);
+}
+
 /** The signal of options that {@linkcode checkOptions} has nothing against. */
 export function signalOf(
   what: string,

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { checkNumber, checkOptions, nameOf, TIMER_MS_MAX } from "./checks.ts";
+import { checkNumber, nameOf, signalOf, TIMER_MS_MAX } from "./checks.ts";
 import type { Calls } from "./driver/calls.ts";
 import type { Environment } from "./driver/environment.ts";
-import { Proposal, type ProposalEntry, type ProposalManner, type ProposalResult } from "./driver/proposal.ts";
+import { Proposal, type ProposalEntry, type ProposalResult } from "./driver/proposal.ts";
 import { namingLeader } from "./errors.ts";
 import type { Codec } from "./machine.ts";
+import type { ApplyOptions } from "./raft.ts";
 import { EntryType } from "./types.ts";
 import { RecordFlag } from "./wire/record.ts";
 
@@ -59,19 +60,21 @@ export class Proposer<Command> {
   /**
    * Resolves with what `resultOf` makes of the entry's result, once it is applied on this server.
    *
-   * @throws {TypeError} The manner, or the signal in it, is none.
+   * @param options A key in them is not looked at: it is part of the entry.
+   * @param caller See {@linkcode Proposal.caller}.
+   * @throws {TypeError} The options, or the signal in them, are none.
    * @throws {RangeError} `enqueueTimeoutMs` is no time.
    */
   propose<T>(
     encode: () => ProposalEntry,
-    signal: AbortSignal | undefined,
     resultOf: (result: ProposalResult) => T,
-    manner: ProposalManner = {},
+    options: ApplyOptions = {},
+    caller?: number,
   ): Promise<T> {
     const { calls } = this.#host;
     return new Promise((resolve, reject) => {
-      checkOptions("apply the command", manner);
-      const { caller, enqueueTimeoutMs = this.#host.settings.enqueueTimeoutMs } = manner;
+      const signal = signalOf("apply the command", options);
+      const { enqueueTimeoutMs = this.#host.settings.enqueueTimeoutMs } = options;
       checkNumber("apply the command", "enqueueTimeoutMs", enqueueTimeoutMs, TIMER_MS_MAX);
       // The codec is the user's code, and may end the signal or the server.
       const entry = encode();

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkObject } from "./checks.ts";
 import type { RaftSettings } from "./options.ts";
 import { validateOptions } from "./options_check.ts";
 
@@ -55,11 +56,12 @@ const reloadable: Readonly<Record<keyof ReloadableSettings, true>> = {
 /**
  * These settings with those changes, checked as a whole. What is left out, or undefined, stays as it is.
  *
- * @throws {TypeError} When one of them can't be changed while the server runs, or is none.
+ * @throws {TypeError} When they are no object, or one of them can't be changed while the server runs, or is none.
  * @throws {RangeError} When a number is out of its bounds.
  */
 export function reloaded(settings: RaftSettings, changes: Partial<ReloadableSettings>): RaftSettings {
-  const given = Object.entries(Object(changes)).filter(([, value]) => value !== undefined);
+  checkObject("reload settings", "the changes, such as { heartbeatMs: 50 },", changes);
+  const given = Object.entries(changes).filter(([, value]) => value !== undefined);
   for (const [name] of given) {
     if (Object.hasOwn(reloadable, name)) continue;
     throw new TypeError(

@@ -4,7 +4,7 @@
  * @module
  */
 import { bootstrapEntry, checkFirst, fingerprint } from "./bootstrap.ts";
-import { signalOf } from "./checks.ts";
+import { checkObject, signalOf } from "./checks.ts";
 import { msgpackCodec } from "./codec.ts";
 import { diagnose, type Diagnosis } from "./doctor.ts";
 import { Driver } from "./driver/driver.ts";
@@ -68,7 +68,7 @@ export async function startServer<Command, Result>(
 }
 
 /** Parts of a restore wait for room as long as it takes others to make some. */
-const restoreManner = { enqueueTimeoutMs: 60_000 };
+const partWaitMs = 60_000;
 
 /** What becomes an entry. */
 interface LooseEntry<Command> {
@@ -169,7 +169,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
 
   apply(command: Command, options?: ApplyOptions): Promise<Result> {
     if (options?.key !== undefined) return this.applyEntry({ data: command }, options).then(({ result }) => result);
-    return this.#proposer.propose(() => this.#proposer.encode(command), options?.signal, this.#resultOf, options);
+    return this.#proposer.propose(() => this.#proposer.encode(command), this.#resultOf, options);
   }
 
   readonly #resultOf = ({ index, applied }: ProposalResult): Result => {
@@ -184,19 +184,22 @@ class Server<Command, Result> implements Raft<Command, Result> {
   }
 
   #applyAs(
-    { data, extensions }: LooseEntry<Command>,
+    loose: LooseEntry<Command>,
     block: ClientBlock | undefined,
     options: ApplyOptions | undefined,
   ): Promise<Applied<Result>> {
-    const encode = () => marked(this.#proposer.encode(data, extensions), block);
-    return this.#proposer.propose(encode, options?.signal, (entry) => {
+    const encode = () => {
+      checkObject("apply the command", "the entry, such as { data },", loose);
+      return marked(this.#proposer.encode(loose.data, loose.extensions), block);
+    };
+    return this.#proposer.propose(encode, (entry) => {
       return { index: entry.index, term: entry.term, result: this.#resultOf(entry) };
     }, options);
   }
 
   barrier(options?: ApplyOptions): Promise<LogIndex> {
     const entry = { type: EntryType.barrier, flags: 0, payload: new Uint8Array() };
-    return this.#proposer.propose(() => entry, options?.signal, ({ index }) => index, options);
+    return this.#proposer.propose(() => entry, ({ index }) => index, options);
   }
 
   async session(options?: WaitOptions): Promise<Session<Command, Result>> {
@@ -321,7 +324,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
     }
     this.#driver.snapshots.checkRestorable();
     const host: RestoreHost = {
-      propose: (entry) => this.#proposer.propose(() => entry, undefined, (result) => result, restoreManner),
+      propose: (entry) => this.#proposer.propose(() => entry, (result) => result, { enqueueTimeoutMs: partWaitMs }),
       owe: (entry) => this.#proposer.owe(entry),
       id: this.#environment.randomSeed(),
       commandBytesMax: this.#settings.commandBytesMax,

@@ -168,7 +168,7 @@ class ClientSession<Command, Result> implements Session<Command, Result> {
   #sendMark(payload: Uint8Array): Promise<void> {
     this.#usedAt = this.#host.environment.now();
     const entry = marked({ type: EntryType.command, flags: 0, payload }, { session: this.id, sequence: 0 });
-    return this.#host.proposer.propose(() => entry, undefined, () => {}, { caller: this.id }).catch(() => {});
+    return this.#host.proposer.propose(() => entry, () => {}, undefined, this.id).catch(() => {});
   }
 
   async close(): Promise<void> {
@@ -205,7 +205,7 @@ async function untilAnswered<Command>(
   for (let backoffMs = backoffMinMs;; backoffMs = Math.min(backoffMaxMs, backoffMs * 2)) {
     try {
       return {
-        ...await proposer.propose(() => entry, signal, ({ applied, index }) => ({ applied, index }), { caller }),
+        ...await proposer.propose(() => entry, ({ applied, index }) => ({ applied, index }), { signal }, caller),
         isSentAgain,
       };
     } catch (error) {

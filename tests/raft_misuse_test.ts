@@ -102,6 +102,27 @@ test("every call with options refuses what is none, and a signal that is none, a
     }
   }));
 
+test("what a call is about is refused by a message that names it when it is no object", () =>
+  withCluster(1, async (cluster) => {
+    const raft = await cluster.leader();
+    const before = raft.metrics().proposals;
+    for (const [value, is] of [[null, "null"], [undefined, "undefined"], [5, "number"], ["set", "string"]] as const) {
+      const entry = await cluster.outcome(raft.applyEntry(value as never));
+      assertInstanceOf(entry.error, TypeError);
+      assertStringIncludes(entry.error.message, `the entry, such as { data }, must be an object, not ${is}`);
+      const keyed = await cluster.outcome(raft.applyEntry(value as never, { key: "k" }));
+      assertStringIncludes((keyed.error as Error).message, `the entry, such as { data }, must be an object, not ${is}`);
+      const changes = await cluster.outcome(raft.changeMembership(value as never));
+      assertInstanceOf(changes.error, TypeError);
+      assertStringIncludes(changes.error.message, `they must be an array of changes, not ${is}`);
+      const one = await cluster.outcome(raft.changeMembership([value] as never));
+      assertStringIncludes((one.error as Error).message, `a change must be an object, not ${is}`);
+      const words = `the changes, such as { heartbeatMs: 50 }, must be an object, not ${is}`;
+      assertThrows(() => raft.reloadConfig(value as never), TypeError, words);
+    }
+    assertEquals(raft.metrics().proposals, before);
+  }));
+
 test("calls take options that say nothing, or undefined, and a signal that is one", () =>
   withCluster(1, async (cluster) => {
     const raft = await cluster.leader();
