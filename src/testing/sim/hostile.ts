@@ -34,22 +34,17 @@ export function garbled(random: Random, message: Message): Message | undefined {
   }
 }
 
-/** Of an answer to a leader: about what it never sent, or that it was removed by somebody who can't know. */
+/**
+ * Of an answer to a leader: about what it never sent, as no log goes so far whatever the answer says, or that it was removed
+ * by somebody who can't know.
+ */
 function garbledAnswer(random: Random, message: AppendResponse): Message | undefined {
-  const { term, sequence, matchIndex, rejected } = message;
-  if (rejected !== undefined) {
-    const prevIndex = rejected.prevIndex + 2 ** 40;
-    return isIndex(prevIndex) ? { ...message, rejected: { ...rejected, prevIndex } } : undefined;
-  }
+  const { term, sequence, rejected } = message;
+  if (rejected !== undefined) return { ...message, rejected: { ...rejected, prevIndex: INDEX_MAX } };
   // One that answers no request is for a leader of an earlier term, who would believe that.
   // No entry would ever overtake one that is far ahead: the only one with a vote would wait for ever.
   if (sequence > 0 && random.chance(0.5)) return { type: "removed", term, index: 1 };
-  return isIndex(matchIndex + 2 ** 40) ? { ...message, matchIndex: matchIndex + 2 ** 40 } : undefined;
-}
-
-/** Whether a frame could be read that has this for an index. */
-function isIndex(index: number): boolean {
-  return index <= INDEX_MAX;
+  return { ...message, matchIndex: INDEX_MAX };
 }
 
 /** Undefined where a number has no room for that. */
