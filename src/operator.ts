@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkBoolean, checkOptions, checkWhole, signalOf } from "./checks.ts";
+import { checkBoolean, checkObject, checkOptions, checkWhole, nameOf, signalOf } from "./checks.ts";
 import type { Calls } from "./driver/calls.ts";
 import type { Environment } from "./driver/environment.ts";
 import type { Snapshots } from "./driver/snapshots.ts";
@@ -50,6 +50,10 @@ export class Operator {
     checkOptions("change the servers", options);
     const { prevIndex, force = false } = options;
     checkBoolean("change the servers", "force", force);
+    if (!Array.isArray(changes)) {
+      throw new TypeError(`Cannot change the servers as the changes must be an array, not ${nameOf(changes)}`);
+    }
+    for (const change of changes) checkObject("change the servers", "each change", change);
     const problem = problemOfChanges(changes);
     if (problem !== undefined) throw new TypeError(`Cannot change the servers: ${problem}`);
     checkWhole("change the servers", "prevIndex", prevIndex);

@@ -114,9 +114,9 @@ test("what a call is about is refused by a message that names it when it is no o
       assertStringIncludes((keyed.error as Error).message, `the entry, such as { data }, must be an object, not ${is}`);
       const changes = await cluster.outcome(raft.changeMembership(value as never));
       assertInstanceOf(changes.error, TypeError);
-      assertStringIncludes(changes.error.message, `they must be an array of changes, not ${is}`);
+      assertStringIncludes(changes.error.message, `the changes must be an array, not ${is}`);
       const one = await cluster.outcome(raft.changeMembership([value] as never));
-      assertStringIncludes((one.error as Error).message, `a change must be an object, not ${is}`);
+      assertStringIncludes((one.error as Error).message, `each change must be an object, not ${is}`);
       const words = `the changes, such as { heartbeatMs: 50 }, must be an object, not ${is}`;
       assertThrows(() => raft.reloadConfig(value as never), TypeError, words);
     }

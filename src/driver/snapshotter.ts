@@ -9,6 +9,7 @@ import { InvariantError, NoSnapshotsError, NothingNewToSnapshotError, ShutdownEr
 import type { StateMachine } from "../machine.ts";
 import { mark } from "../marks.ts";
 import type { SnapshotMeta, SnapshotSink, SnapshotStore } from "../store/snapshot_store.ts";
+import type { LogIndex } from "../types.ts";
 import { encodeSnapshot, type SnapshotContent } from "../wire/snapshot.ts";
 import type { Applier } from "./applier.ts";
 import { reasonOf, type SnapshotHost } from "./snapshot_host.ts";
@@ -37,6 +38,8 @@ export class Snapshotter<Command, Result> {
   #timer: unknown;
   #closed = false;
   readonly #closing = Promise.withResolvers<never>();
+  /** The last entry in the last one that was taken: the core hears of it in the next turn only. */
+  #takenIndex: LogIndex = 0;
   /** What had been applied, in bytes, when the last snapshot was taken. */
   #bytesBefore = 0;
   #retryMs = retryMinMs;
@@ -112,10 +115,15 @@ export class Snapshotter<Command, Result> {
     this.take().then(() => this.#retryMs = retryMinMs, (error) => this.#onFailure(error));
   }
 
+  /** The last entry in the last snapshot, our own or a leader's. */
+  get #lastIndex(): LogIndex {
+    return Math.max(this.#host.state.snapshot.index, this.#takenIndex);
+  }
+
   /** Counts from the last snapshot, our own or a leader's; what is not applied cannot be in one (P16). */
   #isDue(): boolean {
     if (this.#host.environment.now() < this.#retryAt) return false;
-    const entries = this.#applier.appliedIndex - this.#host.state.snapshot.index;
+    const entries = this.#applier.appliedIndex - this.#lastIndex;
     if (entries <= 0) return false;
     const { snapshotThreshold, snapshotThresholdBytes } = this.#settings;
     if (entries < snapshotThreshold) {
@@ -139,7 +147,7 @@ export class Snapshotter<Command, Result> {
   async #take(): Promise<SnapshotMeta> {
     // The machine itself may have asked, in the middle of applying an entry.
     await undefined;
-    const isLost = this.#applier.appliedIndex === this.#host.state.snapshot.index && await this.#isLastLost();
+    const isLost = this.#applier.appliedIndex === this.#lastIndex && await this.#isLastLost();
     const captured = await this.#capture(isLost);
     const { origin } = captured;
     const user = this.#readable(captured.user);
@@ -161,6 +169,7 @@ export class Snapshotter<Command, Result> {
       throw error;
     }
     const { index, term, bytes } = meta;
+    this.#takenIndex = index;
     this.#host.enqueue({ type: "snapshot-persisted", index, term });
     this.#host.emit({ type: "snapshot-taken", index, term, bytes });
     return meta;
@@ -184,7 +193,7 @@ export class Snapshotter<Command, Result> {
    * it no more, so that another one is taken even where nothing has happened since.
    */
   async #isLastLost(): Promise<boolean> {
-    const { index } = this.#host.state.snapshot;
+    const index = this.#lastIndex;
     return !(await this.#store.list()).some((meta) => meta.index >= index);
   }
 
@@ -205,9 +214,9 @@ export class Snapshotter<Command, Result> {
 
   #captureNow(isLost: boolean): SnapshotContent {
     const { state, beginning } = this.#host;
+    const last = this.#lastIndex;
     const { appliedIndex: index, appliedTimeMs: timeMs, appliedBytes } = this.#applier;
     if (this.#applier.isRestoring) throw new NoSnapshotsError("a restore is under way: take one when it is over");
-    const last = state.snapshot.index;
     if (index < last || (index === last && !isLost)) throw new NothingNewToSnapshotError(index);
     const term = termAt(state.log, index);
     const configuration = configurationAt(state, index);

@@ -108,7 +108,9 @@ export const asks: Touching<Ask> = {
       return true;
     } catch (error) {
       if (life.isOver || !(error instanceof NothingNewToSnapshotError)) throw error;
-      const { index } = life.core.snapshot;
+      // The core may not have heard yet of one that was just taken.
+      const { index } = life.core.snapshot.index >= before ? life.core.snapshot : (await raft.snapshots())[0]!.meta;
+      if (life.isOver) return false;
       ghost.must(index >= before, "S1", () => {
         return `"${life.id}" has nothing new to take: its last snapshot ends at ${index}, applied was ${before}`;
       });
