@@ -99,7 +99,8 @@ class KvRoutes {
 
   async get(c: Context): Promise<Response> {
     const key = keyOf(c);
-    const { found: item, index } = await this.#read(c, () => this.#machine.get(key));
+    const { consistency } = queryOf(c, "consistency");
+    const { found: item, index } = await this.#read(consistency, () => this.#machine.get(key));
     if (item !== undefined) return itemResponse(item, index);
     const headers = { "raft-applied-index": String(index) };
     const message = `Cannot find the key ${JSON.stringify(key)}`;
@@ -107,16 +108,16 @@ class KvRoutes {
   }
 
   async list(c: Context): Promise<Response> {
-    const { prefix = "", after } = c.req.query();
-    const limit = numberOf(c.req.query("limit") ?? "100", "limit", 1, LIST_MAX);
-    const { found, index } = await this.#read(c, () => this.#machine.list(prefix, after, limit));
+    const { prefix = "", after, limit = "100", consistency } = queryOf(c, "prefix", "after", "limit", "consistency");
+    const count = numberOf(limit, "limit", 1, LIST_MAX);
+    const { found, index } = await this.#read(consistency, () => this.#machine.list(prefix, after, count));
     // Where to go on: pass it as `after`.
     const next = found.hasMore ? found.listed.at(-1)!.key : null;
     return c.json({ index, keys: found.listed, next }, 200, { "raft-applied-index": String(index) });
   }
 
   watch(c: Context): Response {
-    const { prefix = "", after } = c.req.query();
+    const { prefix = "", after } = queryOf(c, "prefix", "after");
     const last = c.req.header("last-event-id") ?? after;
     const from = last === undefined ? undefined : numberOf(last, "Last-Event-ID or after", 0, Number.MAX_SAFE_INTEGER);
     return watchResponse(this.#machine, { prefix, after: from, signal: this.#signal });
@@ -128,6 +129,7 @@ class KvRoutes {
     commandOf: () => Promise<Command>,
     answer: (applied: Applied<Result>) => { index: LogIndex },
   ): Promise<Response> {
+    queryOf(c);
     const deadline = new Deadline(this.#timeoutMs);
     try {
       const data = await deadline.race(commandOf()).catch(throwBodyError);
@@ -141,8 +143,7 @@ class KvRoutes {
     }
   }
 
-  async #read<T>(c: Context, query: () => T): Promise<{ found: T; index: LogIndex }> {
-    const { consistency = "linearizable" } = c.req.query();
+  async #read<T>(consistency = "linearizable", query: () => T): Promise<{ found: T; index: LogIndex }> {
     if (consistency !== "linearizable" && consistency !== "lease" && consistency !== "stale") {
       throw badRequest(`Cannot read with the consistency "${consistency}": there are linearizable, lease and stale`);
     }
@@ -200,6 +201,18 @@ function keyOf(c: Context): string {
   const bytes = new TextEncoder().encode(key).length;
   if (bytes >= 1 && bytes <= KEY_BYTES_MAX) return key;
   throw badRequest(`Cannot use the key: it must have 1 to ${KEY_BYTES_MAX} bytes, not ${bytes}`);
+}
+
+/** The options in a request's address. One that is not there is refused: the answer would look as if it had been heeded. */
+function queryOf<Name extends string>(c: Context, ...names: readonly Name[]): Partial<Record<Name, string>> {
+  const query: Record<string, string> = c.req.query();
+  for (const name of Object.keys(query)) {
+    if ((names as readonly string[]).includes(name)) continue;
+    throw badRequest(
+      `Cannot use the option "${name}" here: known are ${names.length === 0 ? "none" : names.join(", ")}`,
+    );
+  }
+  return query as Partial<Record<Name, string>>;
 }
 
 function numberOf(text: string, name: string, min: number, max: number): number {

@@ -156,6 +156,25 @@ test("GET is linearizable unless it is asked for something else", async () => {
   assertEquals(await client.error("GET", "/kv/a?consistency=eventual"), [400, "bad-request"]);
 });
 
+test("an option that a route does not have is refused, and nothing is done", async () => {
+  const client = new Client();
+  const wrong = [
+    ["GET", "/kv/a?maxStalenessMs=5", "known are consistency"],
+    ["GET", "/kv?Limit=5", "known are prefix, after, limit, consistency"],
+    ["GET", "/watch?consistency=stale", "known are prefix, after"],
+    ["PUT", "/kv/a?ttl=5", "known are none"],
+    ["DELETE", "/kv/a?consistency=stale", "known are none"],
+    ["POST", "/kv/a/cas?expect=1", "known are none"],
+  ] as const;
+  for (const [method, path, known] of wrong) {
+    const response = await client.ask(method, path, method === "GET" || method === "DELETE" ? undefined : "1");
+    const { error, outcome } = await response.json();
+    assertEquals([response.status, outcome], [400, "not-applied"]);
+    assertStringIncludes(error, `Cannot use the option "${path.split(/[?=]/)[1]}" here: ${known}`);
+  }
+  assertEquals([client.server.reads, client.server.commands], [[], []]);
+});
+
 test("DELETE says whether there was something", async () => {
   const client = new Client();
   await client.ask("PUT", "/kv/a", "1");
