@@ -5,7 +5,7 @@
  */
 import { mark } from "../marks.ts";
 import type { LogIndex, Term } from "../types.ts";
-import { forgetDamage } from "./damage.ts";
+import { forgetDamage, lastDamaged } from "./damage.ts";
 import type { Event } from "./event.ts";
 import { forgetConfigurations } from "./membership.ts";
 import type { Step } from "./state.ts";
@@ -24,6 +24,16 @@ export function adoptSnapshot(step: Step, index: LogIndex, term: Term): void {
   const { state } = step;
   state.snapshot = { index, term };
   state.compactionTarget = Math.min(index, state.log.lastIndex - state.settings.trailingLogs);
+  compactDamage(step);
+}
+
+/**
+ * What is damaged and in a snapshot goes with all before it: it is not missed, and a leader may have it no more, so that it
+ * would be in the way of what comes after it for ever.
+ */
+export function compactDamage(step: Step): void {
+  const { state } = step;
+  state.compactionTarget = Math.max(state.compactionTarget, lastDamaged(state, state.snapshot.index));
   compact(step);
 }
 

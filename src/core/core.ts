@@ -47,7 +47,7 @@ import { onSettingsChanged } from "./settings.ts";
 import type { CoreSettings, CoreState, Step } from "./state.ts";
 import { onDisk } from "./identity.ts";
 import { onSnapshotReceived, onSnapshotRequest, onSnapshotWanted } from "./install.ts";
-import { compact, onSnapshotPersisted } from "./compaction.ts";
+import { compact, compactDamage, onSnapshotPersisted } from "./compaction.ts";
 import {
   onSnapshotAsked,
   onSnapshotFailed,
@@ -127,6 +127,7 @@ export class Core {
     if (!isSound(core.state)) {
       mark("started-with-damage");
       announceDamage(step);
+      compactDamage(step);
     }
     return { core, effects: step.effects };
   }
@@ -230,7 +231,8 @@ function take(step: Step, event: Event): void {
     case "storage-filled":
       return onStorageFilled(step, event.isFull);
     case "damage-found":
-      return onDamageFound(step, event);
+      onDamageFound(step, event);
+      return compactDamage(step);
     case "entries-repaired":
       return onEntriesRepaired(step, event);
     case "entries-persisted":

@@ -4,6 +4,7 @@ import { compactTerms, openTermIndex, resetTerms, termAt } from "../../src/core/
 import { Core, type CoreStart } from "../../src/core/core.ts";
 import { configurationAt } from "../../src/core/membership.ts";
 import { InvariantError } from "../../src/errors.ts";
+import type { AppendResponse } from "../../src/message.ts";
 import { test } from "../harness.ts";
 import {
   accepted,
@@ -220,4 +221,39 @@ test("E4: a core does not start with a vote from before its log, be that compact
   const snapshot = { ...start.snapshot!, index: 8, term: 2 };
   assertThrows(() => Core.start({ ...empty, snapshot, vote: { term: 1, votedFor: undefined } }), InvariantError);
   assert(Core.start({ ...empty, snapshot, vote: { term: 2, votedFor: undefined } }).core.state.term === 2);
+});
+
+const damage = (index: number) => ({ from: index, end: index + 1, isTermKnown: true });
+
+/** The first entry of the log, and what an append to its end is answered with. */
+function accepts(core: Core): readonly [firstIndex: number, matchIndex: number, isDamaged: boolean | undefined] {
+  const { effects } = receive(core, "b", append({ term: 1, prevIndex: 8, prevTerm: 1, sequence: 1, commitIndex: 6 }));
+  const answer = effects.flatMap((effect) => effect.type === "send" ? [effect.message] : [])[0] as AppendResponse;
+  return [core.state.log.firstIndex, answer.matchIndex, answer.rejected?.isDamaged];
+}
+
+test("damage in a snapshot goes with all before it, whichever is there first: it is in nobody's way (V2)", () => {
+  const settings = { trailingLogs: 5 };
+  const late = follower({ settings });
+  take(late, persisted(6, 1));
+  assertEquals(late.state.log.firstIndex, 4);
+  const found = take(late, { type: "damage-found", from: 5, end: 6 }).effects;
+  assertEquals(found.map(({ type }) => type), ["announce-damage", "compact"]);
+  assertEquals([late.state.damaged, accepts(late)], [[], [6, 8, undefined]]);
+
+  const early = follower({ settings, state: { damaged: [damage(5)] } });
+  take(early, persisted(6, 1));
+  assertEquals([early.state.damaged, accepts(early)], [[], [6, 8, undefined]]);
+
+  const { core, effects } = Core.start({ ...start, damaged: [damage(6), damage(8)] });
+  assertEquals(effects.at(-1), { type: "compact", firstIndex: 7, prevTerm: 1 });
+  assertEquals([core.state.damaged, core.state.log.firstIndex], [[damage(8)], 7]);
+});
+
+test("damage beyond the snapshot stays, also of what is partly in it, and is in the way", () => {
+  const core = follower({ settings: { trailingLogs: 8 }, state: { damaged: [{ ...damage(4), end: 8 }] } });
+  take(core, persisted(6, 1));
+  assertEquals([core.state.damaged, accepts(core)], [[{ ...damage(7) }], [7, 0, true]]);
+  const none = follower({ state: { damaged: [damage(5)] } });
+  assertEquals(accepts(none), [1, 0, true]);
 });
