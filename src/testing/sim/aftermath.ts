@@ -7,7 +7,7 @@
 import type { Server } from "../../types.ts";
 import { chooseCore, chooseQuorum, type Core, infirmitiesOf } from "./chosen.ts";
 import type { Fault } from "./config.ts";
-import { LONGEST_DELAY } from "./delays.ts";
+import { longestDelay } from "./delays.ts";
 import { changeThresholds, handOver, takeSnapshots } from "./drill.ts";
 import type { Invariant } from "./invariants.ts";
 import { asksFor } from "./moves.ts";
@@ -79,9 +79,7 @@ export class Aftermath {
     if (moving !== undefined && !atlas.isExceeded) return atlas.isQuorumSound ? true : undefined;
     if (!atlas.goesBeyond) return atlas.isQuorumLeft;
     // A log may become longer by what is on its way, and another one too short to lead.
-    await this.#patience.pass(
-      this.#patience.electionMax + Math.max(network.lateMax, network.tailMax, LONGEST_DELAY * network.delayMax),
-    );
+    await this.#patience.pass(this.#patience.electionMax + Math.max(network.lateMax, longestDelay(network)));
     if (moving !== undefined) return mightBeLed(this.#simulation) ? undefined : false;
     return canBeLed(this.#simulation, this.#simulation.present);
   }
@@ -132,17 +130,22 @@ export class Aftermath {
   }
 
   /** V2: who belongs to the cluster is settled, and everybody who does knows it. From now on this is about them. */
-  #settle(): Promise<void> {
-    const { config, plague, present, workload } = this.#simulation;
+  async #settle(): Promise<void> {
+    const { config, plague, present, workload, world } = this.#simulation;
     this.#members = present;
-    if (config.moving === undefined) return Promise.resolve();
+    if (config.moving === undefined) return;
     const areSettled = () => {
       this.#members = membersOf(present);
       plague.recall(this.#members);
       return this.#members.length > 0 && workload.openOn(present) === 0 &&
         hasConverged(this.#simulation, this.#members);
     };
-    return this.#patience.within("V2", "settle who its servers are", areSettled, () => entriesOf(present));
+    await this.#patience.within("V2", "settle who its servers are", areSettled, () => entriesOf(present));
+    // One that nobody waits for any more may be on its way to the leader yet.
+    const until = this.#simulation.changeAskedAt + longestDelay(config.network);
+    if (world.time >= until) return;
+    await this.#simulation.run(() => world.time >= until);
+    await this.#settle();
   }
 
   /** Those with a vote that are there. */
@@ -270,8 +273,8 @@ export class Aftermath {
 
   /** A leader that has given up a transfer leads on, and the last word of it is heeded whenever it comes. */
   async #heedTransfers(well: readonly SimServer[]): Promise<void> {
-    const { world, handOverAt, config: { network: { tailMax, delayMax } } } = this.#simulation;
-    const until = handOverAt + Math.max(tailMax, LONGEST_DELAY * delayMax);
+    const { world, handOverAt, config } = this.#simulation;
+    const until = handOverAt + longestDelay(config.network);
     if (world.time >= until) return;
     await this.#simulation.run(() => world.time >= until);
     await this.#patience.within("V1", "have a leader", () => leaderOf(well) !== undefined);

@@ -28,7 +28,12 @@ const heavy: readonly number[] = [
 ];
 
 /** No delay is longer than so many times the usual most, whatever the shape. */
-export const LONGEST_DELAY = 41;
+const longest = 41;
+
+/** The most that a frame takes which is no answer, microseconds. */
+export function longestDelay({ delayMax, tailMax }: { readonly delayMax: number; readonly tailMax: number }): number {
+  return Math.max(tailMax, longest * delayMax);
+}
 
 /** One delay, an integer of at least `min`. A uniform one, and most of the others, are at most `max`. */
 export function drawDelay(random: Random, shape: DelayShape, min: number, max: number): number {

@@ -104,6 +104,8 @@ export class Simulation {
   sent = 0;
   /** When a leader last told a server to take over, virtual microseconds. */
   handOverAt: number = -Infinity;
+  /** When a server last passed a change of the servers on, likewise. */
+  changeAskedAt: number = -Infinity;
   readonly #checkers: readonly Checker[];
   // Those that look at what happens most often.
   readonly #ofSteps: readonly Checker[];
@@ -357,6 +359,7 @@ export class Simulation {
     if (life?.core === undefined) return;
     this.sent++;
     if (decoded.message.type === "timeout-now") this.handOverAt = this.world.time;
+    if (decoded.message.type === "change-request") this.changeAskedAt = this.world.time;
     if (decoded.message.type === "forward-request") this.onForward?.(from, to);
     // A leader's log is complete in the middle of a step; a follower's may be about to be truncated.
     if (decoded.message.type === "append-request") server.sync(life);

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
-import { DELAY_SHAPES, drawDelay, LONGEST_DELAY } from "../../../src/testing/sim/delays.ts";
+import { DELAY_SHAPES, drawDelay, longestDelay } from "../../../src/testing/sim/delays.ts";
 import { calm, Lines } from "../../../src/testing/sim/lines.ts";
 import { OldFrames } from "../../../src/testing/sim/old_frames.ts";
 import { drawPartition, type PartitionName, PARTITIONS } from "../../../src/testing/sim/partitions.ts";
@@ -63,7 +63,7 @@ test("sim delays: each shape is what it says", () => {
     const delays = Array.from({ length: 5000 }, () => drawDelay(random, shape, 100, 1100));
     const most = Math.max(...delays);
     assert(delays.every((delay) => Number.isInteger(delay) && delay >= 100), shape);
-    assert(most <= LONGEST_DELAY * 1100, shape);
+    assert(most <= longestDelay({ delayMax: 1100, tailMax: 0 }), shape);
     const mean = delays.reduce((sum, delay) => sum + delay, 0) / delays.length;
     if (shape === "fixed") assertEquals([most, mean], [600, 600]);
     if (shape === "uniform") assertEquals(most <= 1100 && mean > 550 && mean < 650, true);
