@@ -43,16 +43,15 @@ export interface PlacedSegment {
   readonly batches: readonly PlacedBatch[];
 }
 
+/** Where a batch is, of which the entries may be damaged. */
+type PlacedHead = Omit<PlacedBatch, "records">;
+
 /** What a batch says but for its entries, and where the next one begins; undefined when there is none, or not whole. */
-export function headAt(
-  bytes: GrowingBytes,
-  offset: number,
-  seed: number,
-): Pick<PlacedBatch, "head" | "end"> | undefined {
+export function headAt(bytes: GrowingBytes, offset: number, seed: number): PlacedHead | undefined {
   const start = bytes.view(offset, offset + BATCH_HEAD_BYTES_MAX);
   try {
     const head = findBatchHead(start, 0, seed);
-    return head && { head, end: offset + head.byteLength };
+    return head && { head, offset, end: offset + head.byteLength };
   } catch {
     return undefined;
   }
@@ -61,31 +60,41 @@ export function headAt(
 /** The batch at this offset; undefined when there is none whose records are whole. */
 export function batchAt(bytes: GrowingBytes, offset: number, seed: number): PlacedBatch | undefined {
   const found = headAt(bytes, offset, seed);
-  if (found === undefined) return undefined;
-  const { head, end } = found;
+  return found && wholeOf(bytes, found);
+}
+
+/** The whole batch; undefined when its records are damaged. */
+function wholeOf(bytes: GrowingBytes, placed: PlacedHead): PlacedBatch | undefined {
+  const { head, offset } = placed;
   try {
     const from = offset + head.headBytes + head.repaired.reduce((sum, range) => sum + range.bytes, 0);
     // What fills the batch up may be damaged: nothing is lost with it.
     const records = decodeRecords(bytes.view(from, offset + head.headBytes + head.recordBytes), head.from);
     const count = head.recordCount - head.repaired.reduce((sum, range) => sum + range.count, 0);
-    return records.count === count ? { head, records, offset, end } : undefined;
+    return records.count === count ? { ...placed, records } : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** The first batch at or after this offset that comes later than `sequence` and isn't a copy out of its place. */
-function nextBatch(bytes: GrowingBytes, offset: number, seed: number, sequence: number): PlacedBatch | undefined {
-  for (let at = offset; at < bytes.size; at += SECTOR_BYTES) {
-    const batch = batchAt(bytes, at, seed);
-    if (batch === undefined || batch.head.sequence <= sequence) continue;
-    const isInPlace = at === offset && (at === SEGMENT_HEADER_BYTES || batch.head.sequence === sequence + 1);
-    const next = isInPlace ? undefined : batchAt(bytes, batch.end, seed);
-    // What comes after it may be a copy itself, of one that is known already.
-    const isCopy = next !== undefined && next.head.sequence <= sequence;
-    if (next === undefined || isCopy || next.head.sequence === batch.head.sequence + 1) return batch;
+/** What is where this batch ends, if it follows it; the first one of a segment may follow any. */
+function headInPlace(bytes: GrowingBytes, offset: number, seed: number, sequence: number): PlacedHead | undefined {
+  const found = headAt(bytes, offset, seed);
+  const isNext = offset === SEGMENT_HEADER_BYTES || found?.head.sequence === sequence + 1;
+  return found !== undefined && isNext && found.head.sequence > sequence ? found : undefined;
+}
+
+/** The first one in the order of writing that follows this batch: where something is damaged, copies may lie anywhere. */
+function headAfter(bytes: GrowingBytes, seed: number, sequence: number): PlacedHead | undefined {
+  let first: PlacedHead | undefined;
+  for (let at = SEGMENT_HEADER_BYTES; at < bytes.size; at += SECTOR_BYTES) {
+    const found = headAt(bytes, at, seed);
+    if (found === undefined || found.head.sequence <= sequence) continue;
+    const isBetter = first === undefined || found.head.sequence < first.head.sequence ||
+      found.head.sequence === first.head.sequence && wholeOf(bytes, first) === undefined;
+    if (isBetter) first = found;
   }
-  return undefined;
+  return first;
 }
 
 /** Seed and sequence of a file that begins like a segment, or as others do that have this salt. */
@@ -144,11 +153,12 @@ export function layoutOf(files: ReadonlyMap<string, Inode>, content: "durable" |
     // The next segment says again what the last batch said, under the same sequence.
     const stop = starts.slice(i + 1).find(({ first }) => first !== undefined)?.first?.head.sequence ?? Infinity;
     for (let at = SEGMENT_HEADER_BYTES;;) {
-      const batch = nextBatch(bytes, at, start.seed, sequence);
-      if (batch === undefined || batch.head.segment !== start.sequence || batch.head.sequence >= stop) break;
-      batches.push(batch);
-      sequence = batch.head.sequence;
-      at = batch.end;
+      const next = headInPlace(bytes, at, start.seed, sequence) ?? headAfter(bytes, start.seed, sequence);
+      if (next === undefined || next.head.segment !== start.sequence || next.head.sequence >= stop) break;
+      const batch = wholeOf(bytes, next);
+      if (batch !== undefined) batches.push(batch);
+      sequence = next.head.sequence;
+      at = next.end;
     }
     segments.push({ name, ...start, size: bytes.size, batches });
   }
