@@ -5,7 +5,7 @@
  */
 import { mark } from "../marks.ts";
 import type { LogIndex, Term } from "../types.ts";
-import { forgetDamage, lastDamaged } from "./damage.ts";
+import { forgetDamage, mendsDamage } from "./damage.ts";
 import type { Event } from "./event.ts";
 import { forgetConfigurations } from "./membership.ts";
 import type { Step } from "./state.ts";
@@ -28,12 +28,12 @@ export function adoptSnapshot(step: Step, index: LogIndex, term: Term): void {
 }
 
 /**
- * What is damaged and in a snapshot goes with all before it: it is not missed, and a leader may have it no more, so that it
- * would be in the way of what comes after it for ever.
+ * Where something damaged is in our snapshot nothing trails, as at a start: it is not missed, and a leader may have it no
+ * more, so that it would be in the way of what comes after it for ever.
  */
 export function compactDamage(step: Step): void {
   const { state } = step;
-  state.compactionTarget = Math.max(state.compactionTarget, lastDamaged(state, state.snapshot.index));
+  if (mendsDamage(state, state.snapshot.index)) state.compactionTarget = state.snapshot.index;
   compact(step);
 }
 

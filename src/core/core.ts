@@ -127,7 +127,6 @@ export class Core {
     if (!isSound(core.state)) {
       mark("started-with-damage");
       announceDamage(step);
-      compactDamage(step);
     }
     return { core, effects: step.effects };
   }

@@ -28,11 +28,6 @@ export function soundIndex({ damaged, repairing }: CoreState): LogIndex {
   return Math.min(damaged[0]?.from ?? Infinity, ...repairing.map(({ from }) => from)) - 1;
 }
 
-/** The last entry that is damaged, of those up to this one; 0 when none is. */
-export function lastDamaged(state: CoreState, upTo: LogIndex): LogIndex {
-  return allDamage(state).reduce((last, { from, end }) => from <= upTo ? Math.min(end - 1, upTo) : last, 0);
-}
-
 /** Whether nothing is damaged. */
 export function isSound({ damaged, repairing }: CoreState): boolean {
   return damaged.length === 0 && repairing.length === 0;
