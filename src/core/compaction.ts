@@ -23,17 +23,21 @@ export function onSnapshotPersisted(
 export function adoptSnapshot(step: Step, index: LogIndex, term: Term): void {
   const { state } = step;
   state.snapshot = { index, term };
-  state.compactionTarget = Math.min(index, state.log.lastIndex - state.settings.trailingLogs);
-  compactDamage(step);
+  const trailing = Math.min(index, state.log.lastIndex - state.settings.trailingLogs);
+  // More may be asked for already, as what would trail is damaged.
+  state.compactionTarget = Math.max(state.compactionTarget, trailing);
+  compact(step);
 }
 
 /**
- * Where something damaged is in our snapshot nothing trails, as at a start: it is not missed, and a leader may have it no
- * more, so that it would be in the way of what comes after it for ever.
+ * The leader has what we need in a snapshot only. Where that is damaged and in a snapshot of our own, nothing trails that, as
+ * at a start: it would be in the way of what comes after it for ever.
  */
 export function compactDamage(step: Step): void {
   const { state } = step;
-  if (mendsDamage(state, state.snapshot.index)) state.compactionTarget = state.snapshot.index;
+  if (!mendsDamage(state, state.snapshot.index)) return;
+  mark("damage-compacted");
+  state.compactionTarget = state.snapshot.index;
   compact(step);
 }
 

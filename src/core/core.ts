@@ -47,7 +47,7 @@ import { onSettingsChanged } from "./settings.ts";
 import type { CoreSettings, CoreState, Step } from "./state.ts";
 import { onDisk } from "./identity.ts";
 import { onSnapshotReceived, onSnapshotRequest, onSnapshotWanted } from "./install.ts";
-import { compact, compactDamage, onSnapshotPersisted } from "./compaction.ts";
+import { compact, onSnapshotPersisted } from "./compaction.ts";
 import {
   onSnapshotAsked,
   onSnapshotFailed,
@@ -230,8 +230,7 @@ function take(step: Step, event: Event): void {
     case "storage-filled":
       return onStorageFilled(step, event.isFull);
     case "damage-found":
-      onDamageFound(step, event);
-      return compactDamage(step);
+      return onDamageFound(step, event);
     case "entries-repaired":
       return onEntriesRepaired(step, event);
     case "entries-persisted":

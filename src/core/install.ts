@@ -7,7 +7,7 @@ import { mark } from "../marks.ts";
 import type { SnapshotRequest } from "../message.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { acknowledgePersisted, advanceCommit, hearLeader } from "./append.ts";
-import { adoptSnapshot } from "./compaction.ts";
+import { adoptSnapshot, compactDamage } from "./compaction.ts";
 import type { Event } from "./event.ts";
 import { announceDamage, forgetDamage, knowsTermAt, mendsDamage } from "./damage.ts";
 import { invariant } from "./invariant.ts";
@@ -25,6 +25,7 @@ export function onSnapshotRequest(step: Step, from: ServerId, request: SnapshotR
   if (request.term < state.term) return respond(step, from, request, "refused");
   if (!isCredible(step, request.term)) return;
   hearLeader(step, from, request);
+  compactDamage(step);
   const { index, lastTerm } = request;
   if (!joins(state, index, lastTerm)) {
     // It would take what we have beyond it away; a later one, or one at our end, makes up for what is damaged.
