@@ -151,6 +151,11 @@ export class Applier<Command, Result> {
     return this.#restores.isOpen;
   }
 
+  /** Nobody needs the entries up to here any more: what is applied, but for the parts of a restore that is not over. */
+  get doneIndex(): LogIndex {
+    return Math.min(this.#appliedIndex, (this.#restores.neededFrom ?? Infinity) - 1);
+  }
+
   /** Calls back between two entries: now when the machine is free, else as soon as it is. */
   whenFree(visit: () => void): void {
     if (this.#waiting === "machine" || this.#installation !== undefined || this.#isHeld) this.#visitors.push(visit);
@@ -345,6 +350,7 @@ export class Applier<Command, Result> {
     const verdict = this.#restores.onEntry(records, index);
     if ("applied" in verdict) return this.#settle(index, term, verdict.applied);
     return this.#restoreLogged(verdict.restore, index).then((isRestored) => {
+      this.#restores.onRestored();
       if (isRestored && !this.#closed) this.#settle(index, term, nothing);
     });
   }

@@ -281,7 +281,8 @@ export class Driver<Command, Result> {
 
   #onApplied(upTo: LogIndex): void {
     this.#cache.appliedEnd = upTo + 1;
-    if (upTo > this.#core.state.appliedIndex) this.#enqueue({ event: { type: "applied", upTo } });
+    const done = this.#applier.doneIndex;
+    if (done > this.#core.state.appliedIndex) this.#enqueue({ event: { type: "applied", upTo: done } });
     this.calls.onApplied(upTo);
   }
 

@@ -28,6 +28,8 @@ export type RestoreVerdict = { readonly restore: LoggedRestore } | { readonly ap
 /** The restore that is open where the log is applied. */
 export class Restores {
   #open: LoggedRestore | undefined;
+  /** The one whose end was reached: the machine is restored from its parts now. */
+  #ended: LoggedRestore | undefined;
 
   /**
    * Whether the machine's state is not all there is to know at this entry: the parts before it are needed, so no snapshot may
@@ -37,6 +39,11 @@ export class Restores {
     return this.#open !== undefined;
   }
 
+  /** The first part that is read yet, or may be; undefined when none is. */
+  get neededFrom(): LogIndex | undefined {
+    return (this.#ended ?? this.#open)?.from;
+  }
+
   /** An entry of this term is applied. */
   onTerm(term: Term): void {
     if (this.#open !== undefined && this.#open.term !== term) this.#open = undefined;
@@ -44,7 +51,12 @@ export class Restores {
 
   /** A snapshot took the place of what was before. */
   forget(): void {
-    this.#open = undefined;
+    this.#open = this.#ended = undefined;
+  }
+
+  /** The machine is restored. */
+  onRestored(): void {
+    this.#ended = undefined;
   }
 
   /** This entry, which is of type `restore`, is applied. */
@@ -62,6 +74,7 @@ export class Restores {
     if (entry?.kind !== "end") return { applied: { ok: true, value: undefined } };
     if (!isNext) return { applied: { ok: false, error: notRestored(index, term) } };
     this.#open = undefined;
+    this.#ended = open;
     return { restore: open! };
   }
 }

@@ -432,6 +432,7 @@ test("Applier waits for a part of a restore that the disk can't give, and lets n
     applier.advance(3);
     await environment.advance(10);
     assertEquals([damages, failures, restored, applier.isBusy, applier.appliedIndex], [[2], [], [], true, 2]);
+    assertEquals(applier.doneIndex, 1, "the part is needed");
     // Whatever else is committed meanwhile.
     applier.advance(3);
     await environment.advance(10);
@@ -447,6 +448,7 @@ test("Applier waits for a part of a restore that the disk can't give, and lets n
     await environment.advance(10);
     const [index, from] = what === "repaired" ? [3, []] : [9, [9]];
     assertEquals([applier.appliedIndex, installed, failures, applier.isBusy], [index, from, [], false], what);
+    assertEquals(applier.doneIndex, index, what);
     assertEquals(restored, what === "repaired" ? [5] : []);
   }
 });

@@ -12,6 +12,8 @@ import {
   type RestoreKind,
 } from "../../src/wire/restore_codec.ts";
 import { test } from "../harness.ts";
+import { drain } from "../virtual_environment.ts";
+import { setUp } from "./played_peers.ts";
 import { fromHex, toHex } from "../hex.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);
@@ -153,4 +155,25 @@ test("decodeRestoreEntry() takes no bytes for an entry that are none, and surviv
   }
   assertEquals(decodeRestoreEntry(Uint8Array.of(...good, 1)), undefined);
   fc.assert(fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => void decodeRestoreEntry(bytes)));
+});
+
+test("a log keeps the parts of a restore that is not over, whatever is applied and in a snapshot (S4)", async () => {
+  const { observed, append, receive, raft, stop } = await setUp();
+  await append("b", { end: 4, commitIndex: 3 }, 2, 3);
+  const entries = (["part", "part", "given-up"] as const).map((kind, sequence) => {
+    const bytes = kind === "part" ? Uint8Array.of(sequence) : new Uint8Array();
+    return { type: EntryType.restore, flags: 0, payload: encodeRestoreEntry({ kind, id: 7, sequence, bytes }) };
+  });
+  const request = {
+    type: "append-request" as const,
+    ...{ term: 2, sequence: 2, prevIndex: 3, prevTerm: 2, end: 7, runs: [], configurations: [], round: 2 },
+    isLeased: false,
+  };
+  receive("b", { ...request, commitIndex: 5 }, [encodeRecords(4, 2, 0, entries).bytes]);
+  await drain();
+  // What the core knows is how far the log may be compacted.
+  assertEquals([raft.appliedIndex, observed.core!.state.appliedIndex], [5, 3]);
+  await append("b", { sequence: 3, prevIndex: 6, prevTerm: 2, end: 7, commitIndex: 6, round: 3 });
+  assertEquals([raft.appliedIndex, observed.core!.state.appliedIndex], [6, 6]);
+  await stop();
 });
