@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ShutdownError, SnapshotNotFoundError } from "../errors.ts";
+import { NothingNewToSnapshotError, ShutdownError, SnapshotNotFoundError } from "../errors.ts";
 import type { SnapshotResponse } from "../message.ts";
 import type { SnapshotMeta, SnapshotStore } from "../store/snapshot_store.ts";
 import { byteLengthOf } from "../wire/bytes.ts";
@@ -121,7 +121,7 @@ export class SnapshotSender {
     if (refused?.term !== term || refused.isRenewed) return;
     const isThere = snapshot.index > refused.index;
     if (!isThere && appliedIndex <= refused.index) return;
-    if (!isThere) await this.#take();
+    if (!isThere) await this.#takeNew();
     refused.isRenewed = true;
   }
 
@@ -169,9 +169,18 @@ export class SnapshotSender {
         const held = await this.#hold(store, meta);
         if (held !== undefined) return { meta, release: held };
       }
-      if (attempts === 0) await this.#take();
+      if (attempts === 0) await this.#takeNew();
     }
     throw new Error("no snapshot reaches to where the log begins");
+  }
+
+  /** Takes another one; one that was just being taken is as good. */
+  async #takeNew(): Promise<void> {
+    try {
+      await this.#take();
+    } catch (error) {
+      if (!(error instanceof NothingNewToSnapshotError)) throw error;
+    }
   }
 
   async #hold(store: SnapshotStore, { id }: SnapshotMeta): Promise<(() => void) | undefined> {

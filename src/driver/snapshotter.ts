@@ -40,8 +40,10 @@ export class Snapshotter<Command, Result> {
   readonly #closing = Promise.withResolvers<never>();
   /** The last entry in the last one that was taken: the core hears of it in the next turn only. */
   #takenIndex: LogIndex = 0;
-  /** What had been applied, in bytes, when the last snapshot was taken. */
+  /** What had been applied, in bytes, when the last snapshot was taken … */
   #bytesBefore = 0;
+  /** … and when the machine was last asked for one, which may have come to nothing. */
+  #bytesCaptured = 0;
   #retryMs = retryMinMs;
   #retryAt = -Infinity;
 
@@ -170,6 +172,7 @@ export class Snapshotter<Command, Result> {
     }
     const { index, term, bytes } = meta;
     this.#takenIndex = index;
+    this.#bytesBefore = this.#bytesCaptured;
     this.#host.enqueue({ type: "snapshot-persisted", index, term });
     this.#host.emit({ type: "snapshot-taken", index, term, bytes });
     return meta;
@@ -225,7 +228,7 @@ export class Snapshotter<Command, Result> {
     }
     const { index: configurationIndex, configuration: servers } = configuration;
     const user = this.#machine.snapshot!();
-    this.#bytesBefore = appliedBytes;
+    this.#bytesCaptured = appliedBytes;
     const sessions = this.#applier.sessions.capture();
     const origin = { index, term, configuration: servers, configurationIndex, timeMs };
     return { origin, beginning: beginning.of(state.configurations), sessions, user };
