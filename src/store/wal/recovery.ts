@@ -153,7 +153,7 @@ class Recovery {
       while (this.#goesOn(found, stop)) {
         // Nearly always in memory: to wait for each would take longer than to look at it.
         const comes = scanner.headAt(offset);
-        const head = this.#checked(comes instanceof Promise ? await comes : comes, found, offset);
+        const head = this.#checked(comes instanceof Promise ? await comes : comes, found, offset, offset === resumedAt);
         const read = head && scanner.batchOf(head, offset);
         const batch = read instanceof Promise ? await read : read;
         if (batch !== undefined && batch.problem === undefined) {
@@ -200,16 +200,22 @@ class Recovery {
     return (this.#isBegun ? this.#sequence + 1 : first?.sequence ?? 0) < stop;
   }
 
-  /** The head at this offset, if it is that of the batch that comes next. */
-  #checked(head: DecodedBatchHead | undefined, found: FoundSegment, offset: number): DecodedBatchHead | undefined {
+  /** The head at this offset, if it is that of the batch that comes next; what damage was skipped for may leave some out. */
+  #checked(
+    head: DecodedBatchHead | undefined,
+    { sequence, location }: FoundSegment,
+    offset: number,
+    isResumed: boolean,
+  ): DecodedBatchHead | undefined {
     if (head === undefined) return undefined;
     const expected = this.#sequence + 1;
+    const mayLeaveOut = this.#loss !== undefined && (isResumed || offset === SEGMENT_HEADER_BYTES);
     let problem: string | undefined;
-    if (head.segment !== found.sequence) problem = `its batch is of segment ${head.segment}`;
+    if (head.segment !== sequence) problem = `its batch is of segment ${head.segment}`;
     // One write at a time: see walStore.
     else if (head.mark !== head.sequence - 1) problem = `it was written when only batch ${head.mark} was durable`;
     else if (!this.#isBegun) return head;
-    else if (head.sequence < expected || (head.sequence > expected && this.#loss === undefined)) {
+    else if (head.sequence < expected || (head.sequence > expected && !mayLeaveOut)) {
       // A write to the wrong place, unless the segment begins with it.
       if (offset > SEGMENT_HEADER_BYTES) return undefined;
       problem = `batch ${head.sequence} is in the place of batch ${expected}`;
@@ -217,7 +223,7 @@ class Recovery {
       problem = `batch ${head.sequence} does not follow the batch before it`;
     }
     if (problem === undefined) return head;
-    throw new CorruptionError(found.location, offset, problem);
+    throw new CorruptionError(location, offset, problem);
   }
 
   #lose(loss: Loss): void {
