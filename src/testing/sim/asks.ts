@@ -109,7 +109,8 @@ export const asks: Touching<Ask> = {
     } catch (error) {
       if (life.isOver || !(error instanceof NothingNewToSnapshotError)) throw error;
       // The core may not have heard yet of one that was just taken.
-      const { index } = life.core.snapshot.index >= before ? life.core.snapshot : (await raft.snapshots())[0]!.meta;
+      const isThere = life.core.snapshot.index >= before;
+      const { index } = isThere ? life.core.snapshot : (await raft.snapshots())[0]?.meta ?? life.core.snapshot;
       if (life.isOver) return false;
       ghost.must(index >= before, "S1", () => {
         return `"${life.id}" has nothing new to take: its last snapshot ends at ${index}, applied was ${before}`;

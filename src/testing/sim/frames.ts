@@ -45,7 +45,7 @@ export interface Connection {
 const answers: ReadonlySet<Message["type"]> = new Set(["append-response", "vote-response", "read-response"]);
 
 /** Repeating these would repeat what a user asked for; the Transport port promises order and no repetition. */
-const neverRepeated: ReadonlySet<Message["type"]> = new Set(["forward-request", "forward-response"]);
+const neverRepeated: ReadonlySet<Message["type"]> = new Set(["forward-request", "forward-response", "change-request"]);
 
 /** What frames need of their network. */
 export interface FramesHost {

@@ -38,7 +38,7 @@ export function garbled(random: Random, message: Message): Message | undefined {
  * Of an answer to a leader: about what it never sent, as no log goes so far whatever the answer says, or that it was removed
  * by somebody who can't know.
  */
-function garbledAnswer(random: Random, message: AppendResponse): Message | undefined {
+function garbledAnswer(random: Random, message: AppendResponse): Message {
   const { term, sequence, rejected } = message;
   if (rejected !== undefined) return { ...message, rejected: { ...rejected, prevIndex: INDEX_MAX } };
   // One that answers no request is for a leader of an earlier term, who would believe that.

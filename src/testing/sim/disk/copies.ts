@@ -6,7 +6,7 @@
 import type { LogIndex } from "../../../types.ts";
 import { decodeRecords, RECORD_HEADER_BYTES, type Records } from "../../../wire/record.ts";
 import type { DurableDirectory, Inode } from "../../memory_file.ts";
-import { layoutOf, type PlacedBatch } from "./layout.ts";
+import { layoutOf, type PlacedHead } from "./layout.ts";
 
 /** Bytes `[from, end)` of a file. */
 interface Piece {
@@ -27,8 +27,8 @@ export class Copies {
   constructor(root: DurableDirectory) {
     const files = root.durableFiles();
     this.#before = imagesOf(files);
-    for (const { name, batches } of layoutOf(files)) {
-      for (const batch of batches) this.#place(name, batch, files.get(name)!, batches[0]!);
+    for (const { name, heads } of layoutOf(files)) {
+      for (const head of heads) this.#place(name, head, files.get(name)!, heads[0]!);
     }
   }
 
@@ -45,7 +45,7 @@ export class Copies {
   }
 
   /** What a batch takes away, and what it brings. */
-  #place(name: string, { head, records, offset }: PlacedBatch, { durable }: Inode, first: PlacedBatch): void {
+  #place(name: string, { head, records, offset }: PlacedHead, { durable }: Inode, first: PlacedHead): void {
     const { before, truncateFrom, compactTo, repaired, headBytes } = head;
     const from = compactTo?.firstIndex ?? before.firstIndex;
     const end = Math.min(truncateFrom ?? Infinity, before.nextIndex);
@@ -55,10 +55,14 @@ export class Copies {
     const heads = [{ name, from: first.offset, end: first.offset + first.head.headBytes }, ofHead];
     // Where a truncation is lost, all that is known is how far down the latest ones have gone.
     const doubtful = truncateFrom === undefined ? Infinity : Math.min(truncateFrom, before.truncatedFrom || Infinity);
-    for (const [index, pieces] of this.#needs) if (index >= doubtful) this.#needs.set(index, [...pieces, ofHead]);
+    for (const [index, pieces] of this.#needs) if (index >= doubtful) this.#needs.set(index, [...pieces, ...heads]);
+    // What was there before was damaged.
+    for (const { from, count } of repaired) for (let i = 0; i < count; i++) this.#needs.delete(from + i);
+    if (records === undefined) return;
     let at = offset + headBytes;
     for (const { from, bytes } of repaired) {
-      this.#placeRecords(decodeRecords(durable.view(at, at + bytes), from), at, name, heads);
+      const whole = recordsOf(durable.view(at, at + bytes), from);
+      if (whole !== undefined) this.#placeRecords(whole, at, name, heads);
       this.#begins.add(from);
       at += bytes;
     }
@@ -75,6 +79,15 @@ export class Copies {
       const body = { name, from: start + offsets[i]! + RECORD_HEADER_BYTES, end: start + offsets[i + 1]! };
       this.#needs.set(from + i, [...headers, body]);
     }
+  }
+}
+
+/** Undefined when they are damaged, which says nothing about the rest of their batch. */
+function recordsOf(bytes: Uint8Array, from: LogIndex): Records | undefined {
+  try {
+    return decodeRecords(bytes, from);
+  } catch {
+    return undefined;
   }
 }
 

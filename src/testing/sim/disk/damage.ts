@@ -32,6 +32,12 @@ export function unprovenOf(segments: readonly PlacedSegment[]): Unproven | undef
   return isMark ? undefined : { segment: segment!, batch };
 }
 
+/** The last batch where the one before it is lost: nothing else says that it was durable. */
+function onlyProofOf(segments: readonly PlacedSegment[]): Unproven | undefined {
+  const [before, last] = segments.flatMap((segment) => segment.batches.map((batch) => ({ segment, batch }))).slice(-2);
+  return last !== undefined && before!.batch.head.sequence + 1 < last.batch.head.sequence ? last : undefined;
+}
+
 /**
  * Damages what is on the disk, in one place, and leaves what is above the mark alone: whoever reads it later must find
  * the damage, or all that was there. Returns where it fell, for the trace.
@@ -42,7 +48,8 @@ export function damageAtRest(files: MemoryFiles, random: Random, how: DamageKind
   const unproven = unprovenOf(segments);
   const segment = random.pick(segments);
   const others = segments.filter((other) => other !== segment);
-  const kept = unproven?.segment === segment ? unproven.batch : undefined;
+  const last = unproven ?? onlyProofOf(segments);
+  const kept = last?.segment === segment ? last.batch : undefined;
   const isLast = !segments.slice(segments.indexOf(segment) + 1).some(({ batches }) => batches.length > 0);
   const image = files.image(segment.name);
   switch (how) {

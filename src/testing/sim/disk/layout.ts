@@ -41,10 +41,15 @@ export interface PlacedSegment {
   readonly hasBatch: boolean;
   /** Those that belong to the log: what a start has taken over, or what never was whole, is not among them. */
   readonly batches: readonly PlacedBatch[];
+  /** The same and those of which the entries are damaged: what else they say counts. */
+  readonly heads: readonly PlacedHead[];
 }
 
 /** Where a batch is, of which the entries may be damaged. */
-type PlacedHead = Omit<PlacedBatch, "records">;
+export interface PlacedHead extends Omit<PlacedBatch, "records"> {
+  /** There where they are whole. */
+  readonly records?: Records;
+}
 
 /** What a batch says but for its entries, and where the next one begins; undefined when there is none, or not whole. */
 export function headAt(bytes: GrowingBytes, offset: number, seed: number): PlacedHead | undefined {
@@ -109,7 +114,10 @@ export function segmentStart(
     return { sequence, hasBatch, seed: seedOf(decoded.header) };
   }
   const sequence = sequenceOfName(name)!;
-  return salt === undefined ? undefined : { sequence, hasBatch: true, seed: seedOf({ salt, sequence }) };
+  // Only of a header of which nothing is left it has to be supposed, as recovery does.
+  const header = bytes.view(0, SEGMENT_HEADER_BYTES);
+  const hasBatch = header.length < SEGMENT_HEADER_BYTES || header.every((byte) => byte === 0);
+  return salt === undefined ? undefined : { sequence, hasBatch, seed: seedOf({ salt, sequence }) };
 }
 
 function saltOf(bytes: GrowingBytes): string | undefined {
@@ -150,6 +158,7 @@ export function layoutOf(files: ReadonlyMap<string, Inode>, content: "durable" |
   for (const [i, { name, bytes, start }] of starts.entries()) {
     if (start === undefined) continue;
     const batches: PlacedBatch[] = [];
+    const heads: PlacedHead[] = [];
     // The next segment says again what the last batch said, under the same sequence.
     const stop = starts.slice(i + 1).find(({ first }) => first !== undefined)?.first?.head.sequence ?? Infinity;
     for (let at = SEGMENT_HEADER_BYTES;;) {
@@ -157,17 +166,19 @@ export function layoutOf(files: ReadonlyMap<string, Inode>, content: "durable" |
       if (next === undefined || next.head.segment !== start.sequence || next.head.sequence >= stop) break;
       const batch = wholeOf(bytes, next);
       if (batch !== undefined) batches.push(batch);
+      heads.push(batch ?? next);
       sequence = next.head.sequence;
       at = next.end;
     }
-    segments.push({ name, ...start, size: bytes.size, batches });
+    segments.push({ name, ...start, size: bytes.size, batches, heads });
   }
   // What fills up the last one may be missing only where something comes after it: else it is a torn write.
   const last = segments.findLast(({ batches }) => batches.length > 0);
   const lastBatch = last?.batches.at(-1);
   const bytes = last && files.get(last.name)![content];
   if (lastBatch !== undefined && !isFilledUp(lastBatch.head, bytes!.view(lastBatch.offset, lastBatch.end), 0)) {
-    segments[segments.indexOf(last!)] = { ...last!, batches: last!.batches.slice(0, -1) };
+    const heads = last!.heads.filter(({ offset }) => offset !== lastBatch.offset);
+    segments[segments.indexOf(last!)] = { ...last!, batches: last!.batches.slice(0, -1), heads };
   }
   return segments;
 }
