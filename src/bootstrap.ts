@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkObject } from "./checks.ts";
 import { systemEnvironment } from "./driver/environment.ts";
 import { isServerId, serverIdProblem } from "./options_check.ts";
 import { type Configuration, EntryType, type ServerAddress, type ServerId } from "./types.ts";
@@ -47,7 +48,8 @@ export function bootstrapConfiguration(
  * @throws {TypeError} When no cluster could have these servers, or `self` is not among the voters.
  */
 export function checkFirst(configuration: Configuration, self: ServerId): void {
-  const problem = problemOf(configuration);
+  checkObject("bootstrap", "the configuration, such as { servers },", configuration);
+  const problem = Array.isArray(configuration.servers) ? problemOf(configuration) : "its servers are not an array";
   if (problem !== undefined) throw new TypeError(`Cannot bootstrap as the configuration cannot be: ${problem}`);
   const isVoter = configuration.servers.some(({ id, suffrage }) => id === self && suffrage === "voter");
   if (isVoter && configuration.outgoing === undefined) return;

@@ -23,12 +23,13 @@ export function checkOptions(what: string, options: object | undefined): void {
 }
 
 /**
- * Checks that what a call is about is an object: what is none would be ignored, or say no more than that it can't be read.
+ * Checks that what a call is about is an object, and no list: what is none would be ignored, or say no more than that it can't
+ * be read.
  *
  * @throws {TypeError} Names it, what it must be and what it is.
  */
 export function checkObject(what: string, name: string, value: unknown): void {
-  if (typeof value === "object" && value !== null) return;
+  if (typeof value === "object" && value !== null && !(Symbol.iterator in value)) return;
   throw new TypeError(`Cannot ${what} as ${name} must be an object, not ${nameOf(value)}`);
 }
 
@@ -100,5 +101,6 @@ export function nameOf(value: unknown): string {
 
 /** Not by its class: a signal may come from another realm. */
 function isSignal(value: unknown): value is AbortSignal {
-  return typeof (value as Partial<AbortSignal> | null)?.throwIfAborted === "function";
+  const { throwIfAborted, addEventListener, removeEventListener } = Object(value) as Partial<AbortSignal>;
+  return [throwIfAborted, addEventListener, removeEventListener].every((it) => typeof it === "function");
 }

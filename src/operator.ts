@@ -14,8 +14,15 @@ import { Waiter } from "./waiter.ts";
 import { problemOfChanges } from "./wire/change_codec.ts";
 import { problemOfId } from "./wire/configuration.ts";
 
-/** The id that `addPeer` gives to a server it knows by its address alone: what no id may hold becomes `_`. */
+/**
+ * The id that `addPeer` gives to a server it knows by its address alone: what no id may hold becomes `_`.
+ *
+ * @throws {TypeError} When it is no text.
+ */
 export function peerId(address: ServerAddress): ServerId {
+  if (typeof address !== "string") {
+    throw new TypeError(`Cannot change the servers as a peer's address must be text, not ${nameOf(address)}`);
+  }
   return address.replace(/[^A-Za-z0-9._-]/g, "_");
 }
 
@@ -54,10 +61,11 @@ export class Operator {
       throw new TypeError(`Cannot change the servers as the changes must be an array, not ${nameOf(changes)}`);
     }
     for (const change of changes) checkObject("change the servers", "each change", change);
-    const problem = problemOfChanges(changes);
+    // What was checked is what is made, whatever getters give.
+    const copy = changes.map((change) => ({ ...change }));
+    const problem = problemOfChanges(copy);
     if (problem !== undefined) throw new TypeError(`Cannot change the servers: ${problem}`);
     checkWhole("change the servers", "prevIndex", prevIndex);
-    const copy = changes.map((change) => ({ ...change }));
     const index = await this.#call<LogIndex>(options, (waiter) => {
       this.#calls.administration.change(Object.assign(waiter, { changes: copy, prevIndex, force }));
     });

@@ -52,7 +52,8 @@ export class Reader {
 
   /** See {@linkcode Raft.read}. */
   read<T>(query: () => T, options: ReadOptions = {}): Promise<T> {
-    return this.#read(() => query(), options);
+    if (typeof query === "function") return this.#read(() => query(), options);
+    return Promise.reject(new TypeError(`Cannot read as the query must be a function, not ${nameOf(query)}`));
   }
 
   /** See {@linkcode Raft.readIndex}. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { bootstrapEntry, checkFirst, fingerprint } from "./bootstrap.ts";
-import { checkObject, signalOf } from "./checks.ts";
+import { checkObject, nameOf, signalOf } from "./checks.ts";
 import { msgpackCodec } from "./codec.ts";
 import { diagnose, type Diagnosis } from "./doctor.ts";
 import { Driver } from "./driver/driver.ts";
@@ -237,12 +237,12 @@ class Server<Command, Result> implements Raft<Command, Result> {
     return this.#operator.change(changes, options);
   }
 
-  addPeer(address: ServerAddress, options?: AddOptions): Promise<{ readonly index: LogIndex }> {
-    return this.addVoter(this.#peerId(address), address, options);
+  async addPeer(address: ServerAddress, options?: AddOptions): Promise<{ readonly index: LogIndex }> {
+    return await this.addVoter(this.#peerId(address), address, options);
   }
 
-  removePeer(address: ServerAddress, options?: ChangeOptions): Promise<{ readonly index: LogIndex }> {
-    return this.removeServer(this.#peerId(address), options);
+  async removePeer(address: ServerAddress, options?: ChangeOptions): Promise<{ readonly index: LogIndex }> {
+    return await this.removeServer(this.#peerId(address), options);
   }
 
   #peerId(address: ServerAddress): ServerId {
@@ -317,6 +317,10 @@ class Server<Command, Result> implements Raft<Command, Result> {
     options?: WaitOptions,
   ): Promise<{ readonly index: LogIndex }> {
     const signal = signalOf("restore", options);
+    checkObject("restore", "the snapshot's meta", meta);
+    if (typeof stream?.getReader !== "function") {
+      throw new TypeError(`Cannot restore as the snapshot must be a ReadableStream, not ${nameOf(stream)}`);
+    }
     this.#shutdown.throwIfDraining();
     if (this.state !== "leader") {
       mark("restore-refused");

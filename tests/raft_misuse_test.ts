@@ -85,6 +85,7 @@ test("every call with options refuses what is none, and a signal that is none, a
       [{ signal: null }, "'signal' must be an AbortSignal, not null"],
       [{ signal: 5_000 }, "'signal' must be an AbortSignal, not number"],
       [{ signal: new AbortController() }, "'signal' must be an AbortSignal, not AbortController"],
+      [{ signal: { throwIfAborted() {}, addEventListener() {} } }, "'signal' must be an AbortSignal, not Object"],
     ];
     for (const [name, call] of Object.entries(calls)) {
       if (name === "session.apply") continue;
@@ -117,10 +118,43 @@ test("what a call is about is refused by a message that names it when it is no o
       assertStringIncludes(changes.error.message, `the changes must be an array, not ${is}`);
       const one = await cluster.outcome(raft.changeMembership([value] as never));
       assertStringIncludes((one.error as Error).message, `each change must be an object, not ${is}`);
+      const meta = await cluster.outcome(raft.restore(value as never, new ReadableStream()));
+      assertStringIncludes((meta.error as Error).message, `the snapshot's meta must be an object, not ${is}`);
+      const stream = await cluster.outcome(raft.restore({ index: 1, term: 1, bytes: 0, checksum: 0 }, value as never));
+      assertStringIncludes((stream.error as Error).message, `the snapshot must be a ReadableStream, not ${is}`);
+      const first = await cluster.outcome(raft.bootstrap(value as never));
+      assertStringIncludes((first.error as Error).message, `the configuration, such as { servers }, must be an object`);
+      const query = await cluster.outcome(raft.read(value as never));
+      assertStringIncludes((query.error as Error).message, `the query must be a function, not ${is}`);
       const words = `the changes, such as { heartbeatMs: 50 }, must be an object, not ${is}`;
       assertThrows(() => raft.reloadConfig(value as never), TypeError, words);
     }
+    for (const value of [[], new Map([["heartbeatMs", 5]])]) {
+      const words = `must be an object, not ${value.constructor.name}`;
+      assertThrows(() => raft.reloadConfig(value as never), TypeError, words);
+    }
+    const none = await cluster.outcome(raft.bootstrap({} as never));
+    assertStringIncludes((none.error as Error).message, "its servers are not an array");
+    for (const call of [() => raft.addPeer(undefined as never), () => raft.removePeer(5 as never)]) {
+      const { error } = await cluster.outcome(call());
+      assertStringIncludes((error as Error).message, "a peer's address must be text, not");
+    }
     assertEquals(raft.metrics().proposals, before);
+  }));
+
+test("changes of the servers are what they were when they were checked", () =>
+  withCluster(1, async (cluster) => {
+    const raft = await cluster.leader();
+    let asked = 0;
+    const change = {
+      type: "add-nonvoter",
+      id: "b",
+      get address() {
+        return asked++ === 0 ? "b:1" : "";
+      },
+    } as const;
+    await cluster.settled(raft.changeMembership([change]));
+    assertEquals(raft.configuration.servers.at(-1)?.address, "b:1");
   }));
 
 test("calls take options that say nothing, or undefined, and a signal that is one", () =>

@@ -203,14 +203,16 @@ function keyOf(c: Context): string {
   throw badRequest(`Cannot use the key: it must have 1 to ${KEY_BYTES_MAX} bytes, not ${bytes}`);
 }
 
-/** The options in a request's address. One that is not there is refused: the answer would look as if it had been heeded. */
+/** The options in a request's address. One that would not be heeded is refused: the answer would look as if it had been. */
 function queryOf<Name extends string>(c: Context, ...names: readonly Name[]): Partial<Record<Name, string>> {
-  const query: Record<string, string> = c.req.query();
-  for (const name of Object.keys(query)) {
-    if ((names as readonly string[]).includes(name)) continue;
-    throw badRequest(
-      `Cannot use the option "${name}" here: known are ${names.length === 0 ? "none" : names.join(", ")}`,
-    );
+  const query: Partial<Record<string, string>> = {};
+  for (const [name, value] of new URL(c.req.url).searchParams) {
+    if (!(names as readonly string[]).includes(name)) {
+      const known = names.length === 0 ? "none" : names.join(", ");
+      throw badRequest(`Cannot use the option "${name}" here: known are ${known}`);
+    }
+    if (query[name] !== undefined) throw badRequest(`Cannot use the option "${name}" twice`);
+    query[name] = value;
   }
   return query as Partial<Record<Name, string>>;
 }

@@ -172,6 +172,8 @@ test("an option that a route does not have is refused, and nothing is done", asy
     assertEquals([response.status, outcome], [400, "not-applied"]);
     assertStringIncludes(error, `Cannot use the option "${path.split(/[?=]/)[1]}" here: ${known}`);
   }
+  const twice = await client.ask("GET", "/kv/a?consistency=stale&consistency=linearizable");
+  assertEquals([twice.status, (await twice.json()).error], [400, 'Cannot use the option "consistency" twice']);
   assertEquals([client.server.reads, client.server.commands], [[], []]);
 });
 
