@@ -74,3 +74,26 @@ test("walStore finds every entry that is where it was, whatever is copied to ano
   }
   assertEquals(count > 100, true);
 });
+
+test("walStore finds what lies behind a batch of which anything is damaged, and a copy of a later one in the next place", async () => {
+  const files = await written(steps);
+  const text = new TextDecoder("latin1");
+  const image = text.decode(files.image(FIRST));
+  const placeOf = (index: number) => {
+    const at = image.indexOf(text.decode(entriesOf(steps).get(index)!.bytes));
+    return Math.floor(at / SECTOR) * SECTOR;
+  };
+  const copied = misplace(files, placeOf(5), placeOf(3), undefined);
+  assertEquals(await damagedIn(copied, "a copy"), [3]);
+  let both = 0;
+  for (let at = placeOf(2); at < placeOf(2) + SECTOR; at++) {
+    const damaged = copied.clone();
+    const bytes = damaged.image(FIRST);
+    bytes[at]! ^= 1;
+    damaged.setImage(FIRST, bytes);
+    const found = await damagedIn(damaged, `a copy, and another bit at ${at}`);
+    assertEquals(found.every((index) => index === 2 || index === 3), true, `${at}: ${found}`);
+    if (found.length === 2) both++;
+  }
+  assertEquals(both > 50, true);
+});

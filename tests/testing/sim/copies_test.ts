@@ -68,6 +68,30 @@ test("Copies: whatever is damaged, recovery finds every entry to which nothing h
   assertGreater(damaged, 200);
 }, { timeoutMs: 60_000 });
 
+test("Copies: the same where a log is damaged again and again", async () => {
+  let damaged = 0;
+  for (let seed = 0; seed < 150; seed++) {
+    const random = Random.seeded(seed);
+    const files = await drawLog(random);
+    const maybe = new Set<number>();
+    const { firstIndex, lastIndex } = await storeOf(files.clone()).open("a");
+    for (let times = random.between(2, 5); times > 0; times--) {
+      const copies = new Copies(files);
+      const where = damageAtRest(files, random, random.pick(DAMAGE_KINDS));
+      const left = copies.wholeIn(files);
+      for (let index = firstIndex; index <= lastIndex; index++) if (!left.has(index)) maybe.add(index);
+      const found = await storeOf(files.clone()).open("a").catch(() => undefined);
+      if (found === undefined) break;
+      assertEquals([found.firstIndex, found.lastIndex], [firstIndex, lastIndex], `seed ${seed}: ${where}`);
+      for (const { from, end } of found.damaged) {
+        for (let index = from; index < end; index++) assert(maybe.has(index), `seed ${seed}: ${where}: ${index}`);
+        damaged += end - from;
+      }
+    }
+  }
+  assertGreater(damaged, 200);
+}, { timeoutMs: 60_000 });
+
 test("Copies: an entry is whole until its record, or what it is found by, changes", async () => {
   const files = new MemoryFiles();
   const store = storeOf(files);
