@@ -23,8 +23,8 @@ export function checkOptions(what: string, options: object | undefined): void {
 }
 
 /**
- * Checks that what a call is about is an object, and no list: what is none would be ignored, or say no more than that it can't
- * be read.
+ * Checks that what a call is about is an object, and no list: anything else would be ignored, or fail with a message that names
+ * nothing.
  *
  * @throws {TypeError} Names it, what it must be and what it is.
  */

@@ -162,6 +162,8 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    * Like {@linkcode Raft.apply}, with the entry's place in the log. `extensions` are bytes beside the command, 65,536 at
    * most, that no codec looks at: for layers between a program and its machine, which find them in
    * {@linkcode ApplyContext.extensions}. They must not be changed before the promise settles.
+   *
+   * @throws {TypeError} The entry is no object. Else as {@linkcode Raft.apply} does.
    */
   applyEntry(
     entry: { readonly data: Command; readonly extensions?: Uint8Array },
@@ -214,6 +216,8 @@ export interface Raft<Command, Result> extends AsyncDisposable {
   /**
    * Several changes as one: all new voters catch up first, then the cluster moves in one step, through a joint
    * configuration when more than one vote changes (Raft §6). At no moment are there two majorities.
+   *
+   * @throws {TypeError} They are no array of changes, or one of them can't be made. Else as {@linkcode Raft.addVoter} does.
    */
   changeMembership(
     changes: readonly ConfigurationChange[],
@@ -340,7 +344,7 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    * stay as they were.
    *
    * @throws {RangeError} A number is out of its bounds; names the option, the bound and the current value.
-   * @throws {TypeError} One of them takes a restart.
+   * @throws {TypeError} They are no object, or one of them takes a restart or is no setting.
    * @throws {ShutdownError} The server is shut down.
    */
   reloadConfig(changes: Partial<ReloadableSettings>): void;

@@ -196,6 +196,33 @@ test("Raft.installSnapshot() of a server whose leader can't send one goes on as 
     assertEquals(machine(odd).values, ["one", "other", "two", "three"]);
   }));
 
+test("Raft.installSnapshot() has the snapshot that the leader is just taking", () =>
+  withOdd(async ({ cluster, leader, odd, machine }) => {
+    const { environment } = cluster;
+    const whole = machine(leader);
+    machine(leader).snapshot = () => {
+      let isFirst = true;
+      const reader = SnapshotJournal.prototype.snapshot.call(whole).getReader();
+      return new ReadableStream({
+        async pull(controller) {
+          if (isFirst) await new Promise<void>((resolve) => environment.setTimeout(resolve, 400));
+          isFirst = false;
+          const { done, value } = await reader.read();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        },
+      });
+    };
+    const installed = watch(odd.installSnapshot());
+    await environment.advance(20);
+    const taken = watch(leader.snapshot());
+    assertEquals([(await cluster.outcome(taken)).error, (await cluster.outcome(installed)).error], [
+      undefined,
+      undefined,
+    ]);
+    assertEquals(machine(odd).values, ["one", "odd", "two"]);
+  }));
+
 test("Raft.installSnapshot() is refused where nothing can come of it", async () => {
   await withCluster(
     1,

@@ -100,7 +100,7 @@ class KvRoutes {
   async get(c: Context): Promise<Response> {
     const key = keyOf(c);
     const { consistency } = queryOf(c, "consistency");
-    const { found: item, index } = await this.#read(consistency, () => this.#machine.get(key));
+    const { found: item, index } = await this.#read(() => this.#machine.get(key), consistency);
     if (item !== undefined) return itemResponse(item, index);
     const headers = { "raft-applied-index": String(index) };
     const message = `Cannot find the key ${JSON.stringify(key)}`;
@@ -110,7 +110,7 @@ class KvRoutes {
   async list(c: Context): Promise<Response> {
     const { prefix = "", after, limit = "100", consistency } = queryOf(c, "prefix", "after", "limit", "consistency");
     const count = numberOf(limit, "limit", 1, LIST_MAX);
-    const { found, index } = await this.#read(consistency, () => this.#machine.list(prefix, after, count));
+    const { found, index } = await this.#read(() => this.#machine.list(prefix, after, count), consistency);
     // Where to go on: pass it as `after`.
     const next = found.hasMore ? found.listed.at(-1)!.key : null;
     return c.json({ index, keys: found.listed, next }, 200, { "raft-applied-index": String(index) });
@@ -143,7 +143,7 @@ class KvRoutes {
     }
   }
 
-  async #read<T>(consistency = "linearizable", query: () => T): Promise<{ found: T; index: LogIndex }> {
+  async #read<T>(query: () => T, consistency = "linearizable"): Promise<{ found: T; index: LogIndex }> {
     if (consistency !== "linearizable" && consistency !== "lease" && consistency !== "stale") {
       throw badRequest(`Cannot read with the consistency "${consistency}": there are linearizable, lease and stale`);
     }
@@ -208,8 +208,8 @@ function queryOf<Name extends string>(c: Context, ...names: readonly Name[]): Pa
   const query: Partial<Record<string, string>> = {};
   for (const [name, value] of new URL(c.req.url).searchParams) {
     if (!(names as readonly string[]).includes(name)) {
-      const known = names.length === 0 ? "none" : names.join(", ");
-      throw badRequest(`Cannot use the option "${name}" here: known are ${known}`);
+      const known = names.length === 0 ? "this route has none" : `there are ${names.join(", ")}`;
+      throw badRequest(`Cannot use the option "${name}": ${known}`);
     }
     if (query[name] !== undefined) throw badRequest(`Cannot use the option "${name}" twice`);
     query[name] = value;

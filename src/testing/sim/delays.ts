@@ -30,7 +30,10 @@ const heavy: readonly number[] = [
 /** No delay is longer than so many times the usual most, whatever the shape. */
 const longest = 41;
 
-/** The most that a frame takes which is no answer, microseconds. */
+/**
+ * The most that is drawn for a frame which is no answer, microseconds. One that waits for another before it, or in a clog, is
+ * lost with its connection when the faults end.
+ */
 export function longestDelay({ delayMax, tailMax }: { readonly delayMax: number; readonly tailMax: number }): number {
   return Math.max(tailMax, longest * delayMax);
 }

@@ -159,18 +159,18 @@ test("GET is linearizable unless it is asked for something else", async () => {
 test("an option that a route does not have is refused, and nothing is done", async () => {
   const client = new Client();
   const wrong = [
-    ["GET", "/kv/a?maxStalenessMs=5", "known are consistency"],
-    ["GET", "/kv?Limit=5", "known are prefix, after, limit, consistency"],
-    ["GET", "/watch?consistency=stale", "known are prefix, after"],
-    ["PUT", "/kv/a?ttl=5", "known are none"],
-    ["DELETE", "/kv/a?consistency=stale", "known are none"],
-    ["POST", "/kv/a/cas?expect=1", "known are none"],
+    ["GET", "/kv/a?maxStalenessMs=5", "there are consistency"],
+    ["GET", "/kv?Limit=5", "there are prefix, after, limit, consistency"],
+    ["GET", "/watch?consistency=stale", "there are prefix, after"],
+    ["PUT", "/kv/a?ttl=5", "this route has none"],
+    ["DELETE", "/kv/a?consistency=stale", "this route has none"],
+    ["POST", "/kv/a/cas?expect=1", "this route has none"],
   ] as const;
   for (const [method, path, known] of wrong) {
     const response = await client.ask(method, path, method === "GET" || method === "DELETE" ? undefined : "1");
     const { error, outcome } = await response.json();
     assertEquals([response.status, outcome], [400, "not-applied"]);
-    assertStringIncludes(error, `Cannot use the option "${path.split(/[?=]/)[1]}" here: ${known}`);
+    assertStringIncludes(error, `Cannot use the option "${path.split(/[?=]/)[1]}": ${known}`);
   }
   const twice = await client.ask("GET", "/kv/a?consistency=stale&consistency=linearizable");
   assertEquals([twice.status, (await twice.json()).error], [400, 'Cannot use the option "consistency" twice']);
