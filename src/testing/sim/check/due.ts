@@ -14,8 +14,6 @@ export interface Due {
   /** After so many entries or bytes: the fewest that were enough since it last took one. */
   readonly entries: number;
   readonly bytes: number;
-  /** How many snapshots had taken its log's place by then. */
-  readonly installs: number;
 }
 
 /** A `snapshotThresholdBytes` beyond what is written in a run. */
@@ -26,6 +24,10 @@ export const due: Checker = {
   onStep(ghost, node, { event, effects }) {
     for (const { type } of effects) if (type === "send-snapshot") count(ghost, node, 1);
     if (event.type === "snapshot-sent" || event.type === "snapshot-failed") count(ghost, node, -1);
+    // One of a leader's leaves few of the entries for which one was due, that may be taken yet.
+    if (event.type === "snapshot-received") {
+      ghost.due.set(node, { entries: 0, bytes: ghost.due.get(node)?.bytes ?? Infinity });
+    }
   },
 };
 
@@ -49,16 +51,15 @@ export function noteDue(ghost: Ghost, life: Life): void {
   const isNothingNew = entriesOf(life) <= 0;
   if (before === undefined || isNothingNew) return void ghost.due.set(life, now);
   const [entries, bytes] = [Math.min(before.entries, now.entries), Math.min(before.bytes, now.bytes)];
-  ghost.due.set(life, { ...before, entries, bytes });
+  ghost.due.set(life, { entries, bytes });
 }
 
 /** A life's machine is asked for what is to be in a snapshot. */
 export function captured(ghost: Ghost, life: Life): void {
-  const { id, installs } = life;
-  const least = ghost.due.get(life) ?? { ...inForce(life), installs: 0 };
-  // One that came from a leader in between may have left few of those that were counted. Bytes nobody counts here.
-  const isExcused = (ghost.snapshotsAsked.get(life) ?? 0) > 0 || least.installs !== installs ||
-    least.bytes < NEVER_BYTES;
+  const { id } = life;
+  const least = ghost.due.get(life) ?? inForce(life);
+  // Bytes nobody counts here.
+  const isExcused = (ghost.snapshotsAsked.get(life) ?? 0) > 0 || least.bytes < NEVER_BYTES;
   const entries = entriesOf(life);
   ghost.must(isExcused || entries >= least.entries, "K6", () => {
     return `"${id}" takes a snapshot of itself after ${entries} entries, and is to do so after ${least.entries}`;
@@ -66,9 +67,9 @@ export function captured(ghost: Ghost, life: Life): void {
   ghost.due.set(life, inForce(life));
 }
 
-function inForce({ configured, reloaded, installs }: Life): Due {
+function inForce({ configured, reloaded }: Life): Due {
   const { snapshotThreshold: entries, snapshotThresholdBytes: bytes } = { ...configured, ...reloaded };
-  return { entries, bytes, installs };
+  return { entries, bytes };
 }
 
 /** How many it has applied since its last snapshot. While it starts nobody can say. */
