@@ -192,7 +192,7 @@ export class Aftermath {
         // Who asks for votes before it hears of that is told once more that it was removed.
         plague.recall(coming);
         return isDone !== undefined;
-      });
+      }, () => entriesOf(present));
       // Who comes back may be of a later term, when it did not ask before it campaigned.
       const isExcused = isOfLeader || isOwn || config.settings.preVote !== true || asks.life!.installs > installs;
       this.#simulation.ghost.must(isDone! || isExcused, "V3", () => {
