@@ -1,3 +1,4 @@
+import { assertEquals } from "@std/assert";
 import type { Effect } from "../../../src/core/effect.ts";
 import { accepted, append, configuration, coreOf } from "../../core/states.ts";
 import { request, rule } from "./stage.ts";
@@ -340,6 +341,17 @@ rule("V4", "whoever has heard a leader waits for it as long as the settings say 
     [],
     isBad ? 499 : 500,
   );
+});
+
+rule("V4", "… by the sum that the deadline is, which is rounded as time is", (stage, isBad) => {
+  const [leaderHeardAt, electionMinMs] = [2023.003, 40];
+  const c = stage.server("c", { settings: { electionMinMs }, state: { leader: "b", leaderHeardAt } });
+  const asks = { pre: true, term: 2, transfer: false, votes: new Map() };
+  const change = { role: "pre-candidate", leader: undefined, campaign: asks } as const;
+  const deadline = leaderHeardAt + electionMinMs;
+  assertEquals(deadline - leaderHeardAt < electionMinMs, true);
+  const campaign = (core: object) => void Object.assign(core, change);
+  stage.step(c, { type: "deadline-reached" }, campaign, [], isBad ? deadline - 0.001 : deadline);
 });
 
 rule("V4", "… unless the leader's end has closed the connection", (stage, isBad) => {

@@ -156,7 +156,7 @@ function prePurity(ghost: Ghost, { id, core }: NodeView, { before, effects }: St
 /** V4: whoever hears a leader, or leads, helps nobody to depose it unless that was its own wish (thesis §4.2.3). */
 function sticks(ghost: Ghost, { id, core }: NodeView, { before, effects, now }: StepView, request: VoteRequest): void {
   const { leader, isLeaderClosed } = before;
-  const isHeard = leader !== undefined && now - core.leaderHeardAt < core.settings.electionMinMs;
+  const isHeard = leader !== undefined && now < core.leaderHeardAt + core.settings.electionMinMs;
   const hears = isHeard && !isLeaderClosed;
   if (request.transfer || !(hears || before.role === "leader")) return;
   const grants = effects.some((effect) =>
@@ -195,7 +195,8 @@ function asksFirst(ghost: Ghost, node: NodeView, { before, event }: StepView): v
 function waits(ghost: Ghost, { id, core }: NodeView, { before, event, now }: StepView): void {
   if (event.type !== "deadline-reached" || before.role !== "follower" || core.campaign === undefined) return;
   if (before.leader === undefined || before.isLeaderClosed) return;
-  ghost.must(now - core.leaderHeardAt >= core.settings.electionMinMs, "V4", () => {
+  // The sum is rounded as the deadline was; the difference may be a little less.
+  ghost.must(now >= core.leaderHeardAt + core.settings.electionMinMs, "V4", () => {
     return `"${id}" campaigns ${now - core.leaderHeardAt} ms after it heard "${before.leader}", ` +
       `and is to wait for ${core.settings.electionMinMs}`;
   });
