@@ -48,6 +48,8 @@ function tooLarge(bytesMax: number): HttpError {
 export async function readCas(request: Request): Promise<{ expect: Uint8Array | null; value: Uint8Array }> {
   const body = parseObject(await readBody(request, CAS_BYTES_MAX));
   if (!("expect" in body)) throw badRequest("Cannot compare without 'expect': a string, { base64 } or null for absent");
+  const unknown = Object.keys(body).find((name) => name !== "expect" && name !== "value");
+  if (unknown !== undefined) throw badRequest(`Cannot use ${JSON.stringify(unknown)}: there are 'expect' and 'value'`);
   const expect = body.expect === null ? null : parseValue("expect", body.expect);
   return { expect, value: parseValue("value", body.value) };
 }

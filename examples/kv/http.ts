@@ -7,7 +7,7 @@ import { type Context, Hono } from "hono";
 import type { Applied, LogIndex, Raft } from "@securecollc/raft";
 import { adminApp, type AdminTarget, type FetchHandler } from "@securecollc/raft/hono";
 import { badRequest, errorResponse, HttpError, readError, writeError } from "./answers.ts";
-import { readBody, readCas } from "./body.ts";
+import { readBody, readCas, toJson } from "./body.ts";
 import { Deadline } from "./deadline.ts";
 import { guard } from "./guard.ts";
 import type { Command, Item, KvMachine, Result } from "./machine.ts";
@@ -53,7 +53,7 @@ export function kvApp(options: KvAppOptions): FetchHandler {
     throw new HttpError(
       404,
       "not-found",
-      "Nothing is here: there are /kv, /kv/:key, /kv/:key/cas, /watch and /raft/status",
+      "Nothing is here: there are /kv, /kv/:key, /kv/:key/cas, /watch, /raft/status and what /raft/openapi.json lists",
     );
   });
   app.onError((error) => errorResponse(writeError(error), raft.leader?.id));
@@ -133,7 +133,7 @@ class KvRoutes {
     const deadline = new Deadline(this.#timeoutMs);
     try {
       const data = await deadline.race(commandOf()).catch(throwBodyError);
-      const named = await idempotencyOf(c);
+      const named = await idempotencyOf(c, data);
       const applied = await this.#raft.applyEntry({ data }, { signal: deadline.signal, ...named });
       return c.json(answer(applied), 200, { "raft-index": String(applied.index) });
     } catch (error) {
@@ -160,14 +160,14 @@ class KvRoutes {
 }
 
 /** A request that is sent again, to any server, under the same `Idempotency-Key` is applied once. */
-async function idempotencyOf(c: Context): Promise<{ readonly key?: string }> {
+async function idempotencyOf(c: Context, command: Command): Promise<{ readonly key?: string }> {
   const key = c.req.header("idempotency-key");
   if (key === undefined) return {};
   if (key.length < 1 || key.length > 255) {
     throw badRequest(`Cannot use the Idempotency-Key: it must have 1 to 255 characters, not ${key.length}`);
   }
   // Another request under the same key is another command, and no two of them may be taken for one.
-  const request = JSON.stringify([c.req.method, keyOf(c), key]);
+  const request = JSON.stringify([key, command], (_, value) => value instanceof Uint8Array ? toJson(value) : value);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(request)));
   return { key: Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("") };
 }
@@ -183,6 +183,8 @@ function itemResponse({ value, index }: Item, appliedIndex: LogIndex): Response 
   return new Response(value as Uint8Array<ArrayBuffer>, {
     headers: {
       "content-type": "application/octet-stream",
+      // Else the answer to HEAD, which has no body, would say that there is none.
+      "content-length": String(value.length),
       "raft-index": String(index),
       "raft-applied-index": String(appliedIndex),
     },
@@ -208,7 +210,7 @@ function queryOf<Name extends string>(c: Context, ...names: readonly Name[]): Pa
   const query: Partial<Record<string, string>> = {};
   for (const [name, value] of new URL(c.req.url).searchParams) {
     if (!(names as readonly string[]).includes(name)) {
-      const known = names.length === 0 ? "this route has none" : `there are ${names.join(", ")}`;
+      const known = names.length === 0 ? "this route has none" : `it takes ${names.join(", ")}`;
       throw badRequest(`Cannot use the option "${name}": ${known}`);
     }
     if (query[name] !== undefined) throw badRequest(`Cannot use the option "${name}" twice`);

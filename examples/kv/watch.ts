@@ -42,7 +42,7 @@ function watchStream(machine: KvMachine, { prefix, after, signal }: WatchOptions
       if (controller.desiredSize! <= 0) close();
     };
     const onChange = (change: Change) => {
-      if (change.key.startsWith(prefix)) send(encodeChange(change));
+      if (isOpen && change.key.startsWith(prefix)) send(encodeChange(change));
     };
     const close = () => {
       leave();
@@ -65,9 +65,10 @@ function watchStream(machine: KvMachine, { prefix, after, signal }: WatchOptions
       send(encodeEvent("reset", index, { index }));
       unwatch = machine.watch(undefined, onChange);
     }
-    signal?.addEventListener("abort", close, { once: true });
+    // What it missed may have been too much already.
     if (!isOpen) unwatch?.();
     else if (signal?.aborted) close();
+    else signal?.addEventListener("abort", close, { once: true });
   };
   const strategy = new ByteLengthQueuingStrategy({ highWaterMark: QUEUE_BYTES_MAX });
   return new ReadableStream({ start, cancel: () => leave() }, strategy);

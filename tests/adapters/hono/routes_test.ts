@@ -121,6 +121,8 @@ test("bodies that are none, too large, or of the wrong fields are refused before
   }
   assertEquals((await ask(fakeTarget(), "DELETE", "/servers/a?force=yes"))[0], 400);
   assertEquals((await ask(fakeTarget(), "DELETE", "/servers/a?prevIndex=x"))[0], 400);
+  // The last one would win, and changes that cross would not be seen.
+  assertEquals((await ask(fakeTarget(), "DELETE", "/servers/a?prevIndex=9&prevIndex=1"))[0], 400);
   assertEquals((await ask(fakeTarget(), "PATCH", "/config", {}))[0], 400);
 });
 

@@ -159,9 +159,9 @@ test("GET is linearizable unless it is asked for something else", async () => {
 test("an option that a route does not have is refused, and nothing is done", async () => {
   const client = new Client();
   const wrong = [
-    ["GET", "/kv/a?maxStalenessMs=5", "there are consistency"],
-    ["GET", "/kv?Limit=5", "there are prefix, after, limit, consistency"],
-    ["GET", "/watch?consistency=stale", "there are prefix, after"],
+    ["GET", "/kv/a?maxStalenessMs=5", "it takes consistency"],
+    ["GET", "/kv?Limit=5", "it takes prefix, after, limit, consistency"],
+    ["GET", "/watch?consistency=stale", "it takes prefix, after"],
     ["PUT", "/kv/a?ttl=5", "this route has none"],
     ["DELETE", "/kv/a?consistency=stale", "this route has none"],
     ["POST", "/kv/a/cas?expect=1", "this route has none"],
@@ -370,11 +370,19 @@ test("other methods and paths are refused in JSON", async () => {
   }
 });
 
+test("POST cas refuses fields that it does not know, and changes nothing", async () => {
+  const client = new Client();
+  const body = JSON.stringify({ expect: null, value: "1", ttl: 5 });
+  assertEquals(await client.error("POST", "/kv/a/cas", body), [400, "bad-request"]);
+  assertEquals(client.server.commands, []);
+});
+
 test("HEAD is GET without the body", async () => {
   const client = new Client();
   await client.ask("PUT", "/kv/a", "1");
   const response = await client.ask("HEAD", "/kv/a");
   assertEquals([response.status, response.headers.get("raft-index"), await response.text()], [200, "1", ""]);
+  assertEquals(response.headers.get("content-length"), "1");
   // Of a stream nobody would read the rest.
   const watch = await client.ask("HEAD", "/watch");
   assertEquals([watch.status, watch.headers.get("allow")], [405, "GET"]);

@@ -174,8 +174,10 @@ test("no two requests are taken for one by their Idempotency-Keys, however long 
     }
     assertEquals(await put("a b", "1", "c"), "1");
     assertEquals(await put("a", "2", "b c"), "2");
-    // The same one again.
-    assertEquals(await put("a", "3", "b c"), "2");
+    // Another value is another request, whatever its client believes: who is told 200 finds it there.
+    assertEquals(await put("a", "3", "b c"), "3");
+    // The first one again.
+    assertEquals(await put("a", "2", "b c"), "3");
   }));
 
 test("a request that is sent again under its Idempotency-Key, to any server, is applied once and answered alike", async () => {

@@ -162,3 +162,15 @@ test("GET /watch takes its place from Last-Event-ID or after", async () => {
     assertEquals([response.status, (await response.json()).code], [400, "bad-request"]);
   }
 });
+
+test("a watch that was cut off while it was told what it missed has nothing to end when the server stops", async () => {
+  const machine = new KvMachine();
+  for (let i = 0; i < 6; i++) put(machine, "a", "x".repeat(1024 * 1024));
+  const { signal } = new AbortController();
+  let listeners = 0;
+  signal.addEventListener = () => listeners++;
+  signal.removeEventListener = () => listeners--;
+  const text = await watchResponse(machine, { prefix: "", after: 0, signal }).text();
+  assertEquals(text.match(/^id: \d+$/gm), ["id: 0", "id: 1", "id: 2", "id: 3", "id: 4"]);
+  assertEquals(listeners <= 0, true);
+});
