@@ -168,9 +168,8 @@ test("a watch that was cut off while it was told what it missed has nothing to e
   for (let i = 0; i < 6; i++) put(machine, "a", "x".repeat(1024 * 1024));
   const { signal } = new AbortController();
   let listeners = 0;
-  signal.addEventListener = () => listeners++;
-  signal.removeEventListener = () => listeners--;
+  signal.addEventListener = () => void listeners++;
   const text = await watchResponse(machine, { prefix: "", after: 0, signal }).text();
   assertEquals(text.match(/^id: \d+$/gm), ["id: 0", "id: 1", "id: 2", "id: 3", "id: 4"]);
-  assertEquals(listeners <= 0, true);
+  assertEquals(listeners, 0);
 });
