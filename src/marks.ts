@@ -66,7 +66,6 @@ const hits = {
   "snapshot-due-for-bytes": 0,
   "log-compacted": 0,
   "compaction-waited-for-peer": 0,
-  "damage-compacted": 0,
   "snapshot-offered-for-nothing": 0,
   "snapshot-installed": 0,
   "snapshot-overtaken": 0,

@@ -36,7 +36,6 @@ export function adoptSnapshot(step: Step, index: LogIndex, term: Term): void {
 export function compactDamage(step: Step): void {
   const { state } = step;
   if (!mendsDamage(state, state.snapshot.index)) return;
-  mark("damage-compacted");
   state.compactionTarget = state.snapshot.index;
   compact(step);
 }

@@ -45,7 +45,6 @@ const seedsForRareMarks = 5000;
 const RARE_MARKS: readonly string[] = [
   "started-with-damage",
   "damage-repaired",
-  "damage-compacted",
   "snapshot-found-damaged",
   "leader-disk-stalled",
   "truncated-entry-came-back",
