@@ -29,8 +29,9 @@ export const restores: readonly Mutant[] = [
     bug: "BS14",
     file: "src/driver/applier.ts",
     find:
-      "    return this.#restoreLogged(verdict.restore, index).then((isRestored) => {\n      if (isRestored && !this.#closed) this.#settle(index, term, nothing);\n    });\n",
-    replace: "    void this.#restoreLogged(verdict.restore, index);\n    return this.#settle(index, term, nothing);\n",
+      "    return this.#restoreLogged(verdict.restore, index).then((isRestored) => {\n      this.#restores.onRestored();\n      if (isRestored && !this.#closed) this.#settle(index, term, nothing);\n    });\n",
+    replace:
+      "    void this.#restoreLogged(verdict.restore, index).then(() => this.#restores.onRestored());\n    return this.#settle(index, term, nothing);\n",
     why: "The machine takes care of its own order, and other commands need not wait.",
     invariants: ["A3", "A6"],
     runs: restoring,

@@ -147,8 +147,22 @@ rule("S1", "a snapshot has the servers of the log up to its end", (scene, isBad)
 });
 
 rule("S1", "there is nothing new to take where the last snapshot has all", async (scene, isBad) => {
-  const raft = { appliedIndex: 3, snapshot: () => Promise.reject(new NothingNewToSnapshotError(3)) };
+  const raft = {
+    appliedIndex: 3,
+    snapshot: () => Promise.reject(new NothingNewToSnapshotError(3)),
+    snapshots: () => Promise.resolve([]),
+  };
   const given = { snapshot: { ...coreOf().state.snapshot, index: isBad ? 2 : 3 } };
+  assertEquals(await touched(scene, "snapshot", raft, given), true);
+});
+
+rule("S1", "… which the core may not have heard of yet", async (scene, isBad) => {
+  const raft = {
+    appliedIndex: 3,
+    snapshot: () => Promise.reject(new NothingNewToSnapshotError(3)),
+    snapshots: () => Promise.resolve([{ meta: { index: isBad ? 2 : 3 } }]),
+  };
+  const given = { snapshot: { ...coreOf().state.snapshot, index: 2 } };
   assertEquals(await touched(scene, "snapshot", raft, given), true);
 });
 
