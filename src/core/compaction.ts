@@ -48,17 +48,23 @@ const partMin = 1024;
  * has applied, what is on our own disk, or what must follow a snapshot that a peer gets.
  */
 export function compact(step: Step): void {
-  const { state, effects } = step;
+  const { state } = step;
   const { log } = state;
   if (state.compactionTarget < log.firstIndex) return;
   const wanted = Math.min(state.compactionTarget, state.snapshot.index);
   const last = Math.min(wanted, state.appliedIndex, state.persistedIndex, neededByPeers(step));
   if (last < wanted && last - log.firstIndex < partMin) return;
   mark("log-compacted");
+  letGo(step, last);
+}
+
+/** Removes the entries up to here from the log: a durable snapshot stands for them. */
+export function letGo(step: Step, last: LogIndex): void {
+  const { log } = step.state;
   compactTerms(log, last + 1);
   forgetDamage(step, 0, last + 1);
   forgetConfigurations(step, last);
-  effects.push({ type: "compact", firstIndex: log.firstIndex, prevTerm: log.prevTerm });
+  step.effects.push({ type: "compact", firstIndex: log.firstIndex, prevTerm: log.prevTerm });
 }
 
 /**

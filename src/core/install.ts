@@ -7,7 +7,7 @@ import { mark } from "../marks.ts";
 import type { SnapshotRequest } from "../message.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { acknowledgePersisted, advanceCommit, hearLeader } from "./append.ts";
-import { adoptSnapshot, compactDamage } from "./compaction.ts";
+import { adoptSnapshot, compactDamage, letGo } from "./compaction.ts";
 import type { Event } from "./event.ts";
 import { announceDamage, forgetDamage, knowsTermAt, mendsDamage } from "./damage.ts";
 import { invariant } from "./invariant.ts";
@@ -149,7 +149,10 @@ function install(step: Step, event: Extract<Event, { type: "snapshot-received" }
   replaceConfigurations(step, [{ index: configurationIndex, configuration }]);
 }
 
-/** The snapshot takes the place of the log's beginning, where entries are damaged; the log goes on after it as it was. */
+/**
+ * The snapshot takes the place of the log's beginning, where entries are damaged; the log goes on after it as it was. What it
+ * holds goes at once, as with one that is installed: the log may have taken it for of later terms than it is (BD03).
+ */
 function join(step: Step, event: Extract<Event, { type: "snapshot-received" }>): void {
   const { state, effects } = step;
   const { index, term, configuration, configurationIndex } = event;
@@ -158,12 +161,10 @@ function join(step: Step, event: Extract<Event, { type: "snapshot-received" }>):
   state.commitIndex = index;
   state.verifiedIndex = Math.max(state.verifiedIndex, index);
   if (isWanted(state, index)) state.wantedBeyond = undefined;
-  // Once the machine has begun with it: what trails would be damaged.
-  state.compactionTarget = index;
-  forgetDamage(step, 0, index + 1);
   const later = state.configurations.filter((it) => it.index > index);
   replaceConfigurations(step, [{ index: configurationIndex, configuration }, ...later]);
   effects.push({ type: "restore-snapshot", index });
+  letGo(step, index);
   announceDamage(step);
   oweAnswer(step);
   acknowledgePersisted(step);

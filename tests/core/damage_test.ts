@@ -244,7 +244,7 @@ test("damage: a snapshot that joins the log takes the place of what is before it
   const about = { index: 4, term: 2, configuration: configuration("a b c d"), configurationIndex: 3 };
   const { effects } = take(core, { type: "snapshot-received", ...about });
   assertEquals(effects.map(({ type }) => type), [
-    ...["announce-configuration", "restore-snapshot", "announce-damage", "send"],
+    ...["announce-configuration", "restore-snapshot", "compact", "announce-damage", "send"],
   ]);
   assertEquals(effects.at(-1), {
     type: "send",
@@ -254,12 +254,36 @@ test("damage: a snapshot that joins the log takes the place of what is before it
   const { log, commitIndex, damaged, snapshot, persistedIndex, installing } = core.state;
   assertEquals([log.lastIndex, commitIndex, damaged, persistedIndex, installing], [5, 4, [], 5, undefined]);
   assertEquals([snapshot, core.state.configurations.map(({ index }) => index)], [{ index: 4, term: 2 }, [3]]);
-  // The machine has begun with it: nothing of it trails.
-  assertEquals(take(core, { type: "applied", upTo: 4 }).effects, [{ type: "compact", firstIndex: 5, prevTerm: 2 }]);
+  assertEquals(effects[2], { type: "compact", firstIndex: 5, prevTerm: 2 });
+  assertEquals(take(core, { type: "applied", upTo: 4 }).effects, []);
   assertEquals(receive(core, "b", append({ term: 3, prevIndex: 5, prevTerm: 3, commitIndex: 5 })).effects[0], {
     type: "apply",
     upTo: 5,
   });
+});
+
+test("damage: what the log took for later terms than it is says nothing any more when a snapshot has joined it", () => {
+  // Entries 2 to 4 may be of term 1 or 2.
+  const core = coreOf({
+    terms: [1, 2, 2, 2, 3],
+    term: 3,
+    state: {
+      damaged: [unknown(2, 5)],
+      leader: "b",
+      termLeader: "b",
+      persistedIndex: 5,
+      commitIndex: 1,
+      appliedIndex: 1,
+    },
+  });
+  const about = { index: 4, term: 2, configuration: configuration("a b c"), configurationIndex: 1 };
+  take(core, { type: "snapshot-received", ...about });
+  // Late, and from before the machine has begun anew; entry 3 is of term 1.
+  for (const [prevIndex, terms] of [[2, [1, 2, 3]], [3, [2, 3]], [1, [1, 1, 2, 3]]] as const) {
+    const { effects } = receive(core, "b", append({ term: 3, prevIndex, prevTerm: 1, terms: [...terms] }));
+    assertEquals(effects, [{ type: "send", to: "b", message: accepted({ term: 3, sequence: 1, matchIndex: 5 }) }]);
+  }
+  assertEquals([core.state.log.firstIndex, core.state.log.lastIndex, core.state.appliedIndex], [5, 5, 1]);
 });
 
 test("damage: a snapshot that ends where the damaged log is committed to is acknowledged when it is durable", () => {

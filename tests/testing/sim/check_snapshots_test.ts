@@ -151,6 +151,12 @@ rule("S4", "nothing is let go that the machine has not applied", (stage, isBad) 
   stage.step(a, { type: "drained" }, () => {}, [isIn(2, 2)]);
 });
 
+rule("S4", "no more is let go than the machine begins anew with", (stage, isBad) => {
+  const [, b] = committed(stage);
+  Object.assign(b.core, { commitIndex: 2, appliedIndex: 0, snapshot: { index: 2, term: 2 } });
+  stage.step(b, received, () => {}, [{ type: "restore-snapshot", index: isBad ? 1 : 2 }, isIn(2, 2)]);
+});
+
 rule("S4", "nothing is let go on a disk that no snapshot there holds", (stage, isBad) => {
   const [a] = committed(stage);
   stage.persist(a, (disk) => disk.snapshot = isBad ? 1 : 2, undefined, { firstIndex: 3, prevTerm: 2 });

@@ -16,7 +16,7 @@ export const snapshots: Checker = {
       prefix(ghost, node, event.index, event.term);
     }
     for (const effect of effects) {
-      if (effect.type === "compact") guard(ghost, node, effect.firstIndex - 1);
+      if (effect.type === "compact") guard(ghost, node, step, effect.firstIndex - 1);
       if (effect.type === "receive-snapshot") receive(ghost, node, step, effect.request.index);
       if (effect.type === "install-snapshot") install(ghost, node, step, effect.index);
       if (effect.type === "restore-snapshot") restore(ghost, node, step, effect.index);
@@ -63,9 +63,10 @@ function holdsState(ghost: Ghost, id: string, { snapshot, state }: DiskView): vo
   });
 }
 
-/** S4: nothing goes that no durable snapshot has, or that the machine needs. */
-function guard(ghost: Ghost, { id, core }: NodeView, last: LogIndex): void {
-  ghost.must(last <= core.snapshot.index && last <= core.appliedIndex, "S4", () => {
+/** S4: nothing goes that no durable snapshot has, or that the machine needs: it has applied it, or begins anew after it. */
+function guard(ghost: Ghost, { id, core }: NodeView, { effects }: StepView, last: LogIndex): void {
+  const began = effects.find((effect) => effect.type === "restore-snapshot")?.index ?? 0;
+  ghost.must(last <= core.snapshot.index && last <= Math.max(core.appliedIndex, began), "S4", () => {
     return `"${id}" lets entry ${last} go, has a snapshot up to ${core.snapshot.index} and applied ${core.appliedIndex}`;
   });
 }
