@@ -186,6 +186,8 @@ export class Aftermath {
         "start who is to come",
         () => coming.every(({ life }) => life?.raft !== undefined),
       );
+      // A leader had told it to campaign at once, and it was away before anybody had heard of that.
+      const isOfLaterTerm = coming.some(({ life }) => life!.core.term > (leader?.core.term ?? 0));
       let isDone: boolean | undefined;
       workload.call?.(asks, input, "after")?.then((ok) => isDone = ok);
       await this.#patience.within("V3", `answer a ${input.type}`, () => {
@@ -193,8 +195,9 @@ export class Aftermath {
         plague.recall(coming);
         return isDone !== undefined;
       }, () => entriesOf(present));
-      // Who comes back may be of a later term, when it did not ask before it campaigned.
-      const isExcused = isOfLeader || isOwn || config.settings.preVote !== true || asks.life!.installs > installs;
+      // Who comes back may come to be of one, when it does not ask before it campaigns.
+      const isLate = isOfLaterTerm || config.settings.preVote !== true;
+      const isExcused = isOfLeader || isOwn || isLate || asks.life!.installs > installs;
       this.#simulation.ghost.must(isDone! || isExcused, "V3", () => {
         return `"${asks.id}" refuses ${JSON.stringify(input)} in a healthy cluster`;
       });
