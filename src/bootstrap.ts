@@ -49,11 +49,19 @@ export function bootstrapConfiguration(
  */
 export function checkFirst(configuration: Configuration, self: ServerId): void {
   checkObject("bootstrap", "the configuration, such as { servers },", configuration);
-  const problem = Array.isArray(configuration.servers) ? problemOf(configuration) : "its servers are not an array";
+  const problem = problemOfShape(configuration) ?? problemOf(configuration);
   if (problem !== undefined) throw new TypeError(`Cannot bootstrap as the configuration cannot be: ${problem}`);
   const isVoter = configuration.servers.some(({ id, suffrage }) => id === self && suffrage === "voter");
   if (isVoter && configuration.outgoing === undefined) return;
   throw new TypeError(`Cannot bootstrap as this server "${self}" is not among the voters`);
+}
+
+/** What is wrong with it before one can look at its servers. */
+function problemOfShape({ servers, outgoing }: Configuration): string | undefined {
+  if (!Array.isArray(servers)) return "its servers are not an array";
+  // A hole is none.
+  for (const server of [...servers]) checkObject("bootstrap", "each server", server);
+  return outgoing === undefined || Array.isArray(outgoing) ? undefined : "its outgoing voters are not an array";
 }
 
 /** Entry 1: the same bytes on every server that bootstraps with the same configuration. */

@@ -180,7 +180,7 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    *
    * @throws {NotLeaderError} No leader could be reached.
    * @throws {StaleReadError | EntryAwaitedError} This server is too far behind for what was asked.
-   * @throws {TypeError | RangeError} An option is not what it must be, or not for this `consistency`.
+   * @throws {TypeError | RangeError} The query is no function. An option is not what it must be, or not for this `consistency`.
    * @throws {ShutdownError} The server is shut down.
    */
   read<T>(query: () => T, options?: ReadOptions): Promise<T>;
@@ -223,9 +223,17 @@ export interface Raft<Command, Result> extends AsyncDisposable {
     changes: readonly ConfigurationChange[],
     options?: ChangeOptions,
   ): Promise<{ readonly index: LogIndex }>;
-  /** {@linkcode Raft.addVoter} for a server known by its address: that is its id too, with `_` for what no id may hold. */
+  /**
+   * {@linkcode Raft.addVoter} for a server known by its address: that is its id too, with `_` for what no id may hold.
+   *
+   * @throws {TypeError} The address can't be one. Else as {@linkcode Raft.addVoter} does.
+   */
   addPeer(address: ServerAddress, options?: AddOptions): Promise<{ readonly index: LogIndex }>;
-  /** {@linkcode Raft.removeServer} for the server with that address. */
+  /**
+   * {@linkcode Raft.removeServer} for the server with that address.
+   *
+   * @throws {TypeError} The address can't be one. Else as {@linkcode Raft.addVoter} does.
+   */
   removePeer(address: ServerAddress, options?: ChangeOptions): Promise<{ readonly index: LogIndex }>;
   /**
    * Begins a cluster on this server, which was started without `bootstrap` and has nothing; resolves when that is durable.
@@ -234,7 +242,7 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    *
    * @throws {CannotBootstrapError} It has a term, an entry or a snapshot, or belongs to another cluster; also when it has
    * just learned of this one from another server that began it.
-   * @throws {TypeError} No cluster could have these servers, or this one does not vote.
+   * @throws {TypeError} It is no configuration, no cluster could have these servers, or this one does not vote.
    * @throws {ShutdownError} The server is shut down.
    */
   bootstrap(configuration: Configuration): Promise<void>;
@@ -311,6 +319,7 @@ export interface Raft<Command, Result> extends AsyncDisposable {
    * @param stream The bytes that {@linkcode Snapshot.open} gave, in pieces of any size; cancelled when it fails.
    * @param options The signal gives up, unless the last entry is in the log: then it ends the waiting only.
    * @returns The entry as of which every machine has that state; this server's has it.
+   * @throws {TypeError} The meta is no object, or the stream none: nothing was touched.
    * @throws {NotLeaderError} This server does not lead: not applied, and the stream not touched.
    * @throws {ProtocolError} The bytes are damaged, or not that snapshot: not applied.
    * @throws {NoSnapshotsError} The machine has no `restore`.

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { checkObject, nameOf } from "./checks.ts";
 import type { ProposalEntry, ProposalResult } from "./driver/proposal.ts";
 import { AbortedByRestoreError, LeadershipLostError, ProtocolError, type RaftError } from "./errors.ts";
 import { mark } from "./marks.ts";
@@ -29,11 +30,25 @@ export interface RestoreHost {
 /** What tells whether the bytes are the snapshot that is meant. */
 export type SnapshotIdentity = Pick<SnapshotMeta, "index" | "term" | "bytes" | "checksum">;
 
+/** Parts wait for room as long as it takes others to make some, milliseconds. */
+export const PART_WAIT_MS: number = 60_000;
+
 /** Bytes of a part, at most. */
 const partBytesMax = 256 << 10;
 
 /** Parts that are on their way into the log at a time. */
 const window = 8;
+
+/**
+ * Checks what is to be restored, as far as that can be seen before anything is read.
+ *
+ * @throws {TypeError} Names what is wrong and what it is.
+ */
+export function checkRestored(meta: unknown, stream: Partial<ReadableStream> | null | undefined): void {
+  checkObject("restore", "the snapshot's meta", meta);
+  if (typeof stream?.getReader === "function") return;
+  throw new TypeError(`Cannot restore as the snapshot must be a ReadableStream, not ${nameOf(stream)}`);
+}
 
 /**
  * Restores every machine from this container, whose bytes come in pieces of any size. Nothing is changed before the last one was

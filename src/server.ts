@@ -4,7 +4,7 @@
  * @module
  */
 import { bootstrapEntry, checkFirst, fingerprint } from "./bootstrap.ts";
-import { checkObject, nameOf, signalOf } from "./checks.ts";
+import { checkObject, signalOf } from "./checks.ts";
 import { msgpackCodec } from "./codec.ts";
 import { diagnose, type Diagnosis } from "./doctor.ts";
 import { Driver } from "./driver/driver.ts";
@@ -31,7 +31,7 @@ import type {
   Snapshot,
   WaitOptions,
 } from "./raft.ts";
-import { type RestoreHost, restoreThroughLog, type SnapshotIdentity } from "./restorer.ts";
+import { checkRestored, PART_WAIT_MS, type RestoreHost, restoreThroughLog, type SnapshotIdentity } from "./restorer.ts";
 import { type ReloadableSettings, reloaded } from "./reload.ts";
 import { keyBlock, marked, Sessions } from "./session.ts";
 import { Shutdown } from "./shutdown.ts";
@@ -66,9 +66,6 @@ export async function startServer<Command, Result>(
     return new Server(options, settings, environment, parts);
   });
 }
-
-/** Parts of a restore wait for room as long as it takes others to make some. */
-const partWaitMs = 60_000;
 
 /** What becomes an entry. */
 interface LooseEntry<Command> {
@@ -317,10 +314,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
     options?: WaitOptions,
   ): Promise<{ readonly index: LogIndex }> {
     const signal = signalOf("restore", options);
-    checkObject("restore", "the snapshot's meta", meta);
-    if (typeof stream?.getReader !== "function") {
-      throw new TypeError(`Cannot restore as the snapshot must be a ReadableStream, not ${nameOf(stream)}`);
-    }
+    checkRestored(meta, stream);
     this.#shutdown.throwIfDraining();
     if (this.state !== "leader") {
       mark("restore-refused");
@@ -328,7 +322,7 @@ class Server<Command, Result> implements Raft<Command, Result> {
     }
     this.#driver.snapshots.checkRestorable();
     const host: RestoreHost = {
-      propose: (entry) => this.#proposer.propose(() => entry, (result) => result, { enqueueTimeoutMs: partWaitMs }),
+      propose: (entry) => this.#proposer.propose(() => entry, (result) => result, { enqueueTimeoutMs: PART_WAIT_MS }),
       owe: (entry) => this.#proposer.owe(entry),
       id: this.#environment.randomSeed(),
       commandBytesMax: this.#settings.commandBytesMax,

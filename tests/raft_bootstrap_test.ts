@@ -72,6 +72,11 @@ test("Raft.bootstrap() refuses a server that has anything, and wrong configurati
     ) {
       await assertRejects(() => raft.bootstrap(wrong), TypeError, "Cannot bootstrap as");
     }
+    for (
+      const wrong of [{ servers: [null] }, { servers: new Array(1) }, { servers: "a" }, { servers: [], outgoing: 5 }]
+    ) {
+      await assertRejects(() => raft.bootstrap(wrong as never), TypeError, "Cannot bootstrap as");
+    }
     assertEquals([raft.lastIndex, raft.currentTerm, raft.status.clusterId], [0, 0, "c"]);
     const [first, second] = await cluster.settled(
       Promise.allSettled([raft.bootstrap(configurationOf("a")), raft.bootstrap(configurationOf("a", "b"))]),

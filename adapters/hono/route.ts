@@ -64,8 +64,11 @@ export const BODY_BYTES_MAX: number = 64 * 1024;
 export async function givenTo({ body, query = {} }: Route, request: Request): Promise<Record<string, unknown>> {
   if (body !== undefined) return checked(await readJson(request), body);
   const pairs = [...new URL(request.url).searchParams];
-  const names = new Set(pairs.map(([name]) => name));
-  if (names.size < pairs.length) throw new BadRequest("Cannot take a field of the query twice");
+  const names = new Set<string>();
+  for (const [name] of pairs) {
+    if (names.has(name)) throw new BadRequest(`Cannot take the field ${JSON.stringify(name)} twice`);
+    names.add(name);
+  }
   return checked(Object.fromEntries(pairs.map(([name, text]) => [name, parsed(query[name], text)])), query);
 }
 

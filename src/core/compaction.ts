@@ -30,8 +30,8 @@ export function adoptSnapshot(step: Step, index: LogIndex, term: Term): void {
 }
 
 /**
- * The leader has what we need in a snapshot only. Where that is damaged and in a snapshot of our own, nothing trails that, as
- * at a start: it would be in the way of what comes after it for ever.
+ * A leader offers a snapshot, so it may not have in its log what is damaged in ours; or there is no leader. Where our own
+ * snapshot holds that, nothing trails it, as at a start (parts.ts): it would be in the way of what comes after it for ever.
  */
 export function compactDamage(step: Step): void {
   const { state } = step;
@@ -55,13 +55,14 @@ export function compact(step: Step): void {
   const last = Math.min(wanted, state.appliedIndex, state.persistedIndex, neededByPeers(step));
   if (last < wanted && last - log.firstIndex < partMin) return;
   mark("log-compacted");
-  letGo(step, last);
+  compactTo(step, last);
 }
 
-/** Removes the entries up to here from the log: a durable snapshot stands for them. */
-export function letGo(step: Step, last: LogIndex): void {
+/** Removes the entries up to here from the log: a durable snapshot stands for them, which may know better of which term the last is. */
+export function compactTo(step: Step, last: LogIndex, term?: Term): void {
   const { log } = step.state;
   compactTerms(log, last + 1);
+  log.prevTerm = term ?? log.prevTerm;
   forgetDamage(step, 0, last + 1);
   forgetConfigurations(step, last);
   step.effects.push({ type: "compact", firstIndex: log.firstIndex, prevTerm: log.prevTerm });

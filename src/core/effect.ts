@@ -36,8 +36,8 @@ export type Effect =
     readonly configuration?: Configuration;
   }
   /**
-   * Remove all entries before `firstIndex`: a durable snapshot holds them. `prevTerm` is the term of the last one. FIFO with
-   * append and truncate.
+   * Remove all entries before `firstIndex`: a durable snapshot holds them, and the machine has applied them or begins anew after
+   * them, as it was asked to before. `prevTerm` is the term of the last one. FIFO with append and truncate.
    */
   | { readonly type: "compact"; readonly firstIndex: LogIndex; readonly prevTerm: Term }
   /**
@@ -65,7 +65,7 @@ export type Effect =
     readonly truncateFrom: LogIndex | undefined;
     readonly epoch: number;
   }
-  /** Restore the machine from the snapshot that was received, skipping what it has not applied; the log stays as it is. */
+  /** Restore the machine from the snapshot that was received, skipping what it has not applied, and answer `applied`. */
   | { readonly type: "restore-snapshot"; readonly index: LogIndex }
   /** The commands of the `proposed` event being stepped are not in the log and will not be. */
   | {

@@ -6,6 +6,7 @@
 import type { VoteRequest, VoteResponse } from "../message.ts";
 import { type Mark, mark } from "../marks.ts";
 import type { Disk, ServerId } from "../types.ts";
+import { compactDamage } from "./compaction.ts";
 import { isSameDisk, isTrusted } from "./identity.ts";
 import { configurationOf, isPromotable } from "./membership.ts";
 import { allVoters, tally } from "./quorum.ts";
@@ -38,6 +39,8 @@ export function onElectionDeadline(step: Step): void {
   const reason = state.leaderClosed === undefined ? "election-timeout" : "leader-closed";
   // An election whose own vote is still being written has not begun: a second one would only burn a term (BE15).
   if (state.role === "candidate" && !isVoteDurable(step)) return mark("election-waited-for-own-vote");
+  // Nobody leads who could offer a snapshot, and what is damaged in our own may be all that keeps us from it.
+  compactDamage(step);
   if (!isPromotable(state)) {
     const isIdle = state.role === "follower" && state.leader === undefined;
     if (!isIdle) becomeFollower(step, state.term, undefined, "election-timeout");

@@ -44,7 +44,7 @@ export type Event =
   | { readonly type: "peer-connected"; readonly peer: ServerId; readonly disk?: Disk | undefined }
   /** The connection to that peer is gone, with an unknown part of what was sent; closed by its end if `isClosedByPeer`. */
   | { readonly type: "peer-disconnected"; readonly peer: ServerId; readonly isClosedByPeer?: boolean }
-  /** The machine has applied all entries up to and including this one. */
+  /** The machine has applied all entries up to and including this one, and needs none of them any more, as it may for a restore. */
   | { readonly type: "applied"; readonly upTo: LogIndex }
   /** A snapshot of our own machine is durable: it includes all entries up to and including this one, of that term. */
   | { readonly type: "snapshot-persisted"; readonly index: LogIndex; readonly term: Term }

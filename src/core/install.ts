@@ -7,9 +7,9 @@ import { mark } from "../marks.ts";
 import type { SnapshotRequest } from "../message.ts";
 import type { LogIndex, ServerId, Term } from "../types.ts";
 import { acknowledgePersisted, advanceCommit, hearLeader } from "./append.ts";
-import { adoptSnapshot, compactDamage, letGo } from "./compaction.ts";
+import { adoptSnapshot, compact, compactDamage, compactTo } from "./compaction.ts";
 import type { Event } from "./event.ts";
-import { announceDamage, forgetDamage, knowsTermAt, mendsDamage } from "./damage.ts";
+import { announceDamage, firstDamaged, forgetDamage, knowsTermAt, mendsDamage } from "./damage.ts";
 import { invariant } from "./invariant.ts";
 import { replaceConfigurations } from "./membership.ts";
 import { becomeFollower, isCredible, send } from "./role.ts";
@@ -63,18 +63,25 @@ function hasEntries(step: Step, index: LogIndex, term: Term): boolean {
 }
 
 /**
- * Whether all that is damaged is in a snapshot that ends before our log does, with the entry that we have there: then it
- * takes the place of the log's beginning, and what comes after it stays.
+ * Whether something damaged is in a snapshot that ends before our log does, with the entry that we have there, or may have:
+ * then it takes the place of the log's beginning, and what comes after it stays, damaged or not. It may be what was
+ * committed with us, so that it must not go. Where our entry is another one after all, nobody who leads has what follows it.
  */
 function joins(state: CoreState, index: LogIndex, term: Term): boolean {
-  const { log, damaged, repairing, persistedIndex, commitIndex } = state;
-  if (damaged.length === 0 || repairing.length > 0 || index <= commitIndex || index >= log.lastIndex) return false;
-  return damaged[damaged.length - 1]!.end <= index + 1 && index <= persistedIndex && termAt(log, index) === term;
+  return firstDamaged(state) <= index && mends(state, index, term);
 }
 
-/** Whether our log is known to have another entry where a snapshot ends: then nothing after it was ever committed. */
+/** Whether one would that is there: also where what was damaged is being repaired by now, as that may not be all. */
+function mends(state: CoreState, index: LogIndex, term: Term): boolean {
+  if (index <= state.snapshot.index || index >= state.log.lastIndex) return false;
+  return mendsDamage(state, index) && !conflicts(state, index, term);
+}
+
+/** Whether our log can't have the entry that a snapshot ends with: then nothing after it was ever committed. */
 function conflicts(state: CoreState, index: LogIndex, term: Term): boolean {
-  return index > state.commitIndex && knowsTermAt(state, index) && termAt(state.log, index) !== term;
+  if (index <= state.commitIndex) return false;
+  const ours = termAt(state.log, index)!;
+  return knowsTermAt(state, index) ? ours !== term : ours < term;
 }
 
 /**
@@ -104,7 +111,7 @@ export function onSnapshotReceived(step: Step, event: Extract<Event, { type: "sn
   const { state } = step;
   const { index, term } = event;
   if (index <= state.snapshot.index) return;
-  if (joins(state, index, term)) return join(step, event);
+  if (mends(state, index, term)) return join(step, event);
   if (!hasEntries(step, index, term)) return install(step, event);
   mark("snapshot-overtaken");
   takeForCommitted(step, index);
@@ -151,21 +158,28 @@ function install(step: Step, event: Extract<Event, { type: "snapshot-received" }
 
 /**
  * The snapshot takes the place of the log's beginning, where entries are damaged; the log goes on after it as it was. What it
- * holds goes at once, as with one that is installed: the log may have taken it for of later terms than it is (BD03).
+ * holds goes at once, applied or not: where a damaged entry's term is not known the log has the most that it can be, and an
+ * append of the leader's would seem to conflict with that (BD03). What is known to be committed goes as always.
  */
 function join(step: Step, event: Extract<Event, { type: "snapshot-received" }>): void {
   const { state, effects } = step;
   const { index, term, configuration, configurationIndex } = event;
   mark("snapshot-joined-log");
+  const isNews = index > state.commitIndex && index <= state.persistedIndex;
   state.snapshot = { index, term };
-  state.commitIndex = index;
+  state.commitIndex = Math.max(state.commitIndex, index);
   state.verifiedIndex = Math.max(state.verifiedIndex, index);
   if (isWanted(state, index)) state.wantedBeyond = undefined;
   const later = state.configurations.filter((it) => it.index > index);
   replaceConfigurations(step, [{ index: configurationIndex, configuration }, ...later]);
-  effects.push({ type: "restore-snapshot", index });
-  letGo(step, index);
+  if (index > state.appliedIndex) effects.push({ type: "restore-snapshot", index });
+  // What trails would be damaged.
+  state.compactionTarget = index;
+  if (isNews) compactTo(step, index, term);
+  else compact(step);
   announceDamage(step);
+  // Whoever found an entry damaged on the way to the machine waits for it.
+  if (state.commitIndex > index) effects.push({ type: "apply", upTo: state.commitIndex });
   oweAnswer(step);
   acknowledgePersisted(step);
 }

@@ -135,9 +135,9 @@ export interface CoreState {
   /** Messages of this term, which may leave once the term is durable. */
   withheld: { readonly to: ServerId; readonly message: SmallMessage }[];
 
-  /** The last entry that a durable snapshot of ours includes; 0 and 0 without one. The log goes on from there (Raft §7). */
+  /** The last entry that a durable snapshot of ours includes; 0 and 0 without one. The log begins right after it at the latest (Raft §7). */
   snapshot: { readonly index: LogIndex; readonly term: Term };
-  /** The log is to be compacted up to and including this entry as soon as nobody needs it; 0 when that was never asked. */
+  /** The log is to be compacted up to and including this entry as soon as nobody needs it; nothing is asked where it begins later. */
   compactionTarget: LogIndex;
   /** A snapshot that goes beyond this entry is taken although the log has what it includes; undefined when none is wanted. */
   wantedBeyond: LogIndex | undefined;
@@ -150,6 +150,10 @@ export interface CoreState {
   /** The leader of this term, once seen: there can be no other (Raft §5.2). */
   termLeader: ServerId | undefined;
   commitIndex: LogIndex;
+  /**
+   * What the machine has applied and needs no more (see `applied`). The log may begin later while the machine is being restored
+   * from a snapshot.
+   */
   appliedIndex: LogIndex;
   /** Up to here the log was verified against this term's leader. */
   verifiedIndex: LogIndex;

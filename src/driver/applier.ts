@@ -295,7 +295,8 @@ export class Applier<Command, Result> {
       if (!(error instanceof DamagedEntryError)) throw error;
       // Goes on when it is told to: that will be when the entry is repaired.
       this.#log.forget();
-      this.#upTo = this.#appliedIndex;
+      // Where a snapshot is about to take the machine's place nobody waits for it, but for what follows that.
+      if (this.#installation === undefined) this.#upTo = this.#appliedIndex;
       return this.#host.onDamage(error);
     }
     const now = this.#environment.now();

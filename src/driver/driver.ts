@@ -281,6 +281,7 @@ export class Driver<Command, Result> {
 
   #onApplied(upTo: LogIndex): void {
     this.#cache.appliedEnd = upTo + 1;
+    // The core may compact up to what it is told.
     const done = this.#applier.doneIndex;
     if (done > this.#core.state.appliedIndex) this.#enqueue({ event: { type: "applied", upTo: done } });
     this.calls.onApplied(upTo);

@@ -39,7 +39,7 @@ export class Restores {
     return this.#open !== undefined;
   }
 
-  /** The first part that is read yet, or may be; undefined when none is. */
+  /** The first part that may still be read; undefined when none is. */
   get neededFrom(): LogIndex | undefined {
     return (this.#ended ?? this.#open)?.from;
   }
@@ -51,7 +51,7 @@ export class Restores {
 
   /** A snapshot took the place of what was before. */
   forget(): void {
-    this.#open = this.#ended = undefined;
+    this.#open = undefined;
   }
 
   /** The machine is restored. */
@@ -74,8 +74,7 @@ export class Restores {
     if (entry?.kind !== "end") return { applied: { ok: true, value: undefined } };
     if (!isNext) return { applied: { ok: false, error: notRestored(index, term) } };
     this.#open = undefined;
-    this.#ended = open;
-    return { restore: open! };
+    return { restore: this.#ended = open! };
   }
 }
 

@@ -38,8 +38,6 @@ export class SnapshotSender {
   readonly #running = new Set<Promise<void>>();
   /** How long to wait after the next failure, by peer. */
   readonly #retryMs = new Map<ServerId, number>();
-  /** What each peer last refused, and in which term. */
-  readonly #refused = new Map<ServerId, { readonly term: Term; readonly index: LogIndex; isRenewed: boolean }>();
   /** Begins anywhere, so that what is said to a server's last start is not taken for an answer to this one (BR03). */
   #nextId: number | undefined;
 
@@ -94,13 +92,12 @@ export class SnapshotSender {
     let sent: LogIndex | undefined;
     try {
       if (this.#store === undefined) throw new Error("this server keeps no snapshots");
-      await this.#renew(transfer);
       await this.#untilApplied(transfer);
       const { meta, release: unhold } = await this.#choose(this.#store, transfer.beyond);
       release = unhold;
       this.#host.enqueue({ type: "snapshot-sending", to, term, index: meta.index });
       if (await transfer.run(this.#store, meta)) sent = meta.index;
-      else await this.#onRefused(transfer, meta.index);
+      else await this.#onFailure(transfer, new Error("it was refused"));
     } catch (error) {
       await this.#onFailure(transfer, error);
     }
@@ -109,26 +106,6 @@ export class SnapshotSender {
     if (sent === undefined) return this.#host.enqueue({ type: "snapshot-failed", to, term });
     this.#retryMs.delete(to);
     this.#host.enqueue({ type: "snapshot-sent", to, term, index: sent });
-  }
-
-  /**
-   * Takes a new snapshot for a peer that has refused the one there is, once in a term: one whose log is damaged and goes on
-   * beyond a snapshot takes none before that (D2), and where nobody writes there would not be a later one.
-   */
-  async #renew({ to, term }: Transfer): Promise<void> {
-    const refused = this.#refused.get(to);
-    const { appliedIndex, snapshot } = this.#host.state;
-    if (refused?.term !== term || refused.isRenewed) return;
-    const isThere = snapshot.index > refused.index;
-    if (!isThere && appliedIndex <= refused.index) return;
-    if (!isThere) await this.#takeNew();
-    refused.isRenewed = true;
-  }
-
-  #onRefused(transfer: Transfer, index: LogIndex): Promise<void> {
-    const { to, term } = transfer;
-    if (this.#refused.get(to)?.term !== term) this.#refused.set(to, { term, index, isRenewed: false });
-    return this.#onFailure(transfer, new Error("it was refused"));
   }
 
   /** Tells of it, and waits before the core may ask again. */

@@ -251,16 +251,36 @@ test("damage in our own snapshot is in nobody's way when a leader has only a sna
   assertEquals([core.state.damaged, accepts(core)], [[damage(5)], [4, 0, true]]);
   assertEquals(answered(core, 6), ["compact", "done"]);
   assertEquals([core.state.damaged, accepts(core)], [[], [7, 8, undefined]]);
+  const whole = follower({ settings: { trailingLogs: 5 } });
+  take(whole, persisted(6, 1));
+  assertEquals([answered(whole, 6), accepts(whole)], [["done"], [4, 8, undefined]], "nothing is in the way");
 });
 
 test("damage beyond our own snapshot stays, and none goes before the machine has applied it", () => {
   const range = { ...damage(4), end: 8 };
   const core = follower({ settings: { trailingLogs: 8 }, state: { damaged: [range] } });
-  assertEquals([answered(core, 6), accepts(core)], [["refused"], [1, 0, true]]);
+  assertEquals([answered(core, 6), accepts(core)], [["receive-snapshot"], [1, 0, true]]);
   take(core, persisted(6, 1));
   assertEquals(answered(core, 6), ["compact", "done"]);
   assertEquals([core.state.damaged, accepts(core)], [[damage(7)], [7, 0, true]]);
   const late = follower({ settings: { trailingLogs: 8 }, state: { damaged: [damage(5)], appliedIndex: 3 } });
   take(late, persisted(6, 1));
   assertEquals([answered(late, 6), late.state.damaged], [["refused"], [damage(5)]]);
+  // It is not forgotten that all up to 6 is to go when one comes after which more would trail.
+  take(late, persisted(7, 1));
+  take(late, { type: "applied", upTo: 6 });
+  assertEquals([late.state.damaged, late.state.log.firstIndex], [[], 7]);
+});
+
+test("damage in our own snapshot keeps nobody from campaigning where there is no leader", () => {
+  const settings = { trailingLogs: 8 };
+  const state = { persistedIndex: 8, commitIndex: 8, appliedIndex: 8, snapshot: { index: 6, term: 1 } };
+  for (const [index, role, firstIndex] of [[4, "pre-candidate", 7], [7, "follower", 1]] as const) {
+    // The others have priority 0.
+    const core = leaderOf({ id: "a", servers: "a b! c!", terms: [1, 1, 1, 1, 1, 1, 1, 1], term: 1, settings, state });
+    take(core, { type: "damage-found", from: index, end: index + 1 });
+    assertEquals([core.state.role, core.state.log.firstIndex], ["follower", 1]);
+    take(core, { type: "deadline-reached" }, 10_000);
+    assertEquals([core.state.role, core.state.log.firstIndex], [role, firstIndex]);
+  }
 });

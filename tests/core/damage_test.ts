@@ -210,16 +210,20 @@ test("damage: a snapshot makes up for it when it reaches our end, or joins what 
   for (const damaged of [known(3), known(3, 5), unknown(2, 5), unknown(2, 4)]) {
     assertEquals(offer(4, 2, damaged), ["receive-snapshot"]);
   }
-  // It does not cover all of it, ends with another entry than ours, or with one of which nobody knows what ours is.
+  // What it does not cover stays; and where nobody knows what our last entry in it is, that may be its last.
   for (
     const [index, lastTerm, damaged] of [[4, 2, known(3, 6)], [3, 2, unknown(2, 5)], [3, 1, unknown(2, 5)]] as const
   ) {
-    assertEquals(offer(index, lastTerm, damaged), ["refused"]);
+    assertEquals(offer(index, lastTerm, damaged), ["receive-snapshot"]);
   }
   // It ends with another entry than ours: then what comes after ours was never committed.
   assertEquals([offer(4, 3, known(3)), offer(4, 3, known(3, 6))], [["receive-snapshot"], ["receive-snapshot"]]);
-  assertEquals(offer(4, 2, known(3), { persistedIndex: 3 }), ["refused"]);
-  assertEquals(offer(4, 2, known(3), { repairing: [{ from: 2, end: 3, sequence: 1 }] }), ["refused"]);
+  assertEquals(offer(3, 3, unknown(2, 5)), ["receive-snapshot"]);
+  assertEquals(offer(4, 2, known(3), { commitIndex: 5 }), ["receive-snapshot"]);
+  // What is being repaired will soon be whole, and what our own snapshot holds will soon be gone.
+  const repairing = [{ from: 2, end: 3, sequence: 1 }];
+  assertEquals(offer(4, 2, known(5), { repairing }), ["refused"]);
+  assertEquals(offer(4, 2, known(3), { snapshot: { index: 4, term: 2 }, commitIndex: 4 }), ["refused"]);
   assertEquals(offer(5, 3), ["receive-snapshot"]);
   assertEquals(offer(9, 3), ["receive-snapshot"]);
   // What is not damaged is as before.
@@ -284,6 +288,64 @@ test("damage: what the log took for later terms than it is says nothing any more
     assertEquals(effects, [{ type: "send", to: "b", message: accepted({ term: 3, sequence: 1, matchIndex: 5 }) }]);
   }
   assertEquals([core.state.log.firstIndex, core.state.log.lastIndex, core.state.appliedIndex], [5, 5, 1]);
+});
+
+/** What such a snapshot does to a log of terms 1 1 2 2 3. */
+function received(core: Core, index: number, term: number) {
+  const about = { index, term, configuration: configuration("a b c"), configurationIndex: 1 };
+  return take(core, { type: "snapshot-received", ...about }).effects.filter(({ type }) =>
+    type !== "announce-configuration" && type !== "announce-damage" && type !== "send"
+  );
+}
+
+test("damage: what is damaged after a snapshot that joins the log stays so, and what the leader has there is taken (V2)", () => {
+  for (const [damaged, term] of [[known(3, 6), 2], [unknown(3, 6), 2], [unknown(2, 6), 1]] as const) {
+    const core = follower(damaged);
+    Object.assign(core.state, { persistedIndex: 5, commitIndex: 1, appliedIndex: 1 });
+    const restore = { type: "restore-snapshot", index: 4 };
+    assertEquals(received(core, 4, term), [restore, { type: "compact", firstIndex: 5, prevTerm: term }]);
+    const left = { from: 5, end: 6, isTermKnown: damaged.isTermKnown };
+    assertEquals([core.state.damaged, core.state.log.prevTerm, core.state.log.lastIndex], [[left], term, 5]);
+    const request = { prevIndex: 4, prevTerm: term, terms: [3], commitIndex: 5 };
+    assertEquals(repairs(core, request)[0], { type: "repair", from: 5, end: 6, sequence: 1 });
+    assertEquals(take(core, { type: "entries-repaired", sequence: 1 }).effects.at(-1), {
+      ...{ type: "send", to: "b" },
+      message: accepted({ term: 3, sequence: 1, matchIndex: 5 }),
+    });
+  }
+});
+
+test("damage: a log whose entry can't be that of a snapshot goes, though nobody knows which it is", () => {
+  const core = follower(unknown(2, 5));
+  Object.assign(core.state, { persistedIndex: 5, commitIndex: 1, appliedIndex: 1 });
+  assertEquals(received(core, 3, 3)[0], { type: "install-snapshot", index: 3, term: 3, truncateFrom: 2, epoch: 1 });
+});
+
+test("damage: a snapshot joins the log also where its end is known to be committed; the machine begins anew if it must (V2)", () => {
+  for (const [appliedIndex, restored] of [[2, ["restore-snapshot"]], [4, []]] as const) {
+    const core = follower(known(3));
+    Object.assign(core.state, { persistedIndex: 5, commitIndex: 5, appliedIndex });
+    const types = received(core, 4, 2).map(({ type }) => type);
+    assertEquals(types, [...restored, ...appliedIndex === 4 ? ["compact"] : [], "apply"]);
+    // A machine that was told to begin anew before may need what it has not done with.
+    if (appliedIndex < 4) assertEquals(take(core, { type: "applied", upTo: 4 }).effects.at(0)?.type, "compact");
+    assertEquals([core.state.log.firstIndex, core.state.damaged, core.state.commitIndex], [5, [], 5]);
+  }
+});
+
+test("damage: a snapshot that was to join the log does so whatever was found or repaired meanwhile", () => {
+  for (const trigger of ["found", "repairing"] as const) {
+    const core = follower(...trigger === "found" ? [unknown(2, 4)] : [known(1), unknown(2, 4)]);
+    Object.assign(core.state, { persistedIndex: 5, settings: { ...core.state.settings, trailingLogs: 4 } });
+    take(core, { type: "snapshot-wanted", beyond: 0 });
+    if (trigger === "found") take(core, { type: "damage-found", from: 4, end: 5 });
+    else assertEquals(repairs(core, { prevIndex: 0, prevTerm: 0, terms: [1] }).at(0)?.type, "repair");
+    const effects = [{ type: "restore-snapshot", index: 3 }, { type: "compact", firstIndex: 4, prevTerm: 2 }];
+    assertEquals(received(core, 3, 2), effects);
+    assertEquals(core.state.repairing, []);
+    // Late, from before: its entry 2 is of term 1, whatever our log took it for.
+    receive(core, "b", append({ term: 3, prevIndex: 2, prevTerm: 1, terms: [2, 2, 3] }));
+  }
 });
 
 test("damage: a snapshot that ends where the damaged log is committed to is acknowledged when it is durable", () => {

@@ -600,3 +600,23 @@ test("Applier takes a snapshot between two entries that `slow-apply` keeps apart
   await environment.advance(0);
   assertEquals([values(applied), installed, applier.appliedIndex], [[1], [4], 4]);
 });
+
+test("an Applier that reads what is damaged while a snapshot comes goes on after that to what is committed by then", async () => {
+  for (const isDamaged of [true, false]) {
+    const { applier, store, cache, applied, damages, failures } = await setUp(([value]) => value, { cachedFrom: 6 });
+    store.slowReads = true;
+    applier.advance(3);
+    await drain();
+    const restored = deferred();
+    applier.install({ index: 10, timeMs: 0, restore: () => restored.promise, release() {} });
+    cache.reset(11);
+    cache.append(entries(11, 1, 11, 12));
+    applier.advance(12);
+    if (isDamaged) store.reading[0]!.reject(new DamagedEntryError(2, "file", 0, "checksum"));
+    else store.reading[0]!.resolve();
+    await drain();
+    restored.resolve();
+    await drain();
+    assertEquals([values(applied), damages, failures], [[11, 12], isDamaged ? [2] : [], []]);
+  }
+});

@@ -159,7 +159,7 @@ test("decodeRestoreEntry() takes no bytes for an entry that are none, and surviv
 
 test("a log keeps the parts of a restore that is not over, whatever is applied and in a snapshot (S4)", async () => {
   const { observed, append, receive, raft, stop } = await setUp();
-  await append("b", { end: 4, commitIndex: 3 }, 2, 3);
+  await append("b", { end: 4, commitIndex: 2 }, 2, 3);
   const entries = (["part", "part", "given-up"] as const).map((kind, sequence) => {
     const bytes = kind === "part" ? Uint8Array.of(sequence) : new Uint8Array();
     return { type: EntryType.restore, flags: 0, payload: encodeRestoreEntry({ kind, id: 7, sequence, bytes }) };

@@ -144,3 +144,31 @@ test("a copy in a wrong place is not taken for what was there, and takes nothing
     assertEquals(await assertRepairable(files, steps.reduce(after, NOTHING), entriesOf(steps), "copied"), 1);
   }
 });
+
+test("walStore opens a log time and again of which the sector is lost that a segment begins with, a truncation", async () => {
+  const steps: readonly Step[] = [
+    { records: [commandsOf(1, 1, "1", "2", "3".repeat(1_500))] },
+    { records: [commandsOf(4, 1, "4", "5", "6")] },
+    { records: [commandsOf(7, 1, "7")] },
+    // A later leader has another entry 5: the first batch of the next segment, and the last one but for the mark.
+    { truncateFrom: 5, records: [commandsOf(5, 2, "five")] },
+  ];
+  const whole = await written(steps);
+  const second = "0000000000000002.wal";
+  assertEquals(usedBytes(whole.image(second)), 3 * 512);
+  whole.setImage(second, whole.image(second).fill(0, 512, 1_024));
+  for (const isRepaired of [false, true]) {
+    const files = whole.clone();
+    const first = smallStore(files);
+    assertEquals(rangesOf(await first.open("a")), [[5, 6, false]]);
+    if (isRepaired) await first.write({ records: [commandsOf(6, 2, "six")], repairs: [commandsOf(5, 2, "five")] });
+    await first.close();
+    for (let start = 2; start <= 4; start++) {
+      const store = smallStore(files);
+      const state = await store.open("a");
+      assertEquals([state.lastIndex, rangesOf(state)], isRepaired ? [6, []] : [5, [[5, 6, false]]], `start ${start}`);
+      await assertHonest(store, state, entriesOf([...steps, { records: [commandsOf(6, 2, "six")] }]), `start ${start}`);
+      await store.close();
+    }
+  }
+});

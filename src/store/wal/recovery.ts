@@ -179,7 +179,7 @@ class Recovery {
           offset,
           detail: "there is no batch, or its checksum is wrong",
         });
-        if (resumed === undefined) return;
+        if (resumed === undefined) return await this.#hearRepeated(walked, scanner, finder, next?.first);
         // What was found there is there no more: to look again might have no end.
         if (resumed.offset === resumedAt) throw new CorruptionError(location, offset, "it reads differently each time");
         offset = resumedAt = resumed.offset;
@@ -200,7 +200,12 @@ class Recovery {
     return (this.#isBegun ? this.#sequence + 1 : first?.sequence ?? 0) < stop;
   }
 
-  /** The head at this offset, if it is that of the batch that comes next; what damage was skipped for may leave some out. */
+  /**
+   * The head at this offset, if its batch comes next. Where batches were lost it may be a later one: where the walk was resumed
+   * after damage, or at the beginning of a segment. Anywhere else a later one was written to the wrong place.
+   *
+   * @throws {CorruptionError} The batch can't have been written there.
+   */
   #checked(
     head: DecodedBatchHead | undefined,
     { sequence, location }: FoundSegment,
@@ -261,6 +266,33 @@ class Recovery {
     this.#loss = undefined;
     if (batch.isComplete) return;
     this.#lose({ segment: segment.sequence, file: location, offset, detail: batch.problem! });
+  }
+
+  /**
+   * A start has said the last batch again, as the first one of the next segment. Where it was first it says what was lost before
+   * it, which it does nowhere else when nothing before it in its segment can be read: there a later segment's would be too far.
+   */
+  async #hearRepeated(
+    walked: WalkedSegment,
+    scanner: SegmentScanner,
+    finder: BatchFinder,
+    repeated: DecodedBatchHead | undefined,
+  ): Promise<void> {
+    const { segment } = walked;
+    const loss = this.#loss!;
+    if (repeated === undefined || !this.#isBegun || loss.segment === segment.sequence) return;
+    const { sequence, chain } = repeated;
+    const found = await finder.next(sequence - 1, sequence + 1, SEGMENT_HEADER_BYTES);
+    const head = found && await scanner.headAt(found.offset);
+    if (head?.segment !== segment.sequence || head.chain !== chain || head.mark !== sequence - 1) return;
+    this.#applyLast();
+    const problem = this.#reconcile(head.before, segment, segment, loss);
+    if (problem !== undefined) throw new CorruptionError(loss.file, loss.offset, problem);
+    this.#state.settle(head.before.lastTerm);
+    for (const it of [...this.#void.splice(0), walked]) this.#keep(it, head.before.nextIndex);
+    this.#sequence = sequence - 1;
+    this.#chain = chain;
+    this.#loss = undefined;
   }
 
   #keep(walked: WalkedSegment, nextIndex: LogIndex): void {

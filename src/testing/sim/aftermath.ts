@@ -58,15 +58,11 @@ export class Aftermath {
     }
     // The last reset may not have been noticed.
     await this.#patience.pass(this.#simulation.config.settings.heartbeatMs! * 1000);
-    await this.#patience.within(
-      "V1",
-      "start",
-      () =>
-        (core?.well ?? this.#simulation.present).every((server) => {
-          const { life } = server;
-          return plague.isRetired(server) || (life?.raft !== undefined && !plague.stopping.has(life));
-        }),
-    );
+    const isUp = (server: SimServer) => {
+      const { life } = server;
+      return plague.isRetired(server) || (life?.raft !== undefined && !plague.stopping.has(life));
+    };
+    await this.#patience.within("V1", "start", () => (core?.well ?? this.#simulation.present).every(isUp));
     restoreSettings(this.#simulation.ghost, this.#simulation.lives);
   }
 
@@ -181,11 +177,8 @@ export class Aftermath {
       const isOwn = config.shutdownOnRemove === true && asksFor(input, "remove-server", asks.id);
       const coming = present.filter(({ id }) => asksFor(input, "add-voter", id));
       plague.recall(coming);
-      await this.#patience.within(
-        "V1",
-        "start who is to come",
-        () => coming.every(({ life }) => life?.raft !== undefined),
-      );
+      const areUp = () => coming.every(({ life }) => life?.raft !== undefined);
+      await this.#patience.within("V1", "start who is to come", areUp);
       // A leader had told it to campaign at once, and it was away before anybody had heard of that.
       const isOfLaterTerm = coming.some(({ life }) => life!.core.term > (leader?.core.term ?? 0));
       let isDone: boolean | undefined;

@@ -354,6 +354,15 @@ rule("V4", "… by the sum that the deadline is, which is rounded as time is", (
   stage.step(c, { type: "deadline-reached" }, campaign, [], isBad ? deadline - 0.001 : deadline);
 });
 
+rule("V4", "… and may then promise a vote", (stage, isBad) => {
+  const [leaderHeardAt, electionMinMs] = [2023.003, 40];
+  const c = stage.server("c", { settings: { electionMinMs }, state: { leader: "b", leaderHeardAt } });
+  const message = { type: "vote-response", term: 1, pre: true, campaign: 2, granted: true } as const;
+  const granted: Effect = { type: "send", to: "a", message };
+  const deadline = leaderHeardAt + electionMinMs;
+  stage.receive(c, "a", { ...asks, pre: true }, () => {}, [granted], isBad ? deadline - 0.001 : deadline);
+});
+
 rule("V4", "… unless the leader's end has closed the connection", (stage, isBad) => {
   const leaderClosed = isBad ? undefined : { electionAt: 900, waitMs: 10 };
   const c = stage.server("c", { state: { leader: "b", leaderHeardAt: 100, leaderClosed } });

@@ -9,6 +9,7 @@ import { Random } from "../../../src/testing/sim/random.ts";
 import { Trace } from "../../../src/testing/sim/trace.ts";
 import { World } from "../../../src/testing/sim/world.ts";
 import type { Channel, TransportLink } from "../../../src/transport/transport.ts";
+import { encodeChanges } from "../../../src/wire/change_codec.ts";
 import { crc32c } from "../../../src/wire/crc32c.ts";
 import { decodeMessage, encodeMessage } from "../../../src/wire/message_codec.ts";
 import { append } from "../../core/states.ts";
@@ -268,4 +269,15 @@ test("channel marks: a reset counts in the middle of a snapshot, once", () => {
   observer.onArrive(1, 0, done, "consensus", 6);
   reset("bulk");
   assertEquals(counts(), [2, 2]);
+});
+
+test("sim connections: what a user asks for is never doubled", async () => {
+  const pair = await Pair.of({ duplicate: 1 });
+  pair.taken();
+  const change: Message = { type: "change-request", term: 1, id: 1, prevIndex: undefined, force: false, count: 1 };
+  const frame = encodeMessage(change, [encodeChanges([{ type: "remove-server", id: "s1" }])]);
+  assertEquals([pair.send(heartbeat), pair.links[0]!.send("s1", "h1:1", "consensus", frame)], [true, true]);
+  await pair.pass(5000);
+  const gets = (type: string) => pair.told.filter((it) => it.startsWith(`s1 gets ${type} `)).length;
+  assertEquals([gets("append-request"), gets("change-request")], [2, 1]);
 });

@@ -112,6 +112,15 @@ test("Copies: of a batch of which only what it repairs is damaged the rest is kn
   await log.judge();
 });
 
+test("Copies: what was repaired counts where it was written anew, and nowhere else", async () => {
+  const repair = { records: [], repairs: [commandsOf(2, 1, "entry 2")] };
+  const log = await Damaged.of([entry(1), entry(2), entry(3), repair], 3);
+  const { name, offset, head } = log.batches.find(({ head }) => head.repaired.length > 0)!;
+  log.damage(name, (image) => image[offset + head.headBytes + head.repaired[0]!.bytes - 1]! ^= 1);
+  assertEquals([...new Copies(log.files).wholeIn(log.files)], [1, 3]);
+  await log.judge();
+});
+
 test("unprovenOf() goes by a header as recovery does: only of one of which nothing is left it supposes a batch", async () => {
   const files = new MemoryFiles();
   const store = storeOf(files);

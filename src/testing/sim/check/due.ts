@@ -25,9 +25,7 @@ export const due: Checker = {
     for (const { type } of effects) if (type === "send-snapshot") count(ghost, node, 1);
     if (event.type === "snapshot-sent" || event.type === "snapshot-failed") count(ghost, node, -1);
     // One of a leader's leaves few of the entries for which one was due, that may be taken yet.
-    if (event.type === "snapshot-received") {
-      ghost.due.set(node, { entries: 0, bytes: ghost.due.get(node)?.bytes ?? Infinity });
-    }
+    if (event.type === "snapshot-received") ghost.due.set(node, { entries: 0, bytes: Infinity });
   },
 };
 

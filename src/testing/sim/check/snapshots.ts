@@ -67,7 +67,7 @@ function holdsState(ghost: Ghost, id: string, { snapshot, state }: DiskView): vo
 function guard(ghost: Ghost, { id, core }: NodeView, { effects }: StepView, last: LogIndex): void {
   const began = effects.find((effect) => effect.type === "restore-snapshot")?.index ?? 0;
   ghost.must(last <= core.snapshot.index && last <= Math.max(core.appliedIndex, began), "S4", () => {
-    return `"${id}" lets entry ${last} go, has a snapshot up to ${core.snapshot.index} and applied ${core.appliedIndex}`;
+    return `"${id}" lets entry ${last} go, has a snapshot up to ${core.snapshot.index} and applied ${core.appliedIndex}, begins anew with ${began}`;
   });
 }
 
@@ -99,7 +99,7 @@ function install(ghost: Ghost, { id, core, log }: NodeView, { before }: StepView
   });
 }
 
-/** S2: a machine that begins anew goes forward only, over what is committed; the log stays as it is. */
+/** S2: a machine that begins anew goes forward only, over what is committed; the log ends where it did. */
 function restore(ghost: Ghost, { id, core }: NodeView, { before }: StepView, index: LogIndex): void {
   ghost.must(index > core.appliedIndex && index <= core.commitIndex, "S2", () => {
     return `the machine of "${id}" begins anew at ${index}, has applied ${core.appliedIndex} of ${core.commitIndex}`;

@@ -15,7 +15,7 @@ interface Piece {
   readonly end: number;
 }
 
-/** A log as it is on a disk that is about to be damaged; batches that are damaged already are not known. */
+/** A log as it is on a disk that is about to be damaged; of a batch that is damaged already only what its head says is known. */
 export class Copies {
   readonly #before: ReadonlyMap<string, Uint8Array>;
   /** Of each entry all that must be whole for it to be found and read. */
@@ -56,7 +56,7 @@ export class Copies {
     // Where a truncation is lost, all that is known is how far down the latest ones have gone.
     const doubtful = truncateFrom === undefined ? Infinity : Math.min(truncateFrom, before.truncatedFrom || Infinity);
     for (const [index, pieces] of this.#needs) if (index >= doubtful) this.#needs.set(index, [...pieces, ...heads]);
-    // What was there before was damaged.
+    // Whatever was there before is not read any more.
     for (const { from, count } of repaired) for (let i = 0; i < count; i++) this.#needs.delete(from + i);
     if (records === undefined) return;
     let at = offset + headBytes;

@@ -22,13 +22,18 @@ import type { GrowingBytes } from "../../growing_bytes.ts";
 import type { Inode } from "../../memory_file.ts";
 import type { Disk } from "../../../types.ts";
 
-/** A whole batch and where it is in its file. */
-export interface PlacedBatch {
+/** A batch of which the head can be read, and where it is in its file. */
+export interface PlacedHead {
   readonly head: DecodedBatchHead;
-  /** Views of the file's bytes, good until the next change. */
-  readonly records: Records;
+  /** Views of the file's bytes, good until the next change; undefined when they are damaged. */
+  readonly records?: Records;
   readonly offset: number;
   readonly end: number;
+}
+
+/** One that is whole. */
+export interface PlacedBatch extends PlacedHead {
+  readonly records: Records;
 }
 
 /** A segment that has a name and a whole header. */
@@ -43,12 +48,6 @@ export interface PlacedSegment {
   readonly batches: readonly PlacedBatch[];
   /** The same and those of which the entries are damaged: what else they say counts. */
   readonly heads: readonly PlacedHead[];
-}
-
-/** Where a batch is, of which the entries may be damaged. */
-export interface PlacedHead extends Omit<PlacedBatch, "records"> {
-  /** There where they are whole. */
-  readonly records?: Records;
 }
 
 /** What a batch says but for its entries, and where the next one begins; undefined when there is none, or not whole. */
@@ -82,7 +81,7 @@ function wholeOf(bytes: GrowingBytes, placed: PlacedHead): PlacedBatch | undefin
   }
 }
 
-/** What is where this batch ends, if it follows it; the first one of a segment may follow any. */
+/** The batch at this offset, if it is the one after `sequence`; where a segment begins a later one too, as those between may be lost. */
 function headInPlace(bytes: GrowingBytes, offset: number, seed: number, sequence: number): PlacedHead | undefined {
   const found = headAt(bytes, offset, seed);
   const isNext = offset === SEGMENT_HEADER_BYTES || found?.head.sequence === sequence + 1;
@@ -114,7 +113,7 @@ export function segmentStart(
     return { sequence, hasBatch, seed: seedOf(decoded.header) };
   }
   const sequence = sequenceOfName(name)!;
-  // Only of a header of which nothing is left it has to be supposed, as recovery does.
+  // A start supposes a first batch only where nothing is left of the header: see found_segments.ts.
   const header = bytes.view(0, SEGMENT_HEADER_BYTES);
   const hasBatch = header.length < SEGMENT_HEADER_BYTES || header.every((byte) => byte === 0);
   return salt === undefined ? undefined : { sequence, hasBatch, seed: seedOf({ salt, sequence }) };
