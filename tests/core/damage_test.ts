@@ -3,6 +3,7 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Core } from "../../src/core/core.ts";
+import type { Effect } from "../../src/core/effect.ts";
 import type { DamagedRange } from "../../src/damage.ts";
 import { InvariantError } from "../../src/errors.ts";
 import { test } from "../harness.ts";
@@ -302,7 +303,7 @@ test("damage: what is damaged after a snapshot that joins the log stays so, and 
   for (const [damaged, term] of [[known(3, 6), 2], [unknown(3, 6), 2], [unknown(2, 6), 1]] as const) {
     const core = follower(damaged);
     Object.assign(core.state, { persistedIndex: 5, commitIndex: 1, appliedIndex: 1 });
-    const restore = { type: "restore-snapshot", index: 4 };
+    const restore: Effect = { type: "restore-snapshot", index: 4 };
     assertEquals(received(core, 4, term), [restore, { type: "compact", firstIndex: 5, prevTerm: term }]);
     const left = { from: 5, end: 6, isTermKnown: damaged.isTermKnown };
     assertEquals([core.state.damaged, core.state.log.prevTerm, core.state.log.lastIndex], [[left], term, 5]);
@@ -340,7 +341,10 @@ test("damage: a snapshot that was to join the log does so whatever was found or 
     take(core, { type: "snapshot-wanted", beyond: 0 });
     if (trigger === "found") take(core, { type: "damage-found", from: 4, end: 5 });
     else assertEquals(repairs(core, { prevIndex: 0, prevTerm: 0, terms: [1] }).at(0)?.type, "repair");
-    const effects = [{ type: "restore-snapshot", index: 3 }, { type: "compact", firstIndex: 4, prevTerm: 2 }];
+    const effects: Effect[] = [
+      { type: "restore-snapshot", index: 3 },
+      { type: "compact", firstIndex: 4, prevTerm: 2 },
+    ];
     assertEquals(received(core, 3, 2), effects);
     assertEquals(core.state.repairing, []);
     // Late, from before: its entry 2 is of term 1, whatever our log took it for.
