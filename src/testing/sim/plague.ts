@@ -158,12 +158,14 @@ export class Plague {
   }
 
   /** Whether a disk may be replaced: where the others can tell, or where the run is to go beyond what can be survived. */
-  #mayReplace({ by, isBeyond }: Extract<DiskAction, { type: "replace-disk" }>, { index, storage }: SimServer): boolean {
+  #mayReplace({ by, isBeyond }: Extract<DiskAction, { type: "replace-disk" }>, server: SimServer): boolean {
     if (by !== "wipe" && by !== "old-copy") return true;
-    const now = storage.faults?.identityAfter(by);
+    const now = server.identityAfter(by);
     if (now === undefined) return false;
     // Of a change that no log has yet nobody could say whom it leaves.
-    if (isBeyond !== true) return !this.#hasIdlers && !this.#isMoving && this.atlas.allowsReplacement(index, now);
+    if (isBeyond !== true) {
+      return !this.#hasIdlers && !this.#isMoving && this.atlas.allowsReplacement(server.index, now);
+    }
     this.atlas.isBeyond = true;
     return true;
   }
@@ -218,7 +220,7 @@ export class Plague {
 
   #start(server: SimServer): void {
     if (this.atlas.isLost(server.index)) return;
-    const disk = server.life === undefined ? server.storage.faults?.identityAfter(undefined) : undefined;
+    const disk = server.life === undefined ? server.identityAfter() : undefined;
     // An older copy that is started once more might pass for what it was: nobody starts it any more.
     if (disk !== undefined && this.atlas.passes(server.index, disk)) this.atlas.lose(server.index);
     else server.start();

@@ -14,14 +14,14 @@ import { validateOptions } from "../../options_check.ts";
 import { startServer } from "../../server.ts";
 import type { LogCache } from "../../store/log_cache.ts";
 import type { Store, StoreFactory, StoreWrite } from "../../store/store.ts";
-import type { ServerAddress, ServerId } from "../../types.ts";
+import type { Disk, ServerAddress, ServerId } from "../../types.ts";
 import { bootstrapConfiguration, bootstrapEntry, bootstrapTerm } from "../../bootstrap.ts";
 import type { ChainLog } from "./chain.ts";
 import { type ClockBehaviour, SimClock, type SimTimer } from "./clock.ts";
 import type { Host } from "./clients.ts";
 import type { Founding } from "./committed.ts";
 import type { Replacement } from "./disk/disk_actions.ts";
-import { applyWrite, cloneView } from "./disk_view.ts";
+import { applyWrite, cloneView, emptyView } from "./disk_view.ts";
 import { digestAtOnce } from "./digest.ts";
 import { begunAfter } from "./founding.ts";
 import { type MachineTap, type SimCommand, SimMachine, type SimResult, stateIn, untilDiverged } from "./machine.ts";
@@ -174,8 +174,7 @@ export class SimServer {
   /** A disk as if many elections had gone by, or many entries. */
   async #age(life: Life, found: DiskView): Promise<void> {
     const { bootstrap, termStart, founding } = this.#parts;
-    const isOld = founding === undefined ? found.term >= termStart : found.log.last >= founding.index;
-    if (isOld) return;
+    if (this.#isOld(found)) return;
     const factory = this.#watched(life);
     const store = await factory.open({});
     await store.open(this.id);
@@ -184,6 +183,21 @@ export class SimServer {
       : await begunAfter(founding, factory.snapshots!, life.machine);
     await store.write({ ...first, vote: { term: Math.max(termStart, bootstrapTerm), votedFor: undefined }, clusterId });
     await store.close();
+  }
+
+  #isOld({ term, log }: DiskView): boolean {
+    const { termStart, founding } = this.#parts;
+    return founding === undefined ? term >= termStart : log.last >= founding.index;
+  }
+
+  /**
+   * By which disk the next start makes itself known, when something takes its place before; undefined when that is not known.
+   * Of a copy nobody knows whether it was made before the server was old: that is a start of its own.
+   */
+  identityAfter(by?: Replacement): Disk | undefined {
+    const disk = this.storage.faults?.identityAfter(by);
+    const isOld = this.#isOld(by === undefined ? this.disk : emptyView());
+    return disk && { ...disk, starts: disk.starts + (isOld ? 0 : 1) };
   }
 
   /** Finds what the crash left, and lets the checkers judge it. Returns what the store is going to find. */
