@@ -340,7 +340,7 @@ export class Aftermath {
 
   /** Whoever was ill gets well, and disturbs nobody that is. */
   async #rejoin(well: readonly SimServer[]): Promise<void> {
-    const { config, world } = this.#simulation;
+    const { config, world, handedOver } = this.#simulation;
     const present = this.#members;
     const leader = leaderOf(well)!;
     const heal = async (): Promise<void> => {
@@ -352,9 +352,11 @@ export class Aftermath {
     // What was ill may be of a later term: from before, or as it did not ask before it campaigned.
     const latest = Math.max(...present.map(({ life, disk }) => life?.core?.term ?? disk.term));
     const isReplaced = present.some(({ id }) => isPreferred(leader, id));
-    // Or has asked before it was paused, and has the answers still before it.
-    const hasAsked = present.some(({ index, life }) => world.isPaused(index) && life?.core?.role.endsWith("candidate"));
-    const mayDisturb = latest > leader.core.term || isReplaced || hasAsked;
+    // Or has asked before it was paused, and has the answers still before it; or was told to campaign meanwhile.
+    const isAsking = present.some(({ index, life }) => {
+      return world.isPaused(index) && (handedOver.has(index) || life?.core?.role.endsWith("candidate"));
+    });
+    const mayDisturb = latest > leader.core.term || isReplaced || isAsking;
     if (mayDisturb || config.settings.preVote !== true) await heal();
     else await this.#stable(present, heal);
     await this.#serve(this.#members);

@@ -104,6 +104,8 @@ export class Simulation {
   sent = 0;
   /** When a leader last told a server to take over, virtual microseconds. */
   handOverAt: number = -Infinity;
+  /** Servers that were told so and, as far as is known, have not heard it. */
+  readonly handedOver: Set<number> = new Set();
   /** When a server last passed a change of the servers on, likewise. */
   changeAskedAt: number = -Infinity;
   readonly #checkers: readonly Checker[];
@@ -336,6 +338,9 @@ export class Simulation {
     this.ghost.time = this.world.time;
     this.#dirty.add(life);
     noteHandOver(life);
+    if (step.event.type === "message-received" && step.event.message.type === "timeout-now") {
+      this.handedOver.delete(life.index);
+    }
     if (this.#hasLed) this.steps++;
     else if (life.core.role === "leader") this.#hasLed = true;
     if (this.world.trace.keepsLines) this.#say(life, step);
@@ -358,7 +363,10 @@ export class Simulation {
     const { life } = server;
     if (life?.core === undefined) return;
     this.sent++;
-    if (decoded.message.type === "timeout-now") this.handOverAt = this.world.time;
+    if (decoded.message.type === "timeout-now") {
+      this.handOverAt = this.world.time;
+      this.handedOver.add(to);
+    }
     if (decoded.message.type === "change-request") this.changeAskedAt = this.world.time;
     if (decoded.message.type === "forward-request") this.onForward?.(from, to);
     // A leader's log is complete in the middle of a step; a follower's may be about to be truncated.
