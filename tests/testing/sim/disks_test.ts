@@ -64,14 +64,17 @@ rule("D2", "who has lost an entry does not lead, though it believes to have it",
 });
 
 test("D4: what nothing has happened to is found, what is damaged need not be", () => {
-  const finds = (...damaged: number[]) =>
+  const finds = (...damaged: number[]) => findsWith({}, ...damaged);
+  const findsWith = (more: Partial<DiskView>, ...damaged: number[]) =>
     broken((ghost) => {
-      ghost.disks.set("a", { ...before, damaged: new Set([2]), repairs: new Set([3, 6]) });
-      const found = { ...before, damaged: new Set(damaged) };
+      ghost.disks.set("a", { ...before, ...more, damaged: new Set([2]), repairs: new Set([3, 6]) });
+      const found = { ...before, ...more, damaged: new Set(damaged) };
       disks.onRecovered!(ghost, "a", { possible: [before], found, isDurable: true, isDamaged: true });
     });
   assertEquals([finds(), finds(2), finds(2, 3)], [undefined, undefined, undefined]);
   assertEquals([finds(1, 2), finds(2, 3, 4), finds(2, 6)], ["D4", "D4", "D4"]);
+  // It was repaired with what is before it damaged, which a compaction has taken away: the snapshot has it, too.
+  assertEquals([finds(3), findsWith({ snapshot: 2 }, 3), findsWith({ snapshot: 1 }, 3)], ["D4", undefined, "D4"]);
 });
 
 test("D2: a damaged disk that can be read holds all that it held", () => {

@@ -67,11 +67,15 @@ export function unexplained(ghost: Ghost, server: DownServer, what: string, erro
   ghost.must(false, isNeedless ? "D3" : "V0", () => `"${server.id}" fails to ${what}: ${detail}`);
 }
 
-/** D4: an entry that nothing has happened to is found; but a repair's first one may stay with damage right before it. */
-function findsNoMore(ghost: Ghost, id: ServerId, { damaged: found = new Set() }: DiskView): void {
+/**
+ * D4: an entry that nothing has happened to is found; but a repair's first one may stay with damage right before it, also where
+ * a compaction may have taken that away since, as a snapshot has it.
+ */
+function findsNoMore(ghost: Ghost, id: ServerId, { damaged: found = new Set(), snapshot }: DiskView): void {
   const { damaged, repairs } = ghost.disks.get(id) ?? {};
   for (const index of found) {
-    const isKnown = damaged?.has(index) === true || (repairs?.has(index) === true && found.has(index - 1));
+    const isAfterDamage = found.has(index - 1) || index <= snapshot + 1;
+    const isKnown = damaged?.has(index) === true || (repairs?.has(index) === true && isAfterDamage);
     ghost.must(isKnown, "D4", () => `"${id}" takes entry ${index} for damaged, and its disk has it`);
   }
 }

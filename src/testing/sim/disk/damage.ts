@@ -4,7 +4,7 @@
  * @module
  */
 import { SEGMENT_HEADER_BYTES } from "../../../store/wal/segment_header.ts";
-import { SECTOR_BYTES } from "../../../wire/batch.ts";
+import { isFilledUp, SECTOR_BYTES } from "../../../wire/batch.ts";
 import type { MemoryFiles } from "../../memory_files.ts";
 import type { Random } from "../random.ts";
 import type { DamageKind } from "./disk_actions.ts";
@@ -32,10 +32,13 @@ export function unprovenOf(segments: readonly PlacedSegment[]): Unproven | undef
   return isMark ? undefined : { segment: segment!, batch };
 }
 
-/** The last batch where the one before it is lost: nothing else says that it was durable. */
-function onlyProofOf(segments: readonly PlacedSegment[]): Unproven | undefined {
+/** The last batch where the one before it is lost, or would be taken for a torn write: nothing else says that it was durable. */
+function onlyProofOf(files: MemoryFiles, segments: readonly PlacedSegment[]): Unproven | undefined {
   const [before, last] = segments.flatMap((segment) => segment.batches.map((batch) => ({ segment, batch }))).slice(-2);
-  return last !== undefined && before!.batch.head.sequence + 1 < last.batch.head.sequence ? last : undefined;
+  if (last === undefined) return undefined;
+  const { segment: { name }, batch: { head, offset, end } } = before!;
+  const isThere = isFilledUp(head, files.image(name).subarray(offset, end), 0);
+  return isThere && head.sequence + 1 >= last.batch.head.sequence ? undefined : last;
 }
 
 /**
@@ -48,7 +51,7 @@ export function damageAtRest(files: MemoryFiles, random: Random, how: DamageKind
   const unproven = unprovenOf(segments);
   const segment = random.pick(segments);
   const others = segments.filter((other) => other !== segment);
-  const last = unproven ?? onlyProofOf(segments);
+  const last = unproven ?? onlyProofOf(files, segments);
   const kept = last?.segment === segment ? last.batch : undefined;
   const isLast = !segments.slice(segments.indexOf(segment) + 1).some(({ batches }) => batches.length > 0);
   const image = files.image(segment.name);
