@@ -73,8 +73,8 @@ export class Snapshots<Command, Result> {
 
   /** Takes one now; see {@linkcode Raft.snapshot}. */
   async take(): Promise<SnapshotMeta> {
-    if (this.#snapshotter === undefined) throw new NoSnapshotsError("it has no store for them");
     if (this.#parts.machine.snapshot === undefined) throw new NoSnapshotsError("its machine has no snapshot()");
+    if (this.#snapshotter === undefined) throw new NoSnapshotsError("it has no store for them");
     return await this.#snapshotter.take();
   }
 
